@@ -1,0 +1,2 @@
+/** VB-LoRA fine-tuning for the JVM. */
+package io.vblora;

@@ -1,0 +1,59 @@
+/* vblora C ABI: status codes, data types, conventions.
+ *
+ * Conventions of every header in this folder
+ *  - Every op takes the stream handle first and returns vbl_status; on failure vbl_last_error() gives one sentence.
+ *    Nothing throws across the boundary and nothing aborts.
+ *  - Matrices are row-major and dense unless a leading dimension is given. Sizes are int64_t, in elements unless the
+ *    name ends in _bytes.
+ *  - All pointers are memory of the stream's device (host memory for a CPU stream) unless documented as host memory.
+ *    float32 data needs 4-byte alignment only; 64-byte alignment is fastest.
+ *  - Ops never allocate, never synchronise and never read their output memory unless documented ("+=").
+ *    Scratch memory comes in as (pointer, bytes); the matching ..._scratch_bytes function says how much.
+ *  - What changes between steps is read from a vbl_step in device memory (optimizer.h).
+ *  - Same input, same bits: on the CPU for any number of threads.
+ *  - Thread-safety: ops on different streams may run concurrently; one stream is used by one thread at a time.
+ *  - Indices, when selected from logits, are ordered by descending logit, ties by ascending index.
+ */
+#ifndef VBLORA_COMMON_H
+#define VBLORA_COMMON_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32)
+#  define VBL_API __declspec(dllexport)
+#else
+#  define VBL_API __attribute__((visibility("default")))
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Version of this ABI: a caller compiled against another number must not call further. */
+#define VBL_ABI_VERSION 1
+
+typedef enum vbl_status {
+  VBL_OK = 0,
+  VBL_INVALID_ARGUMENT = 1, /**< a null pointer, a size or a combination that the op does not take */
+  VBL_OUT_OF_MEMORY = 2,
+  VBL_IO_ERROR = 3,
+  VBL_UNSUPPORTED = 4, /**< valid, but not implemented for this device or data type */
+  VBL_NO_DEVICE = 5,   /**< no such device; the message gives the driver's reason */
+  VBL_CUDA_ERROR = 6,
+  VBL_CAPACITY = 7, /**< an active list is full; nothing was changed (optimizer.h) */
+  VBL_INTERNAL = 8
+} vbl_status;
+
+typedef enum vbl_dtype { VBL_FLOAT32 = 0, VBL_BFLOAT16 = 1, VBL_FLOAT16 = 2 } vbl_dtype;
+
+/** The ABI version the library was built with. */
+VBL_API int32_t vbl_abi_version(void);
+
+/** What went wrong in the last failed call of this thread; never NULL, valid until the next call on this thread. */
+VBL_API const char *vbl_last_error(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,118 @@
+/* AdamW (Loshchilov, Hutter, ICLR 2019) with PyTorch's arithmetic, dense and active-set; gradient norm and clipping.
+ *
+ * One update of parameter p with gradient g, all in float32, no fused multiply-add:
+ *   g' = g · gradient_scale · clip_factor
+ *   p  = p · (1 - learning_rate · weight_decay)
+ *   m  = m + (g' - m) · (1 - beta1)
+ *   v  = v · beta2 + ((1 - beta2) · g') · g'
+ *   p  = p + ((-learning_rate / (1 - beta1^t)) · m) / (sqrt(v) / sqrt(1 - beta2^t) + eps)
+ * with the constants rounded from float64. With weight_decay 0 a logit that was never selected has m = v = 0 and stays
+ * exactly where it is; the active-set form rests on that and equals the dense form bit for bit.
+ */
+#ifndef VBLORA_OPTIMIZER_H
+#define VBLORA_OPTIMIZER_H
+
+#include "vblora/admixture.h"
+#include "vblora/common.h"
+#include "vblora/runtime.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Parameter groups of a vbl_step. */
+#define VBL_STEP_GROUPS 4
+
+/** The constants of one parameter group in one step; filled by vbl_adamw_group_set. */
+typedef struct vbl_adamw_group {
+  float neg_step_size;          /**< -learning_rate / (1 - beta1^step) */
+  float bias_correction2_sqrt;  /**< sqrt(1 - beta2^step) */
+  float one_minus_beta1, beta2, one_minus_beta2, eps;
+  float decay;                  /**< 1 - learning_rate · weight_decay */
+  float learning_rate;          /**< for the record */
+} vbl_adamw_group;
+
+/** What changes between steps, in device memory, so that a captured graph replays correctly. */
+typedef struct vbl_step {
+  int64_t step;         /**< optimizer step, from 1 */
+  uint64_t seed;        /**< of dropout */
+  int32_t micro_batch;  /**< micro-batch within the step, from 0 */
+  float gradient_scale; /**< applied to every gradient first, e.g. 1 / loss scale */
+  float clip_factor;    /**< written by vbl_clip, at most 1 */
+  float gradient_norm;  /**< written by vbl_clip: global 2-norm after gradient_scale, before clipping */
+  vbl_adamw_group group[VBL_STEP_GROUPS];
+} vbl_step;
+
+/** Fills a group (host memory) for step t = step >= 1. betas in [0, 1), eps > 0, learning_rate and weight_decay >= 0. */
+VBL_API vbl_status vbl_adamw_group_set(vbl_adamw_group *group, int64_t step, double learning_rate, double beta1,
+                                       double beta2, double eps, double weight_decay);
+
+/** Scratch of vbl_sum_squares. */
+VBL_API int64_t vbl_sum_squares_scratch_bytes(const vbl_stream *stream, int64_t n);
+/** *sum += the sum of x[i]^2 over n elements, in float64 and in a fixed order. */
+VBL_API vbl_status vbl_sum_squares(vbl_stream *stream, int64_t n, const float *x, double *sum, void *scratch,
+                                   int64_t scratch_bytes);
+/** From *sum, the sum of squares of all gradients before gradient_scale: step->gradient_norm = sqrt(sum) ·
+ *  gradient_scale and step->clip_factor = min(1, max_norm / (gradient_norm + 1e-6)), as PyTorch's clip_grad_norm_; 1 if
+ *  max_norm is 0, which means no clipping. */
+VBL_API vbl_status vbl_clip(vbl_stream *stream, const double *sum, float max_norm, vbl_step *step);
+
+/** Dense AdamW on n parameters with constants step->group[group]. */
+VBL_API vbl_status vbl_adamw(vbl_stream *stream, int64_t n, const vbl_step *step, int32_t group, float *parameter,
+                             const float *gradient, float *exp_avg, float *exp_avg_sq);
+
+/** Dense AdamW on all logits [rows, num_vectors], the gradient being dlogits [rows, topk] at indices and zero elsewhere,
+ *  and the next selection in the same pass: indices and weights [rows, topk] are read, then overwritten as by
+ *  vbl_select; bad_row as there. exp_avg, exp_avg_sq: [rows, num_vectors]. */
+VBL_API vbl_status vbl_adamw_select(vbl_stream *stream, const vbl_admixture *admixture, const vbl_step *step,
+                                    int32_t group, float *logits, const float *dlogits, float *exp_avg,
+                                    float *exp_avg_sq, int32_t *indices, float *weights, int64_t *bad_row);
+
+/** The active-set state of an admixture's logits. Each row lists every entry that was ever selected, with its current
+ *  logit and moments, and keeps the best inactive entries as candidates. In host memory; pointers are device memory. */
+typedef struct vbl_active {
+  int32_t capacity;         /**< C: entries a row's list can hold, topk to num_vectors */
+  int32_t candidates;       /**< c: candidates kept per row, at least topk; a row is rescanned when fewer than topk
+                                 are left (unless it has no more inactive entries) */
+  int32_t *count;           /**< [rows] active entries */
+  int32_t *index;           /**< [rows, capacity] in order of activation */
+  float *logit;             /**< [rows, capacity] */
+  float *exp_avg;           /**< [rows, capacity] */
+  float *exp_avg_sq;        /**< [rows, capacity] */
+  int32_t *candidate_count; /**< [rows] */
+  int32_t *candidate_index; /**< [rows, candidates] best first */
+  int32_t *max_count;       /**< [1] count of the fullest row, written by every pass */
+} vbl_active;
+
+/** Scratch of the active-set ops on this stream. */
+VBL_API int64_t vbl_active_scratch_bytes(const vbl_stream *stream, const vbl_admixture *admixture);
+
+/** Builds the state from dense logits and moments [rows, num_vectors]: an entry is active if a moment is not zero.
+ *  exp_avg and exp_avg_sq may both be NULL (all zero). VBL_CAPACITY if a row has more than capacity of them; max_count
+ *  then says how many. */
+VBL_API vbl_status vbl_active_load(vbl_stream *stream, const vbl_admixture *admixture, const vbl_active *active,
+                                   const float *logits, const float *exp_avg, const float *exp_avg_sq, void *scratch,
+                                   int64_t scratch_bytes);
+
+/** Writes the current logits of active entries back into dense logits [rows, num_vectors], whose inactive entries are
+ *  left as they are, and, where not NULL, dense moments [rows, num_vectors] (overwritten, inactive entries zero). */
+VBL_API vbl_status vbl_active_store(vbl_stream *stream, const vbl_admixture *admixture, const vbl_active *active,
+                                    float *logits, float *exp_avg, float *exp_avg_sq);
+
+/** Copies a state into one of another capacity, which must hold every row of it: VBL_CAPACITY otherwise. */
+VBL_API vbl_status vbl_active_copy(vbl_stream *stream, const vbl_admixture *admixture, const vbl_active *from,
+                                   const vbl_active *to);
+
+/** AdamW with weight decay 0 (step->group[group].decay must be 1) on the active entries, and the next selection.
+ *  logits [rows, num_vectors]: values of the entries that are inactive; read only. dlogits, indices, weights, bad_row:
+ *  as vbl_adamw_select, and the same bits. A step adds at most topk entries to a row. VBL_CAPACITY, with nothing
+ *  changed but max_count (now the need), if a row's list would overflow: copy to a larger state and call again. */
+VBL_API vbl_status vbl_adamw_active_select(vbl_stream *stream, const vbl_admixture *admixture, const vbl_active *active,
+                                           const vbl_step *step, int32_t group, const float *logits,
+                                           const float *dlogits, int32_t *indices, float *weights, int64_t *bad_row,
+                                           void *scratch, int64_t scratch_bytes);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,85 @@
+/* The ops of Llama-type decoders around their matrix products, forward and backward, in float32.
+ * A batch is sequences padded at their end to a common length: tokens = batch · length rows.
+ * Weights are frozen: no op gives a weight gradient unless documented. */
+#ifndef VBLORA_TRANSFORMER_H
+#define VBLORA_TRANSFORMER_H
+
+#include "vblora/common.h"
+#include "vblora/runtime.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** out [tokens, hidden] = table[ids], table [vocab, hidden] of table_dtype (vbl_dtype). ids must lie in [0, vocab). */
+VBL_API vbl_status vbl_embedding_forward(vbl_stream *stream, int64_t tokens, int64_t hidden, int64_t vocab,
+                                         const int32_t *ids, const void *table, int32_t table_dtype, float *out);
+/** dtable [vocab, hidden] += for every token t: dout[t] at row ids[t]. */
+VBL_API vbl_status vbl_embedding_backward(vbl_stream *stream, int64_t tokens, int64_t hidden, int64_t vocab,
+                                          const int32_t *ids, const float *dout, float *dtable);
+
+/** y = x · rstd · weight with rstd = 1 / sqrt(mean(x^2) + eps) per row; x, y [rows, hidden], weight [hidden],
+ *  rstd [rows] (written). y may be x. */
+VBL_API vbl_status vbl_rmsnorm_forward(vbl_stream *stream, int64_t rows, int64_t hidden, float eps, const float *x,
+                                       const float *weight, float *y, float *rstd);
+/** dx [rows, hidden] += the gradient of x. */
+VBL_API vbl_status vbl_rmsnorm_backward(vbl_stream *stream, int64_t rows, int64_t hidden, const float *dy,
+                                        const float *x, const float *weight, const float *rstd, float *dx);
+
+/** Rotary position embedding in place, half-split as Hugging Face's rotate_half: for every token and head, with
+ *  c, s = cos, sin [positions, head_dim / 2] at row positions[token]: (x1, x2) -> (x1 c - x2 s, x2 c + x1 s), x1 and x2
+ *  the two halves of the head. x [tokens, heads, head_dim]. inverse 1 rotates back, which is the backward pass. */
+VBL_API vbl_status vbl_rope(vbl_stream *stream, int64_t tokens, int32_t heads, int32_t head_dim,
+                            const int32_t *positions, const float *cos, const float *sin, int32_t inverse, float *x);
+
+/** The shape of an attention. Query head i uses key/value head i / (heads / kv_heads). */
+typedef struct vbl_attention {
+  int32_t batch, length; /**< sequences, and their padded length */
+  int32_t heads, kv_heads, head_dim;
+  int32_t causal;         /**< 1: a query sees keys up to its own position; 0: all keys */
+  float scale;            /**< of the scores, usually 1 / sqrt(head_dim) */
+  const int32_t *lengths; /**< [batch] tokens that are not padding, from 1 to length (device memory); NULL: all */
+} vbl_attention;
+
+/** out = softmax(scale · q kt + mask) v. q, out [batch · length, heads · head_dim], k, v [batch · length, kv_heads ·
+ *  head_dim]; lse [batch, heads, length] (written) the log of each query's sum of exponentials. Padding queries give 0. */
+VBL_API vbl_status vbl_attention_forward(vbl_stream *stream, const vbl_attention *attention, const float *q,
+                                         const float *k, const float *v, float *out, float *lse, void *scratch,
+                                         int64_t scratch_bytes);
+/** dq, dk, dv (overwritten; zero at padding) from dout and what the forward pass saw and wrote. */
+VBL_API vbl_status vbl_attention_backward(vbl_stream *stream, const vbl_attention *attention, const float *q,
+                                          const float *k, const float *v, const float *out, const float *lse,
+                                          const float *dout, float *dq, float *dk, float *dv, void *scratch,
+                                          int64_t scratch_bytes);
+/** Scratch of either pass. */
+VBL_API int64_t vbl_attention_scratch_bytes(const vbl_stream *stream, const vbl_attention *attention);
+
+/** out = silu(gate) · up over n elements, silu(z) = z / (1 + exp(-z)). */
+VBL_API vbl_status vbl_silu_mul_forward(vbl_stream *stream, int64_t n, const float *gate, const float *up, float *out);
+/** dgate and dup (overwritten; each may be dout itself). */
+VBL_API vbl_status vbl_silu_mul_backward(vbl_stream *stream, int64_t n, const float *gate, const float *up,
+                                         const float *dout, float *dgate, float *dup);
+
+/** y += x over n elements: the residual connection, and its gradient. */
+VBL_API vbl_status vbl_add(vbl_stream *stream, int64_t n, const float *x, float *y);
+
+/** y [rows, columns] += bias [columns]. */
+VBL_API vbl_status vbl_add_bias(vbl_stream *stream, int64_t rows, int64_t columns, const float *bias, float *y);
+
+/** Label of a row that does not count. */
+#define VBL_IGNORE_INDEX (-100)
+
+/** Scratch of vbl_cross_entropy. */
+VBL_API int64_t vbl_cross_entropy_scratch_bytes(const vbl_stream *stream, int64_t rows);
+/** Softmax cross-entropy of logits [rows, vocab] against labels [rows] in [0, vocab) or VBL_IGNORE_INDEX.
+ *  *loss_sum += the sum of -log softmax(logits)[label] over the rows that count, in float64 and in a fixed order.
+ *  dlogits, unless NULL: (softmax - onehot) · *scale, 0 in ignored rows; it may be logits itself. scale (one float in
+ *  device memory) is not read if dlogits is NULL. */
+VBL_API vbl_status vbl_cross_entropy(vbl_stream *stream, int64_t rows, int64_t vocab, const float *logits,
+                                     const int32_t *labels, const float *scale, double *loss_sum, float *dlogits,
+                                     void *scratch, int64_t scratch_bytes);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,13 @@
+/* All families of the vblora C ABI. */
+#ifndef VBLORA_VBLORA_H
+#define VBLORA_VBLORA_H
+
+#include "vblora/common.h"
+#include "vblora/runtime.h"
+#include "vblora/gemm.h"
+#include "vblora/admixture.h"
+#include "vblora/optimizer.h"
+#include "vblora/lowrank.h"
+#include "vblora/transformer.h"
+
+#endif

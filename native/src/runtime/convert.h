@@ -1,0 +1,21 @@
+// Conversions between float32, bfloat16 and float16, round to nearest even; NaN stays NaN.
+#pragma once
+#include <cstdint>
+
+#include "runtime/isa.h"
+
+VBL_SIMD_FUNCTION(void, widen_bfloat16, (int64_t n, const uint16_t *source, float *destination))
+VBL_SIMD_FUNCTION(void, widen_float16, (int64_t n, const uint16_t *source, float *destination))
+VBL_SIMD_FUNCTION(void, narrow_bfloat16, (int64_t n, const float *source, uint16_t *destination))
+VBL_SIMD_FUNCTION(void, narrow_float16, (int64_t n, const float *source, uint16_t *destination))
+
+namespace vbl {
+
+inline int64_t dtype_bytes(int32_t dtype) { return dtype == 0 ? 4 : 2; }
+
+// Widens n elements of a vbl_dtype to float32.
+void widen(int64_t n, const void *source, int32_t dtype, float *destination);
+// Narrows n float32 elements to a vbl_dtype.
+void narrow(int64_t n, const float *source, void *destination, int32_t dtype);
+
+}  // namespace vbl

@@ -1,0 +1,13 @@
+// What is said of CUDA in a library built without nvcc; cuda.cu says it otherwise.
+#ifndef VBL_WITH_CUDA
+#include "runtime/error.h"
+#include "vblora/runtime.h"
+
+extern "C" int32_t vbl_cuda_compiled(void) { return 0; }
+
+extern "C" vbl_status vbl_cuda_device_count(int32_t *count) {
+  VBL_REQUIRE_POINTER(count);
+  *count = 0;
+  return vbl::fail(VBL_NO_DEVICE, "CUDA is absent: the library was built without nvcc");
+}
+#endif

@@ -1,0 +1,71 @@
+// A stream: for the CPU, a fixed team of threads that runs parallel loops.
+#pragma once
+#include <cstdint>
+#include <memory>
+
+#include "runtime/error.h"
+#include "vblora/runtime.h"
+
+namespace vbl {
+
+// A non-owning reference to a callable void(int64_t task, int32_t worker), so that starting a loop allocates nothing.
+class TaskRef {
+ public:
+  template <typename F>
+  TaskRef(const F &f)
+      : object_(&f), call_([](const void *o, int64_t task, int32_t worker) { (*static_cast<const F *>(o))(task, worker); }) {}
+  void operator()(int64_t task, int32_t worker) const { call_(object_, task, worker); }
+
+ private:
+  const void *object_;
+  void (*call_)(const void *, int64_t, int32_t);
+};
+
+class ThreadTeam {
+ public:
+  explicit ThreadTeam(int32_t threads);
+  ~ThreadTeam();
+  int32_t threads() const;
+  // Runs task 0 .. tasks-1, each once, on any worker (0 .. threads-1); returns when all are done. What a task computes
+  // must depend on its number alone, so that results do not depend on the number of threads. Tasks must not throw.
+  void run(int64_t tasks, TaskRef task);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace vbl
+
+struct vbl_stream {
+  int32_t device;
+  vbl::ThreadTeam team;
+};
+
+namespace vbl {
+
+// Splits [0, n) into pieces of `grain` and calls body(begin, end) for each. Pieces do not depend on the thread count.
+template <typename Body>
+void parallel_for(vbl_stream *stream, int64_t n, int64_t grain, const Body &body) {
+  if (n <= 0) return;
+  const int64_t pieces = (n + grain - 1) / grain;
+  const auto task = [&](int64_t piece, int32_t) {
+    const int64_t begin = piece * grain;
+    const int64_t end = begin + grain < n ? begin + grain : n;
+    body(begin, end);
+  };
+  if (pieces == 1) {
+    task(0, 0);
+    return;
+  }
+  stream->team.run(pieces, TaskRef(task));
+}
+
+}  // namespace vbl
+
+#define VBL_REQUIRE_CPU(stream) \
+  do { \
+    VBL_REQUIRE_POINTER(stream); \
+    if ((stream)->device != VBL_DEVICE_CPU) \
+      return ::vbl::fail(VBL_UNSUPPORTED, "%s is not available on CUDA devices", __func__); \
+  } while (0)
