@@ -1,0 +1,51 @@
+package io.vblora.kernels;
+
+import static io.vblora.kernels.global.vblora.VBL_NO_DEVICE;
+import static io.vblora.kernels.global.vblora.vbl_cuda_compiled;
+import static io.vblora.kernels.global.vblora.vbl_cuda_device_count;
+import static io.vblora.kernels.global.vblora.vbl_last_error;
+
+import org.bytedeco.javacpp.IntPointer;
+
+/** Where memory lies and ops run: the CPU, or a CUDA device by its number. */
+public record Device(int index) {
+    public static final Device CPU = new Device(-1);
+
+    public Device {
+        if (index < -1) {
+            throw new IllegalArgumentException("A device is -1 (CPU) or a CUDA device number, found " + index);
+        }
+    }
+
+    public static Device cuda(int index) {
+        if (index < 0) {
+            throw new IllegalArgumentException("CUDA devices are numbered from 0, found " + index);
+        }
+        return new Device(index);
+    }
+
+    public boolean isCpu() {
+        return index < 0;
+    }
+
+    /** What is known of CUDA on this machine: the devices, or why there are none. */
+    public record Cuda(boolean compiledIn, int count, String reason) {}
+
+    /** Asks the driver. Never throws for want of a device. */
+    public static Cuda probeCuda() {
+        NativeLibrary.load();
+        try (IntPointer count = new IntPointer(1)) {
+            int status = vbl_cuda_device_count(count);
+            if (status != VBL_NO_DEVICE) {
+                KernelException.check(status);
+            }
+            String reason = status == VBL_NO_DEVICE ? vbl_last_error().getString() : "";
+            return new Cuda(vbl_cuda_compiled() != 0, count.get(), reason);
+        }
+    }
+
+    @Override
+    public String toString() {
+        return isCpu() ? "cpu" : "cuda:" + index;
+    }
+}

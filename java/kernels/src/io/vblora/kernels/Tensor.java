@@ -1,0 +1,269 @@
+package io.vblora.kernels;
+
+import static io.vblora.kernels.global.vblora.vbl_free;
+import static io.vblora.kernels.global.vblora.vbl_malloc;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.Arrays;
+import org.bytedeco.javacpp.BytePointer;
+import org.bytedeco.javacpp.DoublePointer;
+import org.bytedeco.javacpp.FloatPointer;
+import org.bytedeco.javacpp.IntPointer;
+import org.bytedeco.javacpp.LongPointer;
+import org.bytedeco.javacpp.Pointer;
+
+/**
+ * Dense, row-major memory of one device: pointer, shape and element type. A tensor made by {@link #allocate} owns its
+ * memory and frees it in {@link #close()}, never through the garbage collector; {@link #view} and {@link #wrap} give tensors
+ * that own nothing and must not outlive what they show. Not thread-safe.
+ */
+public final class Tensor implements AutoCloseable {
+    /** Memory at an address, without owner or bounds. */
+    private static final class RawPointer extends Pointer {
+        RawPointer(long address) {
+            super((Pointer) null);
+            this.address = address;
+        }
+    }
+
+    private final Device device;
+    private final DType dtype;
+    private final long[] shape;
+    private final long elements;
+    private final boolean owner;
+    private Pointer pointer;
+
+    private Tensor(Device device, DType dtype, long[] shape, Pointer pointer, boolean owner) {
+        this.device = device;
+        this.dtype = dtype;
+        this.shape = shape;
+        this.elements = count(shape);
+        this.pointer = pointer;
+        this.owner = owner;
+    }
+
+    /**
+     * Allocates a tensor filled with zeros.
+     *
+     * @throws KernelException if the memory is not to be had
+     */
+    public static Tensor allocate(Device device, DType dtype, long... shape) {
+        NativeLibrary.load();
+        long bytes = Math.multiplyExact(count(shape), dtype.bytes());
+        Pointer pointer = new Pointer();
+        KernelException.check(vbl_malloc(device.index(), bytes, pointer));
+        Pointer.memset(pointer, 0, bytes);
+        return new Tensor(device, dtype, shape.clone(), new RawPointer(pointer.address()), true);
+    }
+
+    /** A float32 CPU tensor with these values. */
+    public static Tensor of(float[] values, long... shape) {
+        return allocate(Device.CPU, DType.FLOAT32, shape).copyFrom(values);
+    }
+
+    /** An int32 CPU tensor with these values. */
+    public static Tensor of(int[] values, long... shape) {
+        return allocate(Device.CPU, DType.INT32, shape).copyFrom(values);
+    }
+
+    /** A tensor over memory that somebody else owns. */
+    public static Tensor wrap(Device device, DType dtype, Pointer memory, long... shape) {
+        return new Tensor(device, dtype, shape.clone(), new RawPointer(memory.address() + memory.position()), false);
+    }
+
+    private static long count(long[] shape) {
+        long n = 1;
+        for (long dimension : shape) {
+            if (dimension < 0) {
+                throw new IllegalArgumentException("A dimension is negative: " + Arrays.toString(shape));
+            }
+            n = Math.multiplyExact(n, dimension);
+        }
+        return n;
+    }
+
+    /** A tensor over the same memory that begins at an element and has its own shape. It owns nothing. */
+    public Tensor view(long firstElement, long... viewShape) {
+        long n = count(viewShape);
+        if (firstElement < 0 || firstElement + n > elements) {
+            throw new IllegalArgumentException("A view of elements " + firstElement + " to " + (firstElement + n)
+                    + " does not lie in a tensor of " + elements);
+        }
+        return new Tensor(device, dtype, viewShape.clone(),
+                new RawPointer(pointer().address() + firstElement * dtype.bytes()), false);
+    }
+
+    /** The same memory in another shape of as many elements. */
+    public Tensor reshape(long... newShape) {
+        if (count(newShape) != elements) {
+            throw new IllegalArgumentException("Shape " + Arrays.toString(shape) + " cannot become " + Arrays.toString(newShape));
+        }
+        return view(0, newShape);
+    }
+
+    public Device device() {
+        return device;
+    }
+
+    public DType dtype() {
+        return dtype;
+    }
+
+    public long[] shape() {
+        return shape.clone();
+    }
+
+    public int rank() {
+        return shape.length;
+    }
+
+    /** Size of one dimension. */
+    public long dimension(int i) {
+        return shape[i];
+    }
+
+    public boolean hasShape(long... expected) {
+        return Arrays.equals(shape, expected);
+    }
+
+    public long elements() {
+        return elements;
+    }
+
+    public long bytes() {
+        return elements * dtype.bytes();
+    }
+
+    /** The memory. Valid until {@link #close()}. */
+    public Pointer pointer() {
+        if (pointer == null) {
+            throw new IllegalStateException("The tensor is closed");
+        }
+        return pointer;
+    }
+
+    /** Fills with zeros. CPU tensors only. */
+    public Tensor zero() {
+        Pointer.memset(host(), 0, bytes());
+        return this;
+    }
+
+    /** Copies all elements from an array of the same length; float32 CPU tensors. */
+    public Tensor copyFrom(float... values) {
+        expect(DType.FLOAT32, values.length);
+        new FloatPointer(host()).put(values);
+        return this;
+    }
+
+    /** Copies the first elements from an array that is not longer than the tensor; int32 CPU tensors. */
+    public Tensor copyFrom(int... values) {
+        if (dtype != DType.INT32 || values.length > elements) {
+            throw mismatch(DType.INT32, values.length);
+        }
+        new IntPointer(host()).put(values);
+        return this;
+    }
+
+    /** Copies all bytes from a tensor of the same type and number of elements; both on the CPU. */
+    public Tensor copyFrom(Tensor source) {
+        if (source.dtype != dtype || source.elements != elements) {
+            throw mismatch(source.dtype, source.elements);
+        }
+        Pointer.memcpy(host(), source.host(), bytes());
+        return this;
+    }
+
+    /** All elements of a float32 CPU tensor. */
+    public float[] toFloats() {
+        expect(DType.FLOAT32, elements);
+        float[] values = new float[Math.toIntExact(elements)];
+        new FloatPointer(host()).get(values);
+        return values;
+    }
+
+    /** All elements of an int32 CPU tensor. */
+    public int[] toInts() {
+        expect(DType.INT32, elements);
+        int[] values = new int[Math.toIntExact(elements)];
+        new IntPointer(host()).get(values);
+        return values;
+    }
+
+    /** All elements of a float64 CPU tensor. */
+    public double[] toDoubles() {
+        expect(DType.FLOAT64, elements);
+        double[] values = new double[Math.toIntExact(elements)];
+        new DoublePointer(host()).get(values);
+        return values;
+    }
+
+    /** One element of a float32 CPU tensor. */
+    public float getFloat(long i) {
+        expect(DType.FLOAT32, elements);
+        return new FloatPointer(host()).get(checkIndex(i));
+    }
+
+    /** Sets one element of a float32 CPU tensor. */
+    public void setFloat(long i, float value) {
+        expect(DType.FLOAT32, elements);
+        new FloatPointer(host()).put(checkIndex(i), value);
+    }
+
+    /** One element of an int64 CPU tensor. */
+    public long getLong(long i) {
+        expect(DType.INT64, elements);
+        return new LongPointer(host()).get(checkIndex(i));
+    }
+
+    /** The bytes of a CPU tensor in native order; at most 2^31 - 1 from {@code offset}. Valid until {@link #close()}. */
+    public ByteBuffer buffer(long offset, int length) {
+        if (offset < 0 || length < 0 || offset + length > bytes()) {
+            throw new IllegalArgumentException("Bytes " + offset + " to " + (offset + length) + " do not lie in a tensor of "
+                    + bytes() + " bytes");
+        }
+        return new BytePointer(new RawPointer(host().address() + offset)).capacity(length).asByteBuffer()
+                .order(ByteOrder.nativeOrder());
+    }
+
+    /** Frees the memory if this tensor owns it. Calling it again does nothing. */
+    @Override
+    public void close() {
+        if (pointer != null) {
+            Pointer memory = pointer;
+            pointer = null;
+            if (owner) {
+                KernelException.check(vbl_free(device.index(), memory));
+            }
+        }
+    }
+
+    @Override
+    public String toString() {
+        return dtype + Arrays.toString(shape) + " on " + device;
+    }
+
+    private Pointer host() {
+        if (!device.isCpu()) {
+            throw new IllegalStateException("Memory of " + device + " cannot be read or written from Java");
+        }
+        return pointer();
+    }
+
+    private long checkIndex(long i) {
+        if (i < 0 || i >= elements) {
+            throw new IndexOutOfBoundsException("Element " + i + " of " + elements);
+        }
+        return i;
+    }
+
+    private void expect(DType expected, long length) {
+        if (dtype != expected || length != elements) {
+            throw mismatch(expected, length);
+        }
+    }
+
+    private IllegalArgumentException mismatch(DType found, long length) {
+        return new IllegalArgumentException("The tensor holds " + elements + " of " + dtype + ", not " + length + " of " + found);
+    }
+}
