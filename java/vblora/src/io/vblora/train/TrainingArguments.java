@@ -1,0 +1,218 @@
+package io.vblora.train;
+
+import io.vblora.InputException;
+import java.util.Locale;
+
+/**
+ * How to train. Names and meanings are those of Hugging Face's {@code TrainingArguments}; learning rates of the vector bank
+ * and the logits default to the VB-LoRA paper's (Li et al., 2024, appendix A).
+ *
+ * @param learningRateVectorBank base learning rate of VB-LoRA's vector bank
+ * @param learningRateLogits base learning rate of VB-LoRA's logits
+ * @param learningRate base learning rate of all other trainable weights: LoRA's
+ * @param weightDecay AdamW's decoupled weight decay
+ * @param adamBeta1 AdamW's beta1, in [0, 1)
+ * @param adamBeta2 AdamW's beta2, in [0, 1)
+ * @param adamEpsilon AdamW's epsilon, above 0
+ * @param maxGradNorm global norm to which gradients are clipped; 0 means no clipping
+ * @param lrSchedulerType schedule of all learning rates
+ * @param warmupRatio share of all steps that warm up, rounded up; not used if {@code warmupSteps} is not negative
+ * @param warmupSteps steps that warm up, or -1 to follow {@code warmupRatio}
+ * @param perDeviceTrainBatchSize examples in a micro-batch
+ * @param perDeviceEvalBatchSize examples in a batch of held-out data
+ * @param gradientAccumulationSteps micro-batches in an optimizer step
+ * @param numTrainEpochs passes over the data; not used if {@code maxSteps} is positive
+ * @param maxSteps optimizer steps, or -1 to follow {@code numTrainEpochs}
+ * @param shuffle whether the examples are shuffled in each epoch
+ * @param seed of shuffling and dropout
+ */
+public record TrainingArguments(
+        double learningRateVectorBank,
+        double learningRateLogits,
+        double learningRate,
+        double weightDecay,
+        double adamBeta1,
+        double adamBeta2,
+        double adamEpsilon,
+        double maxGradNorm,
+        LrSchedulerType lrSchedulerType,
+        double warmupRatio,
+        long warmupSteps,
+        int perDeviceTrainBatchSize,
+        int perDeviceEvalBatchSize,
+        int gradientAccumulationSteps,
+        double numTrainEpochs,
+        long maxSteps,
+        boolean shuffle,
+        long seed) {
+
+    public TrainingArguments {
+        notNegative("learning_rate_vector_bank", learningRateVectorBank);
+        notNegative("learning_rate_logits", learningRateLogits);
+        notNegative("learning_rate", learningRate);
+        notNegative("weight_decay", weightDecay);
+        notNegative("max_grad_norm", maxGradNorm);
+        check(adamBeta1 >= 0 && adamBeta1 < 1, "adam_beta1", adamBeta1, "a number in [0, 1)");
+        check(adamBeta2 >= 0 && adamBeta2 < 1, "adam_beta2", adamBeta2, "a number in [0, 1)");
+        check(adamEpsilon > 0 && Double.isFinite(adamEpsilon), "adam_epsilon", adamEpsilon, "a number above 0");
+        check(warmupRatio >= 0 && warmupRatio <= 1, "warmup_ratio", warmupRatio, "a number in [0, 1]");
+        check(warmupSteps >= -1, "warmup_steps", warmupSteps, "a number of steps, or -1 for warmup_ratio");
+        check(perDeviceTrainBatchSize > 0, "per_device_train_batch_size", perDeviceTrainBatchSize, "at least 1");
+        check(perDeviceEvalBatchSize > 0, "per_device_eval_batch_size", perDeviceEvalBatchSize, "at least 1");
+        check(gradientAccumulationSteps > 0, "gradient_accumulation_steps", gradientAccumulationSteps, "at least 1");
+        check(maxSteps == -1 || maxSteps > 0, "max_steps", maxSteps, "at least 1, or -1 for num_train_epochs");
+        check(maxSteps > 0 || (numTrainEpochs > 0 && Double.isFinite(numTrainEpochs)), "num_train_epochs", numTrainEpochs,
+                "a number above 0");
+    }
+
+    private static void notNegative(String field, double value) {
+        check(value >= 0 && Double.isFinite(value), field, value, "a finite number that is not negative");
+    }
+
+    private static void check(boolean condition, String field, Object found, String expected) {
+        if (!condition) {
+            throw new InputException("training arguments", field, String.valueOf(found).toLowerCase(Locale.ROOT), expected);
+        }
+    }
+
+    /** Optimizer steps of a run over so many examples. */
+    public long totalSteps(long examples) {
+        if (maxSteps > 0) {
+            return maxSteps;
+        }
+        return Math.max(1, (long) Math.ceil(numTrainEpochs * stepsPerEpoch(examples)));
+    }
+
+    /** Optimizer steps of one pass over so many examples; the last one may hold fewer micro-batches. */
+    public long stepsPerEpoch(long examples) {
+        long batches = (examples + perDeviceTrainBatchSize - 1) / perDeviceTrainBatchSize;
+        return (batches + gradientAccumulationSteps - 1) / gradientAccumulationSteps;
+    }
+
+    /** Steps that warm up in a run of {@code totalSteps}. */
+    public long warmupStepsOf(long totalSteps) {
+        return warmupSteps >= 0 ? warmupSteps : (long) Math.ceil(warmupRatio * totalSteps);
+    }
+
+    public static Builder builder() {
+        return new Builder();
+    }
+
+    /** Sets what differs from the defaults. */
+    public static final class Builder {
+        private double learningRateVectorBank = 1e-3;
+        private double learningRateLogits = 1e-2;
+        private double learningRate = 2e-4;
+        private double weightDecay;
+        private double adamBeta1 = 0.9;
+        private double adamBeta2 = 0.999;
+        private double adamEpsilon = 1e-8;
+        private double maxGradNorm = 1;
+        private LrSchedulerType lrSchedulerType = LrSchedulerType.LINEAR;
+        private double warmupRatio = 0.06;
+        private long warmupSteps = -1;
+        private int perDeviceTrainBatchSize = 8;
+        private int perDeviceEvalBatchSize = 8;
+        private int gradientAccumulationSteps = 1;
+        private double numTrainEpochs = 3;
+        private long maxSteps = -1;
+        private boolean shuffle = true;
+        private long seed = 42;
+
+        public Builder learningRateVectorBank(double value) {
+            learningRateVectorBank = value;
+            return this;
+        }
+
+        public Builder learningRateLogits(double value) {
+            learningRateLogits = value;
+            return this;
+        }
+
+        public Builder learningRate(double value) {
+            learningRate = value;
+            return this;
+        }
+
+        public Builder weightDecay(double value) {
+            weightDecay = value;
+            return this;
+        }
+
+        public Builder adamBeta1(double value) {
+            adamBeta1 = value;
+            return this;
+        }
+
+        public Builder adamBeta2(double value) {
+            adamBeta2 = value;
+            return this;
+        }
+
+        public Builder adamEpsilon(double value) {
+            adamEpsilon = value;
+            return this;
+        }
+
+        public Builder maxGradNorm(double value) {
+            maxGradNorm = value;
+            return this;
+        }
+
+        public Builder lrSchedulerType(LrSchedulerType value) {
+            lrSchedulerType = value;
+            return this;
+        }
+
+        public Builder warmupRatio(double value) {
+            warmupRatio = value;
+            return this;
+        }
+
+        public Builder warmupSteps(long value) {
+            warmupSteps = value;
+            return this;
+        }
+
+        public Builder perDeviceTrainBatchSize(int value) {
+            perDeviceTrainBatchSize = value;
+            return this;
+        }
+
+        public Builder perDeviceEvalBatchSize(int value) {
+            perDeviceEvalBatchSize = value;
+            return this;
+        }
+
+        public Builder gradientAccumulationSteps(int value) {
+            gradientAccumulationSteps = value;
+            return this;
+        }
+
+        public Builder numTrainEpochs(double value) {
+            numTrainEpochs = value;
+            return this;
+        }
+
+        public Builder maxSteps(long value) {
+            maxSteps = value;
+            return this;
+        }
+
+        public Builder shuffle(boolean value) {
+            shuffle = value;
+            return this;
+        }
+
+        public Builder seed(long value) {
+            seed = value;
+            return this;
+        }
+
+        public TrainingArguments build() {
+            return new TrainingArguments(learningRateVectorBank, learningRateLogits, learningRate, weightDecay, adamBeta1,
+                    adamBeta2, adamEpsilon, maxGradNorm, lrSchedulerType, warmupRatio, warmupSteps, perDeviceTrainBatchSize,
+                    perDeviceEvalBatchSize, gradientAccumulationSteps, numTrainEpochs, maxSteps, shuffle, seed);
+        }
+    }
+}

@@ -1,0 +1,45 @@
+package io.vblora.train;
+
+import java.util.Map;
+
+/**
+ * Told what happens in a training run, on the thread that trains. What a listener throws ends the run. Progress bars and
+ * metrics files are listeners.
+ */
+public interface TrainingListener {
+    /**
+     * What will be run.
+     *
+     * @param totalSteps optimizer steps
+     * @param examples training examples
+     * @param trainableParameters numbers that are trained
+     */
+    record Run(long totalSteps, long examples, long trainableParameters) {}
+
+    /**
+     * One optimizer step.
+     *
+     * @param step its number, from 1
+     * @param totalSteps steps of the run
+     * @param epoch passes over the data so far, this step included
+     * @param loss mean of the loss over the step's label tokens, before the update
+     * @param learningRates by name, {@code learning_rate_vector_bank} and so on, as used in this step
+     * @param gradNorm global 2-norm of the gradients before clipping
+     * @param tokens tokens of the step, padding excluded
+     * @param tokensPerSecond rate of this step
+     */
+    record Step(long step, long totalSteps, double epoch, double loss, Map<String, Double> learningRates, double gradNorm,
+            long tokens, double tokensPerSecond) {}
+
+    /** Loss over held-out data, after {@code step} optimizer steps; mean over its label tokens. */
+    record Evaluation(long step, double evalLoss) {}
+
+    default void onTrainingBegin(Run run) {}
+
+    default void onStep(Step step) {}
+
+    default void onEvaluation(Evaluation evaluation) {}
+
+    /** The run is over, whether it ended well or by an exception; always called once after {@link #onTrainingBegin}. */
+    default void onTrainingEnd() {}
+}
