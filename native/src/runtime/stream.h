@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <type_traits>
 
 #include "runtime/error.h"
 #include "vblora/runtime.h"
@@ -44,15 +45,20 @@ struct vbl_stream {
 
 namespace vbl {
 
-// Splits [0, n) into pieces of `grain` and calls body(begin, end) for each. Pieces do not depend on the thread count.
+// Splits [0, n) into pieces of `grain` and calls body(begin, end), or body(begin, end, worker), for each. Pieces do not
+// depend on the thread count; worker numbers scratch memory and nothing else.
 template <typename Body>
 void parallel_for(vbl_stream *stream, int64_t n, int64_t grain, const Body &body) {
   if (n <= 0) return;
   const int64_t pieces = (n + grain - 1) / grain;
-  const auto task = [&](int64_t piece, int32_t) {
+  const auto task = [&](int64_t piece, [[maybe_unused]] int32_t worker) {
     const int64_t begin = piece * grain;
     const int64_t end = begin + grain < n ? begin + grain : n;
-    body(begin, end);
+    if constexpr (std::is_invocable_v<const Body &, int64_t, int64_t, int32_t>) {
+      body(begin, end, worker);
+    } else {
+      body(begin, end);
+    }
   };
   if (pieces == 1) {
     task(0, 0);
