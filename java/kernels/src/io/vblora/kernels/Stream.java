@@ -16,7 +16,15 @@ public final class Stream implements AutoCloseable {
     private final Device device;
     private final vbl_stream handle;
     private final int threads;
+    private final boolean planning;
     private boolean closed;
+
+    private Stream(Stream real) {
+        this.device = real.device;
+        this.handle = real.handle;
+        this.threads = real.threads;
+        this.planning = true;
+    }
 
     private Stream(Device device, int threads) {
         NativeLibrary.load();
@@ -24,6 +32,7 @@ public final class Stream implements AutoCloseable {
         this.handle = new vbl_stream();
         KernelException.check(vbl_stream_create(device.index(), threads, handle));
         this.threads = vbl_stream_threads(handle);
+        this.planning = false;
     }
 
     /** A CPU stream with the given number of threads, the caller's included; 0 takes what this process may use. */
@@ -36,10 +45,25 @@ public final class Stream implements AutoCloseable {
         return new Stream(device, threads);
     }
 
+    /**
+     * A stream on which ops check their arguments and do nothing else: with an {@link Arena#planning} arena, a dry run of a
+     * model's code that tells how much memory the real run on this stream takes. Closing it does nothing; it must not
+     * outlive this stream.
+     */
+    public Stream planning() {
+        return new Stream(this);
+    }
+
+    /** Whether ops on this stream only check their arguments. */
+    public boolean isPlanning() {
+        return planning;
+    }
+
     public Device device() {
         return device;
     }
 
+    /** CPU threads; 0 on other devices. */
     public int threads() {
         return threads;
     }
@@ -65,7 +89,7 @@ public final class Stream implements AutoCloseable {
 
     @Override
     public void close() {
-        if (!closed) {
+        if (!closed && !planning) {
             closed = true;
             KernelException.check(vbl_stream_destroy(handle));
         }

@@ -72,7 +72,12 @@ public final class Tensor implements AutoCloseable {
         return new Tensor(device, dtype, shape.clone(), new RawPointer(memory.address() + memory.position()), false);
     }
 
-    private static long count(long[] shape) {
+    /** A tensor at an address that nothing may read or write: for planning. */
+    static Tensor imaginary(Device device, DType dtype, long address, long... shape) {
+        return new Tensor(device, dtype, shape.clone(), new RawPointer(address), false);
+    }
+
+    static long count(long[] shape) {
         long n = 1;
         for (long dimension : shape) {
             if (dimension < 0) {

@@ -1,0 +1,89 @@
+package io.vblora.kernels;
+
+/**
+ * Memory for the intermediate tensors of one pass: taken from the front, given back by returning to a mark. Nothing is
+ * allocated between {@link #reserve} calls. A planning arena hands out tensors without memory and only counts; run the same
+ * code over both, so that plan and execution cannot disagree. Not thread-safe.
+ */
+public final class Arena implements AutoCloseable {
+    private static final long ALIGNMENT = 64;
+
+    private final Device device;
+    private final boolean planning;
+    private Tensor memory;
+    private long used;
+    private long peak;
+
+    private Arena(Device device, boolean planning) {
+        this.device = device;
+        this.planning = planning;
+    }
+
+    /** An arena without memory yet. */
+    public static Arena on(Device device) {
+        return new Arena(device, false);
+    }
+
+    /** An arena that counts. */
+    public static Arena planning(Device device) {
+        return new Arena(device, true);
+    }
+
+    /** Makes sure that the arena, which must be empty, holds so many bytes. */
+    public void reserve(long bytes) {
+        if (used != 0 || planning) {
+            throw new IllegalStateException(planning ? "A planning arena has no memory" : "The arena is in use");
+        }
+        if (memory == null || memory.bytes() < bytes) {
+            close();
+            memory = Tensor.allocate(device, DType.UINT8, bytes);
+        }
+    }
+
+    /** Takes a tensor. Its contents are undefined. Valid until the arena returns to an earlier mark. */
+    public Tensor take(DType dtype, long... shape) {
+        long bytes = Math.multiplyExact(Tensor.count(shape), dtype.bytes());
+        long offset = used;
+        used = Math.addExact(used, (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
+        peak = Math.max(peak, used);
+        if (planning) {
+            return Tensor.imaginary(device, dtype, ALIGNMENT + offset, shape);
+        }
+        if (memory == null || used > memory.bytes()) {
+            throw new IllegalStateException("The arena holds " + (memory == null ? 0 : memory.bytes()) + " bytes, "
+                    + used + " are needed: the pass was not planned");
+        }
+        return Tensor.imaginary(device, dtype, memory.pointer().address() + offset, shape);
+    }
+
+    /** Takes a float32 tensor. */
+    public Tensor floats(long... shape) {
+        return take(DType.FLOAT32, shape);
+    }
+
+    /** The present mark. */
+    public long mark() {
+        return used;
+    }
+
+    /** Gives back everything taken since a mark. */
+    public void release(long mark) {
+        if (mark < 0 || mark > used) {
+            throw new IllegalArgumentException("Mark " + mark + " does not lie in 0 .. " + used);
+        }
+        used = mark;
+    }
+
+    /** The most bytes in use at once so far. */
+    public long peak() {
+        return peak;
+    }
+
+    @Override
+    public void close() {
+        if (memory != null) {
+            memory.close();
+            memory = null;
+        }
+    }
+}

@@ -1,0 +1,45 @@
+package io.vblora.kernels.ops;
+
+import io.vblora.kernels.DType;
+import io.vblora.kernels.Stream;
+import io.vblora.kernels.Tensor;
+import java.util.Arrays;
+
+/** Argument checks of the ops. */
+final class Check {
+    private Check() {}
+
+    /** Requires a tensor on the stream's device, of a type and of so many elements. */
+    static void elements(Stream stream, String name, Tensor tensor, DType dtype, long elements) {
+        if (tensor.dtype() != dtype || tensor.elements() != elements || !tensor.device().equals(stream.device())) {
+            throw refusal(stream, name, tensor, dtype + " of " + elements + " elements");
+        }
+    }
+
+    static void floats(Stream stream, String name, Tensor tensor, long elements) {
+        elements(stream, name, tensor, DType.FLOAT32, elements);
+    }
+
+    static void ints(Stream stream, String name, Tensor tensor, long elements) {
+        elements(stream, name, tensor, DType.INT32, elements);
+    }
+
+    /** Requires a tensor of one of the native floating-point types. */
+    static void nativeFloat(Stream stream, String name, Tensor tensor, long elements) {
+        if (!tensor.dtype().isNativeFloat() || tensor.elements() != elements || !tensor.device().equals(stream.device())) {
+            throw refusal(stream, name, tensor, "FLOAT32, BFLOAT16 or FLOAT16 of " + elements + " elements");
+        }
+    }
+
+    /** Requires scratch of at least so many bytes. */
+    static void scratch(Stream stream, Tensor scratch, long bytes) {
+        if (scratch.bytes() < bytes || !scratch.device().equals(stream.device())) {
+            throw refusal(stream, "scratch", scratch, "at least " + bytes + " bytes");
+        }
+    }
+
+    private static IllegalArgumentException refusal(Stream stream, String name, Tensor tensor, String expected) {
+        return new IllegalArgumentException(name + ": found " + tensor.dtype() + Arrays.toString(tensor.shape()) + " on "
+                + tensor.device() + "; expected " + expected + " on " + stream.device());
+    }
+}

@@ -1,0 +1,168 @@
+package io.vblora.kernels.ops;
+
+import static io.vblora.kernels.global.vblora.vbl_add;
+import static io.vblora.kernels.global.vblora.vbl_add_bias;
+import static io.vblora.kernels.global.vblora.vbl_cross_entropy;
+import static io.vblora.kernels.global.vblora.vbl_cross_entropy_scratch_bytes;
+import static io.vblora.kernels.global.vblora.vbl_embedding_backward;
+import static io.vblora.kernels.global.vblora.vbl_embedding_forward;
+import static io.vblora.kernels.global.vblora.vbl_rmsnorm_backward;
+import static io.vblora.kernels.global.vblora.vbl_rmsnorm_forward;
+import static io.vblora.kernels.global.vblora.vbl_rope;
+import static io.vblora.kernels.global.vblora.vbl_silu_mul_backward;
+import static io.vblora.kernels.global.vblora.vbl_silu_mul_forward;
+
+import io.vblora.kernels.Arena;
+import io.vblora.kernels.DType;
+import io.vblora.kernels.KernelException;
+import io.vblora.kernels.Stream;
+import io.vblora.kernels.Tensor;
+
+/** The ops of decoders around their matrix products. All tensors are float32 unless said otherwise. */
+public final class Transformer {
+    private Transformer() {}
+
+    /** out [tokens, hidden] = table[ids]; table [vocab, hidden] in any native type, ids [tokens] int32 in [0, vocab). */
+    public static void embeddingForward(Stream stream, Tensor ids, Tensor table, Tensor out) {
+        long tokens = ids.elements();
+        long vocab = table.dimension(0);
+        long hidden = table.dimension(1);
+        Check.ints(stream, "ids", ids, tokens);
+        Check.nativeFloat(stream, "table", table, vocab * hidden);
+        Check.floats(stream, "out", out, tokens * hidden);
+        if (!stream.isPlanning()) {
+            KernelException.check(vbl_embedding_forward(stream.handle(), tokens, hidden, vocab, ids.pointer(), table.pointer(),
+                    table.dtype().nativeCode(), out.pointer()));
+        }
+    }
+
+    /** dtable [vocab, hidden] += dout [tokens, hidden] at rows ids [tokens] (int32). */
+    public static void embeddingBackward(Stream stream, Tensor ids, Tensor dout, Tensor dtable) {
+        long tokens = ids.elements();
+        long vocab = dtable.dimension(0);
+        long hidden = dtable.dimension(1);
+        Check.ints(stream, "ids", ids, tokens);
+        Check.floats(stream, "dout", dout, tokens * hidden);
+        Check.floats(stream, "dtable", dtable, vocab * hidden);
+        if (!stream.isPlanning()) {
+            KernelException.check(vbl_embedding_backward(stream.handle(), tokens, hidden, vocab, ids.pointer(),
+                    dout.pointer(), dtable.pointer()));
+        }
+    }
+
+    /** y = x · rstd · weight, rstd = 1 / sqrt(mean(x²) + eps) per row; x, y [rows, hidden], weight [hidden], rstd [rows]. */
+    public static void rmsnormForward(Stream stream, float eps, Tensor x, Tensor weight, Tensor y, Tensor rstd) {
+        long hidden = weight.elements();
+        long rows = rstd.elements();
+        Check.floats(stream, "x", x, rows * hidden);
+        Check.floats(stream, "weight", weight, hidden);
+        Check.floats(stream, "y", y, rows * hidden);
+        Check.floats(stream, "rstd", rstd, rows);
+        if (!stream.isPlanning()) {
+            KernelException.check(vbl_rmsnorm_forward(stream.handle(), rows, hidden, eps, x.pointer(), weight.pointer(),
+                    y.pointer(), rstd.pointer()));
+        }
+    }
+
+    /** dx [rows, hidden] += the gradient of x. */
+    public static void rmsnormBackward(Stream stream, Tensor dy, Tensor x, Tensor weight, Tensor rstd, Tensor dx) {
+        long hidden = weight.elements();
+        long rows = rstd.elements();
+        Check.floats(stream, "dy", dy, rows * hidden);
+        Check.floats(stream, "x", x, rows * hidden);
+        Check.floats(stream, "weight", weight, hidden);
+        Check.floats(stream, "rstd", rstd, rows);
+        Check.floats(stream, "dx", dx, rows * hidden);
+        if (!stream.isPlanning()) {
+            KernelException.check(vbl_rmsnorm_backward(stream.handle(), rows, hidden, dy.pointer(), x.pointer(),
+                    weight.pointer(), rstd.pointer(), dx.pointer()));
+        }
+    }
+
+    /**
+     * Rotary position embedding in place (half-split), or with {@code inverse} its backward pass. x [tokens, heads · headDim],
+     * positions [tokens] int32, cos and sin [positions, headDim / 2].
+     */
+    public static void rope(Stream stream, int heads, int headDim, Tensor positions, Tensor cos, Tensor sin, boolean inverse,
+            Tensor x) {
+        long tokens = positions.elements();
+        Check.ints(stream, "positions", positions, tokens);
+        Check.floats(stream, "sin", sin, cos.elements());
+        Check.floats(stream, "x", x, tokens * heads * headDim);
+        if (!stream.isPlanning()) {
+            KernelException.check(vbl_rope(stream.handle(), tokens, heads, headDim, positions.pointer(), cos.pointer(),
+                    sin.pointer(), inverse ? 1 : 0, x.pointer()));
+        }
+    }
+
+    /** out = silu(gate) · up, element by element. */
+    public static void siluMulForward(Stream stream, Tensor gate, Tensor up, Tensor out) {
+        long n = gate.elements();
+        Check.floats(stream, "gate", gate, n);
+        Check.floats(stream, "up", up, n);
+        Check.floats(stream, "out", out, n);
+        if (!stream.isPlanning()) {
+            KernelException.check(vbl_silu_mul_forward(stream.handle(), n, gate.pointer(), up.pointer(), out.pointer()));
+        }
+    }
+
+    /** dgate and dup from dout; each may be dout itself. */
+    public static void siluMulBackward(Stream stream, Tensor gate, Tensor up, Tensor dout, Tensor dgate, Tensor dup) {
+        long n = gate.elements();
+        Check.floats(stream, "gate", gate, n);
+        Check.floats(stream, "up", up, n);
+        Check.floats(stream, "dout", dout, n);
+        Check.floats(stream, "dgate", dgate, n);
+        Check.floats(stream, "dup", dup, n);
+        if (!stream.isPlanning()) {
+            KernelException.check(vbl_silu_mul_backward(stream.handle(), n, gate.pointer(), up.pointer(), dout.pointer(),
+                    dgate.pointer(), dup.pointer()));
+        }
+    }
+
+    /** y += x, element by element. */
+    public static void add(Stream stream, Tensor x, Tensor y) {
+        Check.floats(stream, "x", x, y.elements());
+        Check.floats(stream, "y", y, y.elements());
+        if (!stream.isPlanning()) {
+            KernelException.check(vbl_add(stream.handle(), y.elements(), x.pointer(), y.pointer()));
+        }
+    }
+
+    /** y [rows, columns] += bias [columns]. */
+    public static void addBias(Stream stream, Tensor bias, Tensor y) {
+        long columns = bias.elements();
+        long rows = y.elements() / columns;
+        Check.floats(stream, "bias", bias, columns);
+        Check.floats(stream, "y", y, rows * columns);
+        if (!stream.isPlanning()) {
+            KernelException.check(vbl_add_bias(stream.handle(), rows, columns, bias.pointer(), y.pointer()));
+        }
+    }
+
+    /**
+     * Softmax cross-entropy of logits [rows, vocab] against labels [rows] (int32, -100 does not count). lossSum (float64, one
+     * element) += the sum over the rows that count; dlogits, unless null, = (softmax - onehot) · scale, and may be logits
+     * itself; scale is one float.
+     */
+    public static void crossEntropy(Stream stream, Arena arena, Tensor logits, Tensor labels, Tensor scale, Tensor lossSum,
+            Tensor dlogits) {
+        long rows = labels.elements();
+        long vocab = logits.elements() / rows;
+        Check.ints(stream, "labels", labels, rows);
+        Check.floats(stream, "logits", logits, rows * vocab);
+        Check.elements(stream, "lossSum", lossSum, DType.FLOAT64, 1);
+        if (dlogits != null) {
+            Check.floats(stream, "dlogits", dlogits, rows * vocab);
+            Check.floats(stream, "scale", scale, 1);
+        }
+        long mark = arena.mark();
+        Tensor scratch = arena.take(DType.UINT8, vbl_cross_entropy_scratch_bytes(stream.handle(), rows));
+        if (!stream.isPlanning()) {
+            KernelException.check(vbl_cross_entropy(stream.handle(), rows, vocab, logits.pointer(), labels.pointer(),
+                    scale == null ? null : scale.pointer(), lossSum.pointer(), dlogits == null ? null : dlogits.pointer(),
+                    scratch.pointer(), scratch.bytes()));
+        }
+        arena.release(mark);
+    }
+}
