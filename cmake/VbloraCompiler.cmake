@@ -21,7 +21,8 @@ function(vblora_compiler_options target)
     target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${VBLORA_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g>)
     target_link_options(${target} PRIVATE -fsanitize=${VBLORA_SANITIZE})
   else()
-    target_link_options(${target} PRIVATE -Wl,--exclude-libs,ALL -Wl,--no-undefined -Wl,--gc-sections)
+    target_link_options(${target} PRIVATE -Wl,--exclude-libs,ALL -Wl,--no-undefined -Wl,--gc-sections
+      $<$<CONFIG:Release>:-s>)
   endif()
 endfunction()
 
