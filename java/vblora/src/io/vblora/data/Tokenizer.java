@@ -1,0 +1,217 @@
+package io.vblora.data;
+
+import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import io.vblora.InputException;
+import io.vblora.kernels.NativeLibraryException;
+import java.io.ByteArrayInputStream;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.BufferUnderflowException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Base64;
+import java.util.Map;
+import java.util.OptionalInt;
+import java.util.stream.IntStream;
+import java.util.stream.LongStream;
+
+/**
+ * Text to token ids and back by a Hugging Face {@code tokenizer.json}, through DJL's binding of the tokenizers library.
+ * Truncation and padding that the file may ask for are off. Nothing is fetched from a network. Thread-safe until closed.
+ */
+public final class Tokenizer implements AutoCloseable {
+    private static final String FILE_NAME = "tokenizer.json";
+    private static final ObjectMapper JSON = new ObjectMapper();
+
+    private final Path file;
+    private final HuggingFaceTokenizer tokenizer;
+    private final OptionalInt eosTokenId;
+
+    private Tokenizer(Path file, HuggingFaceTokenizer tokenizer, OptionalInt eosTokenId) {
+        this.file = file;
+        this.tokenizer = tokenizer;
+        this.eosTokenId = eosTokenId;
+    }
+
+    /**
+     * Opens {@code tokenizer.json} and, for the end-of-sequence token, {@code tokenizer_config.json},
+     * {@code special_tokens_map.json} and {@code config.json} of the same folder, whichever knows it first.
+     *
+     * @param path a model folder, or the {@code tokenizer.json} itself
+     * @throws InputException if a file is missing or cannot be used
+     * @throws NativeLibraryException if the tokenizers' native library cannot be loaded
+     */
+    public static Tokenizer open(Path path) {
+        Path file = Files.isDirectory(path) ? path.resolve(FILE_NAME) : path;
+        if (!Files.isRegularFile(file)) {
+            throw new InputException(file, "", "no such file", "a tokenizer in Hugging Face's format, " + FILE_NAME);
+        }
+        byte[] content = read(file);
+        JsonNode json = parse(file, content);
+        checkTemplates(file, json.path("post_processor"));
+        checkCharsmaps(file, json.path("normalizer"));
+        OptionalInt eosTokenId = findEosTokenId(file.toAbsolutePath().getParent(), json);
+        return new Tokenizer(file, open(file, content), eosTokenId);
+    }
+
+    private static HuggingFaceTokenizer open(Path file, byte[] content) {
+        // Without this DJL looks for a cloud's metadata service, reports home, and fetches libraries for CUDA
+        System.setProperty("ai.djl.offline", "true");
+        try {
+            return HuggingFaceTokenizer.newInstance(new ByteArrayInputStream(content),
+                    Map.of("truncation", "false", "padding", "false"));
+        } catch (LinkageError | ai.djl.engine.EngineException e) {
+            throw new NativeLibraryException("The native library of the tokenizers could not be loaded; it is unpacked to the "
+                    + "folder named by the environment variable DJL_CACHE_DIR, by default ~/.djl.ai. Cause: " + rootMessage(e), e);
+        } catch (IOException | RuntimeException e) {
+            throw new InputException(file.toString(), "", "a file that the tokenizers library refuses (" + rootMessage(e) + ")",
+                    "a tokenizer in Hugging Face's format", e);
+        }
+    }
+
+    /** Refuses a template with a special token that it does not define: the library would abort the process over it. */
+    private static void checkTemplates(Path file, JsonNode processor) {
+        processor.path("processors").forEach(part -> checkTemplates(file, part));
+        if (!processor.path("type").asText().equals("TemplateProcessing")) {
+            return;
+        }
+        for (String template : new String[] {"single", "pair"}) {
+            for (JsonNode piece : processor.path(template)) {
+                String token = piece.path("SpecialToken").path("id").asText();
+                if (piece.has("SpecialToken") && !processor.path("special_tokens").has(token)) {
+                    throw new InputException(file, "post_processor." + template, "the special token \"" + token + "\"",
+                            "one of post_processor.special_tokens");
+                }
+            }
+        }
+    }
+
+    /**
+     * Refuses a broken character map (SentencePiece's: length of a trie in bytes as uint32, the trie, replacement text), over
+     * which the library would abort the process, too.
+     */
+    private static void checkCharsmaps(Path file, JsonNode normalizer) {
+        normalizer.path("normalizers").forEach(part -> checkCharsmaps(file, part));
+        if (!normalizer.path("type").asText().equals("Precompiled")) {
+            return;
+        }
+        try {
+            ByteBuffer map = ByteBuffer.wrap(Base64.getDecoder().decode(normalizer.path("precompiled_charsmap").asText()))
+                    .order(ByteOrder.LITTLE_ENDIAN);
+            int trieBytes = map.getInt();
+            if (trieBytes < 0 || trieBytes % Integer.BYTES != 0) {
+                throw new IllegalArgumentException("a trie of " + trieBytes + " bytes");
+            }
+            StandardCharsets.UTF_8.newDecoder().decode(map.position(map.position() + trieBytes));
+        } catch (IllegalArgumentException | BufferUnderflowException | CharacterCodingException e) {
+            throw new InputException(file.toString(), "normalizer.precompiled_charsmap", "broken content",
+                    "the base64 of SentencePiece's character map", e);
+        }
+    }
+
+    private static String rootMessage(Throwable e) {
+        while (e.getCause() != null) {
+            e = e.getCause();
+        }
+        return e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
+    }
+
+    private static byte[] read(Path file) {
+        try {
+            return Files.readAllBytes(file);
+        } catch (IOException e) {
+            throw new UncheckedIOException(file + ": " + e.getMessage(), e);
+        }
+    }
+
+    private static JsonNode parse(Path file, byte[] content) {
+        try {
+            JsonNode json = JSON.readTree(content);
+            if (json == null || !json.isObject()) {
+                throw new InputException(file, "", "no JSON object", "a JSON object");
+            }
+            return json;
+        } catch (JsonProcessingException e) {
+            throw new InputException(file.toString(), "", "broken JSON (" + e.getOriginalMessage() + ")", "a JSON object", e);
+        } catch (IOException e) {
+            throw new UncheckedIOException(file + ": " + e.getMessage(), e);
+        }
+    }
+
+    private static OptionalInt findEosTokenId(Path folder, JsonNode tokenizer) {
+        for (String name : new String[] {"tokenizer_config.json", "special_tokens_map.json"}) {
+            Path file = folder.resolve(name);
+            if (Files.isRegularFile(file)) {
+                JsonNode token = parse(file, read(file)).path("eos_token");
+                String content = (token.isObject() ? token.path("content") : token).asText("");
+                if (!content.isEmpty()) {
+                    return OptionalInt.of(tokenId(file, content, tokenizer));
+                }
+            }
+        }
+        Path file = folder.resolve("config.json");
+        if (Files.isRegularFile(file)) {
+            JsonNode id = parse(file, read(file)).path("eos_token_id");
+            JsonNode first = id.isArray() ? id.path(0) : id; // several ids all end a sequence; the first is the tokenizer's own
+            if (first.isInt() && first.intValue() >= 0) {
+                return OptionalInt.of(first.intValue());
+            }
+        }
+        return OptionalInt.empty();
+    }
+
+    private static int tokenId(Path file, String token, JsonNode tokenizer) {
+        for (JsonNode added : tokenizer.path("added_tokens")) {
+            if (added.path("content").asText().equals(token)) {
+                return added.path("id").asInt();
+            }
+        }
+        JsonNode vocabulary = tokenizer.path("model").path("vocab");
+        if (vocabulary.path(token).isInt()) {
+            return vocabulary.get(token).intValue();
+        }
+        for (int id = 0; vocabulary.isArray() && id < vocabulary.size(); id++) { // Unigram: [[piece, score], ...]
+            if (vocabulary.get(id).path(0).asText().equals(token)) {
+                return id;
+            }
+        }
+        throw new InputException(file, "eos_token", "\"" + token + "\", which " + FILE_NAME + " does not have",
+                "a token of the tokenizer");
+    }
+
+    /**
+     * Token ids of a text, with the special tokens that the file's post-processor adds.
+     *
+     * @throws InputException if the tokenizer cannot express the text
+     */
+    public int[] encode(String text) {
+        try {
+            return LongStream.of(tokenizer.encode(text).getIds()).mapToInt(Math::toIntExact).toArray();
+        } catch (RuntimeException e) {
+            throw new InputException(file.toString(), "", "a text that it cannot encode (" + rootMessage(e) + ")",
+                    "a tokenizer that has a token for anything unknown", e);
+        }
+    }
+
+    /** The text of token ids, special tokens left out. */
+    public String decode(int... ids) {
+        return tokenizer.decode(IntStream.of(ids).asLongStream().toArray(), true);
+    }
+
+    /** The end-of-sequence token, where the folder names one. */
+    public OptionalInt eosTokenId() {
+        return eosTokenId;
+    }
+
+    @Override
+    public void close() {
+        tokenizer.close();
+    }
+}

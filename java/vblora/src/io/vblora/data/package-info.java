@@ -1,0 +1,2 @@
+/** Training data: tokenizers, files of examples, padded batches and the order in which they are visited. */
+package io.vblora.data;

@@ -1,0 +1,99 @@
+package io.vblora.data;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Iterator;
+import java.util.List;
+import java.util.NoSuchElementException;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
+
+class BatchSamplerTest {
+    /** Example i is [i, i, ...] of length 2 + i % 3. */
+    private static List<Example> examples(int n) {
+        return IntStream.range(0, n).mapToObj(i -> Example.of(IntStream.generate(() -> i).limit(2 + i % 3).toArray())).toList();
+    }
+
+    private static List<Integer> visited(BatchSampler sampler, long epoch) {
+        List<Integer> order = new ArrayList<>();
+        sampler.epoch(epoch).forEachRemaining(batch -> {
+            for (int row = 0; row < batch.size(); row++) {
+                order.add(batch.inputIds()[row * batch.length()]);
+            }
+        });
+        return order;
+    }
+
+    @Test
+    void padsABatchToItsLongestRow() {
+        Batch batch = Batch.of(List.of(new Example(new int[] {5, 6}, new int[] {-100, 7}), Example.of(1, 2, 3)));
+        assertEquals(2, batch.size());
+        assertEquals(3, batch.length());
+        assertArrayEquals(new int[] {5, 6, 0, 1, 2, 3}, batch.inputIds());
+        assertArrayEquals(new int[] {-100, 7, -100, 1, 2, 3}, batch.labels());
+        assertArrayEquals(new int[] {2, 3}, batch.lengths());
+        assertEquals(5, batch.tokens());
+    }
+
+    @Test
+    void keepsTheOrderWithoutShufflingAndTheLastSmallerBatch() {
+        BatchSampler sampler = new BatchSampler(examples(7), 3, false, 1);
+        assertEquals(3, sampler.batches());
+        assertEquals(List.of(0, 1, 2, 3, 4, 5, 6), visited(sampler, 0));
+        assertEquals(List.of(0, 1, 2, 3, 4, 5, 6), visited(sampler, 5));
+        Iterator<Batch> epoch = sampler.epoch(0);
+        assertEquals(List.of(3, 3, 1), List.of(epoch.next().size(), epoch.next().size(), epoch.next().size()));
+        assertFalse(epoch.hasNext());
+        assertThrows(NoSuchElementException.class, epoch::next);
+    }
+
+    /** Expected orders: the documented generator, written down a second time in Python with integers of any size. */
+    @Test
+    void shufflesByTheDocumentedGenerator() {
+        assertArrayEquals(new int[] {2, 3, 6, 4, 7, 9, 0, 8, 1, 5}, new BatchSampler(examples(10), 4, true, 42).order(0));
+        assertArrayEquals(new int[] {8, 1, 9, 4, 3, 5, 0, 6, 7, 2}, new BatchSampler(examples(10), 4, true, 42).order(1));
+        assertArrayEquals(new int[] {1, 0, 8, 3, 5, 9, 2, 6, 7, 4}, new BatchSampler(examples(10), 4, true, -7).order(3));
+    }
+
+    @Test
+    void visitsEveryExampleOnceInAnOrderThatDependsOnSeedAndEpochAlone() {
+        BatchSampler sampler = new BatchSampler(examples(100), 8, true, 42);
+        List<Integer> first = visited(sampler, 0);
+        List<Integer> second = visited(sampler, 1);
+        assertEquals(first, visited(new BatchSampler(examples(100), 32, true, 42), 0));
+        assertFalse(first.equals(second));
+        assertFalse(first.equals(visited(new BatchSampler(examples(100), 8, true, 43), 0)));
+        assertEquals(IntStream.range(0, 100).boxed().toList(), second.stream().sorted().toList());
+    }
+
+    /** Each of the 24 orders of four examples comes up about as often; 99.9999 % of fair shuffles have chi-square below 70. */
+    @Test
+    void shufflesFairly() {
+        int[] counts = new int[256];
+        BatchSampler sampler = new BatchSampler(examples(4), 4, true, 7);
+        int epochs = 24_000;
+        for (int epoch = 0; epoch < epochs; epoch++) {
+            int[] order = sampler.order(epoch);
+            counts[order[0] * 64 + order[1] * 16 + order[2] * 4 + order[3]]++;
+        }
+        double expected = epochs / 24.0;
+        double chiSquare = Arrays.stream(counts).filter(n -> n > 0).mapToDouble(n -> (n - expected) * (n - expected) / expected)
+                .sum();
+        assertEquals(24, Arrays.stream(counts).filter(n -> n > 0).count());
+        assertTrue(chiSquare < 70, "chi-square " + chiSquare);
+    }
+
+    @Test
+    void refusesNothingToSample() {
+        assertThrows(IllegalArgumentException.class, () -> new BatchSampler(List.of(), 1, false, 0));
+        assertThrows(IllegalArgumentException.class, () -> new BatchSampler(examples(1), 0, false, 0));
+        assertEquals(1, new BatchSampler(examples(3), Integer.MAX_VALUE, true, 0).batches());
+        assertEquals(3, new BatchSampler(examples(3), Integer.MAX_VALUE, true, 0).epoch(0).next().size());
+    }
+}

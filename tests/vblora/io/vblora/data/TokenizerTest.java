@@ -1,0 +1,163 @@
+package io.vblora.data;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import io.vblora.InputException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.OptionalInt;
+import java.util.stream.StreamSupport;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+class TokenizerTest {
+    /** Ids by position: the words of the vocabulary follow the special tokens. */
+    static final String WORD_LEVEL = """
+            {"version": "1.0",
+             "truncation": {"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0},
+             "padding": {"strategy": {"Fixed": 16}, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 0,
+                         "pad_type_id": 0, "pad_token": "<unk>"},
+             "added_tokens": [
+              {"id": 0, "content": "<unk>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
+               "special": true},
+              {"id": 1, "content": "<s>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
+               "special": true}],
+             "normalizer": null, "pre_tokenizer": {"type": "Whitespace"},
+             "post_processor": {"type": "TemplateProcessing",
+              "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+              "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+              "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}}},
+             "decoder": null,
+             "model": {"type": "WordLevel", "unk_token": "<unk>",
+                       "vocab": {"<unk>": 0, "<s>": 1, "</s>": 2, "the": 3, "bank": 4, "of": 5, "vectors": 6}}}
+            """;
+
+    @TempDir
+    Path folder;
+
+    private Path write(String name, String content) throws IOException {
+        return Files.writeString(folder.resolve(name), content);
+    }
+
+    private String refusal() {
+        return assertThrows(InputException.class, () -> Tokenizer.open(folder)).getMessage();
+    }
+
+    @Test
+    void encodesWholeTextsWithSpecialTokensWhateverTheFileSaysOfTruncationAndPadding() throws IOException {
+        write("tokenizer.json", WORD_LEVEL);
+        try (Tokenizer tokenizer = Tokenizer.open(folder)) {
+            assertArrayEquals(new int[] {1, 3, 4, 5, 6, 0}, tokenizer.encode("the bank of vectors grows"));
+            assertEquals("the bank of vectors", tokenizer.decode(1, 3, 4, 5, 6));
+            assertEquals(OptionalInt.empty(), tokenizer.eosTokenId());
+        }
+    }
+
+    @Test
+    void findsTheEndOfSequenceTokenInTheFilesBesideIt() throws IOException {
+        write("tokenizer.json", WORD_LEVEL);
+        write("config.json", "{\"eos_token_id\": [5, 6]}");
+        assertEos(5);
+        write("special_tokens_map.json", "{\"eos_token\": {\"content\": \"</s>\", \"lstrip\": false}}");
+        assertEos(2);
+        write("tokenizer_config.json", "{\"eos_token\": \"<s>\"}");
+        assertEos(1);
+        write("tokenizer_config.json", "{\"eos_token\": null}");
+        assertEos(2);
+    }
+
+    private void assertEos(int expected) {
+        try (Tokenizer tokenizer = Tokenizer.open(folder)) {
+            assertEquals(OptionalInt.of(expected), tokenizer.eosTokenId());
+        }
+    }
+
+    @Test
+    void refusesAnEndOfSequenceTokenThatItDoesNotHave() throws IOException {
+        write("tokenizer.json", WORD_LEVEL);
+        Path config = write("tokenizer_config.json", "{\"eos_token\": \"<end>\"}");
+        String message = refusal();
+        assertTrue(message.startsWith(config + ": eos_token: found \"<end>\""), message);
+    }
+
+    @Test
+    void refusesAMissingFile() {
+        assertEquals(folder.resolve("tokenizer.json") + ": found no such file; expected a tokenizer in Hugging Face's format, "
+                + "tokenizer.json", refusal());
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', quoteCharacter = '`', value = {
+        // what is replaced | by what | what the message says
+        "\"type\": \"WordLevel\"   | \"type\": \"NoSuchModel\"   | tokenizers library refuses",
+        "\"special_tokens\": {\"<s>\" | \"special_tokens\": {\"<other>\" | post_processor.single: found the special token \"<s>\"",
+        "\"normalizer\": null | \"normalizer\": {\"type\": \"Precompiled\", \"precompiled_charsmap\": \"AAAA\"} | precompiled_charsmap",
+        "\"normalizer\": null | \"normalizer\": {\"type\": \"Sequence\", \"normalizers\": [{\"type\": \"Precompiled\", "
+            + "\"precompiled_charsmap\": \"EAAAAAAAAAA=\"}]} | precompiled_charsmap",
+        "\"version\": \"1.0\", | \"version\": | broken JSON",
+    })
+    void refusesABrokenFile(String target, String replacement, String expected) throws IOException {
+        assertTrue(WORD_LEVEL.contains(target));
+        Path file = write("tokenizer.json", WORD_LEVEL.replace(target, replacement));
+        String message = refusal();
+        assertTrue(message.startsWith(file.toString()) && message.contains(expected), message);
+    }
+
+    @Test
+    void refusesATextForWhichThereIsNoToken() throws IOException {
+        write("tokenizer.json", WORD_LEVEL.replace("\"unk_token\": \"<unk>\"", "\"unk_token\": \"<none>\""));
+        try (Tokenizer tokenizer = Tokenizer.open(folder)) {
+            String message = assertThrows(InputException.class, () -> tokenizer.encode("unheard of")).getMessage();
+            assertTrue(message.contains("a text that it cannot encode"), message);
+        }
+    }
+
+    /** Expected ids: the reference.json of the model, made with numpy and checked against the model's original program. */
+    @Test
+    void encodesAsStories260KDoes() throws IOException {
+        Path model = SharedData.find("data/stories260K-hf");
+        try (Tokenizer tokenizer = Tokenizer.open(model)) {
+            for (JsonNode reference : new ObjectMapper().readTree(model.resolve("reference.json").toFile())) {
+                int[] expected = ints(reference.get("input_ids"));
+                assertTrue(expected.length > 10);
+                assertArrayEquals(expected, tokenizer.encode(reference.get("prompt").asText()));
+                assertEquals(reference.get("greedy_text").asText(), tokenizer.decode(ints(reference.get("greedy_ids"))));
+            }
+            assertEquals(OptionalInt.of(2), tokenizer.eosTokenId());
+        }
+    }
+
+    /** Expected ids: OpenAI's and Meta's published encodings of "Hello world". */
+    @Test
+    void encodesAsGpt2AndLlama2Do() {
+        Path gpt2 = SharedData.find("data/gpt2-tokenizer");
+        Path llama2 = SharedData.find("data/llama2-tokenizer");
+        try (Tokenizer tokenizer = Tokenizer.open(gpt2)) {
+            assertArrayEquals(new int[] {15496, 995}, tokenizer.encode("Hello world"));
+            assertEquals(OptionalInt.of(50256), tokenizer.eosTokenId());
+            roundTrip(tokenizer, "naïve 🦙\tlama\n\n1 < 2");
+        }
+        try (Tokenizer tokenizer = Tokenizer.open(llama2)) {
+            assertArrayEquals(new int[] {1, 15043, 3186}, tokenizer.encode("Hello world"));
+            assertFalse(tokenizer.eosTokenId().isPresent());
+            roundTrip(tokenizer, "naïve 🦙\tlama\n\n1 < 2");
+        }
+    }
+
+    private static void roundTrip(Tokenizer tokenizer, String text) {
+        assertEquals(text, tokenizer.decode(tokenizer.encode(text)));
+    }
+
+    private static int[] ints(JsonNode array) {
+        return StreamSupport.stream(array.spliterator(), false).mapToInt(JsonNode::intValue).toArray();
+    }
+}
