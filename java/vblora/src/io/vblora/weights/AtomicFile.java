@@ -1,0 +1,76 @@
+package io.vblora.weights;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.channels.WritableByteChannel;
+import java.nio.file.AtomicMoveNotSupportedException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.util.concurrent.ThreadLocalRandom;
+
+/**
+ * Replaces a file whole or not at all: a temporary file in the same folder, flushed to the disk, renamed over the old one,
+ * and the folder flushed. Whatever happens on the way, the file's old content (or absence) stays; where Java still runs, the
+ * temporary file is removed.
+ */
+public final class AtomicFile {
+    private AtomicFile() {}
+
+    /** Writes the content of a file. */
+    @FunctionalInterface
+    public interface Content {
+        /** Writes all of it; an exception leaves the old file in place. */
+        void writeTo(WritableByteChannel channel) throws IOException;
+    }
+
+    /**
+     * Creates or replaces {@code file}. Its folder must exist.
+     *
+     * @throws UncheckedIOException naming the file, if it cannot be written
+     */
+    public static void write(Path file, Content content) {
+        Path target = file.toAbsolutePath();
+        Path folder = target.getParent();
+        Path temporary = folder.resolve("." + target.getFileName() + "."
+                + Long.toUnsignedString(ThreadLocalRandom.current().nextLong(), 36) + ".tmp");
+        try {
+            try (FileChannel channel = FileChannel.open(temporary, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
+                content.writeTo(channel);
+                channel.force(true);
+            }
+            move(temporary, target);
+            try (FileChannel directory = FileChannel.open(folder, StandardOpenOption.READ)) {
+                directory.force(true);
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException("Cannot write " + file + ": " + e, e);
+        } finally {
+            // After the move there is nothing of this name.
+            temporary.toFile().delete();
+        }
+    }
+
+    /** Creates or replaces {@code file} with these bytes. */
+    public static void write(Path file, byte[] content) {
+        write(file, channel -> writeFully(channel, ByteBuffer.wrap(content)));
+    }
+
+    /** Writes all that remains of a buffer. */
+    static void writeFully(WritableByteChannel channel, ByteBuffer buffer) throws IOException {
+        while (buffer.hasRemaining()) {
+            channel.write(buffer);
+        }
+    }
+
+    private static void move(Path temporary, Path target) throws IOException {
+        try {
+            Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE);
+        } catch (AtomicMoveNotSupportedException e) {
+            throw new IOException("the file system cannot rename atomically", e);
+        }
+    }
+}
