@@ -1,0 +1,171 @@
+package io.vblora.kernels.ops;
+
+import static io.vblora.kernels.global.vblora.vbl_active_copy;
+import static io.vblora.kernels.global.vblora.vbl_active_load;
+import static io.vblora.kernels.global.vblora.vbl_active_scratch_bytes;
+import static io.vblora.kernels.global.vblora.vbl_active_store;
+import static io.vblora.kernels.global.vblora.vbl_adamw;
+import static io.vblora.kernels.global.vblora.vbl_adamw_active_select;
+import static io.vblora.kernels.global.vblora.vbl_adamw_select;
+import static io.vblora.kernels.global.vblora.vbl_clip;
+import static io.vblora.kernels.global.vblora.vbl_sum_squares;
+import static io.vblora.kernels.global.vblora.vbl_sum_squares_scratch_bytes;
+
+import io.vblora.kernels.DType;
+import io.vblora.kernels.KernelException;
+import io.vblora.kernels.Stream;
+import io.vblora.kernels.Tensor;
+import org.bytedeco.javacpp.Pointer;
+
+/**
+ * AdamW (Loshchilov, Hutter, ICLR 2019) with PyTorch's arithmetic, dense and active-set, and the gradient norm. Constants come
+ * from a parameter group of the {@link StepState}; parameters, gradients and moments are float32. Shapes of logits, indices,
+ * weights and dlogits are those of {@link Admixture}.
+ */
+public final class Optimizer {
+    private Optimizer() {}
+
+    /** Scratch bytes of {@link #sumSquares} over n elements. */
+    public static long sumSquaresScratchBytes(Stream stream, long n) {
+        return vbl_sum_squares_scratch_bytes(stream.handle(), n);
+    }
+
+    /** sum (float64, one element) += Σ x². */
+    public static void sumSquares(Stream stream, Tensor x, Tensor sum, Tensor scratch) {
+        Check.floats(stream, "x", x, x.elements());
+        Check.elements(stream, "sum", sum, DType.FLOAT64, 1);
+        Check.scratch(stream, scratch, sumSquaresScratchBytes(stream, x.elements()));
+        if (!stream.isPlanning()) {
+            KernelException.check(vbl_sum_squares(stream.handle(), x.elements(), x.pointer(), sum.pointer(),
+                    scratch.pointer(), scratch.bytes()));
+        }
+    }
+
+    /**
+     * From sum (float64, one element), the sum of squares of all gradients, sets the step's gradient norm and clip factor as
+     * PyTorch's {@code clip_grad_norm_} does; maxNorm 0 means no clipping.
+     */
+    public static void clip(Stream stream, Tensor sum, float maxNorm, StepState step) {
+        Check.elements(stream, "sum", sum, DType.FLOAT64, 1);
+        if (!stream.isPlanning()) {
+            KernelException.check(vbl_clip(stream.handle(), sum.pointer(), maxNorm, step.handle()));
+        }
+    }
+
+    /** Dense AdamW on a parameter; all tensors of its number of elements. */
+    public static void adamw(Stream stream, StepState step, int group, Tensor parameter, Tensor gradient, Tensor expAvg,
+            Tensor expAvgSq) {
+        long n = parameter.elements();
+        Check.group(group);
+        Check.floats(stream, "parameter", parameter, n);
+        Check.floats(stream, "gradient", gradient, n);
+        Check.floats(stream, "expAvg", expAvg, n);
+        Check.floats(stream, "expAvgSq", expAvgSq, n);
+        if (!stream.isPlanning()) {
+            KernelException.check(vbl_adamw(stream.handle(), n, step.handle(), group, parameter.pointer(),
+                    gradient.pointer(), expAvg.pointer(), expAvgSq.pointer()));
+        }
+    }
+
+    /**
+     * Dense AdamW on all logits, dlogits being their gradient at indices and zero elsewhere, and the next selection: indices
+     * and weights are read, then overwritten as by {@link Admixture#select}. expAvg, expAvgSq [rows, num_vectors].
+     */
+    public static void adamwSelect(Stream stream, AdmixtureShape shape, StepState step, int group, Tensor logits,
+            Tensor dlogits, Tensor expAvg, Tensor expAvgSq, Tensor indices, Tensor weights, Tensor badRow) {
+        Check.group(group);
+        Check.floats(stream, "logits", logits, shape.logitsElements());
+        Check.floats(stream, "dlogits", dlogits, shape.selectedElements());
+        Check.floats(stream, "expAvg", expAvg, shape.logitsElements());
+        Check.floats(stream, "expAvgSq", expAvgSq, shape.logitsElements());
+        Admixture.checkSelection(stream, shape, indices, weights);
+        Check.elements(stream, "badRow", badRow, DType.INT64, 1);
+        if (!stream.isPlanning()) {
+            KernelException.check(vbl_adamw_select(stream.handle(), shape.handle(stream), step.handle(), group,
+                    logits.pointer(), dlogits.pointer(), expAvg.pointer(), expAvgSq.pointer(), indices.pointer(),
+                    weights.pointer(), badRow.pointer()));
+        }
+    }
+
+    /** Scratch bytes of the active-set ops. */
+    public static long activeScratchBytes(Stream stream, AdmixtureShape shape) {
+        return vbl_active_scratch_bytes(stream.handle(), shape.handle(stream));
+    }
+
+    /**
+     * Builds an active set from dense logits and moments [rows, num_vectors]; the moments may both be null, which means zero.
+     *
+     * @throws KernelException with status VBL_CAPACITY if a row has more entries than the set holds; its max_count says how
+     *     many
+     */
+    public static void activeLoad(Stream stream, AdmixtureShape shape, ActiveSet active, Tensor logits, Tensor expAvg,
+            Tensor expAvgSq, Tensor scratch) {
+        Check.floats(stream, "logits", logits, shape.logitsElements());
+        checkMoments(stream, shape, expAvg, expAvgSq);
+        Check.scratch(stream, scratch, activeScratchBytes(stream, shape));
+        if (!stream.isPlanning()) {
+            KernelException.check(vbl_active_load(stream.handle(), shape.handle(stream), active.handle(stream, shape),
+                    logits.pointer(), pointer(expAvg), pointer(expAvgSq), scratch.pointer(), scratch.bytes()));
+        }
+    }
+
+    /**
+     * Writes the active entries' logits into dense logits and, unless both are null, all moments into dense ones.
+     */
+    public static void activeStore(Stream stream, AdmixtureShape shape, ActiveSet active, Tensor logits, Tensor expAvg,
+            Tensor expAvgSq) {
+        Check.floats(stream, "logits", logits, shape.logitsElements());
+        checkMoments(stream, shape, expAvg, expAvgSq);
+        if (!stream.isPlanning()) {
+            KernelException.check(vbl_active_store(stream.handle(), shape.handle(stream), active.handle(stream, shape),
+                    logits.pointer(), pointer(expAvg), pointer(expAvgSq)));
+        }
+    }
+
+    /**
+     * Copies an active set into one of another capacity.
+     *
+     * @throws KernelException with status VBL_CAPACITY if that does not hold it
+     */
+    public static void activeCopy(Stream stream, AdmixtureShape shape, ActiveSet from, ActiveSet to) {
+        if (!stream.isPlanning()) {
+            KernelException.check(vbl_active_copy(stream.handle(), shape.handle(stream), from.handle(stream, shape),
+                    to.handle(stream, shape)));
+        }
+    }
+
+    /**
+     * AdamW without weight decay on the active entries, and the next selection, the same bits as {@link #adamwSelect}.
+     * logits [rows, num_vectors] hold the inactive entries and are only read.
+     *
+     * @throws KernelException with status VBL_CAPACITY, and nothing changed but max_count, if a row's list would overflow
+     */
+    public static void adamwActiveSelect(Stream stream, AdmixtureShape shape, ActiveSet active, StepState step, int group,
+            Tensor logits, Tensor dlogits, Tensor indices, Tensor weights, Tensor badRow, Tensor scratch) {
+        Check.group(group);
+        Check.floats(stream, "logits", logits, shape.logitsElements());
+        Check.floats(stream, "dlogits", dlogits, shape.selectedElements());
+        Admixture.checkSelection(stream, shape, indices, weights);
+        Check.elements(stream, "badRow", badRow, DType.INT64, 1);
+        Check.scratch(stream, scratch, activeScratchBytes(stream, shape));
+        if (!stream.isPlanning()) {
+            KernelException.check(vbl_adamw_active_select(stream.handle(), shape.handle(stream),
+                    active.handle(stream, shape), step.handle(), group, logits.pointer(), dlogits.pointer(),
+                    indices.pointer(), weights.pointer(), badRow.pointer(), scratch.pointer(), scratch.bytes()));
+        }
+    }
+
+    private static void checkMoments(Stream stream, AdmixtureShape shape, Tensor expAvg, Tensor expAvgSq) {
+        if ((expAvg == null) != (expAvgSq == null)) {
+            throw new IllegalArgumentException("Both moments are given, or neither");
+        }
+        if (expAvg != null) {
+            Check.floats(stream, "expAvg", expAvg, shape.logitsElements());
+            Check.floats(stream, "expAvgSq", expAvgSq, shape.logitsElements());
+        }
+    }
+
+    private static Pointer pointer(Tensor tensor) {
+        return tensor == null ? null : tensor.pointer();
+    }
+}

@@ -1,0 +1,112 @@
+package io.vblora.kernels.ops;
+
+import static io.vblora.kernels.global.vblora.vbl_adamw_group_set;
+import static io.vblora.kernels.global.vblora.vbl_memcpy;
+
+import io.vblora.kernels.DType;
+import io.vblora.kernels.Device;
+import io.vblora.kernels.KernelException;
+import io.vblora.kernels.NativeLibrary;
+import io.vblora.kernels.Stream;
+import io.vblora.kernels.Tensor;
+import io.vblora.kernels.bindings.vbl_step;
+import org.bytedeco.javacpp.Pointer;
+
+/**
+ * What changes between optimizer steps: step number, dropout seed, micro-batch, gradient scale, the constants of AdamW per
+ * parameter group, and, written by {@link Optimizer#clip}, the gradient norm and clip factor. Ops read a copy in device
+ * memory; set the values on the host, then {@link #upload} them in the stream's order. Used by one thread at a time.
+ */
+public final class StepState implements AutoCloseable {
+    /** Parameter groups that one step distinguishes. */
+    public static final int GROUPS = io.vblora.kernels.global.vblora.VBL_STEP_GROUPS;
+
+    private final vbl_step host;
+    private final Tensor memory;
+    private final vbl_step onDevice;
+
+    /** A step state in the memory of a device, with step 1, no clipping, gradient scale 1 and learning rates 0. */
+    public StepState(Device device) {
+        NativeLibrary.load();
+        this.host = new vbl_step();
+        Pointer.memset(host, 0, host.sizeof());
+        this.memory = Tensor.allocate(device, DType.UINT8, host.sizeof());
+        this.onDevice = new vbl_step(memory.pointer());
+        host.step(1).gradient_scale(1).clip_factor(1);
+        for (int group = 0; group < GROUPS; group++) {
+            group(group, 0, 0.9, 0.999, 1e-8, 0);
+        }
+    }
+
+    /** Sets the step number, from 1, and begins its first micro-batch. Groups must be set again: they depend on it. */
+    public StepState step(long step) {
+        if (step < 1) {
+            throw new IllegalArgumentException("Steps are numbered from 1, found " + step);
+        }
+        host.step(step).micro_batch(0);
+        return this;
+    }
+
+    public long step() {
+        return host.step();
+    }
+
+    /** Seed of dropout. */
+    public StepState seed(long seed) {
+        host.seed(seed);
+        return this;
+    }
+
+    /** Micro-batch within the step, from 0 to 65535: another one, another dropout mask. */
+    public StepState microBatch(int microBatch) {
+        if (microBatch < 0 || microBatch > 0xffff) {
+            throw new IllegalArgumentException("A micro-batch is 0 to 65535, found " + microBatch);
+        }
+        host.micro_batch(microBatch);
+        return this;
+    }
+
+    /** Factor applied to every gradient first, for example one over the loss scale. */
+    public StepState gradientScale(float scale) {
+        host.gradient_scale(scale);
+        return this;
+    }
+
+    /**
+     * AdamW's constants of one parameter group in the current step, computed in float64 as PyTorch does.
+     *
+     * @throws KernelException if a value is out of range
+     */
+    public StepState group(int group, double learningRate, double beta1, double beta2, double eps, double weightDecay) {
+        Check.group(group);
+        KernelException.check(vbl_adamw_group_set(host.group(group), host.step(), learningRate, beta1, beta2, eps,
+                weightDecay));
+        return this;
+    }
+
+    /** Copies the host's values to the device; the clip factor begins at 1 again. */
+    public StepState upload(Stream stream) {
+        KernelException.check(vbl_memcpy(stream.handle(), memory.pointer(), host, host.sizeof()));
+        return this;
+    }
+
+    /** The global gradient norm that {@link Optimizer#clip} wrote. Waits for the stream. */
+    public float gradientNorm(Stream stream) {
+        try (vbl_step copy = new vbl_step()) {
+            KernelException.check(vbl_memcpy(stream.handle(), copy, memory.pointer(), copy.sizeof()));
+            stream.synchronize();
+            return copy.gradient_norm();
+        }
+    }
+
+    /** The step in device memory, as ops take it. Valid until {@link #close()}. */
+    public vbl_step handle() {
+        return onDevice;
+    }
+
+    @Override
+    public void close() {
+        memory.close();
+        host.close();
+    }
+}
