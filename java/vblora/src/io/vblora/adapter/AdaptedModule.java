@@ -1,0 +1,107 @@
+package io.vblora.adapter;
+
+import io.vblora.kernels.Tensor;
+
+/**
+ * One adapted linear layer: y = x Wᵀ + bias + scaling · (drop(x) Aᵀ) Bᵀ. Its matrices are views of the composition's packed
+ * buffers and stay at the same place for the adapter's life; the composition rewrites their contents.
+ */
+public final class AdaptedModule {
+    private final ModuleShape shape;
+    private final int index;
+    private final int r;
+    private final long offset;
+    private final float scaling;
+    private final float dropout;
+    private final Composition composition;
+    private final Tensor a;
+    private final Tensor bt;
+    private Tensor da;
+    private Tensor dbt;
+
+    AdaptedModule(ModuleShape shape, int index, int r, long offset, float scaling, float dropout, Composition composition) {
+        this.shape = shape;
+        this.index = index;
+        this.r = r;
+        this.offset = offset;
+        this.scaling = scaling;
+        this.dropout = dropout;
+        this.composition = composition;
+        this.a = viewA(composition.packed());
+        this.bt = viewBt(composition.packed());
+    }
+
+    public String path() {
+        return shape.path();
+    }
+
+    public ModuleShape shape() {
+        return shape;
+    }
+
+    /** Place among the adapter's modules; the key of this module's dropout. */
+    public int index() {
+        return index;
+    }
+
+    public long inFeatures() {
+        return shape.inFeatures();
+    }
+
+    public long outFeatures() {
+        return shape.outFeatures();
+    }
+
+    /** Rank of the update. */
+    public int r() {
+        return r;
+    }
+
+    /** Factor of the update: 1 for VB-LoRA, lora_alpha / r for LoRA, lora_alpha / sqrt(r) with use_rslora. */
+    public float scaling() {
+        return scaling;
+    }
+
+    /** Probability of dropout on the branch's input while training. */
+    public float dropout() {
+        return dropout;
+    }
+
+    /** A, float32 [r, in]. */
+    public Tensor a() {
+        return a;
+    }
+
+    /** B transposed, float32 [r, out]. */
+    public Tensor bt() {
+        return bt;
+    }
+
+    /**
+     * Gradient of A, float32 [r, in], to be added to.
+     *
+     * @throws IllegalStateException unless training is enabled
+     */
+    public Tensor da() {
+        if (da == null) {
+            da = viewA(composition.packedGradient());
+        }
+        return da;
+    }
+
+    /** Gradient of B transposed, float32 [r, out], to be added to; as {@link #da()}. */
+    public Tensor dbt() {
+        if (dbt == null) {
+            dbt = viewBt(composition.packedGradient());
+        }
+        return dbt;
+    }
+
+    private Tensor viewA(Tensor packed) {
+        return packed.view(offset, r, shape.inFeatures());
+    }
+
+    private Tensor viewBt(Tensor packed) {
+        return packed.view(offset + r * shape.inFeatures(), r, shape.outFeatures());
+    }
+}
