@@ -1,0 +1,47 @@
+package io.vblora;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.spi.ToolProvider;
+import org.junit.jupiter.api.Test;
+
+/** The packages depend downwards only. A package's sub-packages belong to it. */
+class PackageDependenciesTest {
+    /** From the lowest; "" is io.vblora itself. */
+    private static final List<String> LAYERS =
+            List.of("kernels", "", "weights", "blas", "adapter", "model", "data", "train", "eval", "cli");
+
+    // "   io.vblora.cli.Main   -> io.vblora.train.Trainer   classes"
+    private static final Pattern DEPENDENCY = Pattern.compile("\\s+(io\\.vblora\\.\\S+)\\s+-> (io\\.vblora\\.\\S+)\\s.*");
+
+    @Test
+    void packagesDependDownwardsOnly() throws Exception {
+        Path classes = Path.of(InputException.class.getProtectionDomain().getCodeSource().getLocation().toURI());
+        StringWriter out = new StringWriter();
+        PrintWriter printer = new PrintWriter(out);
+        int code = ToolProvider.findFirst("jdeps").orElseThrow()
+                .run(printer, printer, "-verbose:class", "--ignore-missing-deps", classes.toString());
+        assertEquals(0, code, out::toString);
+
+        List<Matcher> dependencies =
+                out.toString().lines().map(DEPENDENCY::matcher).filter(Matcher::matches).toList();
+        assertTrue(dependencies.size() > 10, () -> "jdeps prints in a form not understood:\n" + out);
+        assertEquals(List.of(), dependencies.stream().filter(found -> layer(found.group(1)) < layer(found.group(2)))
+                .map(found -> found.group(1) + " -> " + found.group(2)).toList());
+    }
+
+    private static int layer(String className) {
+        String[] names = className.split("\\.");
+        String name = names.length > 3 ? names[2] : "";
+        int layer = LAYERS.indexOf(name);
+        assertTrue(layer >= 0, () -> className + " is in no known layer; they are, from the lowest: " + LAYERS);
+        return layer;
+    }
+}
