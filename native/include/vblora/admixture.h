@@ -25,22 +25,23 @@ typedef struct vbl_admixture {
 } vbl_admixture;
 
 /** Full scan: logits [rows, num_vectors] -> indices [rows, topk], weights [rows, topk], both by descending logit.
- *  bad_row (one int64 in device memory): the lowest row that holds a NaN or whose largest logit is infinite, whose
- *  indices and weights are then undefined; -1 if there is none. */
+ *  bad_row (one int64 in device memory): the lowest row that holds a NaN or whose largest logit is infinite; -1 if there
+ *  is none. Such a row's weights are all NaN, and its indices are selected with NaN above every number. */
 VBL_API vbl_status vbl_select(vbl_stream *stream, const vbl_admixture *admixture, const float *logits, int32_t *indices,
                               float *weights, int64_t *bad_row);
 
 /** bank [num_vectors, vector_length], indices and weights [rows, topk] -> packed [rows · vector_length] of dtype.
- *  Sums are float32, in the order of the indices. */
+ *  Sums are float32, in the order of the indices, not fused. Here as in every op that reads indices, one outside
+ *  0 .. num_vectors-1 (or a slot outside 0 .. rows-1) is VBL_INVALID_ARGUMENT on the CPU, before anything is written. */
 VBL_API vbl_status vbl_compose(vbl_stream *stream, const vbl_admixture *admixture, const float *bank,
                                const int32_t *indices, const float *weights, void *packed, int32_t dtype);
 
-/** Scratch of vbl_admixture_backward. */
+/** Scratch of vbl_admixture_backward; -1, and vbl_last_error(), for an invalid argument. */
 VBL_API int64_t vbl_admixture_backward_scratch_bytes(const vbl_stream *stream, const vbl_admixture *admixture);
 
 /** dpacked [rows · vector_length] -> dlogits [rows, topk], the gradient of the selected logits in the order of indices
  *  (all others are zero): dlogits_s = w_s (g_s - sum_j w_j g_j), g_s = <du, bank[s]>; and dbank
- *  [num_vectors, vector_length] = sum of w_s du. Both outputs are overwritten. */
+ *  [num_vectors, vector_length] = sum of w_s du. Both outputs are overwritten. Sums are float64, rounded once. */
 VBL_API vbl_status vbl_admixture_backward(vbl_stream *stream, const vbl_admixture *admixture, const float *bank,
                                           const int32_t *indices, const float *weights, const float *dpacked,
                                           float *dlogits, float *dbank, void *scratch, int64_t scratch_bytes);

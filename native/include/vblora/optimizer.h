@@ -47,14 +47,14 @@ typedef struct vbl_step {
 VBL_API vbl_status vbl_adamw_group_set(vbl_adamw_group *group, int64_t step, double learning_rate, double beta1,
                                        double beta2, double eps, double weight_decay);
 
-/** Scratch of vbl_sum_squares. */
+/** Scratch of vbl_sum_squares; -1, and vbl_last_error(), for an invalid argument. */
 VBL_API int64_t vbl_sum_squares_scratch_bytes(const vbl_stream *stream, int64_t n);
 /** *sum += the sum of x[i]^2 over n elements, in float64 and in a fixed order. */
 VBL_API vbl_status vbl_sum_squares(vbl_stream *stream, int64_t n, const float *x, double *sum, void *scratch,
                                    int64_t scratch_bytes);
 /** From *sum, the sum of squares of all gradients before gradient_scale: step->gradient_norm = sqrt(sum) ·
- *  gradient_scale and step->clip_factor = min(1, max_norm / (gradient_norm + 1e-6)), as PyTorch's clip_grad_norm_; 1 if
- *  max_norm is 0, which means no clipping. */
+ *  gradient_scale and step->clip_factor = min(1, max_norm / (gradient_norm + 1e-6)), as PyTorch's clip_grad_norm_ (NaN
+ *  if the norm is NaN); 1 if max_norm is 0, which means no clipping. */
 VBL_API vbl_status vbl_clip(vbl_stream *stream, const double *sum, float max_norm, vbl_step *step);
 
 /** Dense AdamW on n parameters with constants step->group[group]. */
@@ -62,7 +62,7 @@ VBL_API vbl_status vbl_adamw(vbl_stream *stream, int64_t n, const vbl_step *step
                              const float *gradient, float *exp_avg, float *exp_avg_sq);
 
 /** Dense AdamW on all logits [rows, num_vectors], the gradient being dlogits [rows, topk] at indices and zero elsewhere,
- *  and the next selection in the same pass: indices and weights [rows, topk] are read, then overwritten as by
+ *  and the next selection in the same pass: indices [rows, topk] are read, then they and weights overwritten as by
  *  vbl_select; bad_row as there. exp_avg, exp_avg_sq: [rows, num_vectors]. */
 VBL_API vbl_status vbl_adamw_select(vbl_stream *stream, const vbl_admixture *admixture, const vbl_step *step,
                                     int32_t group, float *logits, const float *dlogits, float *exp_avg,
@@ -84,12 +84,12 @@ typedef struct vbl_active {
   int32_t *max_count;       /**< [1] count of the fullest row, written by every pass */
 } vbl_active;
 
-/** Scratch of the active-set ops on this stream. */
+/** Scratch of the active-set ops on this stream; -1, and vbl_last_error(), for an invalid argument. */
 VBL_API int64_t vbl_active_scratch_bytes(const vbl_stream *stream, const vbl_admixture *admixture);
 
 /** Builds the state from dense logits and moments [rows, num_vectors]: an entry is active if a moment is not zero.
- *  exp_avg and exp_avg_sq may both be NULL (all zero). VBL_CAPACITY if a row has more than capacity of them; max_count
- *  then says how many. */
+ *  exp_avg and exp_avg_sq may both be NULL (all zero). VBL_CAPACITY, with nothing changed but max_count (now
+ *  the need), if a row has more than capacity of them. */
 VBL_API vbl_status vbl_active_load(vbl_stream *stream, const vbl_admixture *admixture, const vbl_active *active,
                                    const float *logits, const float *exp_avg, const float *exp_avg_sq, void *scratch,
                                    int64_t scratch_bytes);
@@ -99,7 +99,8 @@ VBL_API vbl_status vbl_active_load(vbl_stream *stream, const vbl_admixture *admi
 VBL_API vbl_status vbl_active_store(vbl_stream *stream, const vbl_admixture *admixture, const vbl_active *active,
                                     float *logits, float *exp_avg, float *exp_avg_sq);
 
-/** Copies a state into one of another capacity, which must hold every row of it: VBL_CAPACITY otherwise. */
+/** Copies a state into one of another capacity or number of candidates; they must not overlap. VBL_CAPACITY, with nothing
+ *  changed but the max_count of to (now the need), if to cannot hold every row. */
 VBL_API vbl_status vbl_active_copy(vbl_stream *stream, const vbl_admixture *admixture, const vbl_active *from,
                                    const vbl_active *to);
 

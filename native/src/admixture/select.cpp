@@ -1,0 +1,47 @@
+#include "admixture/select.h"
+
+#include <cmath>
+
+#include "admixture/admixture.h"
+
+namespace vbl {
+
+bool finish_selection(TopK *selection) {
+  topk_sort(selection);
+  float *weights = selection->logit;
+  const double largest = weights[0];
+  if (!std::isfinite(largest)) {
+    for (int32_t j = 0; j < selection->size; ++j) weights[j] = NAN;
+    return false;
+  }
+  double sum = 1;
+  for (int32_t j = 1; j < selection->size; ++j) sum += std::exp(weights[j] - largest);
+  for (int32_t j = 1; j < selection->size; ++j)
+    weights[j] = static_cast<float>(std::exp(weights[j] - largest) / sum);
+  weights[0] = static_cast<float>(1 / sum);
+  return true;
+}
+
+}  // namespace vbl
+
+extern "C" vbl_status vbl_select(vbl_stream *stream, const vbl_admixture *admixture, const float *logits,
+                                 int32_t *indices, float *weights, int64_t *bad_row) {
+  VBL_REQUIRE_CPU(stream);
+  VBL_TRY(vbl::check_admixture(__func__, admixture));
+  VBL_REQUIRE_POINTER(logits);
+  VBL_REQUIRE_POINTER(indices);
+  VBL_REQUIRE_POINTER(weights);
+  VBL_REQUIRE_POINTER(bad_row);
+  const int64_t num_vectors = admixture->num_vectors;
+  const auto scan = VBL_SIMD(topk_scan);
+  vbl::Lowest bad;
+  vbl::parallel_for(stream, admixture->rows, vbl::rows_per_piece(num_vectors), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      vbl::TopK selection = vbl::selection_of_row(row, admixture->topk, indices, weights);
+      scan(&selection, num_vectors, logits + row * num_vectors, nullptr, nullptr);
+      if (!vbl::finish_selection(&selection)) bad.note(row);
+    }
+  });
+  *bad_row = bad.get();
+  return VBL_OK;
+}

@@ -1,0 +1,49 @@
+// The active-set state of the logits: what its ops share.
+//
+// A row's active entries stand in its list in order of activation. The inactive ones keep the logit they had when the
+// state was loaded, so the best of them are found once and stay the best: candidates leave the front of their list as
+// they become active, and only when fewer than topk are left is the row scanned again.
+#pragma once
+#include <atomic>
+#include <cstdint>
+
+#include "admixture/admixture.h"
+#include "runtime/scratch.h"
+#include "vblora/optimizer.h"
+
+namespace vbl {
+
+// Checks a state's sizes and pointers; name is the argument's.
+vbl_status check_active(const char *op, const char *name, const vbl_admixture &admixture, const vbl_active *active);
+
+// What a worker needs to scan a row for candidates.
+struct CandidateScratch {
+  uint64_t *excluded;  // [threads, words] a bit per entry of the row
+  float *logit;        // [threads, num_vectors]
+  int64_t words, num_vectors;
+};
+
+CandidateScratch lay_out_candidates(Scratch &scratch, int32_t threads, const vbl_admixture &admixture);
+
+// Finds the row's best inactive entries.
+void find_candidates(const CandidateScratch &scratch, int32_t worker, const vbl_active &active, int64_t row,
+                     const float *row_logits);
+
+// The highest of the counts noted, from any number of threads.
+class HighestCount {
+ public:
+  void note(int32_t count) {
+    int32_t seen = highest_.load(std::memory_order_relaxed);
+    while (count > seen && !highest_.compare_exchange_weak(seen, count, std::memory_order_relaxed)) {
+    }
+  }
+  int32_t get() const { return highest_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<int32_t> highest_{0};
+};
+
+// Records the need in max_count, and fails if it exceeds the capacity.
+vbl_status check_capacity(const char *op, const vbl_active &active, int32_t need);
+
+}  // namespace vbl

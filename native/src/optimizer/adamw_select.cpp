@@ -1,0 +1,36 @@
+#include "admixture/admixture.h"
+#include "admixture/select.h"
+#include "optimizer/adamw.h"
+
+extern "C" vbl_status vbl_adamw_select(vbl_stream *stream, const vbl_admixture *admixture, const vbl_step *step,
+                                       int32_t group, float *logits, const float *dlogits, float *exp_avg,
+                                       float *exp_avg_sq, int32_t *indices, float *weights, int64_t *bad_row) {
+  VBL_REQUIRE_CPU(stream);
+  VBL_TRY(vbl::check_admixture(__func__, admixture));
+  VBL_TRY(vbl::check_group(__func__, step, group));
+  VBL_REQUIRE_POINTER(logits);
+  VBL_REQUIRE_POINTER(dlogits);
+  VBL_REQUIRE_POINTER(exp_avg);
+  VBL_REQUIRE_POINTER(exp_avg_sq);
+  VBL_REQUIRE_POINTER(indices);
+  VBL_REQUIRE_POINTER(weights);
+  VBL_REQUIRE_POINTER(bad_row);
+  VBL_TRY(vbl::check_indices(__func__, stream, *admixture, indices));
+  const int64_t num_vectors = admixture->num_vectors;
+  const int32_t topk = admixture->topk;
+  const auto adamw_sparse = VBL_SIMD(adamw_sparse);
+  const auto scan = VBL_SIMD(topk_scan);
+  vbl::Lowest bad;
+  vbl::parallel_for(stream, admixture->rows, vbl::rows_per_piece(num_vectors), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t at = row * num_vectors;
+      adamw_sparse(num_vectors, step, group, logits + at, topk, indices + row * topk, dlogits + row * topk,
+                   exp_avg + at, exp_avg_sq + at);
+      vbl::TopK selection = vbl::selection_of_row(row, topk, indices, weights);
+      scan(&selection, num_vectors, logits + at, nullptr, nullptr);
+      if (!vbl::finish_selection(&selection)) bad.note(row);
+    }
+  });
+  *bad_row = bad.get();
+  return VBL_OK;
+}

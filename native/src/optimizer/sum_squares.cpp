@@ -1,0 +1,45 @@
+#include "optimizer/sum_squares.h"
+
+#include "runtime/scratch.h"
+#include "runtime/stream.h"
+#include "vblora/optimizer.h"
+
+namespace vbl {
+namespace {
+
+constexpr int64_t kPiece = 1 << 16;
+
+double *lay_out(Scratch &scratch, int64_t n) { return scratch.take<double>(n / kPiece + 1); }
+
+}  // namespace
+}  // namespace vbl
+
+extern "C" int64_t vbl_sum_squares_scratch_bytes(const vbl_stream *, int64_t n) {
+  if (n < 0) {
+    vbl::fail(VBL_INVALID_ARGUMENT, "%s: n must not be negative, found %lld", __func__, static_cast<long long>(n));
+    return -1;
+  }
+  vbl::Scratch scratch;
+  vbl::lay_out(scratch, n);
+  return scratch.bytes();
+}
+
+extern "C" vbl_status vbl_sum_squares(vbl_stream *stream, int64_t n, const float *x, double *sum, void *scratch,
+                                      int64_t scratch_bytes) {
+  VBL_REQUIRE_CPU(stream);
+  VBL_REQUIRE(n >= 0, "%s: n must not be negative, found %lld", __func__, static_cast<long long>(n));
+  VBL_REQUIRE_POINTER(sum);
+  if (n == 0) return VBL_OK;
+  VBL_REQUIRE_POINTER(x);
+  VBL_TRY(vbl::check_scratch(__func__, scratch, scratch_bytes, vbl_sum_squares_scratch_bytes(stream, n)));
+  vbl::Scratch memory(scratch);
+  double *partial = vbl::lay_out(memory, n);
+  const auto sum_squares = VBL_SIMD(sum_squares);
+  vbl::parallel_for(stream, n, vbl::kPiece, [&](int64_t begin, int64_t end) {
+    partial[begin / vbl::kPiece] = sum_squares(end - begin, x + begin);
+  });
+  double total = 0;
+  for (int64_t piece = 0; piece * vbl::kPiece < n; ++piece) total += partial[piece];
+  *sum += total;
+  return VBL_OK;
+}
