@@ -103,7 +103,7 @@ class TokenizerTest {
         "\"normalizer\": null | \"normalizer\": {\"type\": \"Precompiled\", \"precompiled_charsmap\": \"AAAA\"} | precompiled_charsmap",
         "\"normalizer\": null | \"normalizer\": {\"type\": \"Sequence\", \"normalizers\": [{\"type\": \"Precompiled\", "
             + "\"precompiled_charsmap\": \"EAAAAAAAAAA=\"}]} | precompiled_charsmap",
-        "\"version\": \"1.0\", | \"version\": | broken JSON",
+        "\"version\": \"1.0\", | \"version\": | malformed JSON",
     })
     void refusesABrokenFile(String target, String replacement, String expected) throws IOException {
         assertTrue(WORD_LEVEL.contains(target));

@@ -1,10 +1,11 @@
 package io.vblora.data;
 
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
-import com.fasterxml.jackson.core.JsonProcessingException;
+import ai.djl.huggingface.tokenizers.jni.LibUtils;
+import ai.djl.util.Platform;
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import io.vblora.InputException;
+import io.vblora.JsonFields;
 import io.vblora.kernels.NativeLibraryException;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
@@ -28,7 +29,6 @@ import java.util.stream.LongStream;
  */
 public final class Tokenizer implements AutoCloseable {
     private static final String FILE_NAME = "tokenizer.json";
-    private static final ObjectMapper JSON = new ObjectMapper();
 
     private final Path file;
     private final HuggingFaceTokenizer tokenizer;
@@ -53,26 +53,47 @@ public final class Tokenizer implements AutoCloseable {
         if (!Files.isRegularFile(file)) {
             throw new InputException(file, "", "no such file", "a tokenizer in Hugging Face's format, " + FILE_NAME);
         }
-        byte[] content = read(file);
-        JsonNode json = parse(file, content);
+        byte[] content;
+        try {
+            content = Files.readAllBytes(file);
+        } catch (IOException e) {
+            throw new UncheckedIOException(file + " could not be read: " + e.getMessage(), e);
+        }
+        JsonNode json = JsonFields.parse(file.toString(), content).object();
         checkTemplates(file, json.path("post_processor"));
         checkCharsmaps(file, json.path("normalizer"));
         OptionalInt eosTokenId = findEosTokenId(file.toAbsolutePath().getParent(), json);
         return new Tokenizer(file, open(file, content), eosTokenId);
     }
 
-    private static HuggingFaceTokenizer open(Path file, byte[] content) {
+    /**
+     * Loads the native library, which opening a tokenizer does by itself.
+     *
+     * @return its version and platform
+     * @throws NativeLibraryException if that fails
+     */
+    public static String loadLibrary() {
         // Without this DJL looks for a cloud's metadata service, reports home, and fetches libraries for CUDA
         System.setProperty("ai.djl.offline", "true");
         try {
+            LibUtils.checkStatus();
+            Platform platform = Platform.detectPlatform("tokenizers");
+            return platform.getVersion() + " " + platform.getClassifier();
+        } catch (LinkageError | RuntimeException e) {
+            throw new NativeLibraryException("The native library of the tokenizers could not be loaded. It is unpacked to the "
+                    + "folder that the environment variable DJL_CACHE_DIR names, by default ~/.djl.ai. Cause: "
+                    + rootMessage(e), e);
+        }
+    }
+
+    private static HuggingFaceTokenizer open(Path file, byte[] content) {
+        loadLibrary();
+        try {
             return HuggingFaceTokenizer.newInstance(new ByteArrayInputStream(content),
                     Map.of("truncation", "false", "padding", "false"));
-        } catch (LinkageError | ai.djl.engine.EngineException e) {
-            throw new NativeLibraryException("The native library of the tokenizers could not be loaded; it is unpacked to the "
-                    + "folder named by the environment variable DJL_CACHE_DIR, by default ~/.djl.ai. Cause: " + rootMessage(e), e);
         } catch (IOException | RuntimeException e) {
-            throw new InputException(file.toString(), "", "a file that the tokenizers library refuses (" + rootMessage(e) + ")",
-                    "a tokenizer in Hugging Face's format", e);
+            throw new InputException(file.toString(), "", "a file that the tokenizers library refuses ("
+                    + rootMessage(e) + ")", "a tokenizer in Hugging Face's format", e);
         }
     }
 
@@ -123,33 +144,11 @@ public final class Tokenizer implements AutoCloseable {
         return e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
     }
 
-    private static byte[] read(Path file) {
-        try {
-            return Files.readAllBytes(file);
-        } catch (IOException e) {
-            throw new UncheckedIOException(file + ": " + e.getMessage(), e);
-        }
-    }
-
-    private static JsonNode parse(Path file, byte[] content) {
-        try {
-            JsonNode json = JSON.readTree(content);
-            if (json == null || !json.isObject()) {
-                throw new InputException(file, "", "no JSON object", "a JSON object");
-            }
-            return json;
-        } catch (JsonProcessingException e) {
-            throw new InputException(file.toString(), "", "broken JSON (" + e.getOriginalMessage() + ")", "a JSON object", e);
-        } catch (IOException e) {
-            throw new UncheckedIOException(file + ": " + e.getMessage(), e);
-        }
-    }
-
     private static OptionalInt findEosTokenId(Path folder, JsonNode tokenizer) {
         for (String name : new String[] {"tokenizer_config.json", "special_tokens_map.json"}) {
             Path file = folder.resolve(name);
             if (Files.isRegularFile(file)) {
-                JsonNode token = parse(file, read(file)).path("eos_token");
+                JsonNode token = JsonFields.read(file).object().path("eos_token");
                 String content = (token.isObject() ? token.path("content") : token).asText("");
                 if (!content.isEmpty()) {
                     return OptionalInt.of(tokenId(file, content, tokenizer));
@@ -158,7 +157,7 @@ public final class Tokenizer implements AutoCloseable {
         }
         Path file = folder.resolve("config.json");
         if (Files.isRegularFile(file)) {
-            JsonNode id = parse(file, read(file)).path("eos_token_id");
+            JsonNode id = JsonFields.read(file).object().path("eos_token_id");
             JsonNode first = id.isArray() ? id.path(0) : id; // several ids all end a sequence; the first is the tokenizer's own
             if (first.isInt() && first.intValue() >= 0) {
                 return OptionalInt.of(first.intValue());

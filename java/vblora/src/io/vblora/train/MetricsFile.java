@@ -1,0 +1,65 @@
+package io.vblora.train;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+/**
+ * Writes a JSON object per optimizer step, one on each line: {@code step}, {@code loss} (mean over the step's label tokens),
+ * {@code learning_rate_vector_bank} and so on, {@code grad_norm} (before clipping) and {@code tokens_per_second}. Numbers have
+ * all digits of a double; one that is not finite is written as a string, "NaN". Every line goes to the operating system at
+ * once, so a crash loses no step that was reported.
+ */
+public final class MetricsFile implements TrainingListener, AutoCloseable {
+    private static final ObjectMapper JSON = new ObjectMapper();
+
+    private final Path file;
+    private final OutputStream out;
+
+    /**
+     * Creates the file, or empties it.
+     *
+     * @throws UncheckedIOException if it cannot be written
+     */
+    public MetricsFile(Path file) {
+        this.file = file;
+        try {
+            out = Files.newOutputStream(file);
+        } catch (IOException e) {
+            throw failed(e);
+        }
+    }
+
+    @Override
+    public void onStep(Step step) {
+        ObjectNode json = JSON.createObjectNode();
+        json.put("step", step.step());
+        json.put("loss", step.loss());
+        step.learningRates().forEach(json::put);
+        json.put("grad_norm", step.gradNorm());
+        json.put("tokens_per_second", step.tokensPerSecond());
+        try {
+            out.write((json + "\n").getBytes(StandardCharsets.UTF_8));
+        } catch (IOException e) {
+            throw failed(e);
+        }
+    }
+
+    @Override
+    public void close() {
+        try {
+            out.close();
+        } catch (IOException e) {
+            throw failed(e);
+        }
+    }
+
+    private UncheckedIOException failed(IOException e) {
+        return new UncheckedIOException("The metrics file " + file + " could not be written: " + e, e);
+    }
+}
