@@ -1,0 +1,35 @@
+package io.vblora;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Assumptions;
+
+/**
+ * Numbers computed by Hugging Face PEFT's own code. A small part lies in tests/golden; the whole set, and real data and
+ * models, may stand in a folder {@code shared} beside the checkout.
+ */
+public final class Golden {
+    private static final Path ROOT = Path.of(System.getProperty("vblora.root")).toAbsolutePath();
+
+    private Golden() {}
+
+    /** A file or folder of tests/golden. */
+    public static Path own(String name) {
+        return ROOT.resolve("tests/golden").resolve(name);
+    }
+
+    /** Whether {@code ../shared} holds this file or folder. */
+    public static boolean hasShared(String name) {
+        return Files.exists(ROOT.resolve("../shared").resolve(name));
+    }
+
+    /** A file or folder of {@code ../shared}, without which the test is skipped, and says so. */
+    public static Path shared(String name) {
+        if (!hasShared(name)) {
+            String message = "SKIPPED: needs ../shared/" + name + " beside the checkout";
+            System.out.println(message);
+            Assumptions.abort(message);
+        }
+        return ROOT.resolve("../shared").resolve(name).normalize();
+    }
+}
