@@ -39,6 +39,7 @@ class BatchSamplerTest {
         assertArrayEquals(new int[] {-100, 7, -100, 1, 2, 3}, batch.labels());
         assertArrayEquals(new int[] {2, 3}, batch.lengths());
         assertEquals(5, batch.tokens());
+        assertEquals(3, batch.countedLabels());
     }
 
     @Test

@@ -31,6 +31,15 @@ public record Batch(int size, int length, int[] inputIds, int[] labels, int[] le
         return new Batch(size, length, inputIds, labels, lengths);
     }
 
+    /** Number of positions that count in the loss: the first label of a row never does, it has nothing before it. */
+    public long countedLabels() {
+        long n = 0;
+        for (int i = 0; i < labels.length; i++) {
+            n += i % length == 0 || labels[i] == Example.IGNORE_INDEX ? 0 : 1;
+        }
+        return n;
+    }
+
     /** Tokens without padding. */
     public long tokens() {
         return Arrays.stream(lengths).asLongStream().sum();
