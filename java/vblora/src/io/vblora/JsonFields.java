@@ -68,6 +68,11 @@ public final class JsonFields {
         return new JsonFields(source, "", object);
     }
 
+    /** The fields of an object in memory; {@code source} is what messages call it. */
+    public static JsonFields of(String source, ObjectNode object) {
+        return new JsonFields(source, "", object);
+    }
+
     /** The object itself. */
     public ObjectNode object() {
         return object;
@@ -139,6 +144,11 @@ public final class JsonFields {
     /** A string, or a default where the field is absent. */
     public String string(String field, String absent) {
         return has(field) ? string(field) : absent;
+    }
+
+    /** What messages call the file or text that holds the object. */
+    public String source() {
+        return source;
     }
 
     /** The exception for a field whose value is not what it must be. */

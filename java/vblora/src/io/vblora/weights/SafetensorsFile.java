@@ -1,7 +1,5 @@
 package io.vblora.weights;
 
-import static io.vblora.kernels.global.vblora.vbl_convert;
-
 import io.vblora.InputException;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;
@@ -9,6 +7,7 @@ import io.vblora.kernels.KernelException;
 import io.vblora.kernels.NativeFile;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
+import io.vblora.kernels.ops.Memory;
 import java.nio.DoubleBuffer;
 import java.nio.FloatBuffer;
 import java.nio.file.Files;
@@ -131,8 +130,7 @@ public final class SafetensorsFile implements WeightSource {
                     narrow(part.buffer(0, (int) part.bytes()).asDoubleBuffer(),
                             result.buffer(begin * Float.BYTES, (int) n * Float.BYTES).asFloatBuffer());
                 } else {
-                    KernelException.check(vbl_convert(stream.handle(), n, part.pointer(), entry.dtype().nativeCode(),
-                            result.view(begin, n).pointer(), DType.FLOAT32.nativeCode()));
+                    Memory.convert(stream, part, result.view(begin, n));
                 }
             }
         }

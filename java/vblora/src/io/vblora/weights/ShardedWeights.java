@@ -2,6 +2,7 @@ package io.vblora.weights;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import io.vblora.InputException;
+import io.vblora.JsonFields;
 import io.vblora.kernels.Tensor;
 import java.nio.file.Path;
 import java.util.Collections;
@@ -34,12 +35,7 @@ final class ShardedWeights implements WeightSource {
     }
 
     private void openShards() {
-        JsonNode map = StrictJson.readObject(index).path("weight_map");
-        if (!map.isObject()) {
-            throw new InputException(index, "weight_map", map.isMissingNode() ? "nothing" : map.toString(),
-                    "an object from tensor names to file names");
-        }
-        for (Map.Entry<String, JsonNode> e : map.properties()) {
+        for (Map.Entry<String, JsonNode> e : JsonFields.read(index).object("weight_map").object().properties()) {
             String name = e.getKey();
             SafetensorsFile shard = shards.computeIfAbsent(fileName(name, e.getValue()),
                     file -> SafetensorsFile.open(index.resolveSibling(file)));

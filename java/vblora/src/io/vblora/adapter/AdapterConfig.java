@@ -1,0 +1,267 @@
+package io.vblora.adapter;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.util.DefaultIndenter;
+import com.fasterxml.jackson.core.util.DefaultPrettyPrinter;
+import com.fasterxml.jackson.core.util.Separators;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.SerializationFeature;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.vblora.InputException;
+import io.vblora.JsonFields;
+import io.vblora.weights.AtomicFile;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Set;
+
+/**
+ * What an adapter is, with PEFT's keys, defaults and meanings: the content of {@code adapter_config.json}. Keys that are not
+ * known here are kept and written again, and have no effect. Immutable.
+ */
+public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
+    /** Name of the file in an adapter's folder. */
+    public static final String FILE_NAME = "adapter_config.json";
+
+    /** Larger ranks are refused as absurd. */
+    static final int MAX_R = 1 << 16;
+
+    private static final List<String> TASK_TYPES =
+            List.of("SEQ_CLS", "SEQ_2_SEQ_LM", "CAUSAL_LM", "TOKEN_CLS", "QUESTION_ANS", "FEATURE_EXTRACTION");
+
+    private static final JsonMapper MAPPER =
+            JsonMapper.builder().enable(SerializationFeature.ORDER_MAP_ENTRIES_BY_KEYS).build();
+
+    private final JsonFields fields;
+    private final int r;
+    private final double dropout;
+    private final ModuleSelector modules;
+    private final boolean fanInFanOut;
+
+    AdapterConfig(JsonFields fields, int defaultR, String dropoutKey) {
+        this.fields = fields;
+        this.r = (int) fields.integer("r", 1, MAX_R, defaultR);
+        this.dropout = fields.number(dropoutKey, 0, 1, 0);
+        if (dropout == 1) {
+            throw fields.wrong(dropoutKey, "a probability from 0, below 1");
+        }
+        this.fanInFanOut = fields.bool("fan_in_fan_out", false);
+        this.modules = ModuleSelector.of(fields);
+        if (!fields.string("bias", "none").equals("none")) {
+            throw fields.wrong("bias", "\"none\": trained biases are not supported");
+        }
+        if (fields.has("task_type") && !TASK_TYPES.contains(fields.string("task_type"))) {
+            throw fields.wrong("task_type", "one of " + String.join(", ", TASK_TYPES));
+        }
+        fields.string("base_model_name_or_path", null);
+        requireUnset(fields, Set.of("modules_to_save"));
+    }
+
+    /**
+     * Reads {@code adapter_config.json}.
+     *
+     * @param path the file, or the folder that holds it
+     * @throws InputException naming file, key, what was found and what was expected
+     */
+    public static AdapterConfig read(Path path) {
+        return of(JsonFields.read(path.endsWith(FILE_NAME) ? path : path.resolve(FILE_NAME)));
+    }
+
+    private static AdapterConfig of(JsonFields fields) {
+        return switch (fields.string("peft_type")) {
+            case VbLoraConfig.PEFT_TYPE -> new VbLoraConfig(fields);
+            case LoraConfig.PEFT_TYPE -> new LoraConfig(fields);
+            default -> throw fields.wrong("peft_type", '"' + VbLoraConfig.PEFT_TYPE + "\" or \"" + LoraConfig.PEFT_TYPE + '"');
+        };
+    }
+
+    /** Refuses keys whose values would change what the adapter computes in a way not supported here. */
+    static void requireUnset(JsonFields fields, Set<String> keys) {
+        for (String key : keys) {
+            JsonNode value = fields.object().path(key);
+            boolean unset = value.isMissingNode() || value.isNull() || (value.isBoolean() && !value.booleanValue())
+                    || (value.isContainerNode() && value.isEmpty());
+            if (!unset) {
+                throw fields.wrong(key, "null: it is not supported");
+            }
+        }
+    }
+
+    /** PEFT's name of the method: VBLORA or LORA. */
+    public abstract String peftType();
+
+    /** Rank of the updates. */
+    public int r() {
+        return r;
+    }
+
+    /** Probability of dropout on the branch's input while training: {@code vblora_dropout} or {@code lora_dropout}. */
+    public double dropout() {
+        return dropout;
+    }
+
+    /** Whether the base model stores its weights as [in, out], as GPT-2 does; then so are delta weights. */
+    public boolean fanInFanOut() {
+        return fanInFanOut;
+    }
+
+    /** Which modules of a model are adapted. */
+    public ModuleSelector modules() {
+        return modules;
+    }
+
+    /** The base model's name or path, or null. */
+    public String baseModelNameOrPath() {
+        return fields.string("base_model_name_or_path", null);
+    }
+
+    /** PEFT's task type, for example CAUSAL_LM, or null. */
+    public String taskType() {
+        return fields.string("task_type", null);
+    }
+
+    /** The whole configuration as JSON, unknown keys included; a copy. */
+    public ObjectNode json() {
+        return fields.object().deepCopy();
+    }
+
+    /** The file it was read from, or the class that built it: for messages. */
+    public String source() {
+        return fields.source();
+    }
+
+    /** This configuration as PEFT writes it beside an adapter: inference_mode true, and the way of storing set. */
+    AdapterConfig stored(boolean saveOnlyTopkWeights) {
+        ObjectNode json = json();
+        json.put("inference_mode", true);
+        if (this instanceof VbLoraConfig vbLora && vbLora.saveOnlyTopkWeights() != saveOnlyTopkWeights) {
+            json.put("save_only_topk_weights", saveOnlyTopkWeights);
+        }
+        return of(JsonFields.of(source(), json));
+    }
+
+    /** Creates or replaces a file with this configuration, formatted as PEFT formats it. */
+    public void write(Path file) {
+        AtomicFile.write(file, toString().getBytes(StandardCharsets.UTF_8));
+    }
+
+    /** The JSON text, formatted as PEFT formats it: sorted keys, indented by two. */
+    @Override
+    public String toString() {
+        DefaultIndenter lines = new DefaultIndenter("  ", "\n");
+        DefaultPrettyPrinter printer = new DefaultPrettyPrinter(Separators.createDefaultInstance()
+                .withObjectFieldValueSpacing(Separators.Spacing.AFTER).withArrayEmptySeparator("")
+                .withObjectEmptySeparator("")).withObjectIndenter(lines).withArrayIndenter(lines);
+        try {
+            return MAPPER.writer(printer).writeValueAsString(MAPPER.treeToValue(fields.object(), Object.class));
+        } catch (JsonProcessingException e) {
+            throw new IllegalStateException("writing to memory", e);
+        }
+    }
+
+    @Override
+    public boolean equals(Object other) {
+        return other instanceof AdapterConfig config && config.fields.object().equals(fields.object());
+    }
+
+    @Override
+    public int hashCode() {
+        return fields.object().hashCode();
+    }
+
+    /** Sets what differs from PEFT's defaults; {@code build} checks all values. */
+    public abstract static sealed class Builder<B extends Builder<B>> permits VbLoraConfig.Builder, LoraConfig.Builder {
+        final ObjectNode json;
+
+        Builder(ObjectNode json) {
+            this.json = json;
+        }
+
+        /** PEFT's defaults of the keys that all methods have. */
+        static ObjectNode defaults(String peftType, int r) {
+            ObjectNode json = JsonNodeFactory.instance.objectNode();
+            for (String key : List.of("auto_mapping", "base_model_name_or_path", "exclude_modules", "layers_pattern",
+                    "layers_to_transform", "modules_to_save", "revision", "target_modules", "task_type")) {
+                json.putNull(key);
+            }
+            return json.put("peft_type", peftType).put("r", r).put("bias", "none").put("fan_in_fan_out", false)
+                    .put("inference_mode", false);
+        }
+
+        abstract B self();
+
+        /**
+         * Checks all values.
+         *
+         * @throws InputException naming the key, what was found and what was expected
+         */
+        public abstract AdapterConfig build();
+
+        public B r(int value) {
+            json.put("r", value);
+            return self();
+        }
+
+        /** Modules whose path is one of these names or ends with "." and one of them. */
+        public B targetModules(List<String> names) {
+            json.set("target_modules", strings(names));
+            return self();
+        }
+
+        /** Modules whose whole path matches this regular expression, or all linear layers for "all-linear". */
+        public B targetModules(String pattern) {
+            json.put("target_modules", pattern);
+            return self();
+        }
+
+        /** Modules that are left out, named as in {@link #targetModules(List)}. */
+        public B excludeModules(List<String> names) {
+            json.set("exclude_modules", strings(names));
+            return self();
+        }
+
+        /** Modules that are left out: those whose whole path matches. */
+        public B excludeModules(String pattern) {
+            json.put("exclude_modules", pattern);
+            return self();
+        }
+
+        /** Only modules of the layers with these numbers. */
+        public B layersToTransform(List<Integer> layers) {
+            ArrayNode array = json.putArray("layers_to_transform");
+            layers.forEach(array::add);
+            return self();
+        }
+
+        /** Names of the lists of layers in module paths, as in {@code layers} of {@code model.layers.0}. */
+        public B layersPattern(List<String> names) {
+            json.set("layers_pattern", strings(names));
+            return self();
+        }
+
+        public B fanInFanOut(boolean value) {
+            json.put("fan_in_fan_out", value);
+            return self();
+        }
+
+        public B baseModelNameOrPath(String value) {
+            json.put("base_model_name_or_path", value);
+            return self();
+        }
+
+        /** PEFT's task type, for example CAUSAL_LM. */
+        public B taskType(String value) {
+            json.put("task_type", value);
+            return self();
+        }
+
+        private ArrayNode strings(List<String> names) {
+            ArrayNode array = json.arrayNode();
+            names.forEach(array::add);
+            return array;
+        }
+    }
+}

@@ -1,0 +1,201 @@
+package io.vblora.adapter;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.vblora.InputException;
+import io.vblora.JsonFields;
+import java.util.ArrayList;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.function.Function;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.regex.PatternSyntaxException;
+import java.util.stream.Stream;
+
+/**
+ * Which modules of a model are adapted, by PEFT's rules for {@code target_modules}, {@code exclude_modules},
+ * {@code layers_to_transform} and {@code layers_pattern}. Immutable.
+ */
+public final class ModuleSelector {
+    private static final String ALL_LINEAR = "all-linear";
+    private static final String OUTPUT_HEAD = "lm_head";
+    private static final int MAX_LAYER = 1_000_000;
+
+    /** The first number in a path that has two names before it: the layer of model.layers.0.mlp. */
+    private static final Pattern ANY_LAYER = layer("[^.]*");
+
+    private final String source;
+    private final Names targets;
+    private final Names excluded;
+    private final List<Integer> layers;
+    private final List<Pattern> layerPatterns;
+
+    /** Names of which one equals a path or ends it, or a pattern of whole paths: one of the two is null, or both. */
+    private record Names(List<String> names, Pattern pattern) {
+        boolean isSet() {
+            return names != null || pattern != null;
+        }
+
+        boolean matches(String path) {
+            return pattern != null ? pattern.matcher(path).matches()
+                    : names != null && names.stream().anyMatch(name -> isNamed(path, name));
+        }
+    }
+
+    private ModuleSelector(String source, Names targets, Names excluded, List<Integer> layers, List<Pattern> layerPatterns) {
+        this.source = source;
+        this.targets = targets;
+        this.excluded = excluded;
+        this.layers = layers;
+        this.layerPatterns = layerPatterns;
+    }
+
+    static ModuleSelector of(JsonFields fields) {
+        List<Pattern> layerPatterns = new ArrayList<>();
+        for (String pattern : strings(fields, "layers_pattern", true)) {
+            layerPatterns.add(compile(fields, "layers_pattern", pattern, ModuleSelector::layer));
+        }
+        List<Integer> layers = layers(fields);
+        if (!layerPatterns.isEmpty() && !fields.has("layers_to_transform")) {
+            throw fields.wrong("layers_to_transform", "numbers of layers, as there is a layers_pattern");
+        }
+        return new ModuleSelector(fields.source(), names(fields, "target_modules"), names(fields, "exclude_modules"), layers,
+                layerPatterns);
+    }
+
+    private static Names names(JsonFields fields, String key) {
+        JsonNode value = fields.object().path(key);
+        if (value.isTextual()) {
+            return new Names(null, compile(fields, key, value.textValue(), Pattern::compile));
+        }
+        return new Names(fields.has(key) ? strings(fields, key, false) : null, null);
+    }
+
+    /** Python's named groups are the one common spelling that Java has otherwise. */
+    private static Pattern compile(JsonFields fields, String key, String regex,
+            Function<String, Pattern> compiler) {
+        try {
+            return compiler.apply(regex.replace("(?P<", "(?<"));
+        } catch (PatternSyntaxException e) {
+            throw fields.wrong(key, "a regular expression (" + e.getDescription() + ")");
+        }
+    }
+
+    private static Pattern layer(String list) {
+        return Pattern.compile(".*?\\." + list + "\\.(\\d{1,9})\\.");
+    }
+
+    private static List<String> strings(JsonFields fields, String key, boolean one) {
+        JsonNode value = fields.object().path(key);
+        String expected = one ? "a string or a list of strings" : "a list of names, a regular expression or null";
+        List<String> strings = new ArrayList<>();
+        if (one && value.isTextual()) {
+            if (!value.textValue().isEmpty()) {
+                strings.add(value.textValue());
+            }
+        } else if (fields.has(key)) {
+            if (!value.isArray()) {
+                throw fields.wrong(key, expected);
+            }
+            for (JsonNode name : value) {
+                if (!name.isTextual() || name.textValue().isEmpty()) {
+                    throw fields.wrong(key, expected);
+                }
+                strings.add(name.textValue());
+            }
+        }
+        return List.copyOf(strings);
+    }
+
+    private static List<Integer> layers(JsonFields fields) {
+        JsonNode value = fields.object().path("layers_to_transform");
+        List<Integer> layers = new ArrayList<>();
+        if (fields.has("layers_to_transform")) {
+            for (JsonNode layer : value.isArray() ? value : List.of(value)) {
+                if (!layer.isInt() || layer.intValue() < 0 || layer.intValue() > MAX_LAYER) {
+                    throw fields.wrong("layers_to_transform", "a layer's number or a list of them, from 0");
+                }
+                layers.add(layer.intValue());
+            }
+        }
+        return List.copyOf(layers);
+    }
+
+    /**
+     * The modules of a model that this selects, in the model's order.
+     *
+     * @param offered all linear layers of the model, the output head included
+     * @throws InputException if a target names no module, with the nearest names; or if nothing is left
+     */
+    public List<ModuleShape> select(List<ModuleShape> offered) {
+        if (!targets.isSet() || targets.pattern == null && targets.names.isEmpty()) {
+            throw new InputException(source, "target_modules", targets.isSet() ? "an empty list" : "nothing",
+                    "a list of module names, a regular expression or \"" + ALL_LINEAR + "\"");
+        }
+        if (targets.pattern != null && !layers.isEmpty()) {
+            throw new InputException(source, "layers_to_transform", layers.toString(),
+                    "null, as target_modules is not a list of names");
+        }
+        if (targets.names != null) {
+            targets.names.forEach(name -> checkKnown(name, offered));
+        }
+        List<ModuleShape> selected = offered.stream().filter(module -> isSelected(module.path())).toList();
+        if (selected.isEmpty()) {
+            throw new InputException(source, "target_modules", describeTargets() + ", which with exclude_modules and "
+                    + "layers_to_transform leaves no module", "at least one module of the model, for example "
+                    + offered.stream().map(ModuleShape::path).findFirst().orElse("(it has none)"));
+        }
+        return selected;
+    }
+
+    private String describeTargets() {
+        return targets.pattern != null ? '"' + targets.pattern.pattern() + '"' : targets.names.toString();
+    }
+
+    private void checkKnown(String name, List<ModuleShape> offered) {
+        if (offered.stream().noneMatch(module -> isNamed(module.path(), name))) {
+            throw new InputException(source, "target_modules", '"' + name + "\", which names no linear layer of the model",
+                    "one of its names; the nearest are " + String.join(", ", NearestNames.of(name, namesLike(name, offered))));
+        }
+    }
+
+    /** Names of as many parts as the given one has, and whole paths if that is more. */
+    private static Set<String> namesLike(String name, List<ModuleShape> offered) {
+        long dots = name.chars().filter(c -> c == '.').count();
+        Set<String> names = new LinkedHashSet<>();
+        for (ModuleShape module : offered) {
+            String[] parts = module.path().split("\\.");
+            int from = (int) Math.max(0, parts.length - 1 - dots);
+            names.add(String.join(".", Stream.of(parts).skip(from).toList()));
+        }
+        return names;
+    }
+
+    private boolean isSelected(String path) {
+        if (excluded.matches(path)) {
+            return false;
+        }
+        if (targets.pattern != null) {
+            return targets.pattern.pattern().equalsIgnoreCase(ALL_LINEAR) ? !isNamed(path, OUTPUT_HEAD) : targets.matches(path);
+        }
+        return targets.names.contains(path) || targets.matches(path) && isInLayers(path);
+    }
+
+    private boolean isInLayers(String path) {
+        if (layers.isEmpty()) {
+            return true;
+        }
+        for (Pattern pattern : layerPatterns.isEmpty() ? List.of(ANY_LAYER) : layerPatterns) {
+            Matcher matcher = pattern.matcher(path);
+            if (matcher.lookingAt()) {
+                return layers.contains(Integer.valueOf(matcher.group(1)));
+            }
+        }
+        return false;
+    }
+
+    private static boolean isNamed(String path, String name) {
+        return path.equals(name) || path.endsWith("." + name);
+    }
+}

@@ -1,0 +1,131 @@
+package io.vblora.adapter;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.vblora.JsonFields;
+
+/** PEFT's {@code VBLoRAConfig}: low-rank updates from a shared vector bank (Li, Han, Ji, 2024, arXiv 2405.15179). */
+public final class VbLoraConfig extends AdapterConfig {
+    static final String PEFT_TYPE = "VBLORA";
+
+    /** Larger banks, or longer vectors, are refused as absurd. */
+    private static final int MAX_SIZE = 1 << 24;
+
+    private final int numVectors;
+    private final int vectorLength;
+    private final int topk;
+    private final boolean saveOnlyTopkWeights;
+    private final double initVectorBankBound;
+    private final double initLogitsStd;
+
+    VbLoraConfig(JsonFields fields) {
+        super(fields, 4, "vblora_dropout");
+        this.numVectors = (int) fields.integer("num_vectors", 1, MAX_SIZE, 256);
+        this.vectorLength = (int) fields.integer("vector_length", 1, MAX_SIZE, 256);
+        this.topk = (int) fields.integer("topk", 1, MAX_SIZE, 2);
+        if (topk > numVectors) {
+            throw fields.wrong("topk", "at most num_vectors, which is " + numVectors);
+        }
+        this.saveOnlyTopkWeights = fields.bool("save_only_topk_weights", false);
+        this.initVectorBankBound = fields.number("init_vector_bank_bound", 0, Float.MAX_VALUE, 0.02);
+        this.initLogitsStd = fields.number("init_logits_std", 0, Float.MAX_VALUE, 0.1);
+    }
+
+    @Override
+    public String peftType() {
+        return PEFT_TYPE;
+    }
+
+    /** h: vectors in the bank. */
+    public int numVectors() {
+        return numVectors;
+    }
+
+    /** b: elements of a bank vector; divides every adapted dimension. */
+    public int vectorLength() {
+        return vectorLength;
+    }
+
+    /** k: bank vectors mixed into a sub-vector. */
+    public int topk() {
+        return topk;
+    }
+
+    /** Whether the adapter is stored with its selected indices and weights alone, which is small and cannot be trained on. */
+    public boolean saveOnlyTopkWeights() {
+        return saveOnlyTopkWeights;
+    }
+
+    /** The bank begins uniform in [-bound, bound]. */
+    public double initVectorBankBound() {
+        return initVectorBankBound;
+    }
+
+    /** Standard deviation of the logits at the beginning. */
+    public double initLogitsStd() {
+        return initLogitsStd;
+    }
+
+    public static Builder builder() {
+        ObjectNode json = AdapterConfig.Builder.defaults(PEFT_TYPE, 4);
+        json.put("num_vectors", 256).put("vector_length", 256).put("topk", 2).put("vblora_dropout", 0.0)
+                .put("save_only_topk_weights", false).put("init_vector_bank_bound", 0.02).put("init_logits_std", 0.1);
+        return new Builder(json);
+    }
+
+    /** A builder that begins with this configuration. */
+    public Builder toBuilder() {
+        return new Builder(json());
+    }
+
+    /** Builds a {@link VbLoraConfig}. */
+    public static final class Builder extends AdapterConfig.Builder<Builder> {
+        private Builder(ObjectNode json) {
+            super(json);
+        }
+
+        @Override
+        Builder self() {
+            return this;
+        }
+
+        @Override
+        public VbLoraConfig build() {
+            return new VbLoraConfig(JsonFields.of("VbLoraConfig", json.deepCopy()));
+        }
+
+        public Builder numVectors(int value) {
+            json.put("num_vectors", value);
+            return this;
+        }
+
+        public Builder vectorLength(int value) {
+            json.put("vector_length", value);
+            return this;
+        }
+
+        public Builder topk(int value) {
+            json.put("topk", value);
+            return this;
+        }
+
+        public Builder vbloraDropout(double value) {
+            json.put("vblora_dropout", value);
+            return this;
+        }
+
+        public Builder saveOnlyTopkWeights(boolean value) {
+            json.put("save_only_topk_weights", value);
+            return this;
+        }
+
+        public Builder initVectorBankBound(double value) {
+            json.put("init_vector_bank_bound", value);
+            return this;
+        }
+
+        public Builder initLogitsStd(double value) {
+            json.put("init_logits_std", value);
+            return this;
+        }
+    }
+}
