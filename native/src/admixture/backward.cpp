@@ -30,14 +30,14 @@ Buffers lay_out(Scratch &scratch, int32_t threads, const vbl_admixture &a) {
   b.pieces = uses / (4 * a.num_vectors + 16384) + 1;
   if (b.pieces > 64) b.pieces = 64;
   b.chunks = (uses + kChunk - 1) / kChunk;
-  b.g = scratch.take<double>(static_cast<int64_t>(threads) * a.topk);
-  b.next = scratch.take<int64_t>(b.pieces * a.num_vectors);
+  b.g = scratch.take<double>(threads, a.topk);
+  b.next = scratch.take<int64_t>(b.pieces, a.num_vectors);
   b.first = scratch.take<int64_t>(a.num_vectors + 1);
   b.uses = scratch.take<BankUse>(uses);
   // A vector spans chunks only if there are several.
   const bool partial = b.chunks > 1;
-  b.leading = scratch.take<double>(partial ? b.chunks * a.vector_length : 0);
-  b.trailing = scratch.take<double>(partial ? b.chunks * a.vector_length : 0);
+  b.leading = scratch.take<double>(partial ? b.chunks : 0, a.vector_length);
+  b.trailing = scratch.take<double>(partial ? b.chunks : 0, a.vector_length);
   return b;
 }
 

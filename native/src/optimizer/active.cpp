@@ -33,8 +33,8 @@ CandidateScratch lay_out_candidates(Scratch &scratch, int32_t threads, const vbl
   CandidateScratch s;
   s.num_vectors = admixture.num_vectors;
   s.words = (s.num_vectors + 63) / 64;
-  s.excluded = scratch.take<uint64_t>(threads * s.words);
-  s.logit = scratch.take<float>(threads * s.num_vectors);
+  s.excluded = scratch.take<uint64_t>(threads, s.words);
+  s.logit = scratch.take<float>(threads, s.num_vectors);
   return s;
 }
 

@@ -19,11 +19,12 @@ class Scratch {
     base_ = memory == nullptr ? nullptr : static_cast<char *>(memory) + (kAlignment - address % kAlignment) % kAlignment;
   }
 
-  // The next n elements, aligned to 64 bytes, contents undefined.
+  // The next rows · columns elements, aligned to 64 bytes, contents undefined.
   template <typename T>
-  T *take(int64_t n) {
+  T *take(int64_t rows, int64_t columns = 1) {
     const int64_t offset = used_;
-    if (n > (kTooMuch - offset) / static_cast<int64_t>(sizeof(T))) {
+    int64_t n;
+    if (__builtin_mul_overflow(rows, columns, &n) || n > (kTooMuch - offset) / static_cast<int64_t>(sizeof(T))) {
       used_ = kTooMuch;
       return nullptr;
     }
