@@ -27,7 +27,7 @@ struct Case {
 
 Case make_case(check::Random &random, int64_t m, int64_t n, int64_t k, int32_t b_dtype) {
   Case x;
-  const int32_t trans_a = static_cast<int32_t>(random.between(0, 1)), trans_b = static_cast<int32_t>(random.between(0, 1));
+  const int32_t trans_a = random.between(0, 1) ? 1 : 0, trans_b = random.between(0, 1) ? 1 : 0;
   const auto leading = [&](int64_t columns) { return std::max<int64_t>(1, columns) + random.between(0, 3); };
   x.gemm = {m, n, k, leading(trans_a ? m : k), leading(trans_b ? k : n), leading(n), trans_a, trans_b, b_dtype, 0, 0};
   x.gemm.alpha = random.uniform(-2, 2);
