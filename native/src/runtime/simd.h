@@ -1,0 +1,95 @@
+// Vectors of float for *.simd.cpp files: as wide as the instruction set has them, in a namespace of its own.
+// Operators are those of GCC's vector extension; what the code fuses it says with fma().
+#pragma once
+#include <cstdint>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace vbl {
+namespace VBL_ISA {
+
+#if defined(VBL_ISA_avx512)
+constexpr int kLanes = 16;
+#elif defined(VBL_ISA_avx2)
+constexpr int kLanes = 8;
+#else
+constexpr int kLanes = 4;
+#endif
+
+typedef float vfloat __attribute__((vector_size(kLanes * sizeof(float))));
+typedef int32_t vint __attribute__((vector_size(kLanes * sizeof(int32_t))));
+
+// No alignment is asked for.
+inline vfloat load(const float *p) {
+  vfloat v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+inline void store(float *p, vfloat v) { __builtin_memcpy(p, &v, sizeof v); }
+
+// The first n < kLanes elements; the rest is zero, and memory behind them is not touched.
+inline vfloat load(const float *p, int64_t n) {
+#if defined(VBL_ISA_avx512)
+  return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), p);
+#else
+  float buffer[kLanes] = {};
+  for (int64_t i = 0; i < n; ++i) buffer[i] = p[i];
+  return load(buffer);
+#endif
+}
+inline void store(float *p, vfloat v, int64_t n) {
+#if defined(VBL_ISA_avx512)
+  _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1), v);
+#else
+  for (int64_t i = 0; i < n; ++i) p[i] = v[i];
+#endif
+}
+
+inline vfloat splat(float a) { return a - vfloat{}; }
+
+// a · b + c, rounded once where the instruction set can.
+inline vfloat fma(vfloat a, vfloat b, vfloat c) {
+#if defined(VBL_ISA_avx512)
+  return _mm512_fmadd_ps(a, b, c);
+#elif defined(VBL_ISA_avx2)
+  return _mm256_fmadd_ps(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+inline float fma(float a, float b, float c) {
+#if defined(VBL_ISA_avx512) || defined(VBL_ISA_avx2)
+  return __builtin_fmaf(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
+inline vfloat max(vfloat a, vfloat b) { return a > b ? a : b; }
+
+// Every lane i gets lane i xor distance.
+template <int distance>
+inline vfloat exchange(vfloat v) {
+  vint from{};
+  for (int i = 0; i < kLanes; ++i) from[i] = i ^ distance;
+  return __builtin_shuffle(v, from);
+}
+
+// Sum and greatest of the lanes, by halves.
+inline float sum(vfloat v) {
+  if constexpr (kLanes > 8) v += exchange<8>(v);
+  if constexpr (kLanes > 4) v += exchange<4>(v);
+  v += exchange<2>(v);
+  return v[0] + v[1];
+}
+inline float greatest(vfloat v) {
+  if constexpr (kLanes > 8) v = max(v, exchange<8>(v));
+  if constexpr (kLanes > 4) v = max(v, exchange<4>(v));
+  v = max(v, exchange<2>(v));
+  return v[0] > v[1] ? v[0] : v[1];
+}
+
+}  // namespace VBL_ISA
+}  // namespace vbl

@@ -1,0 +1,33 @@
+// Arrays of random numbers, and their comparison.
+#pragma once
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "check.h"
+
+namespace check {
+
+inline std::vector<float> normals(Random &random, int64_t n, float scale = 1) {
+  std::vector<float> x(static_cast<size_t>(n));
+  for (float &v : x) v = scale * random.normal();
+  return x;
+}
+
+inline bool same_bits(const std::vector<float> &a, const std::vector<float> &b) {
+  return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
+}
+
+// The greatest error, as a share of the greatest expected magnitude; infinite if anything found is not a number.
+inline double error(const std::vector<float> &found, const std::vector<double> &expected) {
+  if (found.size() != expected.size()) return INFINITY;
+  double worst = 0, greatest = 1e-30;
+  for (size_t i = 0; i < found.size(); ++i) {
+    const double difference = std::fabs(static_cast<double>(found[i]) - expected[i]);
+    if (!(difference <= worst)) worst = std::isnan(difference) ? INFINITY : difference;
+    if (std::fabs(expected[i]) > greatest) greatest = std::fabs(expected[i]);
+  }
+  return worst / greatest;
+}
+
+}  // namespace check
