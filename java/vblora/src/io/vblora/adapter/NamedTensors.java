@@ -1,5 +1,6 @@
 package io.vblora.adapter;
 
+import io.vblora.InputException;
 import io.vblora.kernels.Tensor;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -33,6 +34,21 @@ public final class NamedTensors implements AutoCloseable {
     /** The tensor of a name, or null. */
     public Tensor get(String name) {
         return tensors.get(name);
+    }
+
+    /** Requires a tensor of the same name and shape for each of these; {@code source} is what messages call them. */
+    void check(String source, Map<String, Tensor> values) {
+        tensors.forEach((name, tensor) -> {
+            Tensor value = values.get(name);
+            if (value == null || value.dtype() != tensor.dtype() || !value.hasShape(tensor.shape())) {
+                throw new InputException(source, name, value == null ? "nothing" : value.toString(), tensor.toString());
+            }
+        });
+    }
+
+    /** Copies checked values. */
+    void copyFrom(Map<String, Tensor> values) {
+        tensors.forEach((name, tensor) -> tensor.copyFrom(values.get(name)));
     }
 
     @Override

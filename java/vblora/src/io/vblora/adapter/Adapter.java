@@ -1,0 +1,214 @@
+package io.vblora.adapter;
+
+import io.vblora.InputException;
+import io.vblora.kernels.DType;
+import io.vblora.kernels.Device;
+import io.vblora.kernels.Stream;
+import io.vblora.kernels.Tensor;
+import io.vblora.weights.SafetensorsWriter;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * Low-rank updates of some linear layers of a model: configuration, modules and the composition that makes their matrices.
+ * Modules are ordered by path, numbers in it by value, however the adapter was made. Not thread-safe; close it to free its
+ * memory.
+ */
+public final class Adapter implements AutoCloseable {
+    private final AdapterConfig config;
+    private final Composition composition;
+    private final List<AdaptedModule> modules = new ArrayList<>();
+    private final Map<String, AdaptedModule> byPath = new LinkedHashMap<>();
+    private final Map<String, DType> storedDtypes;
+    private final long storedVersion;
+
+    /** {@code storedDtypes}: types of the tensors that the composition was filled from, under the names of the parameters. */
+    private Adapter(AdapterConfig config, List<ModuleShape> shapes, Composition composition, Map<String, DType> storedDtypes) {
+        this.config = config;
+        this.composition = composition;
+        this.storedDtypes = storedDtypes;
+        this.storedVersion = composition.version();
+        float scaling = config instanceof LoraConfig lora ? (float) lora.scaling() : 1;
+        long offset = 0;
+        for (ModuleShape shape : shapes) {
+            AdaptedModule module = new AdaptedModule(shape, modules.size(), config.r(), offset, scaling,
+                    (float) config.dropout(), composition);
+            modules.add(module);
+            byPath.put(shape.path(), module);
+            offset += config.r() * (shape.inFeatures() + shape.outFeatures());
+        }
+    }
+
+    /**
+     * A new adapter on the modules of a model that the configuration selects, initialised as PEFT does, from a seed: the same
+     * numbers in every run.
+     *
+     * @param offered all linear layers of the model
+     * @throws InputException if a target is unknown or a dimension does not fit
+     */
+    public static Adapter create(AdapterConfig config, List<ModuleShape> offered, Stream stream, long seed) {
+        List<ModuleShape> shapes = ordered(config.modules().select(offered));
+        if (config instanceof VbLoraConfig vbLora) {
+            VbLoraComposition composition = new VbLoraComposition(stream.device(), vbLora, shapes, true);
+            return finish(config, shapes, composition, Map.of(), () -> composition.initialize(vbLora, seed, stream));
+        }
+        LoraConfig lora = (LoraConfig) config;
+        LoraComposition composition = new LoraComposition(stream.device(), lora, shapes);
+        return finish(config, shapes, composition, Map.of(), () -> composition.initialize(lora, seed));
+    }
+
+    /**
+     * Reads an adapter as PEFT writes it: {@code adapter_config.json} and {@code adapter_model.safetensors}, with all logits,
+     * with top-k weights alone, or LoRA's. The base model is not needed: dimensions come from the tensors.
+     *
+     * @throws InputException if anything is missing or contradicts
+     */
+    public static Adapter load(Path folder, Stream stream) {
+        return PeftReader.read(folder, stream);
+    }
+
+    /** Fills a composition and makes the adapter; frees the composition if that fails. */
+    static Adapter finish(AdapterConfig config, List<ModuleShape> shapes, Composition composition,
+            Map<String, DType> storedDtypes, Runnable fill) {
+        try {
+            fill.run();
+            return new Adapter(config, shapes, composition, storedDtypes);
+        } catch (RuntimeException | Error e) {
+            composition.close();
+            throw e;
+        }
+    }
+
+    /** By path, numbers in it by value. */
+    static List<ModuleShape> ordered(List<ModuleShape> shapes) {
+        return shapes.stream().sorted(Comparator.comparing(ModuleShape::path, NaturalOrder.INSTANCE)).toList();
+    }
+
+    public AdapterConfig config() {
+        return config;
+    }
+
+    /** All adapted modules, in the adapter's order. */
+    public List<AdaptedModule> modules() {
+        return List.copyOf(modules);
+    }
+
+    /** The adapted module of a path, if that is adapted. */
+    public Optional<AdaptedModule> module(String path) {
+        return Optional.ofNullable(byPath.get(path));
+    }
+
+    public Composition composition() {
+        return composition;
+    }
+
+    /** Whether it can be trained; one stored with top-k weights alone cannot. */
+    public boolean trainable() {
+        return composition.trainable();
+    }
+
+    /**
+     * Checks that a model has all adapted modules, with their dimensions.
+     *
+     * @param offered all linear layers of the model
+     * @throws InputException naming the first module that does not fit
+     */
+    public void checkFits(List<ModuleShape> offered) {
+        Map<String, ModuleShape> model = new LinkedHashMap<>();
+        offered.forEach(shape -> model.put(shape.path(), shape));
+        for (AdaptedModule module : modules) {
+            ModuleShape shape = model.get(module.path());
+            if (shape == null) {
+                throw new InputException(config.source(), module.path(), "a module that the model does not have",
+                        "one of the model's; the nearest are " + String.join(", ",
+                                NearestNames.of(module.path(), model.keySet())));
+            }
+            if (!shape.equals(module.shape())) {
+                throw new InputException(config.source(), module.path(), "an adapter from " + describe(module.shape()),
+                        "one from " + describe(shape) + ", as in the model");
+            }
+        }
+    }
+
+    private static String describe(ModuleShape shape) {
+        return shape.inFeatures() + " to " + shape.outFeatures() + " features";
+    }
+
+    /**
+     * Writes the adapter as PEFT does, each of the two files whole or not at all. An adapter that has not changed since it was
+     * loaded keeps its element types; others are float32.
+     *
+     * @param folder created if it is missing
+     * @param saveOnlyTopkWeights store the selection alone: small, and good for inference only
+     * @throws InputException if the adapter does not hold what that way of storing needs
+     * @throws UncheckedIOException if a file cannot be written
+     */
+    public void save(Path folder, boolean saveOnlyTopkWeights, Stream stream) {
+        try (NamedTensors parameters = PeftFormat.parameters(this, saveOnlyTopkWeights, stream)) {
+            SafetensorsWriter file = PeftFormat.tensors(this, saveOnlyTopkWeights, parameters, stream);
+            try {
+                Files.createDirectories(folder);
+            } catch (IOException e) {
+                throw new UncheckedIOException("Cannot create the folder " + folder + ": " + e, e);
+            }
+            file.write(folder.resolve(PeftFormat.WEIGHTS_FILE));
+            config.stored(saveOnlyTopkWeights).write(folder.resolve(AdapterConfig.FILE_NAME));
+        }
+    }
+
+    /**
+     * Bytes of the {@code adapter_model.safetensors} that {@link #save} writes, or would write if the adapter held what that way
+     * of storing needs.
+     */
+    public long storedBytes(boolean saveOnlyTopkWeights) {
+        return PeftFormat.tensors(this, saveOnlyTopkWeights, null, null).bytes();
+    }
+
+    /** Bytes of the {@code adapter_model.safetensors} of a float32 LoRA adapter of the same modules and rank. */
+    public long loraStoredBytes() {
+        return PeftFormat.loraTensors(this, name -> DType.FLOAT32, null, null).bytes();
+    }
+
+    /** The element type to store a parameter in. */
+    DType storedDtype(String parameter) {
+        return composition.version() == storedVersion ? storedDtypes.getOrDefault(parameter, DType.FLOAT32) : DType.FLOAT32;
+    }
+
+    /**
+     * The change of a module's weights, scaling · B A: float32 [out, in], or [in, out] with fan_in_fan_out, on the CPU. Summed
+     * in float64. The caller closes it.
+     */
+    public Tensor delta(AdaptedModule module, Stream stream) {
+        stream.synchronize();
+        return Delta.of(module, config.fanInFanOut());
+    }
+
+    /** {@link #delta(AdaptedModule, Stream)} of all modules by path: as much memory as the adapted weights take. */
+    public Map<String, Tensor> delta(Stream stream) {
+        Map<String, Tensor> deltas = new LinkedHashMap<>();
+        modules.forEach(module -> deltas.put(module.path(), delta(module, stream)));
+        return deltas;
+    }
+
+    /** Writes the deltas of all modules to a safetensors file, by path; one of them in memory at a time. */
+    public void writeDelta(Path file, Stream stream) {
+        SafetensorsWriter writer = new SafetensorsWriter();
+        for (AdaptedModule module : modules) {
+            writer.add(module.path(), DType.FLOAT32, Delta.shape(module, config.fanInFanOut()), () -> delta(module, stream));
+        }
+        writer.write(file);
+    }
+
+    @Override
+    public void close() {
+        composition.close();
+    }
+}

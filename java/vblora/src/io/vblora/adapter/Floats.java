@@ -1,0 +1,75 @@
+package io.vblora.adapter;
+
+import io.vblora.InputException;
+import io.vblora.kernels.Stream;
+import io.vblora.kernels.Tensor;
+import java.nio.DoubleBuffer;
+import java.nio.FloatBuffer;
+import java.util.function.DoubleSupplier;
+
+/** Loops over float32 CPU tensors of any size. */
+final class Floats {
+    private static final long CHUNK = 1 << 20;
+
+    private Floats() {}
+
+    private interface Loop {
+        void run(long first, FloatBuffer values);
+    }
+
+    private static void chunks(Tensor tensor, Loop loop) {
+        for (long first = 0; first < tensor.elements(); first += CHUNK) {
+            int n = (int) Math.min(CHUNK, tensor.elements() - first);
+            loop.run(first, tensor.buffer(first * Float.BYTES, n * Float.BYTES).asFloatBuffer());
+        }
+    }
+
+    /** Sets every element, in order. */
+    static void fill(Tensor tensor, DoubleSupplier value) {
+        chunks(tensor, (first, values) -> {
+            while (values.hasRemaining()) {
+                values.put((float) value.getAsDouble());
+            }
+        });
+    }
+
+    /**
+     * Requires finite elements, once the stream has written them.
+     *
+     * @throws InputException naming the parameter and the first element that is not finite
+     */
+    static void requireFinite(Stream stream, String source, String name, Tensor tensor) {
+        stream.synchronize();
+        chunks(tensor, (first, values) -> {
+            for (int i = 0; i < values.limit(); i++) {
+                if (!Float.isFinite(values.get(i))) {
+                    throw new InputException(source, name, values.get(i) + " at element " + (first + i), "finite numbers");
+                }
+            }
+        });
+    }
+
+    /** Converts to float64. */
+    static void widen(Tensor source, Tensor destination) {
+        chunks(source, (first, values) -> {
+            DoubleBuffer to = destination.buffer(first * Double.BYTES, values.limit() * Double.BYTES).asDoubleBuffer();
+            while (values.hasRemaining()) {
+                to.put(values.get());
+            }
+        });
+    }
+
+    /** destination [columns, rows] = source [rows, columns] transposed. */
+    static void transpose(Tensor source, Tensor destination) {
+        int rows = Math.toIntExact(source.dimension(0));
+        int columns = Math.toIntExact(source.dimension(1));
+        float[] from = source.toFloats();
+        float[] to = new float[from.length];
+        for (int i = 0; i < rows; i++) {
+            for (int j = 0; j < columns; j++) {
+                to[j * rows + i] = from[i * columns + j];
+            }
+        }
+        destination.copyFrom(to);
+    }
+}

@@ -1,0 +1,120 @@
+package io.vblora.adapter;
+
+import io.vblora.InputException;
+import io.vblora.kernels.DType;
+import io.vblora.kernels.Device;
+import io.vblora.kernels.Stream;
+import io.vblora.kernels.Tensor;
+import io.vblora.kernels.ops.Memory;
+import io.vblora.weights.SafetensorsWriter;
+import java.nio.ByteBuffer;
+import java.util.function.Function;
+
+/** An adapter's tensors as PEFT stores them: names, shapes, element types and values. */
+final class PeftFormat {
+    static final String WEIGHTS_FILE = "adapter_model.safetensors";
+
+    private PeftFormat() {}
+
+    /** The smallest type of PEFT's for an index below {@code numVectors}. */
+    static DType indexDtype(int numVectors) {
+        return numVectors < 1 << 8 ? DType.UINT8 : numVectors < 1 << 15 ? DType.INT16 : DType.INT32;
+    }
+
+    /** The parameters that this way of storing needs; none for the selection alone. */
+    static NamedTensors parameters(Adapter adapter, boolean saveOnlyTopkWeights, Stream stream) {
+        if (!saveOnlyTopkWeights) {
+            return adapter.composition().parameters(stream);
+        }
+        if (!(adapter.composition() instanceof VbLoraComposition)) {
+            throw new InputException(adapter.config().source(), "save_only_topk_weights", "true",
+                    "false: only VB-LoRA has top-k weights");
+        }
+        return new NamedTensors();
+    }
+
+    /**
+     * A writer of all tensors, which takes each when its turn has come.
+     *
+     * @param parameters of {@link #parameters}; it and the stream may be null if nothing is written
+     */
+    static SafetensorsWriter tensors(Adapter adapter, boolean saveOnlyTopkWeights, NamedTensors parameters, Stream stream) {
+        if (!(adapter.composition() instanceof VbLoraComposition composition)) {
+            return loraTensors(adapter, adapter::storedDtype, parameters, stream);
+        }
+        int h = ((VbLoraConfig) adapter.config()).numVectors();
+        int k = ((VbLoraConfig) adapter.config()).topk();
+        SafetensorsWriter writer = new SafetensorsWriter().metadata("format", "pt");
+        DType bankDtype = adapter.storedDtype(PeftKeys.VECTOR_BANK);
+        writer.add(PeftKeys.VECTOR_BANK, bankDtype, composition.bank().shape(),
+                () -> convert(stream, composition.bank().reshape(composition.bank().shape()), bankDtype));
+        for (VbLoraComposition.LogitsBlock block : composition.blocks()) {
+            DType dtype = adapter.storedDtype(block.name());
+            if (saveOnlyTopkWeights) {
+                writer.add(block.name() + PeftKeys.TOPK_INDICES, indexDtype(h), block.shape(k),
+                        () -> narrowIndices(block.view(composition.indices(), k), indexDtype(h)));
+                writer.add(block.name() + PeftKeys.TOPK_WEIGHTS, dtype, block.shape(k - 1),
+                        () -> convert(stream, dropLast(block.view(composition.weights(), k)), dtype));
+            } else {
+                writer.add(block.name(), dtype, block.shape(h), () -> convert(stream, parameters.get(block.name()), dtype));
+            }
+        }
+        return writer;
+    }
+
+    /** The tensors of a LoRA adapter with this adapter's modules and rank. */
+    static SafetensorsWriter loraTensors(Adapter adapter, Function<String, DType> dtypes, NamedTensors parameters,
+            Stream stream) {
+        SafetensorsWriter writer = new SafetensorsWriter().metadata("format", "pt");
+        for (AdaptedModule module : adapter.modules()) {
+            String nameA = PeftKeys.loraA(module.path());
+            String nameB = PeftKeys.loraB(module.path());
+            writer.add(nameA, dtypes.apply(nameA), new long[] {module.r(), module.inFeatures()},
+                    () -> convert(stream, parameters.get(nameA), dtypes.apply(nameA)));
+            writer.add(nameB, dtypes.apply(nameB), new long[] {module.outFeatures(), module.r()},
+                    () -> convert(stream, parameters.get(nameB), dtypes.apply(nameB)));
+        }
+        return writer;
+    }
+
+    /** The tensor itself if it has that type, else a converted one; source is then closed. */
+    private static Tensor convert(Stream stream, Tensor source, DType dtype) {
+        if (dtype == source.dtype()) {
+            return source;
+        }
+        try (source) {
+            Tensor result = Tensor.allocate(Device.CPU, dtype, source.shape());
+            if (dtype == DType.FLOAT64) {
+                Floats.widen(source, result);
+            } else {
+                Memory.convert(stream, source, result);
+            }
+            return result;
+        }
+    }
+
+    /** int32 [.., k] in a smaller type, which holds all of them. */
+    private static Tensor narrowIndices(Tensor indices, DType dtype) {
+        Tensor result = Tensor.allocate(Device.CPU, dtype, indices.shape());
+        ByteBuffer to = result.buffer(0, Math.toIntExact(result.bytes()));
+        for (int index : indices.toInts()) {
+            switch (dtype) {
+                case UINT8 -> to.put((byte) index);
+                case INT16 -> to.putShort((short) index);
+                default -> to.putInt(index);
+            }
+        }
+        return result;
+    }
+
+    /** [d0, d1, k] -> [d0, d1, k - 1]. */
+    private static Tensor dropLast(Tensor weights) {
+        int k = Math.toIntExact(weights.dimension(2));
+        float[] all = weights.toFloats();
+        float[] kept = new float[all.length / k * (k - 1)];
+        for (int row = 0; row < all.length / k; row++) {
+            System.arraycopy(all, row * k, kept, row * (k - 1), k - 1);
+        }
+        return Tensor.of(kept, weights.dimension(0), weights.dimension(1), k - 1);
+    }
+}

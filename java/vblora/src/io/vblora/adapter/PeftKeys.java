@@ -1,0 +1,32 @@
+package io.vblora.adapter;
+
+/** Names of tensors in PEFT's adapter files. */
+final class PeftKeys {
+    static final String MODULE_PREFIX = "base_model.model.";
+    static final String VECTOR_BANK = "base_model.vblora_vector_bank";
+    static final String LOGITS_A = ".vblora_logits_A";
+    static final String LOGITS_B = ".vblora_logits_B";
+    /** Suffixes of a logits name where only the selection is stored. */
+    static final String TOPK_INDICES = "_topk_indices";
+    static final String TOPK_WEIGHTS = "_topk_weights";
+    static final String LORA_A = ".lora_A.weight";
+    static final String LORA_B = ".lora_B.weight";
+
+    private PeftKeys() {}
+
+    static String logitsA(String path) {
+        return MODULE_PREFIX + path + LOGITS_A;
+    }
+
+    static String logitsB(String path) {
+        return MODULE_PREFIX + path + LOGITS_B;
+    }
+
+    static String loraA(String path) {
+        return MODULE_PREFIX + path + LORA_A;
+    }
+
+    static String loraB(String path) {
+        return MODULE_PREFIX + path + LORA_B;
+    }
+}

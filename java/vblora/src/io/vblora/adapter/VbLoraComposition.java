@@ -1,0 +1,460 @@
+package io.vblora.adapter;
+
+import io.vblora.InputException;
+import io.vblora.kernels.DType;
+import io.vblora.kernels.Device;
+import io.vblora.kernels.KernelException;
+import io.vblora.kernels.Stream;
+import io.vblora.kernels.Tensor;
+import io.vblora.kernels.global.vblora;
+import io.vblora.kernels.ops.ActiveSet;
+import io.vblora.kernels.ops.Admixture;
+import io.vblora.kernels.ops.AdmixtureShape;
+import io.vblora.kernels.ops.Memory;
+import io.vblora.kernels.ops.Optimizer;
+import io.vblora.kernels.ops.StepState;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.SplittableRandom;
+
+/**
+ * VB-LoRA: every sub-vector of A and B is a top-k admixture of a shared vector bank. The logits of all modules are the rows of
+ * one matrix, in PEFT's order: for each module first A's [r, in / vector_length], then B's [out / vector_length, r]. Each row
+ * has a slot in the packed buffer, where B is transposed.
+ *
+ * <p>The selection (indices and weights) always belongs to the current logits: loading selects, and every update selects
+ * again. Without weight decay, and with a large bank, AdamW runs over active sets, and {@code logits} holds only the inactive
+ * entries until {@link #parameters} or {@link #moments} store the active ones.
+ */
+final class VbLoraComposition implements Composition {
+    /** A bank from this size on is updated by active sets. */
+    static final int ACTIVE_SET_NUM_VECTORS = 256;
+    /** Entries of a row's active list at the beginning. */
+    static final int ACTIVE_SET_CAPACITY = 64;
+    private static final int CANDIDATES_PER_TOPK = 4;
+
+    private final Device device;
+    private final String source;
+    private final int numVectors;
+    private final int topk;
+    private final List<LogitsBlock> blocks;
+    private final AdmixtureShape shape;
+    private final Tensor slots;
+    private final Tensor bank;
+    private final Tensor logits;
+    private final Tensor indices;
+    private final Tensor weights;
+    private final Tensor packed;
+    private final Tensor badRow;
+    private final int activeSetNumVectors;
+    private final int activeSetCapacity;
+    private Training training;
+    private long version;
+
+    /** The logits of one matrix: rows of the logits matrix under PEFT's name and leading dimensions. */
+    record LogitsBlock(String name, long firstRow, long dimension0, long dimension1) {
+        long rows() {
+            return dimension0 * dimension1;
+        }
+
+        /** PEFT's shape of a tensor that has so many numbers per row. */
+        long[] shape(long columns) {
+            return new long[] {dimension0, dimension1, columns};
+        }
+
+        /** This block's rows of a matrix of so many columns, in PEFT's shape. */
+        Tensor view(Tensor matrix, long columns) {
+            return matrix.view(firstRow * columns, shape(columns));
+        }
+    }
+
+    /** Gradients and optimizer state. */
+    private final class Training implements AutoCloseable {
+        final List<Tensor> owned = new ArrayList<>();
+        final Tensor dpacked = own(DType.FLOAT32, packed.elements());
+        final Tensor dbank = own(DType.FLOAT32, bank.shape());
+        final Tensor dlogits = own(DType.FLOAT32, indices.shape());
+        final Tensor bankExpAvg = own(DType.FLOAT32, bank.shape());
+        final Tensor bankExpAvgSq = own(DType.FLOAT32, bank.shape());
+        final Tensor scratch;
+        /** Moments of all logits, or null with an active set. */
+        final Tensor expAvg;
+        final Tensor expAvgSq;
+        ActiveSet active;
+
+        Training(Stream stream, boolean activeSet) {
+            long bytes = Math.max(Admixture.backwardScratchBytes(stream, shape),
+                    Math.max(Optimizer.sumSquaresScratchBytes(stream, bank.elements()),
+                            Optimizer.sumSquaresScratchBytes(stream, dlogits.elements())));
+            if (activeSet) {
+                scratch = own(DType.UINT8, Math.max(bytes, Optimizer.activeScratchBytes(stream, shape)));
+                expAvg = null;
+                expAvgSq = null;
+                load(stream, Math.max(topk, Math.min(numVectors, activeSetCapacity)), null, null);
+            } else {
+                scratch = own(DType.UINT8, bytes);
+                expAvg = own(DType.FLOAT32, logits.shape());
+                expAvgSq = own(DType.FLOAT32, logits.shape());
+            }
+        }
+
+        private Tensor own(DType dtype, long... dimensions) {
+            Tensor tensor = Tensor.allocate(device, dtype, dimensions);
+            owned.add(tensor);
+            return tensor;
+        }
+
+        private ActiveSet newActiveSet(int capacity) {
+            return new ActiveSet(device, shape, capacity, CANDIDATES_PER_TOPK * topk);
+        }
+
+        /** Builds the active set from logits and moments, in lists long enough. */
+        void load(Stream stream, int capacity, Tensor expAvg, Tensor expAvgSq) {
+            ActiveSet loaded = newActiveSet(capacity);
+            try {
+                Optimizer.activeLoad(stream, shape, loaded, logits, expAvg, expAvgSq, scratch);
+            } catch (KernelException e) {
+                int need = loaded.maxCount().toInts()[0];
+                loaded.close();
+                if (e.status() != vblora.VBL_CAPACITY) {
+                    throw e;
+                }
+                load(stream, Math.min(numVectors, 2 * need), expAvg, expAvgSq);
+                return;
+            }
+            replace(loaded);
+        }
+
+        /** Makes room for what one update can add. */
+        void grow(Stream stream) {
+            int count = active.maxCount().toInts()[0];
+            if (active.capacity() < Math.min(numVectors, count + topk)) {
+                ActiveSet larger = newActiveSet(Math.min(numVectors, Math.max(2 * active.capacity(), count + topk)));
+                Optimizer.activeCopy(stream, shape, active, larger);
+                replace(larger);
+            }
+        }
+
+        private void replace(ActiveSet next) {
+            if (active != null) {
+                active.close();
+            }
+            active = next;
+        }
+
+        @Override
+        public void close() {
+            owned.forEach(Tensor::close);
+            if (active != null) {
+                active.close();
+            }
+        }
+    }
+
+    /**
+     * Allocates everything; the parameters are zero. Fill {@link #bank} and the logits, then {@link #select}; or, for top-k-only
+     * adapters, the bank and the selection, then {@link #compose}.
+     *
+     * @param hasLogits false for adapters that were stored with top-k weights alone
+     */
+    VbLoraComposition(Device device, VbLoraConfig config, List<ModuleShape> modules, boolean hasLogits) {
+        this(device, config, modules, hasLogits, ACTIVE_SET_NUM_VECTORS, ACTIVE_SET_CAPACITY);
+    }
+
+    VbLoraComposition(Device device, VbLoraConfig config, List<ModuleShape> modules, boolean hasLogits,
+            int activeSetNumVectors, int activeSetCapacity) {
+        int vectorLength = config.vectorLength();
+        this.device = device;
+        this.source = config.source();
+        this.numVectors = config.numVectors();
+        this.topk = config.topk();
+        this.activeSetNumVectors = activeSetNumVectors;
+        this.activeSetCapacity = activeSetCapacity;
+        this.blocks = blocks(config, modules);
+        LogitsBlock last = blocks.get(blocks.size() - 1);
+        long rows = last.firstRow() + last.rows();
+        if (rows > Integer.MAX_VALUE) {
+            throw new InputException(source, "vector_length", rows + " sub-vectors", "at most " + Integer.MAX_VALUE);
+        }
+        this.slots = Tensor.allocate(device, DType.INT32, rows);
+        fillSlots();
+        this.shape = new AdmixtureShape(rows, numVectors, vectorLength, topk, slots);
+        this.bank = Tensor.allocate(device, DType.FLOAT32, numVectors, vectorLength);
+        this.logits = hasLogits ? Tensor.allocate(device, DType.FLOAT32, rows, numVectors) : null;
+        this.indices = Tensor.allocate(device, DType.INT32, rows, topk);
+        this.weights = Tensor.allocate(device, DType.FLOAT32, rows, topk);
+        this.packed = Tensor.allocate(device, DType.FLOAT32, shape.packedElements());
+        this.badRow = Tensor.allocate(device, DType.INT64, 1);
+    }
+
+    private static List<LogitsBlock> blocks(VbLoraConfig config, List<ModuleShape> modules) {
+        List<LogitsBlock> blocks = new ArrayList<>();
+        long row = 0;
+        for (ModuleShape module : modules) {
+            long columnsA = divide(config, module, "in_features", module.inFeatures());
+            long columnsB = divide(config, module, "out_features", module.outFeatures());
+            blocks.add(new LogitsBlock(PeftKeys.logitsA(module.path()), row, config.r(), columnsA));
+            row += config.r() * columnsA;
+            blocks.add(new LogitsBlock(PeftKeys.logitsB(module.path()), row, columnsB, config.r()));
+            row += config.r() * columnsB;
+        }
+        return List.copyOf(blocks);
+    }
+
+    private static long divide(VbLoraConfig config, ModuleShape module, String dimension, long size) {
+        if (size % config.vectorLength() != 0) {
+            throw new InputException(config.source(), "vector_length", config.vectorLength() + ", which does not divide "
+                    + dimension + " " + size + " of " + module.path(), "a divisor of every adapted dimension");
+        }
+        return size / config.vectorLength();
+    }
+
+    /** A's rows lie in order; row (t, i) of B goes to sub-vector t of row i of the transpose. */
+    private void fillSlots() {
+        int[] slot = new int[(int) slots.elements()];
+        for (int block = 0; block < blocks.size(); block++) {
+            LogitsBlock b = blocks.get(block);
+            int first = (int) b.firstRow();
+            for (int row = 0; row < b.rows(); row++) {
+                int i = row / (int) b.dimension1();
+                int j = row % (int) b.dimension1();
+                slot[first + row] = first + (block % 2 == 0 ? row : j * (int) b.dimension0() + i);
+            }
+        }
+        slots.copyFrom(slot);
+    }
+
+    /** The parameters as PEFT initialises a new adapter, drawn from our own generator: the same for the same seed. */
+    void initialize(VbLoraConfig config, long seed, Stream stream) {
+        SplittableRandom random = new SplittableRandom(seed);
+        double bound = config.initVectorBankBound();
+        Floats.fill(bank, () -> (2 * random.nextDouble() - 1) * bound);
+        Floats.fill(logits, () -> random.nextGaussian() * config.initLogitsStd());
+        select(stream);
+    }
+
+    /** Logits -> selection -> packed, after the logits were written. */
+    void select(Stream stream) {
+        Admixture.select(stream, shape, logits, indices, weights, badRow);
+        checkSelected(stream);
+        compose(stream);
+    }
+
+    /** Selection -> packed, after bank and selection were written. */
+    void compose(Stream stream) {
+        Admixture.compose(stream, shape, bank, indices, weights, packed);
+        version++;
+    }
+
+    private void checkSelected(Stream stream) {
+        stream.synchronize();
+        long row = badRow.getLong(0);
+        if (row >= 0) {
+            LogitsBlock block = blocks.stream().filter(b -> row < b.firstRow() + b.rows()).findFirst().orElseThrow();
+            throw new InputException(source, block.name(), "a NaN, or no finite largest logit, in sub-vector "
+                    + (row - block.firstRow()), "numbers");
+        }
+    }
+
+    /** Logits blocks of all modules, A before B. */
+    List<LogitsBlock> blocks() {
+        return blocks;
+    }
+
+    /** float32 [num_vectors, vector_length]. */
+    Tensor bank() {
+        return bank;
+    }
+
+    /** float32 [rows, num_vectors]; stale in training with active sets. */
+    Tensor logits() {
+        return logits;
+    }
+
+    /** int32 [rows, topk]. */
+    Tensor indices() {
+        return indices;
+    }
+
+    /** float32 [rows, topk]. */
+    Tensor weights() {
+        return weights;
+    }
+
+    @Override
+    public Tensor packed() {
+        return packed;
+    }
+
+    @Override
+    public long version() {
+        return version;
+    }
+
+    @Override
+    public long parameterCount() {
+        return bank.elements() + shape.rows() * numVectors;
+    }
+
+    @Override
+    public boolean trainable() {
+        return logits != null;
+    }
+
+    private void requireTrainable(String purpose) {
+        if (!trainable()) {
+            throw new InputException(source, "save_only_topk_weights", "true: the adapter holds selected weights alone",
+                    "an adapter stored with all its logits, " + purpose);
+        }
+    }
+
+    private Training training() {
+        if (training == null) {
+            throw new IllegalStateException("Training is not enabled");
+        }
+        return training;
+    }
+
+    @Override
+    public void enableTraining(Stream stream, double weightDecay) {
+        requireTrainable("to train it");
+        storeActive(stream);
+        if (training != null) {
+            training.close();
+            training = null;
+        }
+        Floats.requireFinite(stream, source, PeftKeys.VECTOR_BANK, bank);
+        for (LogitsBlock block : blocks) {
+            Floats.requireFinite(stream, source, block.name(), block.view(logits, numVectors));
+        }
+        training = new Training(stream, weightDecay == 0 && numVectors >= activeSetNumVectors);
+    }
+
+    @Override
+    public Tensor packedGradient() {
+        return training().dpacked;
+    }
+
+    @Override
+    public void zeroGradient(Stream stream) {
+        Memory.zero(stream, training().dpacked);
+    }
+
+    @Override
+    public void backward(Stream stream) {
+        Training t = training();
+        Admixture.backward(stream, shape, bank, indices, weights, t.dpacked, t.dlogits, t.dbank, t.scratch);
+    }
+
+    @Override
+    public void sumSquares(Stream stream, Tensor sum) {
+        Training t = training();
+        Optimizer.sumSquares(stream, t.dbank, sum, t.scratch);
+        Optimizer.sumSquares(stream, t.dlogits, sum, t.scratch);
+    }
+
+    @Override
+    public void update(Stream stream, StepState step) {
+        Training t = training();
+        Optimizer.adamw(stream, step, GROUP_VECTOR_BANK, bank, t.dbank, t.bankExpAvg, t.bankExpAvgSq);
+        if (t.active != null) {
+            t.grow(stream);
+            Optimizer.adamwActiveSelect(stream, shape, t.active, step, GROUP_LOGITS, logits, t.dlogits, indices, weights,
+                    badRow, t.scratch);
+        } else {
+            Optimizer.adamwSelect(stream, shape, step, GROUP_LOGITS, logits, t.dlogits, t.expAvg, t.expAvgSq, indices,
+                    weights, badRow);
+        }
+        compose(stream);
+    }
+
+    @Override
+    public void verify(Stream stream) {
+        checkSelected(stream);
+        Floats.requireFinite(stream, source, PeftKeys.VECTOR_BANK, bank);
+    }
+
+    /** Brings the dense logits up to date. */
+    private void storeActive(Stream stream) {
+        if (training != null && training.active != null) {
+            Optimizer.activeStore(stream, shape, training.active, logits, null, null);
+        }
+    }
+
+    @Override
+    public NamedTensors parameters(Stream stream) {
+        requireTrainable("to give its logits");
+        storeActive(stream);
+        stream.synchronize();
+        return named(new NamedTensors(), logits, bank);
+    }
+
+    @Override
+    public NamedTensors gradients(Stream stream) {
+        Training t = training();
+        NamedTensors gradients = new NamedTensors();
+        Tensor dense = gradients.own(Tensor.allocate(device, DType.FLOAT32, logits.shape()));
+        stream.synchronize();
+        int[] index = indices.toInts();
+        float[] value = t.dlogits.toFloats();
+        for (int i = 0; i < index.length; i++) {
+            dense.setFloat((long) (i / topk) * numVectors + index[i], value[i]);
+        }
+        return named(gradients, dense, t.dbank);
+    }
+
+    @Override
+    public Moments moments(Stream stream) {
+        Training t = training();
+        NamedTensors first = new NamedTensors();
+        NamedTensors second = new NamedTensors();
+        Tensor expAvg = t.expAvg;
+        Tensor expAvgSq = t.expAvgSq;
+        if (t.active != null) {
+            expAvg = first.own(Tensor.allocate(device, DType.FLOAT32, logits.shape()));
+            expAvgSq = second.own(Tensor.allocate(device, DType.FLOAT32, logits.shape()));
+            Optimizer.activeStore(stream, shape, t.active, logits, expAvg, expAvgSq);
+        }
+        stream.synchronize();
+        return new Moments(named(first, expAvg, t.bankExpAvg), named(second, expAvgSq, t.bankExpAvgSq));
+    }
+
+    @Override
+    public void loadMoments(Stream stream, Map<String, Tensor> expAvg, Map<String, Tensor> expAvgSq) {
+        Training t = training();
+        try (NamedTensors first = new NamedTensors(); NamedTensors second = new NamedTensors()) {
+            boolean dense = t.active == null;
+            Tensor m = dense ? t.expAvg : first.own(Tensor.allocate(device, DType.FLOAT32, logits.shape()));
+            Tensor v = dense ? t.expAvgSq : second.own(Tensor.allocate(device, DType.FLOAT32, logits.shape()));
+            named(first, m, t.bankExpAvg).check(source, expAvg);
+            named(second, v, t.bankExpAvgSq).check(source, expAvgSq);
+            first.copyFrom(expAvg);
+            second.copyFrom(expAvgSq);
+            if (!dense) {
+                storeActive(stream);
+                t.load(stream, t.active.capacity(), m, v);
+            }
+        }
+    }
+
+    private NamedTensors named(NamedTensors result, Tensor matrix, Tensor bankLike) {
+        for (LogitsBlock block : blocks) {
+            result.view(block.name(), block.view(matrix, numVectors));
+        }
+        result.view(PeftKeys.VECTOR_BANK, bankLike);
+        return result;
+    }
+
+    @Override
+    public void close() {
+        for (Tensor tensor : new Tensor[] {slots, bank, logits, indices, weights, packed, badRow}) {
+            if (tensor != null) {
+                tensor.close();
+            }
+        }
+        if (training != null) {
+            training.close();
+        }
+    }
+}
