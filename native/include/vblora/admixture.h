@@ -18,7 +18,7 @@ extern "C" {
 /** The shape of an admixture; in host memory, the pointers in it are device memory. */
 typedef struct vbl_admixture {
   int64_t rows;          /**< N: sub-vectors of all modules, 1 to 2^31 - 1 */
-  int32_t num_vectors;   /**< h: bank vectors, 1 to 65536 */
+  int32_t num_vectors;   /**< h: bank vectors, 1 to 2^24 */
   int32_t vector_length; /**< b: elements of a bank vector, from 1 */
   int32_t topk;          /**< k: vectors mixed into a sub-vector, 1 to num_vectors */
   const int32_t *slots;  /**< [rows] a permutation of 0 .. rows-1: row to packed sub-vector; NULL is the identity */

@@ -25,7 +25,7 @@ vbl_status check_admixture(const char *op, const vbl_admixture *admixture) {
   const vbl_admixture &a = *admixture;
   VBL_REQUIRE(a.rows >= 1 && a.rows <= INT32_MAX, "%s: rows must lie in 1 .. 2147483647, found %lld", op,
               static_cast<long long>(a.rows));
-  VBL_REQUIRE(a.num_vectors >= 1 && a.num_vectors <= 65536, "%s: num_vectors must lie in 1 .. 65536, found %d", op,
+  VBL_REQUIRE(a.num_vectors >= 1 && a.num_vectors <= 1 << 24, "%s: num_vectors must lie in 1 .. 16777216, found %d", op,
               a.num_vectors);
   VBL_REQUIRE(a.vector_length >= 1, "%s: vector_length must be at least 1, found %d", op, a.vector_length);
   VBL_REQUIRE(a.topk >= 1 && a.topk <= a.num_vectors, "%s: topk must lie in 1 .. num_vectors = %d, found %d", op,
