@@ -31,8 +31,9 @@ VBL_API vbl_status vbl_select(vbl_stream *stream, const vbl_admixture *admixture
                               float *weights, int64_t *bad_row);
 
 /** bank [num_vectors, vector_length], indices and weights [rows, topk] -> packed [rows · vector_length] of dtype.
- *  Sums are float32, in the order of the indices, not fused. Here as in every op that reads indices, one outside
- *  0 .. num_vectors-1 (or a slot outside 0 .. rows-1) is VBL_INVALID_ARGUMENT on the CPU, before anything is written. */
+ *  Sums are float64, in the order of the indices, rounded once to float32 and then to dtype. Here as in every op that
+ *  reads indices, one outside 0 .. num_vectors-1 (or a slot outside 0 .. rows-1) is VBL_INVALID_ARGUMENT on the CPU,
+ *  before anything is written. */
 VBL_API vbl_status vbl_compose(vbl_stream *stream, const vbl_admixture *admixture, const float *bank,
                                const int32_t *indices, const float *weights, void *packed, int32_t dtype);
 

@@ -11,11 +11,12 @@ constexpr int64_t kLargestEdge = 512;           // a larger tile is always cut, 
 constexpr int64_t kEnoughTiles = 8;
 constexpr int64_t kSmallestTileCost = 2 << 20;  // multiply-adds that are worth waking a thread
 constexpr int64_t kFewRows = 8;                 // up to here reading B is what takes the time
-constexpr int64_t kFewRowsTile = 512 << 10;     // multiply-adds; OpenBLAS packs no copy of B below 10^6
+constexpr int64_t kFewRowsTile = 512 << 10;     // multiply-adds; OpenBLAS packs no copy of B below 10^6,
+constexpr int64_t kFewRowsDepth = 512;          // and there sums all of k in one chain: longer ones lose digits
 constexpr int64_t kWidenedFloats = 256 << 10;   // 16-bit B widened at a time: 1 MiB, which stays in L2
 
 struct Tiles {
-  int64_t m, n, k;  // edges of a tile; k is cut only where B is widened
+  int64_t m, n, k;  // edges of a tile; k is cut where rows are few or B is widened
 };
 
 int64_t count(int64_t size, int64_t edge) { return (size + edge - 1) / edge; }
@@ -30,6 +31,7 @@ int64_t half_of(int64_t edge) { return (edge / 2 + 31) / 32 * 32; }
 Tiles tiles_of(const vbl_gemm &g) {
   Tiles t{std::max<int64_t>(g.m, 1), std::max<int64_t>(g.n, 1), std::max<int64_t>(g.k, 1)};
   if (g.m <= kFewRows) {
+    t.k = std::min(t.k, kFewRowsDepth);
     while (t.n > 32 && (t.n > kLargestEdge || work(t) > kFewRowsTile)) t.n = half_of(t.n);
   } else {
     for (;;) {

@@ -42,18 +42,14 @@ TEST(composes_the_weighted_sum) {
     for (int64_t row = 0; row < shape.rows; ++row) {
       const int64_t slot = admixture.slots != nullptr ? slots[row] : row;
       for (int32_t i = 0; i < shape.vector_length; ++i) {
-        double exact = 0, magnitude = 0;
-        float in_order = 0;  // the documented arithmetic: float32, in the order of the indices, not fused
+        double sum = 0;  // the documented arithmetic: float64, in the order of the indices, rounded once
         for (int32_t j = 0; j < shape.topk; ++j) {
           const float weight = input.weights[row * shape.topk + j];
           const float x = input.bank[int64_t{input.indices[row * shape.topk + j]} * shape.vector_length + i];
-          exact += double{weight} * x;
-          magnitude += std::fabs(double{weight} * x);
-          in_order = j == 0 ? weight * x : in_order + weight * x;
+          sum += double{weight} * x;
         }
         const float found = packed[slot * shape.vector_length + i];
-        CHECK_NEAR(found, exact, (shape.topk + 1) * 0x1p-24 * magnitude + 1e-40);
-        CHECK(found == in_order);
+        CHECK(found == static_cast<float>(sum));
       }
     }
     // 16-bit outputs are the float32 one, rounded.
