@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import io.vblora.Golden;
 import io.vblora.InputException;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -124,7 +125,7 @@ class TokenizerTest {
     /** Expected ids: the reference.json of the model, made with numpy and checked against the model's original program. */
     @Test
     void encodesAsStories260KDoes() throws IOException {
-        Path model = SharedData.find("data/stories260K-hf");
+        Path model = Golden.shared("data/stories260K-hf");
         try (Tokenizer tokenizer = Tokenizer.open(model)) {
             for (JsonNode reference : new ObjectMapper().readTree(model.resolve("reference.json").toFile())) {
                 int[] expected = ints(reference.get("input_ids"));
@@ -139,8 +140,8 @@ class TokenizerTest {
     /** Expected ids: OpenAI's and Meta's published encodings of "Hello world". */
     @Test
     void encodesAsGpt2AndLlama2Do() {
-        Path gpt2 = SharedData.find("data/gpt2-tokenizer");
-        Path llama2 = SharedData.find("data/llama2-tokenizer");
+        Path gpt2 = Golden.shared("data/gpt2-tokenizer");
+        Path llama2 = Golden.shared("data/llama2-tokenizer");
         try (Tokenizer tokenizer = Tokenizer.open(gpt2)) {
             assertArrayEquals(new int[] {15496, 995}, tokenizer.encode("Hello world"));
             assertEquals(OptionalInt.of(50256), tokenizer.eosTokenId());

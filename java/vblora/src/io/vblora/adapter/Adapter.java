@@ -23,6 +23,9 @@ import java.util.Optional;
  * memory.
  */
 public final class Adapter implements AutoCloseable {
+    /** Name of the file in an adapter's folder that holds its tensors. */
+    public static final String WEIGHTS_FILE = PeftFormat.WEIGHTS_FILE;
+
     private final AdapterConfig config;
     private final Composition composition;
     private final List<AdaptedModule> modules = new ArrayList<>();

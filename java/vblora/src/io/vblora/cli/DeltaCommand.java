@@ -1,0 +1,40 @@
+package io.vblora.cli;
+
+import io.vblora.adapter.Adapter;
+import io.vblora.kernels.Stream;
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.util.Locale;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.ExitCode;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** Writes the weights that an adapter adds to its base model. */
+@Command(name = "delta", mixinStandardHelpOptions = true, versionProvider = Main.Version.class,
+        description = "Writes what an adapter adds to the weight of each module: a safetensors file with a float32 tensor "
+                + "under each module's path, of the shape in which the base model stores the weight. Needs no base model.")
+final class DeltaCommand implements Callable<Integer> {
+    @Option(names = "--adapter", required = true, paramLabel = "DIR", description = "The adapter's folder.")
+    private Path adapter;
+
+    @Option(names = "--output", required = true, paramLabel = "FILE.safetensors",
+            description = "The file to write; an existing one is replaced. Its folder must exist.")
+    private Path output;
+
+    @Spec
+    private CommandSpec spec;
+
+    @Override
+    public Integer call() {
+        try (Stream stream = Stream.cpu(0); Adapter loaded = Adapter.load(adapter, stream)) {
+            loaded.writeDelta(output, stream);
+            PrintWriter out = spec.commandLine().getOut();
+            out.printf(Locale.ROOT, "%,d modules written to %s%n", loaded.modules().size(), output);
+            out.flush();
+        }
+        return ExitCode.OK;
+    }
+}

@@ -1,0 +1,159 @@
+package io.vblora.cli;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.vblora.InputException;
+import io.vblora.JsonFields;
+import io.vblora.adapter.Adapter;
+import io.vblora.adapter.AdapterConfig;
+import io.vblora.adapter.VbLoraConfig;
+import io.vblora.kernels.Stream;
+import io.vblora.weights.WeightSource;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashSet;
+import java.util.Locale;
+import java.util.Set;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.ExitCode;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/** Shows what an adapter, a safetensors file or a model folder holds. */
+@Command(name = "inspect", mixinStandardHelpOptions = true, versionProvider = Main.Version.class,
+        description = "Shows the tensors of an adapter folder, a safetensors file or a model folder: shapes, numbers of "
+                + "parameters and exact bytes; for a VB-LoRA adapter also the bytes of the other way of storing it, and of "
+                + "LoRA with the same rank on the same modules. An adapter is loaded and checked as a whole.")
+final class InspectCommand implements Callable<Integer> {
+    private static final ObjectMapper JSON = new ObjectMapper();
+
+    @Parameters(paramLabel = "PATH", description = "An adapter folder, a safetensors file or a model folder.")
+    private Path path;
+
+    @Option(names = "--json", description = "Print JSON. Sizes are in bytes.")
+    private boolean json;
+
+    @Spec
+    private CommandSpec spec;
+
+    @Override
+    public Integer call() {
+        ObjectNode report = report(path);
+        PrintWriter out = spec.commandLine().getOut();
+        if (json) {
+            out.println(toJson(report));
+        } else {
+            print(report, out);
+        }
+        out.flush();
+        return ExitCode.OK;
+    }
+
+    private static ObjectNode report(Path path) {
+        ObjectNode report = JSON.createObjectNode().put("path", path.toString());
+        Path weights = path;
+        if (Files.exists(path.resolve(AdapterConfig.FILE_NAME))) {
+            describeAdapter(path, report);
+            weights = path.resolve(Adapter.WEIGHTS_FILE);
+        } else if (Files.exists(path.resolve("config.json"))) {
+            report.put("kind", "model");
+            report.put("model_type", JsonFields.read(path.resolve("config.json")).string("model_type"));
+        } else if (Files.isDirectory(path)) {
+            throw new InputException(path, "", "a folder with neither " + AdapterConfig.FILE_NAME + " nor config.json",
+                    "an adapter, a model or a safetensors file");
+        } else {
+            report.put("kind", "safetensors");
+        }
+        try (WeightSource source = WeightSource.open(weights)) {
+            describeTensors(source, report);
+        }
+        return report;
+    }
+
+    private static void describeAdapter(Path path, ObjectNode report) {
+        try (Stream stream = Stream.cpu(0); Adapter adapter = Adapter.load(path, stream)) {
+            AdapterConfig config = adapter.config();
+            report.put("kind", "adapter");
+            report.put("peft_type", config.peftType());
+            report.put("base_model_name_or_path", config.baseModelNameOrPath());
+            report.put("r", config.r());
+            if (config instanceof VbLoraConfig vbLora) {
+                report.put("num_vectors", vbLora.numVectors());
+                report.put("vector_length", vbLora.vectorLength());
+                report.put("topk", vbLora.topk());
+                report.put("save_only_topk_weights", vbLora.saveOnlyTopkWeights());
+            }
+            report.put("modules", adapter.modules().size());
+            report.put("parameters", adapter.composition().parameterCount());
+            if (config instanceof VbLoraConfig) {
+                report.put("bytes_with_all_logits", adapter.storedBytes(false));
+                report.put("bytes_with_only_topk_weights", adapter.storedBytes(true));
+                report.put("bytes_of_lora_of_equal_rank", adapter.loraStoredBytes());
+            }
+        }
+    }
+
+    /** Adds the tensors and their sums. */
+    private static void describeTensors(WeightSource weights, ObjectNode report) {
+        long numbers = 0;
+        long tensorBytes = 0;
+        Set<Path> files = new LinkedHashSet<>();
+        ArrayNode tensors = report.arrayNode();
+        for (String name : weights.names()) {
+            WeightSource.Entry entry = weights.entry(name);
+            numbers += entry.elements();
+            tensorBytes += entry.bytes();
+            files.add(weights.file(name));
+            ObjectNode tensor = tensors.addObject().put("name", name).put("dtype", entry.dtype().code());
+            entry.shape().forEach(tensor.putArray("shape")::add);
+            tensor.put("bytes", entry.bytes());
+        }
+        long fileBytes = 0;
+        for (Path file : files) {
+            fileBytes += size(file);
+        }
+        report.put("stored_numbers", numbers).put("stored_tensor_bytes", tensorBytes).put("stored_file_bytes", fileBytes);
+        report.set("tensors", tensors);
+    }
+
+    private static long size(Path file) {
+        try {
+            return Files.size(file);
+        } catch (IOException e) {
+            throw new UncheckedIOException(file + ": " + e.getMessage(), e);
+        }
+    }
+
+    private static String toJson(ObjectNode report) {
+        try {
+            return JSON.writerWithDefaultPrettyPrinter().writeValueAsString(report);
+        } catch (JsonProcessingException e) {
+            throw new AssertionError("a tree is always JSON", e);
+        }
+    }
+
+    /** A line for each field, and for each tensor. */
+    private static void print(ObjectNode report, PrintWriter out) {
+        report.properties().forEach(field -> {
+            String name = field.getKey().replace('_', ' ');
+            JsonNode value = field.getValue();
+            if (value.isArray()) {
+                out.println(name);
+                value.forEach(tensor -> out.printf(Locale.ROOT, "  %s %s %s, %,d bytes%n", tensor.get("name").asText(),
+                        tensor.get("dtype").asText(), tensor.get("shape"), tensor.get("bytes").asLong()));
+            } else {
+                out.printf(Locale.ROOT, "%-30s%s%n", name, value.isIntegralNumber()
+                        ? String.format(Locale.ROOT, "%,d", value.longValue()) : value.asText());
+            }
+        });
+    }
+}

@@ -1,0 +1,135 @@
+package io.vblora.cli;
+
+import io.vblora.InputException;
+import io.vblora.blas.BlasException;
+import io.vblora.kernels.KernelException;
+import io.vblora.kernels.NativeLibraryException;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.io.PrintWriter;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.ExitCode;
+import picocli.CommandLine.IVersionProvider;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.ScopeType;
+import picocli.CommandLine.Spec;
+
+/**
+ * The command {@code vblora}. Exit code 0: done; 1: failed; 2: wrong use. An error is one paragraph on standard error, with a
+ * stack trace only under {@code --verbose}.
+ */
+@Command(name = "vblora", mixinStandardHelpOptions = true, versionProvider = Main.Version.class,
+        subcommands = {DeltaCommand.class, InspectCommand.class, DoctorCommand.class},
+        description = "VB-LoRA fine-tuning for the JVM: parameter-efficient adapters that share one vector bank "
+                + "(arXiv 2405.15179), read and written as Hugging Face PEFT does.",
+        footer = {"", "Exit code: 0 done, 1 failed, 2 wrong use.",
+            "'vblora COMMAND --help' explains a command and its options."})
+public final class Main implements Runnable {
+    @Option(names = "--verbose", scope = ScopeType.INHERIT, description = "Print a stack trace with an error.")
+    private boolean verbose;
+
+    @Spec
+    private CommandSpec spec;
+
+    private final PrintStream err;
+
+    private Main(PrintStream err) {
+        this.err = err;
+    }
+
+    public static void main(String[] args) {
+        System.exit(run(System.out, System.err, args));
+    }
+
+    /** Standard error. */
+    PrintStream err() {
+        return err;
+    }
+
+    /** Whether standard error is a terminal. */
+    boolean isTerminal() {
+        try {
+            return err == System.err && Files.readSymbolicLink(Path.of("/proc/self/fd/2")).toString()
+                    .matches("/dev/(pts/\\d+|tty\\w*|console)");
+        } catch (IOException | UnsupportedOperationException e) {
+            return false;
+        }
+    }
+
+    /**
+     * Runs a command line.
+     *
+     * @return its exit code
+     */
+    static int run(PrintStream out, PrintStream err, String... args) {
+        // Libraries speak up only when something is wrong
+        System.setProperty("org.slf4j.simpleLogger.defaultLogLevel", "error");
+        System.setProperty("org.bytedeco.javacpp.logger", "slf4j");
+        Main main = new Main(err);
+        CommandLine commandLine = new CommandLine(main)
+                .setOut(new PrintWriter(out, true))
+                .setErr(new PrintWriter(err, true))
+                .setCaseInsensitiveEnumValuesAllowed(true)
+                .setUsageHelpAutoWidth(true)
+                .setParameterExceptionHandler((e, arguments) -> main.reportWrongUse(e))
+                .setExecutionExceptionHandler((e, failed, parsed) -> main.report(e));
+        try {
+            return commandLine.execute(args);
+        } catch (OutOfMemoryError | LinkageError | StackOverflowError e) {
+            return main.report(e);
+        }
+    }
+
+    @Override
+    public void run() {
+        throw new ParameterException(spec.commandLine(), "No command given");
+    }
+
+    private int reportWrongUse(ParameterException e) {
+        CommandLine command = e.getCommandLine();
+        print(e, e.getMessage() + ". '" + command.getCommandSpec().qualifiedName() + " --help' explains the options");
+        return ExitCode.USAGE;
+    }
+
+    private int report(Throwable e) {
+        print(e, explain(e));
+        return ExitCode.SOFTWARE;
+    }
+
+    private void print(Throwable e, String message) {
+        PrintWriter err = spec.commandLine().getErr();
+        err.println("vblora: error: " + message.strip().replaceAll("\\s*\\R\\s*", " ").replaceAll("\\.+$", "") + ".");
+        if (verbose) {
+            e.printStackTrace(err);
+        }
+        err.flush();
+    }
+
+    private static String explain(Throwable e) {
+        if (e instanceof InputException || e instanceof NativeLibraryException || e instanceof KernelException
+                || e instanceof BlasException || e instanceof UncheckedIOException) {
+            return e.getMessage();
+        }
+        if (e instanceof OutOfMemoryError) {
+            return "Out of memory (" + e.getMessage() + "). Java's heap may grow to " + Runtime.getRuntime().maxMemory() / (1 << 20)
+                    + " MiB; the environment variable VBLORA_JAVA_OPTS=-Xmx... allows more, a smaller batch or shorter examples"
+                    + " need less";
+        }
+        return "Internal error, please report it with the output under --verbose: " + e;
+    }
+
+    /** The version in the jar's manifest. */
+    static final class Version implements IVersionProvider {
+        @Override
+        public String[] getVersion() {
+            String version = Main.class.getPackage().getImplementationVersion();
+            return new String[] {"vblora " + (version == null ? "(not from a jar)" : version)};
+        }
+    }
+}

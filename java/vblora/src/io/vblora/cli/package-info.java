@@ -1,0 +1,2 @@
+/** The command line: {@code vblora finetune}, {@code delta}, {@code inspect} and {@code doctor}. */
+package io.vblora.cli;

@@ -1,0 +1,38 @@
+package io.vblora.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.ByteArrayOutputStream;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+
+/** A command line that was run in this process: its exit code and what it printed. */
+record CommandLineRun(int exitCode, String out, String err) {
+    static CommandLineRun of(Object... arguments) {
+        String[] strings = new String[arguments.length];
+        for (int i = 0; i < arguments.length; i++) {
+            strings[i] = arguments[i].toString();
+        }
+        ByteArrayOutputStream out = new ByteArrayOutputStream();
+        ByteArrayOutputStream err = new ByteArrayOutputStream();
+        int exitCode = Main.run(new PrintStream(out, true, StandardCharsets.UTF_8),
+                new PrintStream(err, true, StandardCharsets.UTF_8), strings);
+        return new CommandLineRun(exitCode, out.toString(StandardCharsets.UTF_8), err.toString(StandardCharsets.UTF_8));
+    }
+
+    CommandLineRun assertDone() {
+        assertEquals(0, exitCode, this::toString);
+        return this;
+    }
+
+    /** The last line of standard error is one paragraph that holds this text, without a stack trace. */
+    CommandLineRun assertError(int expectedCode, String text) {
+        assertEquals(expectedCode, exitCode, this::toString);
+        String[] lines = err.split("\\R");
+        String last = lines[lines.length - 1];
+        assertTrue(last.startsWith("vblora: error: ") && last.endsWith(".") && last.contains(text), this::toString);
+        assertTrue(!err.contains("\tat "), this::toString);
+        return this;
+    }
+}

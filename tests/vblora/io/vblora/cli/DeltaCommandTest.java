@@ -1,0 +1,77 @@
+package io.vblora.cli;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.vblora.Golden;
+import io.vblora.kernels.DType;
+import io.vblora.kernels.Tensor;
+import io.vblora.weights.SafetensorsFile;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Collectors;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class DeltaCommandTest {
+    @TempDir
+    Path folder;
+
+    @Test
+    void writesATensorForEachModuleByItsPath() throws IOException {
+        Path file = Files.writeString(folder.resolve("delta.safetensors"), "to be replaced");
+        CommandLineRun run = CommandLineRun.of("delta", "--adapter", Golden.own("traj/tinyrand_b16/adapter_init"), "--output",
+                file).assertDone();
+        assertEquals("35 modules written to " + file + "\n", run.out());
+        try (SafetensorsFile deltas = SafetensorsFile.open(file)) {
+            assertEquals(35, deltas.names().size());
+            assertEquals(List.of(64L, 176L), deltas.entry("model.layers.3.mlp.down_proj").shape());
+            assertEquals(DType.FLOAT32, deltas.entry("model.layers.3.mlp.down_proj").dtype());
+        }
+        try (var files = Files.list(folder)) {
+            assertEquals(List.of(file), files.toList());
+        }
+    }
+
+    /** Expected: B A as PEFT's own code gives it in float64. */
+    @ParameterizedTest
+    @ValueSource(strings = {"llama_h90_k2_full", "llama_h90_k2_topk", "conv1d_h16_topk", "mlp_peaked_h10_k3_full"})
+    void writesPeftsDeltas(String name) {
+        Path adapter = Golden.shared("golden/storage/" + name);
+        Path file = folder.resolve("delta.safetensors");
+        CommandLineRun.of("delta", "--adapter", adapter, "--output", file).assertDone();
+        try (SafetensorsFile deltas = SafetensorsFile.open(file);
+                SafetensorsFile expected = SafetensorsFile.open(adapter.resolve("expected.safetensors"))) {
+            assertEquals(expected.names().stream().filter(key -> key.endsWith(".delta_f64"))
+                    .map(key -> key.replace(".delta_f64", "")).collect(Collectors.toSet()), deltas.names());
+            for (String module : deltas.names()) {
+                assertEquals(expected.entry(module + ".delta_f64").shape(), deltas.entry(module).shape());
+                try (Tensor found = deltas.readFloat32(module); Tensor truth = expected.readFloat32(module + ".delta_f64")) {
+                    double largest = 0;
+                    for (float value : truth.toFloats()) {
+                        largest = Math.max(largest, Math.abs(value));
+                    }
+                    assertTrue(largest > 0);
+                    // PyTorch's own float32 has an error of 1.9e-7 of the largest
+                    assertArrayEquals(truth.toFloats(), found.toFloats(), (float) (2e-7 * largest), module);
+                }
+            }
+        }
+    }
+
+    @Test
+    void refusesWhatItCannotReadOrWrite() {
+        Path file = folder.resolve("delta.safetensors");
+        CommandLineRun.of("delta", "--adapter", folder, "--output", file).assertError(1, "adapter_config.json: found no such file");
+        assertFalse(Files.exists(file));
+        Path nowhere = folder.resolve("no/such/folder/delta.safetensors");
+        CommandLineRun.of("delta", "--adapter", Golden.own("traj/tinyrand_b16/adapter_init"), "--output", nowhere)
+                .assertError(1, "Cannot write " + nowhere);
+    }
+}

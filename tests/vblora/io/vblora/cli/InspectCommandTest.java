@@ -1,0 +1,86 @@
+package io.vblora.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import io.vblora.Golden;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class InspectCommandTest {
+    /** Sum of in + out over the seven linear layers of tinyrand's five blocks; hidden 64, key/value 32, intermediate 176. */
+    private static final long IN_PLUS_OUT = 5 * (2 * (64 + 64) + 2 * (64 + 32) + 3 * (64 + 176));
+
+    @TempDir
+    Path folder;
+
+    private static JsonNode json(Path path) throws IOException {
+        return new ObjectMapper().readTree(CommandLineRun.of("inspect", path, "--json").assertDone().out());
+    }
+
+    @Test
+    void describesAnAdapterExactly() throws IOException {
+        Path adapter = Golden.own("traj/tinyrand_b16/adapter_init");
+        long written = Files.size(adapter.resolve("adapter_model.safetensors"));
+        JsonNode report = json(adapter);
+        assertEquals("VBLORA", report.get("peft_type").asText());
+        assertEquals(4, report.get("r").asInt());
+        assertEquals(64, report.get("num_vectors").asInt());
+        assertEquals(16, report.get("vector_length").asInt());
+        assertEquals(2, report.get("topk").asInt());
+        assertEquals(35, report.get("modules").asInt());
+        assertEquals(64 * 16 + 4 * IN_PLUS_OUT / 16 * 64, report.get("parameters").asLong());
+        assertEquals(report.get("parameters").asLong(), report.get("stored_numbers").asLong());
+        assertEquals(4 * report.get("parameters").asLong(), report.get("stored_tensor_bytes").asLong());
+        assertEquals(written, report.get("stored_file_bytes").asLong());
+        assertEquals(written, report.get("bytes_with_all_logits").asLong());
+        assertEquals(71, report.get("tensors").size());
+        JsonNode tensor = report.get("tensors").get(0);
+        assertEquals("base_model.model.model.layers.0.mlp.down_proj.vblora_logits_A", tensor.get("name").asText());
+        assertEquals("[4,11,64]", tensor.get("shape").toString());
+        assertEquals("F32", tensor.get("dtype").asText());
+        assertEquals(4 * 4 * 11 * 64, tensor.get("bytes").asInt());
+    }
+
+    @Test
+    void showsTheSameToPeople() {
+        String out = CommandLineRun.of("inspect", Golden.own("traj/tinyrand_b16/adapter_init")).assertDone().out();
+        assertTrue(out.contains("num vectors                   64\n"), out);
+        assertTrue(out.contains("stored file bytes             387,032\n"), out);
+        assertTrue(out.contains("  base_model.vblora_vector_bank F32 [64,16], 4,096 bytes\n"), out);
+    }
+
+    @Test
+    void describesAModelInShards() throws IOException {
+        Path model = Golden.own("models/tinyrand");
+        JsonNode report = json(model);
+        assertEquals("model", report.get("kind").asText());
+        assertEquals("llama", report.get("model_type").asText());
+        long linears = 5 * (2 * 64 * 64 + 2 * 64 * 32 + 3 * 64 * 176);
+        assertEquals(2 * 512 * 64 + linears + (2 * 5 + 1) * 64, report.get("stored_numbers").asLong());
+        assertEquals(Files.size(model.resolve("model-00001-of-00002.safetensors"))
+                + Files.size(model.resolve("model-00002-of-00002.safetensors")), report.get("stored_file_bytes").asLong());
+    }
+
+    @Test
+    void describesASafetensorsFile() throws IOException {
+        JsonNode report = json(Golden.own("traj/tinyrand_b16/batches.safetensors"));
+        assertEquals("safetensors", report.get("kind").asText());
+        assertEquals("[60,4,64]", report.get("tensors").get(0).get("shape").toString());
+    }
+
+    @Test
+    void refusesWhatIsNeither() throws IOException {
+        CommandLineRun.of("inspect", folder).assertError(1, folder
+                + ": found a folder with neither adapter_config.json nor config.json");
+        Path file = Files.writeString(folder.resolve("broken.safetensors"), "no safetensors file at all");
+        CommandLineRun.of("inspect", file).assertError(1, file.toString());
+        Files.writeString(folder.resolve("adapter_config.json"), "{\"peft_type\": \"IA3\"}");
+        CommandLineRun.of("inspect", folder).assertError(1, folder.resolve("adapter_config.json") + ": peft_type: found \"IA3\"");
+    }
+}
