@@ -4,6 +4,7 @@ import io.vblora.InputException;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.StepState;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -15,12 +16,8 @@ import java.util.Map;
  * {@link #backward}, {@link #sumSquares} and {@code Optimizer.clip}, {@link #update}. Used by one thread at a time.
  */
 public interface Composition extends AutoCloseable {
-    /** Parameter group of VB-LoRA's vector bank in a {@link StepState}. */
-    int GROUP_VECTOR_BANK = 0;
-    /** Parameter group of VB-LoRA's logits. */
-    int GROUP_LOGITS = 1;
-    /** Parameter group of all other parameters: LoRA's A and B. */
-    int GROUP_OTHER = 2;
+    /** The groups that the parameters of this method belong to. */
+    List<ParameterGroup> groups();
 
     /** A [r, in] and Bᵀ [r, out] of all modules one after the other, float32; always composed from the current parameters. */
     Tensor packed();

@@ -113,6 +113,11 @@ final class LoraComposition implements Composition {
     }
 
     @Override
+    public List<ParameterGroup> groups() {
+        return List.of(ParameterGroup.OTHER);
+    }
+
+    @Override
     public Tensor packed() {
         return packed;
     }
@@ -165,7 +170,7 @@ final class LoraComposition implements Composition {
     @Override
     public void update(Stream stream, StepState step) {
         Training t = training();
-        Optimizer.adamw(stream, step, GROUP_OTHER, packed, t.gradient, t.expAvg, t.expAvgSq);
+        Optimizer.adamw(stream, step, ParameterGroup.OTHER.index(), packed, t.gradient, t.expAvg, t.expAvgSq);
         version++;
     }
 

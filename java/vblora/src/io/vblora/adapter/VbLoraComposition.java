@@ -283,6 +283,11 @@ final class VbLoraComposition implements Composition {
     }
 
     @Override
+    public List<ParameterGroup> groups() {
+        return List.of(ParameterGroup.VECTOR_BANK, ParameterGroup.LOGITS);
+    }
+
+    @Override
     public Tensor packed() {
         return packed;
     }
@@ -357,13 +362,13 @@ final class VbLoraComposition implements Composition {
     @Override
     public void update(Stream stream, StepState step) {
         Training t = training();
-        Optimizer.adamw(stream, step, GROUP_VECTOR_BANK, bank, t.dbank, t.bankExpAvg, t.bankExpAvgSq);
+        Optimizer.adamw(stream, step, ParameterGroup.VECTOR_BANK.index(), bank, t.dbank, t.bankExpAvg, t.bankExpAvgSq);
         if (t.active != null) {
             t.grow(stream);
-            Optimizer.adamwActiveSelect(stream, shape, t.active, step, GROUP_LOGITS, logits, t.dlogits, indices, weights,
+            Optimizer.adamwActiveSelect(stream, shape, t.active, step, ParameterGroup.LOGITS.index(), logits, t.dlogits, indices, weights,
                     badRow, t.scratch);
         } else {
-            Optimizer.adamwSelect(stream, shape, step, GROUP_LOGITS, logits, t.dlogits, t.expAvg, t.expAvgSq, indices,
+            Optimizer.adamwSelect(stream, shape, step, ParameterGroup.LOGITS.index(), logits, t.dlogits, t.expAvg, t.expAvgSq, indices,
                     weights, badRow);
         }
         compose(stream);

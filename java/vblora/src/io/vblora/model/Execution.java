@@ -1,0 +1,97 @@
+package io.vblora.model;
+
+import io.vblora.blas.Blas;
+import io.vblora.kernels.Arena;
+import io.vblora.kernels.DType;
+import io.vblora.kernels.Stream;
+import io.vblora.kernels.Tensor;
+import io.vblora.kernels.ops.StepState;
+import java.util.HashSet;
+import java.util.Set;
+import java.util.function.Function;
+
+/**
+ * What a model's passes run on: a stream, matrix products, and the memory of intermediate tensors. Memory is planned by a dry
+ * run of the very code that is then executed, once for every shape of batch. Used by one thread at a time.
+ */
+public final class Execution implements AutoCloseable {
+    private final Stream stream;
+    private final Blas blas;
+    private final Arena arena;
+    private final Set<Object> planned = new HashSet<>();
+    private StepState step;
+
+    /** The stream stays the caller's. */
+    public Execution(Stream stream, Blas blas) {
+        this(stream, blas, Arena.on(stream.device()));
+    }
+
+    private Execution(Stream stream, Blas blas, Arena arena) {
+        this.stream = stream;
+        this.blas = blas;
+        this.arena = arena;
+    }
+
+    public Stream stream() {
+        return stream;
+    }
+
+    public Arena arena() {
+        return arena;
+    }
+
+    public Blas blas() {
+        return blas;
+    }
+
+    /** The step whose seed, number and micro-batch dropout reads; null where nothing draws. */
+    public StepState step() {
+        return step;
+    }
+
+    /** Sets the step of the passes to come: training with dropout needs one, evaluation has none. */
+    public void step(StepState newStep) {
+        this.step = newStep;
+    }
+
+    /** Whether this is a dry run: nothing may be read from or written to tensors. */
+    public boolean isPlanning() {
+        return stream.isPlanning();
+    }
+
+    /**
+     * Runs a pass with all of the arena's memory at its disposal.
+     *
+     * @param shape equal for passes that take the same memory
+     */
+    public <T> T run(Object shape, Function<Execution, T> pass) {
+        if (!planned.contains(shape)) {
+            Execution dry = new Execution(stream.planning(), blas, Arena.planning(stream.device()));
+            pass.apply(dry);
+            arena.reserve(dry.arena.peak());
+            planned.add(shape);
+        }
+        try {
+            return pass.apply(this);
+        } finally {
+            arena.release(0);
+        }
+    }
+
+    /** Takes an int32 tensor with these values from the arena. */
+    public Tensor ints(int[] values) {
+        Tensor tensor = arena.take(DType.INT32, values.length);
+        return isPlanning() ? tensor : tensor.copyFrom(values);
+    }
+
+    /** Takes a float32 tensor of one element from the arena. */
+    public Tensor scalar(float value) {
+        Tensor tensor = arena.floats(1);
+        return isPlanning() ? tensor : tensor.copyFrom(value);
+    }
+
+    @Override
+    public void close() {
+        arena.close();
+    }
+}

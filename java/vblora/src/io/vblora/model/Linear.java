@@ -1,0 +1,99 @@
+package io.vblora.model;
+
+import io.vblora.adapter.AdaptedModule;
+import io.vblora.kernels.Arena;
+import io.vblora.kernels.Tensor;
+import io.vblora.kernels.ops.LowRank;
+import io.vblora.kernels.ops.Transformer;
+
+/**
+ * A frozen linear layer, y = x Wᵀ + bias, with the low-rank update of an adapter if one is attached. W [out, in] in any native
+ * type, bias [out] float32 or null; activations are float32.
+ */
+final class Linear {
+    private final String path;
+    private final Tensor weight;
+    private final Tensor bias;
+    private AdaptedModule adapted;
+    private LowRank trainingBranch;
+    private LowRank evaluationBranch;
+
+    Linear(String path, Tensor weight, Tensor bias) {
+        this.path = path;
+        this.weight = weight;
+        this.bias = bias;
+    }
+
+    String path() {
+        return path;
+    }
+
+    long inFeatures() {
+        return weight.dimension(1);
+    }
+
+    long outFeatures() {
+        return weight.dimension(0);
+    }
+
+    /** Attaches a module of an adapter, or detaches it with null. */
+    void attach(AdaptedModule module) {
+        adapted = module;
+        trainingBranch = module == null ? null : branch(module, module.dropout());
+        evaluationBranch = module == null ? null : branch(module, 0);
+    }
+
+    private LowRank branch(AdaptedModule module, float dropout) {
+        return new LowRank(inFeatures(), outFeatures(), module.r(), module.index(), dropout, module.scaling());
+    }
+
+    /** Dropout draws only where there is a step to key it. */
+    private LowRank branch(Execution run) {
+        return run.step() == null ? evaluationBranch : trainingBranch;
+    }
+
+    boolean isAdapted() {
+        return adapted != null;
+    }
+
+    /** Takes the tensor in which the forward pass leaves p = drop(x) Aᵀ [tokens, r]; null without an adapter. */
+    Tensor takeP(Arena arena, long tokens) {
+        return isAdapted() ? arena.floats(tokens, adapted.r()) : null;
+    }
+
+    /**
+     * y [tokens, out] = (or +=) the layer's output for x [tokens, in].
+     *
+     * @param p of {@link #takeP}, written
+     */
+    void forward(Execution run, long tokens, Tensor x, Tensor p, Tensor y, boolean accumulate) {
+        run.blas().gemm(run.stream(), run.arena(), false, true, tokens, outFeatures(), inFeatures(), 1, x, weight,
+                accumulate ? 1 : 0, y);
+        if (bias != null) {
+            Transformer.addBias(run.stream(), bias, y);
+        }
+        if (isAdapted()) {
+            branch(run).forward(run.stream(), run.step(), tokens, x, adapted.a(), adapted.bt(), p, y);
+        }
+    }
+
+    /**
+     * dx [tokens, in] = (or +=) the gradient of x, unless dx is null, and the gradients of A and B added to the adapter's.
+     *
+     * @param x what the forward pass read; not used without an adapter
+     * @param p what the forward pass wrote
+     */
+    void backward(Execution run, long tokens, Tensor x, Tensor dy, Tensor p, Tensor dx, boolean accumulate) {
+        if (dx != null) {
+            run.blas().gemm(run.stream(), run.arena(), false, false, tokens, inFeatures(), outFeatures(), 1, dy, weight,
+                    accumulate ? 1 : 0, dx);
+        }
+        if (isAdapted()) {
+            long mark = run.arena().mark();
+            Tensor q = run.arena().floats(tokens, adapted.r());
+            branch(run).backward(run.stream(), run.step(), tokens, x, dy, adapted.a(), adapted.bt(), p, q, dx, adapted.da(),
+                    adapted.dbt());
+            run.arena().release(mark);
+        }
+    }
+}

@@ -1,0 +1,155 @@
+package io.vblora.model;
+
+import io.vblora.kernels.Arena;
+import io.vblora.kernels.Tensor;
+import io.vblora.kernels.ops.Attention;
+import io.vblora.kernels.ops.Memory;
+import io.vblora.kernels.ops.Transformer;
+import java.util.List;
+
+/** One decoder layer: x + attention(norm(x)), then x + mlp(norm(x)). */
+final class LlamaLayer {
+    private final LlamaConfig config;
+    private final RotaryEmbedding rotary;
+    private final Attention attention;
+    private final Tensor inputNorm;
+    private final Tensor postAttentionNorm;
+    private final Linear q;
+    private final Linear k;
+    private final Linear v;
+    private final Linear o;
+    private final Linear gate;
+    private final Linear up;
+    private final Linear down;
+
+    /** What the backward pass reads of the forward pass; tensors of the arena. */
+    record Saved(Tensor x, Tensor inputRstd, Tensor inputNormed, Tensor q, Tensor k, Tensor v, Tensor attended, Tensor lse,
+            Tensor middle, Tensor middleRstd, Tensor middleNormed, Tensor gate, Tensor up, Tensor qp, Tensor kp, Tensor vp,
+            Tensor op, Tensor gatep, Tensor upp, Tensor downp) {}
+
+    LlamaLayer(LlamaConfig config, RotaryEmbedding rotary, Tensor inputNorm, Tensor postAttentionNorm, List<Linear> linears) {
+        this.config = config;
+        this.rotary = rotary;
+        this.attention = new Attention(config.numAttentionHeads(), config.numKeyValueHeads(), config.headDim(), true,
+                (float) (1 / Math.sqrt(config.headDim())));
+        this.inputNorm = inputNorm;
+        this.postAttentionNorm = postAttentionNorm;
+        this.q = linears.get(0);
+        this.k = linears.get(1);
+        this.v = linears.get(2);
+        this.o = linears.get(3);
+        this.gate = linears.get(4);
+        this.up = linears.get(5);
+        this.down = linears.get(6);
+    }
+
+    List<Linear> linears() {
+        return List.of(q, k, v, o, gate, up, down);
+    }
+
+    boolean isAdapted() {
+        return linears().stream().anyMatch(Linear::isAdapted);
+    }
+
+    /** out [tokens, hidden] = the layer's output for x [tokens, hidden]. */
+    Saved forward(Execution run, TokenBatch batch, Tensor x, Tensor out) {
+        Arena arena = run.arena();
+        long tokens = batch.tokens();
+        int heads = config.numAttentionHeads();
+        int kvHeads = config.numKeyValueHeads();
+        Tensor inputRstd = arena.floats(tokens);
+        Tensor inputNormed = arena.floats(tokens, config.hiddenSize());
+        Transformer.rmsnormForward(run.stream(), config.rmsNormEps(), x, inputNorm, inputNormed, inputRstd);
+
+        Tensor query = arena.floats(tokens, q.outFeatures());
+        Tensor key = arena.floats(tokens, k.outFeatures());
+        Tensor value = arena.floats(tokens, v.outFeatures());
+        Tensor qp = q.takeP(arena, tokens);
+        q.forward(run, tokens, inputNormed, qp, query, false);
+        Tensor kp = k.takeP(arena, tokens);
+        k.forward(run, tokens, inputNormed, kp, key, false);
+        Tensor vp = v.takeP(arena, tokens);
+        v.forward(run, tokens, inputNormed, vp, value, false);
+        rotary.apply(run, heads, batch.positions(), false, query);
+        rotary.apply(run, kvHeads, batch.positions(), false, key);
+        Tensor attended = arena.floats(tokens, o.inFeatures());
+        Tensor lse = arena.floats(tokens * heads);
+        attention.forward(run.stream(), arena, batch.size(), batch.length(), batch.lengths(), query, key, value, attended, lse);
+
+        Tensor middle = arena.floats(tokens, config.hiddenSize());
+        Memory.copy(run.stream(), x, middle);
+        Tensor op = o.takeP(arena, tokens);
+        o.forward(run, tokens, attended, op, middle, true);
+
+        Tensor middleRstd = arena.floats(tokens);
+        Tensor middleNormed = arena.floats(tokens, config.hiddenSize());
+        Transformer.rmsnormForward(run.stream(), config.rmsNormEps(), middle, postAttentionNorm, middleNormed, middleRstd);
+        Tensor gated = arena.floats(tokens, gate.outFeatures());
+        Tensor upped = arena.floats(tokens, up.outFeatures());
+        Tensor gatep = gate.takeP(arena, tokens);
+        gate.forward(run, tokens, middleNormed, gatep, gated, false);
+        Tensor upp = up.takeP(arena, tokens);
+        up.forward(run, tokens, middleNormed, upp, upped, false);
+        // The product is not kept, but computed again by the backward pass; p of the down projection is, so it comes first.
+        Tensor downp = down.takeP(arena, tokens);
+        long mark = arena.mark();
+        Tensor activated = arena.floats(tokens, down.inFeatures());
+        Transformer.siluMulForward(run.stream(), gated, upped, activated);
+        Memory.copy(run.stream(), middle, out);
+        down.forward(run, tokens, activated, downp, out, true);
+        arena.release(mark);
+        return new Saved(x, inputRstd, inputNormed, query, key, value, attended, lse, middle, middleRstd, middleNormed, gated,
+                upped, qp, kp, vp, op, gatep, upp, downp);
+    }
+
+    /**
+     * Turns dx [tokens, hidden], the gradient of the output, into that of the input, and adds the adapter's gradients.
+     *
+     * @param inputGradient false if nobody needs the gradient of the input: dx is then undefined afterwards
+     */
+    void backward(Execution run, TokenBatch batch, Saved saved, Tensor dx, boolean inputGradient) {
+        long mark = run.arena().mark();
+        mlpBackward(run, batch.tokens(), saved, dx);
+        run.arena().release(mark);
+        attentionBackward(run, batch, saved, dx, inputGradient);
+        run.arena().release(mark);
+    }
+
+    private void mlpBackward(Execution run, long tokens, Saved saved, Tensor dx) {
+        Arena arena = run.arena();
+        Tensor dactivated = arena.floats(tokens, down.inFeatures());
+        Tensor dup = arena.floats(tokens, up.outFeatures());
+        Tensor activated = dup;  // needed only until dup is written
+        if (down.isAdapted()) {
+            Transformer.siluMulForward(run.stream(), saved.gate(), saved.up(), activated);
+        }
+        down.backward(run, tokens, activated, dx, saved.downp(), dactivated, false);
+        Transformer.siluMulBackward(run.stream(), saved.gate(), saved.up(), dactivated, dactivated, dup);
+        Tensor dgate = dactivated;
+        Tensor dnormed = arena.floats(tokens, config.hiddenSize());
+        gate.backward(run, tokens, saved.middleNormed(), dgate, saved.gatep(), dnormed, false);
+        up.backward(run, tokens, saved.middleNormed(), dup, saved.upp(), dnormed, true);
+        Transformer.rmsnormBackward(run.stream(), dnormed, saved.middle(), postAttentionNorm, saved.middleRstd(), dx);
+    }
+
+    private void attentionBackward(Execution run, TokenBatch batch, Saved saved, Tensor dx, boolean inputGradient) {
+        Arena arena = run.arena();
+        long tokens = batch.tokens();
+        Tensor dattended = arena.floats(tokens, o.inFeatures());
+        o.backward(run, tokens, saved.attended(), dx, saved.op(), dattended, false);
+        Tensor dq = arena.floats(tokens, q.outFeatures());
+        Tensor dk = arena.floats(tokens, k.outFeatures());
+        Tensor dv = arena.floats(tokens, v.outFeatures());
+        attention.backward(run.stream(), arena, batch.size(), batch.length(), batch.lengths(), saved.q(), saved.k(), saved.v(),
+                saved.attended(), saved.lse(), dattended, dq, dk, dv);
+        rotary.apply(run, config.numAttentionHeads(), batch.positions(), true, dq);
+        rotary.apply(run, config.numKeyValueHeads(), batch.positions(), true, dk);
+        Tensor dnormed = inputGradient ? arena.floats(tokens, config.hiddenSize()) : null;
+        q.backward(run, tokens, saved.inputNormed(), dq, saved.qp(), dnormed, false);
+        k.backward(run, tokens, saved.inputNormed(), dk, saved.kp(), dnormed, true);
+        v.backward(run, tokens, saved.inputNormed(), dv, saved.vp(), dnormed, true);
+        if (inputGradient) {
+            Transformer.rmsnormBackward(run.stream(), dnormed, saved.x(), inputNorm, saved.inputRstd(), dx);
+        }
+    }
+}

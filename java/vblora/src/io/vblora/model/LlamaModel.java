@@ -1,0 +1,278 @@
+package io.vblora.model;
+
+import static io.vblora.kernels.global.vblora.VBL_IGNORE_INDEX;
+
+import io.vblora.InputException;
+import io.vblora.adapter.Adapter;
+import io.vblora.adapter.ModuleShape;
+import io.vblora.kernels.Arena;
+import io.vblora.kernels.DType;
+import io.vblora.kernels.Stream;
+import io.vblora.kernels.Tensor;
+import io.vblora.kernels.ops.Memory;
+import io.vblora.kernels.ops.Transformer;
+import io.vblora.weights.WeightSource;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * A Llama-type decoder with frozen weights, from a Hugging Face folder. Modules are named as there, for example {@code
+ * model.layers.0.self_attn.q_proj}. Batches are given as arrays of size · length, row by row, padded at the end of each row;
+ * {@code lengths} says how many tokens of each row are not padding. Used by one thread at a time.
+ */
+public final class LlamaModel implements AutoCloseable {
+    private static final List<String> LAYER_LINEARS = List.of("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
+            "self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj");
+    /** Logits are computed for so many numbers at a time: they are by far the largest intermediate. */
+    private static final long LOGITS_AT_ONCE = 1 << 22;
+
+    private final LlamaConfig config;
+    private final RotaryEmbedding rotary;
+    private final List<Tensor> weights = new ArrayList<>();
+    private final List<LlamaLayer> layers = new ArrayList<>();
+    private Tensor embedding;
+    private Tensor norm;
+    private Linear head;
+    private Adapter adapter;
+
+    private LlamaModel(LlamaConfig config) {
+        this.config = config;
+        this.rotary = new RotaryEmbedding(config.rope(), config.headDim());
+    }
+
+    /**
+     * Loads a model.
+     *
+     * @param folder with config.json and model.safetensors, or model.safetensors.index.json and its shards
+     * @param dtype in which the weights of embeddings and linear layers are held, or null to hold them as they are stored
+     * @throws InputException if the folder does not hold a Llama-type model
+     */
+    public static LlamaModel load(Path folder, DType dtype, Stream stream) {
+        LlamaModel model = new LlamaModel(LlamaConfig.read(folder));
+        try (WeightSource source = WeightSource.open(folder)) {
+            model.readWeights(source, dtype, stream);
+            return model;
+        } catch (RuntimeException | Error e) {
+            model.close();
+            throw e;
+        }
+    }
+
+    private void readWeights(WeightSource source, DType dtype, Stream stream) {
+        WeightReader reader = new WeightReader(source, dtype, stream, weights);
+        long hidden = config.hiddenSize();
+        embedding = reader.matrix("model.embed_tokens.weight", config.vocabSize(), hidden);
+        long queries = (long) config.numAttentionHeads() * config.headDim();
+        long keys = (long) config.numKeyValueHeads() * config.headDim();
+        long inner = config.intermediateSize();
+        long[][] shapes = {{queries, hidden}, {keys, hidden}, {keys, hidden}, {hidden, queries}, {inner, hidden},
+            {inner, hidden}, {hidden, inner}};
+        for (int layer = 0; layer < config.numHiddenLayers(); layer++) {
+            String prefix = "model.layers." + layer + ".";
+            List<Linear> linears = new ArrayList<>();
+            for (int i = 0; i < shapes.length; i++) {
+                String path = prefix + LAYER_LINEARS.get(i);
+                boolean hasBias = i < 4 ? config.attentionBias() : config.mlpBias();
+                linears.add(new Linear(path, reader.matrix(path + ".weight", shapes[i][0], shapes[i][1]),
+                        hasBias ? reader.vector(path + ".bias", shapes[i][0]) : null));
+            }
+            layers.add(new LlamaLayer(config, rotary, reader.vector(prefix + "input_layernorm.weight", hidden),
+                    reader.vector(prefix + "post_attention_layernorm.weight", hidden), linears));
+        }
+        norm = reader.vector("model.norm.weight", hidden);
+        head = new Linear("lm_head", config.tieWordEmbeddings() ? embedding
+                : reader.matrix("lm_head.weight", config.vocabSize(), hidden), null);
+    }
+
+    public LlamaConfig config() {
+        return config;
+    }
+
+    /** The linear layers that an adapter can be attached to, in the order of the model; the output head is the last. */
+    public List<ModuleShape> linears() {
+        return allLinears().stream().map(l -> new ModuleShape(l.path(), l.inFeatures(), l.outFeatures())).toList();
+    }
+
+    private List<Linear> allLinears() {
+        List<Linear> all = new ArrayList<>();
+        layers.forEach(layer -> all.addAll(layer.linears()));
+        all.add(head);
+        return all;
+    }
+
+    /** Numbers in the frozen weights. */
+    public long parameters() {
+        return weights.stream().mapToLong(Tensor::elements).sum();
+    }
+
+    /**
+     * Attaches an adapter, in place of any other; null detaches. The adapter stays the caller's and must outlive its use here.
+     *
+     * @throws InputException if one of its modules is not one of this model, or has another shape
+     */
+    public void attach(Adapter newAdapter) {
+        if (newAdapter != null) {
+            newAdapter.checkFits(linears());
+        }
+        adapter = newAdapter;
+        for (Linear linear : allLinears()) {
+            linear.attach(newAdapter == null ? null : newAdapter.module(linear.path()).orElse(null));
+        }
+    }
+
+    /** The attached adapter, or null. */
+    public Adapter adapter() {
+        return adapter;
+    }
+
+    /** Logits [size · length, vocab] of every position, row by row. */
+    public float[] logits(Execution execution, int size, int length, int[] inputIds, int[] lengths) {
+        prepare(execution, length);
+        return execution.run(new PassShape("logits", size, length, adapter), run -> {
+            TokenBatch batch = TokenBatch.take(run, size, length, inputIds, lengths);
+            Tensor hidden = hidden(run, batch, null);
+            Tensor logits = run.arena().floats(batch.tokens(), config.vocabSize());
+            head.forward(run, batch.tokens(), hidden, head.takeP(run.arena(), batch.tokens()), logits, false);
+            if (run.isPlanning()) {
+                return null;
+            }
+            run.stream().synchronize();
+            return logits.toFloats();
+        });
+    }
+
+    /**
+     * The sum of the cross-entropy over all label tokens. Labels are aligned with inputIds and shifted here: position t is scored
+     * on label t + 1, -100 does not count.
+     */
+    public double lossSum(Execution execution, int size, int length, int[] inputIds, int[] labels, int[] lengths) {
+        prepare(execution, length);
+        return execution.run(new PassShape("loss", size, length, adapter), run -> {
+            TokenBatch batch = TokenBatch.take(run, size, length, inputIds, lengths);
+            Tensor targets = run.ints(TokenBatch.shift(labels, length, VBL_IGNORE_INDEX));
+            Tensor hidden = hidden(run, batch, null);
+            return headLoss(run, hidden, targets, null, null);
+        });
+    }
+
+    /**
+     * {@link #lossSum}, and the gradients of {@code gradientScale} times that sum added to the attached adapter's packed
+     * gradients.
+     */
+    public double lossSumAndGradients(Execution execution, int size, int length, int[] inputIds, int[] labels, int[] lengths,
+            double gradientScale) {
+        if (adapter == null) {
+            throw new IllegalStateException("No adapter is attached: there is nothing to train");
+        }
+        prepare(execution, length);
+        return execution.run(new PassShape("gradients", size, length, adapter), run -> {
+            TokenBatch batch = TokenBatch.take(run, size, length, inputIds, lengths);
+            Tensor targets = run.ints(TokenBatch.shift(labels, length, VBL_IGNORE_INDEX));
+            Tensor scale = run.scalar((float) gradientScale);
+            Tape tape = new Tape();
+            Tensor normed = hidden(run, batch, tape);
+            Tensor dx = run.arena().floats(batch.tokens(), config.hiddenSize());
+            Tensor dnormed = run.arena().floats(batch.tokens(), config.hiddenSize());
+            double loss = headLoss(run, normed, targets, scale, dnormed);
+            Memory.zero(run.stream(), dx);
+            Transformer.rmsnormBackward(run.stream(), dnormed, tape.last, norm, tape.rstd, dx);
+            int lowest = lowestAdaptedLayer();
+            for (int i = layers.size() - 1; i >= lowest; i--) {
+                layers.get(i).backward(run, batch, tape.layers.get(i), dx, i > lowest);
+            }
+            return loss;
+        });
+    }
+
+    /** Passes that take the same memory. */
+    private record PassShape(String kind, int size, int length, Adapter adapter) {}
+
+    /** What the backward pass needs of the forward pass. */
+    private static final class Tape {
+        private final List<LlamaLayer.Saved> layers = new ArrayList<>();
+        private Tensor last;
+        private Tensor rstd;
+    }
+
+    /** The normalised output of the last layer [tokens, hidden]. With a tape everything is kept, without one nothing. */
+    private Tensor hidden(Execution run, TokenBatch batch, Tape tape) {
+        Arena arena = run.arena();
+        Tensor x = arena.floats(batch.tokens(), config.hiddenSize());
+        Tensor y = tape == null ? arena.floats(batch.tokens(), config.hiddenSize()) : null;
+        Transformer.embeddingForward(run.stream(), batch.ids(), embedding, x);
+        for (LlamaLayer layer : layers) {
+            if (tape == null) {
+                long mark = arena.mark();
+                layer.forward(run, batch, x, y);
+                arena.release(mark);
+                Tensor swap = x;
+                x = y;
+                y = swap;
+            } else {
+                Tensor out = arena.floats(batch.tokens(), config.hiddenSize());
+                tape.layers.add(layer.forward(run, batch, x, out));
+                x = out;
+            }
+        }
+        Tensor rstd = arena.floats(batch.tokens());
+        Tensor normed = arena.floats(batch.tokens(), config.hiddenSize());
+        Transformer.rmsnormForward(run.stream(), config.rmsNormEps(), x, norm, normed, rstd);
+        if (tape != null) {
+            tape.last = x;
+            tape.rstd = rstd;
+        }
+        return normed;
+    }
+
+    /** The loss of the output head, a few rows at a time, and with dnormed given the gradient of its input. */
+    private double headLoss(Execution run, Tensor normed, Tensor targets, Tensor scale, Tensor dnormed) {
+        Arena arena = run.arena();
+        Tensor lossSum = arena.take(DType.FLOAT64, 1);
+        Memory.zero(run.stream(), lossSum);
+        long tokens = targets.elements();
+        long rows = Math.min(tokens, Math.max(16, LOGITS_AT_ONCE / config.vocabSize()));
+        for (long row = 0; row < tokens; row += rows) {
+            long mark = arena.mark();
+            long n = Math.min(rows, tokens - row);
+            Tensor x = normed.view(row * config.hiddenSize(), n, config.hiddenSize());
+            Tensor logits = arena.floats(n, config.vocabSize());
+            Tensor p = head.takeP(arena, n);
+            head.forward(run, n, x, p, logits, false);
+            Transformer.crossEntropy(run.stream(), arena, logits, targets.view(row, n), scale, lossSum,
+                    dnormed == null ? null : logits);
+            if (dnormed != null) {
+                head.backward(run, n, x, logits, p, dnormed.view(row * config.hiddenSize(), n, config.hiddenSize()), false);
+            }
+            arena.release(mark);
+        }
+        if (run.isPlanning()) {
+            return 0;
+        }
+        run.stream().synchronize();
+        return lossSum.toDoubles()[0];
+    }
+
+    /** Gradients stop at the lowest layer that has something to train; at the number of layers if only the head has. */
+    private int lowestAdaptedLayer() {
+        int lowest = 0;
+        while (lowest < layers.size() && !layers.get(lowest).isAdapted()) {
+            lowest++;
+        }
+        return lowest;
+    }
+
+    private void prepare(Execution execution, int length) {
+        if (length > config.maxPositionEmbeddings()) {
+            throw new InputException("batch", "length", length + " tokens", "at most max_position_embeddings, "
+                    + config.maxPositionEmbeddings());
+        }
+        rotary.reserve(execution.stream(), length);
+    }
+
+    @Override
+    public void close() {
+        rotary.close();
+        weights.forEach(Tensor::close);
+    }
+}
