@@ -67,6 +67,7 @@ inline float fma(float a, float b, float c) {
 #endif
 }
 
+// b where a is not a number.
 inline vfloat max(vfloat a, vfloat b) { return a > b ? a : b; }
 
 // Every lane i gets lane i xor distance.

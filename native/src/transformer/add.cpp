@@ -1,0 +1,29 @@
+// Sums in place: of equal shapes, and of a bias to every row.
+#include "transformer/shape.h"
+#include "vblora/transformer.h"
+
+extern "C" vbl_status vbl_add(vbl_stream *stream, int64_t n, const float *x, float *y) {
+  VBL_REQUIRE_CPU(stream);
+  VBL_REQUIRE_SIZE(n, 0);
+  if (n == 0) return VBL_OK;
+  VBL_REQUIRE_POINTER(x);
+  VBL_REQUIRE_POINTER(y);
+  vbl::parallel_for(stream, n, vbl::rows_per_task(1), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) y[i] += x[i];
+  });
+  return VBL_OK;
+}
+
+extern "C" vbl_status vbl_add_bias(vbl_stream *stream, int64_t rows, int64_t columns, const float *bias, float *y) {
+  VBL_REQUIRE_CPU(stream);
+  VBL_REQUIRE_SIZE(rows, 0);
+  VBL_REQUIRE_SIZE(columns, 0);
+  if (rows == 0 || columns == 0) return VBL_OK;
+  VBL_REQUIRE_POINTER(bias);
+  VBL_REQUIRE_POINTER(y);
+  vbl::parallel_for(stream, rows, vbl::rows_per_task(columns), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      for (int64_t j = 0; j < columns; ++j) y[i * columns + j] += bias[j];
+  });
+  return VBL_OK;
+}

@@ -1,0 +1,52 @@
+// Embedding lookup and its gradient.
+#include "runtime/convert.h"
+#include "transformer/shape.h"
+#include "vblora/transformer.h"
+
+namespace {
+
+vbl_status check(const char *op, int64_t tokens, int64_t hidden, int64_t vocab, const int32_t *ids) {
+  VBL_REQUIRE(tokens >= 0, "%s: tokens must not be negative, found %lld", op, static_cast<long long>(tokens));
+  VBL_REQUIRE(hidden >= 1, "%s: hidden must be at least 1, found %lld", op, static_cast<long long>(hidden));
+  VBL_REQUIRE(vocab >= 1, "%s: vocab must be at least 1, found %lld", op, static_cast<long long>(vocab));
+  if (tokens == 0) return VBL_OK;
+  VBL_REQUIRE(ids != nullptr, "%s: ids must not be NULL", op);
+  return vbl::check_range(op, "ids", tokens, ids, vocab);
+}
+
+}  // namespace
+
+extern "C" vbl_status vbl_embedding_forward(vbl_stream *stream, int64_t tokens, int64_t hidden, int64_t vocab,
+                                            const int32_t *ids, const void *table, int32_t table_dtype, float *out) {
+  VBL_REQUIRE_CPU(stream);
+  VBL_TRY(check(__func__, tokens, hidden, vocab, ids));
+  VBL_REQUIRE(table_dtype >= VBL_FLOAT32 && table_dtype <= VBL_FLOAT16, "vbl_embedding_forward: unknown table_dtype %d",
+              table_dtype);
+  if (tokens == 0) return VBL_OK;
+  VBL_REQUIRE_POINTER(table);
+  VBL_REQUIRE_POINTER(out);
+  const char *rows = static_cast<const char *>(table);
+  const int64_t row_bytes = hidden * vbl::dtype_bytes(table_dtype);
+  vbl::parallel_for(stream, tokens, vbl::rows_per_task(hidden), [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) vbl::widen(hidden, rows + ids[t] * row_bytes, table_dtype, out + t * hidden);
+  });
+  return VBL_OK;
+}
+
+extern "C" vbl_status vbl_embedding_backward(vbl_stream *stream, int64_t tokens, int64_t hidden, int64_t vocab,
+                                             const int32_t *ids, const float *dout, float *dtable) {
+  VBL_REQUIRE_CPU(stream);
+  VBL_TRY(check(__func__, tokens, hidden, vocab, ids));
+  if (tokens == 0) return VBL_OK;
+  VBL_REQUIRE_POINTER(dout);
+  VBL_REQUIRE_POINTER(dtable);
+  // Cut along the columns, so that tokens with the same id are added in order.
+  vbl::parallel_for(stream, hidden, vbl::rows_per_task(tokens), [&](int64_t begin, int64_t end) {
+    for (int64_t t = 0; t < tokens; ++t) {
+      const float *from = dout + t * hidden;
+      float *to = dtable + ids[t] * hidden;
+      for (int64_t c = begin; c < end; ++c) to[c] += from[c];
+    }
+  });
+  return VBL_OK;
+}
