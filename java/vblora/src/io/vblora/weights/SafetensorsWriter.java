@@ -20,14 +20,11 @@ import java.util.TreeMap;
 import java.util.function.Supplier;
 
 /**
- * Writes a safetensors file with the bytes that Hugging Face's library writes: tensors by element type, the widest first, then
- * by name; the header padded with spaces to a multiple of 8. Data is streamed, one tensor at a time, and the file appears
+ * Writes a safetensors file with the bytes that Hugging Face's library writes: tensors by the size of their elements, the
+ * widest first, then by name; the header padded with spaces to a multiple of 8. Data is streamed, one tensor at a time, and the file appears
  * whole or not at all ({@link AtomicFile}).
  */
 public final class SafetensorsWriter {
-    /** The library's order of element types. */
-    private static final List<DType> DTYPE_ORDER = List.of(DType.INT64, DType.FLOAT64, DType.FLOAT32, DType.INT32,
-            DType.BFLOAT16, DType.FLOAT16, DType.INT16, DType.INT8, DType.UINT8, DType.BOOL);
     /** The order of UTF-8 bytes, by which the library sorts. */
     private static final Comparator<String> UTF8_BYTES =
             (a, b) -> Arrays.compareUnsigned(a.getBytes(StandardCharsets.UTF_8), b.getBytes(StandardCharsets.UTF_8));
@@ -116,7 +113,7 @@ public final class SafetensorsWriter {
 
     private List<Item> sorted() {
         // Stable: items come by name.
-        return items.values().stream().sorted(Comparator.comparingInt(item -> DTYPE_ORDER.indexOf(item.dtype))).toList();
+        return items.values().stream().sorted(Comparator.comparingInt(item -> -item.dtype.bytes())).toList();
     }
 
     private byte[] header() {

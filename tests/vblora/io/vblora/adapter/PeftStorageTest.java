@@ -1,0 +1,206 @@
+package io.vblora.adapter;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.vblora.Golden;
+import io.vblora.InputException;
+import io.vblora.JsonFields;
+import io.vblora.kernels.DType;
+import io.vblora.kernels.Device;
+import io.vblora.kernels.Stream;
+import io.vblora.kernels.Tensor;
+import io.vblora.weights.SafetensorsFile;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * Folders that PEFT wrote, with the deltas that PEFT computes from them in float64 (../shared/golden/storage, of which
+ * tests/golden/storage is the small part).
+ */
+class PeftStorageTest {
+    /** Error of PyTorch's own float32 in its worst case, delta_f32_vs_f64_relmax of mlp_h4_k4_topk. */
+    private static final double PYTORCH_WORST = 1.98e-7;
+    /** Of rounding the truth to float32. */
+    private static final double HALF_ULP = 0x1p-24;
+
+    @TempDir
+    private Path temporary;
+
+    private Stream stream;
+
+    @BeforeEach
+    void open() {
+        stream = Stream.cpu(2);
+    }
+
+    @AfterEach
+    void close() {
+        stream.close();
+    }
+
+    static List<String> ownCases() {
+        return cases(Golden.own("storage"));
+    }
+
+    private static List<String> cases(Path folder) {
+        return JsonFields.read(folder.resolve("index.json")).object().properties().stream().map(Map.Entry::getKey).sorted()
+                .toList();
+    }
+
+    @ParameterizedTest
+    @MethodSource("ownCases")
+    void readsAndWritesWhatPeftWrites(String name) throws IOException {
+        check(Golden.own("storage"), name);
+    }
+
+    @Test
+    void readsAndWritesAllThatPeftWrote() throws IOException {
+        Path storage = Golden.shared("golden/storage");
+        List<String> names = cases(storage);
+        assertTrue(names.size() >= 17, names::toString);
+        for (String name : names) {
+            check(storage, name);
+        }
+    }
+
+    @Test
+    void storesTheSelectionAsPeftDoes() {
+        for (String name : List.of("conv1d_h16", "mlp_h10_k8", "mlp_h4_k4", "mlp_h256_k2")) {
+            Path ours = temporary.resolve(name);
+            Path peft = Golden.own("storage").resolve(name + "_topk");
+            try (Adapter adapter = Adapter.load(Golden.own("storage").resolve(name + "_full"), stream)) {
+                adapter.save(ours, true, stream);
+            }
+            assertSameTensors(peft, ours, 1e-7f);
+            assertSameJson(peft, ours, "target_modules");
+            checkDeltas(name, ours, peft.resolve("expected.safetensors"), pytorchError(Golden.own("storage"), name + "_topk"));
+        }
+    }
+
+    private void check(Path storage, String name) throws IOException {
+        Path peft = storage.resolve(name);
+        checkDeltas(name, peft, peft.resolve("expected.safetensors"), pytorchError(storage, name));
+        Path ours = temporary.resolve("copy_of_" + name);
+        boolean topkOnly = name.endsWith("_topk");
+        long bytes = JsonFields.read(storage.resolve("index.json")).object(name).integer("adapter_bytes", 0, 1L << 40);
+        try (Adapter adapter = Adapter.load(peft, stream)) {
+            assertEquals(!topkOnly, adapter.trainable());
+            assertEquals(bytes, adapter.storedBytes(topkOnly), name);
+            adapter.save(ours, topkOnly, stream);
+        }
+        assertSameTensors(peft, ours, 0);
+        assertSameJson(peft, ours);
+        assertArrayEquals(Files.readAllBytes(peft.resolve(PeftFormat.WEIGHTS_FILE)),
+                Files.readAllBytes(ours.resolve(PeftFormat.WEIGHTS_FILE)), name);
+    }
+
+    private static double pytorchError(Path storage, String name) {
+        return JsonFields.read(storage.resolve("index.json")).object(name).number("delta_f32_vs_f64_relmax", 0, 1);
+    }
+
+    private void checkDeltas(String name, Path folder, Path expectedFile, double pytorchError) {
+        try (Adapter adapter = Adapter.load(folder, stream); SafetensorsFile expected = SafetensorsFile.open(expectedFile)) {
+            for (AdaptedModule module : adapter.modules()) {
+                String where = name + " " + module.path();
+                String before = module.path() + ".delta_before_saving";
+                try (Tensor delta = adapter.delta(module, stream); Tensor truth = expected.readFloat32(module.path() + ".delta_f64")) {
+                    double bound = pytorchError + HALF_ULP;
+                    if (expected.contains(before)) {
+                        // The truth went through PEFT's float32 logarithms of the stored weights: ours does not.
+                        try (Tensor trained = expected.readFloat32(before)) {
+                            bound += error(where, truth, trained);
+                        }
+                    }
+                    assertError(where + " delta", truth, delta, bound);
+                }
+                // These two PEFT computed in float32.
+                try (Tensor a = expected.readFloat32(module.path() + ".A")) {
+                    assertError(where + " A", a, module.a(), 2 * PYTORCH_WORST);
+                }
+                try (Tensor b = expected.readFloat32(module.path() + ".B");
+                        Tensor ours = Tensor.allocate(Device.CPU, DType.FLOAT32, module.outFeatures(), module.r())) {
+                    Floats.transpose(module.bt(), ours);
+                    assertError(where + " B", b, ours, 2 * PYTORCH_WORST);
+                }
+            }
+            long deltas = expected.names().stream().filter(key -> key.endsWith(".delta_f64")).count();
+            assertEquals(deltas, adapter.modules().size(), name);
+        }
+    }
+
+    private static void assertError(String where, Tensor truth, Tensor found, double bound) {
+        for (float x : found.toFloats()) {
+            assertTrue(Float.isFinite(x), where);
+        }
+        double error = error(where, truth, found);
+        assertTrue(error <= bound, () -> where + ": error " + error + ", bound " + bound);
+    }
+
+    /** Largest difference over largest magnitude, but for NaN in the truth: there PEFT's last weight became negative. */
+    private static double error(String where, Tensor truth, Tensor found) {
+        assertArrayEquals(truth.shape(), found.shape(), where);
+        float[] t = truth.toFloats();
+        float[] f = found.toFloats();
+        double difference = 0;
+        double magnitude = 0;
+        for (int i = 0; i < t.length; i++) {
+            if (!Float.isNaN(t[i])) {
+                difference = Math.max(difference, Math.abs((double) f[i] - t[i]));
+                magnitude = Math.max(magnitude, Math.abs(t[i]));
+            }
+        }
+        return difference / magnitude;
+    }
+
+    private static void assertSameTensors(Path expectedFolder, Path foundFolder, float tolerance) {
+        try (SafetensorsFile expected = SafetensorsFile.open(expectedFolder.resolve(PeftFormat.WEIGHTS_FILE));
+                SafetensorsFile found = SafetensorsFile.open(foundFolder.resolve(PeftFormat.WEIGHTS_FILE))) {
+            assertEquals(List.copyOf(expected.names()), List.copyOf(found.names()));
+            assertEquals(expected.metadata(), found.metadata());
+            for (String name : expected.names()) {
+                assertEquals(expected.entry(name), found.entry(name), name);
+                try (Tensor e = expected.read(name); Tensor f = found.read(name)) {
+                    if (e.dtype().isNativeFloat()) {
+                        assertArrayEquals(e.toFloats(), f.toFloats(), tolerance, name);
+                    } else {
+                        int bytes = (int) e.bytes();
+                        assertEquals(e.buffer(0, bytes), f.buffer(0, bytes), name);
+                    }
+                }
+            }
+        }
+    }
+
+    private static void assertSameJson(Path expectedFolder, Path foundFolder, String... unordered) {
+        ObjectNode expected = JsonFields.read(expectedFolder.resolve(AdapterConfig.FILE_NAME)).object();
+        ObjectNode found = JsonFields.read(foundFolder.resolve(AdapterConfig.FILE_NAME)).object();
+        for (String key : unordered) {
+            assertEquals(expected.remove(key).size(), found.remove(key).size());
+        }
+        assertEquals(expected, found);
+    }
+
+    @Test
+    void refusesToTrainOnASelection() {
+        try (Adapter adapter = Adapter.load(Golden.own("storage/mlp_h10_k8_topk"), stream)) {
+            assertFalse(adapter.trainable());
+            InputException e = assertThrows(InputException.class, () -> adapter.composition().enableTraining(stream, 0));
+            assertEquals("save_only_topk_weights", e.field());
+            assertThrows(InputException.class, () -> adapter.save(temporary, false, stream));
+        }
+    }
+}
