@@ -26,8 +26,8 @@ class DeltaCommandTest {
     @Test
     void writesATensorForEachModuleByItsPath() throws IOException {
         Path file = Files.writeString(folder.resolve("delta.safetensors"), "to be replaced");
-        CommandLineRun run = CommandLineRun.of("delta", "--adapter", Golden.own("traj/tinyrand_b16/adapter_init"), "--output",
-                file).assertDone();
+        Path adapter = Golden.own("traj/tinyrand_b16/adapter_init");
+        CommandLineRun run = CommandLineRun.of("delta", "--adapter", adapter, "--output", file).assertDone();
         assertEquals("35 modules written to " + file + "\n", run.out());
         try (SafetensorsFile deltas = SafetensorsFile.open(file)) {
             assertEquals(35, deltas.names().size());
@@ -52,7 +52,8 @@ class DeltaCommandTest {
                     .map(key -> key.replace(".delta_f64", "")).collect(Collectors.toSet()), deltas.names());
             for (String module : deltas.names()) {
                 assertEquals(expected.entry(module + ".delta_f64").shape(), deltas.entry(module).shape());
-                try (Tensor found = deltas.readFloat32(module); Tensor truth = expected.readFloat32(module + ".delta_f64")) {
+                try (Tensor found = deltas.readFloat32(module);
+                        Tensor truth = expected.readFloat32(module + ".delta_f64")) {
                     double largest = 0;
                     for (float value : truth.toFloats()) {
                         largest = Math.max(largest, Math.abs(value));
@@ -68,7 +69,8 @@ class DeltaCommandTest {
     @Test
     void refusesWhatItCannotReadOrWrite() {
         Path file = folder.resolve("delta.safetensors");
-        CommandLineRun.of("delta", "--adapter", folder, "--output", file).assertError(1, "adapter_config.json: found no such file");
+        CommandLineRun.of("delta", "--adapter", folder, "--output", file)
+                .assertError(1, "adapter_config.json: found no such file");
         assertFalse(Files.exists(file));
         Path nowhere = folder.resolve("no/such/folder/delta.safetensors");
         CommandLineRun.of("delta", "--adapter", Golden.own("traj/tinyrand_b16/adapter_init"), "--output", nowhere)

@@ -11,7 +11,8 @@ class DoctorCommandTest {
     @Test
     void showsMachineLibrariesAndCuda() {
         CommandLineRun run = CommandLineRun.of("doctor").assertDone();
-        for (String name : List.of("system", "CPU", "memory", "Java", "vblora", "native library", "OpenBLAS", "tokenizers",
+        for (String name : List.of("system", "CPU", "memory", "Java", "vblora", "native library", "OpenBLAS",
+                "tokenizers",
                 "compiled in", "devices", "used")) {
             assertTrue(run.out().matches("(?s).*\\n  " + name + " +\\S.*"), name + " is not in " + run.out());
         }

@@ -13,7 +13,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 class InspectCommandTest {
-    /** Sum of in + out over the seven linear layers of tinyrand's five blocks; hidden 64, key/value 32, intermediate 176. */
+    /** Sum of in + out over the linear layers of tinyrand's five blocks: hidden 64, key/value 32, intermediate 176. */
     private static final long IN_PLUS_OUT = 5 * (2 * (64 + 64) + 2 * (64 + 32) + 3 * (64 + 176));
 
     @TempDir
@@ -64,7 +64,8 @@ class InspectCommandTest {
         long linears = 5 * (2 * 64 * 64 + 2 * 64 * 32 + 3 * 64 * 176);
         assertEquals(2 * 512 * 64 + linears + (2 * 5 + 1) * 64, report.get("stored_numbers").asLong());
         assertEquals(Files.size(model.resolve("model-00001-of-00002.safetensors"))
-                + Files.size(model.resolve("model-00002-of-00002.safetensors")), report.get("stored_file_bytes").asLong());
+                + Files.size(model.resolve("model-00002-of-00002.safetensors")),
+                report.get("stored_file_bytes").asLong());
     }
 
     @Test
@@ -81,6 +82,7 @@ class InspectCommandTest {
         Path file = Files.writeString(folder.resolve("broken.safetensors"), "no safetensors file at all");
         CommandLineRun.of("inspect", file).assertError(1, file.toString());
         Files.writeString(folder.resolve("adapter_config.json"), "{\"peft_type\": \"IA3\"}");
-        CommandLineRun.of("inspect", folder).assertError(1, folder.resolve("adapter_config.json") + ": peft_type: found \"IA3\"");
+        CommandLineRun.of("inspect", folder)
+                .assertError(1, folder.resolve("adapter_config.json") + ": peft_type: found \"IA3\"");
     }
 }

@@ -106,7 +106,8 @@ class CausalLmFileTest {
         write("tokenizer.json", TokenizerTest.WORD_LEVEL);
         Path data = write("data.json", "{\"text\": \"the\\nbank\"}\n{\"input_ids\": [7, 8]}\n");
         try (Tokenizer tokenizer = Tokenizer.open(folder)) {
-            assertExamples(CausalLmFile.read(data, () -> tokenizer, 8, VOCAB_SIZE), new int[] {1, 3, 4}, new int[] {7, 8});
+            assertExamples(CausalLmFile.read(data, () -> tokenizer, 8, VOCAB_SIZE), new int[] {1, 3, 4},
+                    new int[] {7, 8});
         }
     }
 
@@ -148,11 +149,13 @@ class CausalLmFileTest {
         "{\"input_ids\": []}             | found an example of 0 tokens; expected at least 2",
         "{\"input_ids\": [1]}            | found an example of 1 tokens; expected at least 2",
         "{\"input_ids\": [1, 2, 3], \"labels\": [1, -100, -100]} | labels: found only -100 in positions 1 to 2",
-        "{\"input_ids\": [1,1,1,1,1,1,1,1,1], \"labels\": [1,-100,-100,-100,-100,-100,-100,-100,1]} | labels: found only -100 in "
-            + "positions 1 to 7; expected a label that counts, after the first position and within the maximum of 8 tokens",
+        "{\"input_ids\": [1,1,1,1,1,1,1,1,1], \"labels\": [1,-100,-100,-100,-100,-100,-100,-100,1]} | labels: found "
+        + "only -100 in positions 1 to 7; expected a label that counts, after the first position and within the "
+        + "maximum of 8 tokens",
     })
     void refusesABadRowByFileAndLine(String row, String expected) throws IOException {
-        String message = assertThrows(InputException.class, () -> readJson("{\"input_ids\": [1, 2]}\n\n" + row + "\n")).getMessage();
+        String message = assertThrows(InputException.class, () -> readJson("{\"input_ids\": [1, 2]}\n\n" + row + "\n"))
+                .getMessage();
         assertTrue(message.startsWith(folder.resolve("data.jsonl") + ", line 3: " + expected), message);
     }
 
@@ -182,13 +185,14 @@ class CausalLmFileTest {
         for (String content : new String[] {"", "\n\r\n  \t\n", "\uFEFF", "\uFEFF\r\n"}) {
             for (String name : new String[] {"data.txt", "data.jsonl"}) {
                 Path file = write(name, content);
-                InputException e = assertThrows(InputException.class, () -> CausalLmFile.read(file, null, 8, VOCAB_SIZE));
+                InputException e =
+                        assertThrows(InputException.class, () -> CausalLmFile.read(file, null, 8, VOCAB_SIZE));
                 assertEquals(file + ": found no line that is not blank; expected at least one example", e.getMessage());
             }
         }
         Path missing = folder.resolve("missing.txt");
-        assertTrue(assertThrows(InputException.class, () -> CausalLmFile.read(missing, null, 8, VOCAB_SIZE)).getMessage()
-                .startsWith(missing + ": found no such file"));
+        assertTrue(assertThrows(InputException.class, () -> CausalLmFile.read(missing, null, 8, VOCAB_SIZE))
+                .getMessage().startsWith(missing + ": found no such file"));
         assertTrue(assertThrows(InputException.class, () -> CausalLmFile.read(folder, null, 8, VOCAB_SIZE)).getMessage()
                 .startsWith(folder + ": found not a regular file"));
     }
@@ -198,9 +202,10 @@ class CausalLmFileTest {
         write("tokenizer.json", TokenizerTest.WORD_LEVEL);
         Path data = write("data.txt", "the vectors");
         try (Tokenizer tokenizer = Tokenizer.open(folder)) {
-            String message = assertThrows(InputException.class, () -> CausalLmFile.read(data, () -> tokenizer, 8, 6)).getMessage();
-            assertEquals(data + ", line 1: found a text whose tokens have id 6; expected a tokenizer of the model, whose "
-                    + "vocabulary has 6 tokens", message);
+            String message = assertThrows(InputException.class, () -> CausalLmFile.read(data, () -> tokenizer, 8, 6))
+                    .getMessage();
+            assertEquals(data + ", line 1: found a text whose tokens have id 6; expected a tokenizer of the model, "
+                    + "whose vocabulary has 6 tokens", message);
         }
     }
 
@@ -228,7 +233,8 @@ class CausalLmFileTest {
                 }
                 inputIds.add(ids);
                 labels.add(own);
-                content.append(json).append(random.nextBoolean() ? "\r\n" : "\n").append(random.nextInt(4) == 0 ? "\n" : "");
+                content.append(json).append(random.nextBoolean() ? "\r\n" : "\n")
+                        .append(random.nextInt(4) == 0 ? "\n" : "");
             }
             String where = "seed " + seed + ", round " + round + ":\n" + content;
             CausalLmFile file = readJson(content.toString());

@@ -92,7 +92,8 @@ class TokenizerTest {
 
     @Test
     void refusesAMissingFile() {
-        assertEquals(folder.resolve("tokenizer.json") + ": found no such file; expected a tokenizer in Hugging Face's format, "
+        assertEquals(folder.resolve("tokenizer.json")
+                + ": found no such file; expected a tokenizer in Hugging Face's format, "
                 + "tokenizer.json", refusal());
     }
 
@@ -100,8 +101,10 @@ class TokenizerTest {
     @CsvSource(delimiter = '|', quoteCharacter = '`', value = {
         // what is replaced | by what | what the message says
         "\"type\": \"WordLevel\"   | \"type\": \"NoSuchModel\"   | tokenizers library refuses",
-        "\"special_tokens\": {\"<s>\" | \"special_tokens\": {\"<other>\" | post_processor.single: found the special token \"<s>\"",
-        "\"normalizer\": null | \"normalizer\": {\"type\": \"Precompiled\", \"precompiled_charsmap\": \"AAAA\"} | precompiled_charsmap",
+        "\"special_tokens\": {\"<s>\" | \"special_tokens\": {\"<other>\" | post_processor.single: found the special "
+        + "token \"<s>\"",
+        "\"normalizer\": null | \"normalizer\": {\"type\": \"Precompiled\", \"precompiled_charsmap\": \"AAAA\"} | "
+        + "precompiled_charsmap",
         "\"normalizer\": null | \"normalizer\": {\"type\": \"Sequence\", \"normalizers\": [{\"type\": \"Precompiled\", "
             + "\"precompiled_charsmap\": \"EAAAAAAAAAA=\"}]} | precompiled_charsmap",
         "\"version\": \"1.0\", | \"version\": | malformed JSON",
@@ -122,7 +125,9 @@ class TokenizerTest {
         }
     }
 
-    /** Expected ids: the reference.json of the model, made with numpy and checked against the model's original program. */
+    /**
+     * Expected ids: the reference.json of the model, made with numpy and checked against the model's original program.
+     */
     @Test
     void encodesAsStories260KDoes() throws IOException {
         Path model = Golden.shared("data/stories260K-hf");
@@ -131,7 +136,8 @@ class TokenizerTest {
                 int[] expected = ints(reference.get("input_ids"));
                 assertTrue(expected.length > 10);
                 assertArrayEquals(expected, tokenizer.encode(reference.get("prompt").asText()));
-                assertEquals(reference.get("greedy_text").asText(), tokenizer.decode(ints(reference.get("greedy_ids"))));
+                assertEquals(reference.get("greedy_text").asText(),
+                        tokenizer.decode(ints(reference.get("greedy_ids"))));
             }
             assertEquals(OptionalInt.of(2), tokenizer.eosTokenId());
         }

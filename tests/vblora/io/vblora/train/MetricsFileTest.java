@@ -22,7 +22,8 @@ class MetricsFileTest {
 
     private static TrainingListener.Step step(long number, double loss) {
         return new TrainingListener.Step(number, 60, number / 20.0, loss,
-                new TreeMap<>(Map.of("learning_rate_vector_bank", 1e-3, "learning_rate_logits", 1e-2)), 2.0 / 3, 256, 1234.5);
+                new TreeMap<>(Map.of("learning_rate_vector_bank", 1e-3, "learning_rate_logits", 1e-2)), 2.0 / 3, 256,
+                        1234.5);
     }
 
     @Test
@@ -34,7 +35,8 @@ class MetricsFileTest {
             assertEquals(1, Files.readAllLines(file).size());
             metrics.onStep(step(2, 1e-12));
             List<String> lines = Files.readAllLines(file);
-            assertEquals("{\"step\":1,\"loss\":" + loss + ",\"learning_rate_logits\":0.01,\"learning_rate_vector_bank\":0.001,"
+            assertEquals("{\"step\":1,\"loss\":" + loss
+                    + ",\"learning_rate_logits\":0.01,\"learning_rate_vector_bank\":0.001,"
                     + "\"grad_norm\":0.6666666666666666,\"tokens_per_second\":1234.5}", lines.get(0));
             JsonNode second = new ObjectMapper().readTree(lines.get(1));
             assertEquals(1e-12, second.get("loss").doubleValue());

@@ -31,8 +31,8 @@ enum DeviceOption {
     /** Why training does not run on CUDA. */
     static String noCuda(Device.Cuda cuda) {
         if (!cuda.compiledIn()) {
-            return "this build has no CUDA code (it needs nvcc, of NVIDIA's CUDA toolkit, when ./vblora builds), and this version "
-                    + "has no CUDA kernels yet";
+            return "this build has no CUDA code (it needs nvcc, of NVIDIA's CUDA toolkit, when ./vblora builds), and "
+                    + "this version has no CUDA kernels yet";
         }
         return cuda.count() == 0 ? "there is no CUDA device (" + cuda.reason() + ")"
                 : "this version has no CUDA kernels yet, though a CUDA device is there";

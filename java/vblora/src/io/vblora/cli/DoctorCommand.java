@@ -25,8 +25,8 @@ import picocli.CommandLine.Spec;
 
 /** Shows the machine, loads every library and says what is missing and how to get it. */
 @Command(name = "doctor", mixinStandardHelpOptions = true, versionProvider = Main.Version.class,
-        description = "Shows the machine, the libraries and CUDA; says what is missing and how to get it. Fails only if "
-                + "something is missing without which vblora does not run.")
+        description = "Shows the machine, the libraries and CUDA; says what is missing and how to get it. Fails only "
+                + "if something is missing without which vblora does not run.")
 final class DoctorCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
@@ -52,7 +52,8 @@ final class DoctorCommand implements Callable<Integer> {
     private void machine() {
         Runtime runtime = Runtime.getRuntime();
         title("Machine");
-        line("system", field("/etc/os-release", "PRETTY_NAME=", System.getProperty("os.name")).replace("\"", "") + ", kernel "
+        line("system", field("/etc/os-release", "PRETTY_NAME=", System.getProperty("os.name")).replace("\"", "")
+                + ", kernel "
                 + System.getProperty("os.version") + ", " + System.getProperty("os.arch"));
         line("CPU", field("/proc/cpuinfo", "model name", "unknown") + ", " + runtime.availableProcessors()
                 + " processors for this process");
@@ -110,7 +111,8 @@ final class DoctorCommand implements Callable<Integer> {
     private static String field(String file, String key, String absent) {
         try {
             return Files.readAllLines(Path.of(file)).stream().filter(line -> line.startsWith(key))
-                    .map(line -> line.substring(key.length()).replaceFirst("^\\s*:", "").strip()).findFirst().orElse(absent);
+                    .map(line -> line.substring(key.length()).replaceFirst("^\\s*:", "").strip()).findFirst()
+                    .orElse(absent);
         } catch (IOException e) {
             return absent;
         }

@@ -21,8 +21,8 @@ import picocli.CommandLine.ScopeType;
 import picocli.CommandLine.Spec;
 
 /**
- * The command {@code vblora}. Exit code 0: done; 1: failed; 2: wrong use. An error is one paragraph on standard error, with a
- * stack trace only under {@code --verbose}.
+ * The command {@code vblora}. Exit code 0: done; 1: failed; 2: wrong use. An error is one paragraph on standard error,
+ * with a stack trace only under {@code --verbose}.
  */
 @Command(name = "vblora", mixinStandardHelpOptions = true, versionProvider = Main.Version.class,
         subcommands = {DeltaCommand.class, InspectCommand.class, DoctorCommand.class},
@@ -117,9 +117,10 @@ public final class Main implements Runnable {
             return e.getMessage();
         }
         if (e instanceof OutOfMemoryError) {
-            return "Out of memory (" + e.getMessage() + "). Java's heap may grow to " + Runtime.getRuntime().maxMemory() / (1 << 20)
-                    + " MiB; the environment variable VBLORA_JAVA_OPTS=-Xmx... allows more, a smaller batch or shorter examples"
-                    + " need less";
+            return "Out of memory (" + e.getMessage() + "). Java's heap may grow to "
+                    + Runtime.getRuntime().maxMemory() / (1 << 20)
+                    + " MiB; the environment variable VBLORA_JAVA_OPTS=-Xmx... allows more, a smaller batch or shorter "
+                    + "examples need less";
         }
         return "Internal error, please report it with the output under --verbose: " + e;
     }

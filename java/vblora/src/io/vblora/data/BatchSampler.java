@@ -6,12 +6,12 @@ import java.util.List;
 import java.util.NoSuchElementException;
 
 /**
- * Groups examples into batches, epoch by epoch: in their own order, or in a random one that depends on seed and epoch alone.
- * The last batch of an epoch may be smaller. Immutable.
+ * Groups examples into batches, epoch by epoch: in their own order, or in a random one that depends on seed and epoch
+ * alone. The last batch of an epoch may be smaller. Immutable.
  *
- * <p>The random order is the same on every platform: a Fisher-Yates shuffle (from the last position down, swapping i with j
- * in [0, i]) driven by SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) with start state mix(seed) + epoch, where mix is
- * SplitMix64's output function; j is the upper part of the 63-bit draw times (i + 1).
+ * <p>The random order is the same on every platform: a Fisher-Yates shuffle (from the last position down, swapping i
+ * with j in [0, i]) driven by SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) with start state mix(seed) + epoch, where
+ * mix is SplitMix64's output function; j is the upper part of the 63-bit draw times (i + 1).
  */
 public final class BatchSampler {
     private static final long GOLDEN_GAMMA = 0x9E3779B97F4A7C15L;

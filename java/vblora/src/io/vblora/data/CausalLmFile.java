@@ -23,22 +23,24 @@ import java.util.Locale;
 import java.util.function.Supplier;
 
 /**
- * The examples of a file for causal language modelling. The file is UTF-8 (a byte order mark is skipped), its lines end in LF
- * or CRLF, blank lines count for nothing. It is either
+ * The examples of a file for causal language modelling. The file is UTF-8 (a byte order mark is skipped), its lines end
+ * in LF or CRLF, blank lines count for nothing. It is either
  * <ul>
  * <li>text, a document per line, or
- * <li>JSON Lines, an object per line, if its name ends in {@code .jsonl} or {@code .json} or its first line that is not blank
- * begins with a brace. A row has either {@code text}, or {@code input_ids} with optional {@code labels} of the same length,
- * where -100 is left out of the loss; an {@code attention_mask} must be all ones. Other fields are skipped.
+ * <li>JSON Lines, an object per line, if its name ends in {@code .jsonl} or {@code .json} or its first line that is not
+ * blank begins with a brace. A row has either {@code text}, or {@code input_ids} with optional {@code labels} of the
+ * same length, where -100 is left out of the loss; an {@code attention_mask} must be all ones. Other fields are
+ * skipped.
  * </ul>
- * Text gets the tokenizer's end-of-sequence token, if it has one and the encoding does not end in it already; labels are the
- * input ids where none are given; every example is cut to {@code maxSeqLength} tokens.
+ * Text gets the tokenizer's end-of-sequence token, if it has one and the encoding does not end in it already; labels
+ * are the input ids where none are given; every example is cut to {@code maxSeqLength} tokens.
  *
  * @param examples in the order of the file
  * @param truncated how many of them were cut
  */
 public record CausalLmFile(List<Example> examples, int truncated) {
-    private static final JsonFactory JSON = JsonFactory.builder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build();
+    private static final JsonFactory JSON =
+            JsonFactory.builder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build();
 
     /**
      * Reads and checks a whole file.
@@ -175,7 +177,8 @@ public record CausalLmFile(List<Example> examples, int truncated) {
 
         private void addRow(String text, int[] inputIds, int[] labels, int[] attentionMask) {
             if ((text == null) == (inputIds == null)) {
-                throw refuse("", text == null ? "neither text nor input_ids" : "both text and input_ids", "one of them", null);
+                throw refuse("", text == null ? "neither text nor input_ids" : "both text and input_ids", "one of them",
+                        null);
             }
             if (text != null) {
                 if (labels != null) {
@@ -206,7 +209,8 @@ public record CausalLmFile(List<Example> examples, int truncated) {
             return text;
         }
 
-        private int[] readInts(JsonParser parser, String field, int least, int most, boolean allowIgnore) throws IOException {
+        private int[] readInts(JsonParser parser, String field, int least, int most, boolean allowIgnore)
+                throws IOException {
             String expected = (least == most ? "only " + least : "integers from " + least + " to " + most)
                     + (allowIgnore ? ", or " + Example.IGNORE_INDEX : "");
             if (parser.currentToken() != JsonToken.START_ARRAY) {
@@ -220,7 +224,8 @@ public record CausalLmFile(List<Example> examples, int truncated) {
                 if (token != JsonToken.VALUE_NUMBER_INT) {
                     throw refuse(element, token.isNumeric() ? parser.getText() : name(token), expected, null);
                 }
-                int value = parser.getNumberType() == JsonParser.NumberType.INT ? parser.getIntValue() : Integer.MIN_VALUE;
+                int value = parser.getNumberType() == JsonParser.NumberType.INT ? parser.getIntValue()
+                        : Integer.MIN_VALUE;
                 if ((value < least || value > most) && !(allowIgnore && value == Example.IGNORE_INDEX)) {
                     throw refuse(element, parser.getText(), expected, null);
                 }
@@ -255,8 +260,8 @@ public record CausalLmFile(List<Example> examples, int truncated) {
             }
             for (int id : ids) {
                 if (id >= vocabSize) {
-                    throw refuse("", "a text whose tokens have id " + id, "a tokenizer of the model, whose vocabulary has "
-                            + vocabSize + " tokens", null);
+                    throw refuse("", "a text whose tokens have id " + id,
+                            "a tokenizer of the model, whose vocabulary has " + vocabSize + " tokens", null);
                 }
             }
             add(ids, ids);
@@ -274,7 +279,8 @@ public record CausalLmFile(List<Example> examples, int truncated) {
             }
             if (example.countedLabels() == 0) {
                 throw refuse("labels", "only " + Example.IGNORE_INDEX + " in positions 1 to " + (example.length() - 1),
-                        "a label that counts, after the first position and within the maximum of " + maxSeqLength + " tokens", null);
+                        "a label that counts, after the first position and within the maximum of " + maxSeqLength
+                        + " tokens", null);
             }
             examples.add(example);
         }

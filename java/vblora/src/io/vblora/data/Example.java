@@ -1,7 +1,8 @@
 package io.vblora.data;
 
 /**
- * A tokenized training example. Labels are not shifted, as in Hugging Face's causal language models: position t predicts
+ * A tokenized training example. Labels are not shifted, as in Hugging Face's causal language models: position t
+ * predicts
  * {@code labels[t + 1]}, so {@code labels[0]} never counts. Neither array is copied.
  *
  * @param inputIds token ids, [length]

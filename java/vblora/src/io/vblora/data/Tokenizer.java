@@ -25,7 +25,8 @@ import java.util.stream.LongStream;
 
 /**
  * Text to token ids and back by a Hugging Face {@code tokenizer.json}, through DJL's binding of the tokenizers library.
- * Truncation and padding that the file may ask for are off. Nothing is fetched from a network. Thread-safe until closed.
+ * Truncation and padding that the file may ask for are off. Nothing is fetched from a network. Thread-safe until
+ * closed.
  */
 public final class Tokenizer implements AutoCloseable {
     private static final String FILE_NAME = "tokenizer.json";
@@ -80,8 +81,8 @@ public final class Tokenizer implements AutoCloseable {
             Platform platform = Platform.detectPlatform("tokenizers");
             return platform.getVersion() + " " + platform.getClassifier();
         } catch (LinkageError | RuntimeException e) {
-            throw new NativeLibraryException("The native library of the tokenizers could not be loaded. It is unpacked to the "
-                    + "folder that the environment variable DJL_CACHE_DIR names, by default ~/.djl.ai. Cause: "
+            throw new NativeLibraryException("The native library of the tokenizers could not be loaded. It is unpacked "
+                    + "to the folder that the environment variable DJL_CACHE_DIR names, by default ~/.djl.ai. Cause: "
                     + rootMessage(e), e);
         }
     }
@@ -115,8 +116,8 @@ public final class Tokenizer implements AutoCloseable {
     }
 
     /**
-     * Refuses a broken character map (SentencePiece's: length of a trie in bytes as uint32, the trie, replacement text), over
-     * which the library would abort the process, too.
+     * Refuses a broken character map (SentencePiece's: length of a trie in bytes as uint32, the trie, replacement
+     * text), over which the library would abort the process, too.
      */
     private static void checkCharsmaps(Path file, JsonNode normalizer) {
         normalizer.path("normalizers").forEach(part -> checkCharsmaps(file, part));
@@ -124,7 +125,8 @@ public final class Tokenizer implements AutoCloseable {
             return;
         }
         try {
-            ByteBuffer map = ByteBuffer.wrap(Base64.getDecoder().decode(normalizer.path("precompiled_charsmap").asText()))
+            ByteBuffer map = ByteBuffer.wrap(Base64.getDecoder()
+                    .decode(normalizer.path("precompiled_charsmap").asText()))
                     .order(ByteOrder.LITTLE_ENDIAN);
             int trieBytes = map.getInt();
             if (trieBytes < 0 || trieBytes % Integer.BYTES != 0) {
@@ -158,7 +160,8 @@ public final class Tokenizer implements AutoCloseable {
         Path file = folder.resolve("config.json");
         if (Files.isRegularFile(file)) {
             JsonNode id = JsonFields.read(file).object().path("eos_token_id");
-            JsonNode first = id.isArray() ? id.path(0) : id; // several ids all end a sequence; the first is the tokenizer's own
+            // several ids all end a sequence; the first is the tokenizer's own
+            JsonNode first = id.isArray() ? id.path(0) : id;
             if (first.isInt() && first.intValue() >= 0) {
                 return OptionalInt.of(first.intValue());
             }

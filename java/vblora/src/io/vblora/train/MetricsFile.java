@@ -10,10 +10,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 /**
- * Writes a JSON object per optimizer step, one on each line: {@code step}, {@code loss} (mean over the step's label tokens),
- * {@code learning_rate_vector_bank} and so on, {@code grad_norm} (before clipping) and {@code tokens_per_second}. Numbers have
- * all digits of a double; one that is not finite is written as a string, "NaN". Every line goes to the operating system at
- * once, so a crash loses no step that was reported.
+ * Writes a JSON object per optimizer step, one on each line: {@code step}, {@code loss} (mean over the step's label
+ * tokens), {@code learning_rate_vector_bank} and so on, {@code grad_norm} (before clipping) and {@code
+ * tokens_per_second}. Numbers have all digits of a double; one that is not finite is written as a string, "NaN". Every
+ * line goes to the operating system at once, so a crash loses no step that was reported.
  */
 public final class MetricsFile implements TrainingListener, AutoCloseable {
     private static final ObjectMapper JSON = new ObjectMapper();

@@ -10,8 +10,8 @@ import me.tongfei.progressbar.ProgressBarBuilder;
 import me.tongfei.progressbar.ProgressBarStyle;
 
 /**
- * Shows how far a run is, its loss, rate and time left: a bar on a terminal, otherwise a plain line for the first and the last
- * step and every few seconds.
+ * Shows how far a run is, its loss, rate and time left: a bar on a terminal, otherwise a plain line for the first and
+ * the last step and every few seconds.
  */
 public final class ProgressListener implements TrainingListener {
     private static final long LINE_INTERVAL_NANOS = 5_000_000_000L;
