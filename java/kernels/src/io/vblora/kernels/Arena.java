@@ -44,16 +44,16 @@ public final class Arena implements AutoCloseable {
     public Tensor take(DType dtype, long... shape) {
         long bytes = Math.multiplyExact(Tensor.count(shape), dtype.bytes());
         long offset = used;
-        used = Math.addExact(used, (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
+        long end = Math.addExact(used, Math.addExact(bytes, ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
+        long held = memory == null ? 0 : memory.bytes();
+        if (!planning && end > held) {
+            throw new IllegalStateException("The arena holds " + held + " bytes, " + end
+                    + " are needed: the pass was not planned");
+        }
+        used = end;
         peak = Math.max(peak, used);
-        if (planning) {
-            return Tensor.imaginary(device, dtype, ALIGNMENT + offset, shape);
-        }
-        if (memory == null || used > memory.bytes()) {
-            throw new IllegalStateException("The arena holds " + (memory == null ? 0 : memory.bytes()) + " bytes, "
-                    + used + " are needed: the pass was not planned");
-        }
-        return Tensor.imaginary(device, dtype, memory.pointer().address() + offset, shape);
+        long base = planning ? ALIGNMENT : memory.pointer().address();
+        return Tensor.imaginary(device, dtype, base + offset, shape);
     }
 
     /** Takes a float32 tensor. */

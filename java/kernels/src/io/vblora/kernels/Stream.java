@@ -21,7 +21,7 @@ public final class Stream implements AutoCloseable {
 
     private Stream(Stream real) {
         this.device = real.device;
-        this.handle = real.handle;
+        this.handle = real.handle();
         this.threads = real.threads;
         this.planning = true;
     }

@@ -69,7 +69,7 @@ public final class Tensor implements AutoCloseable {
 
     /** A tensor over memory that somebody else owns. */
     public static Tensor wrap(Device device, DType dtype, Pointer memory, long... shape) {
-        return new Tensor(device, dtype, shape.clone(), new RawPointer(memory.address() + memory.position()), false);
+        return new Tensor(device, dtype, shape.clone(), new RawPointer(memory.address() + memory.position() * memory.sizeof()), false);
     }
 
     /** A tensor at an address that nothing may read or write: for planning. */
@@ -91,8 +91,8 @@ public final class Tensor implements AutoCloseable {
     /** A tensor over the same memory that begins at an element and has its own shape. It owns nothing. */
     public Tensor view(long firstElement, long... viewShape) {
         long n = count(viewShape);
-        if (firstElement < 0 || firstElement + n > elements) {
-            throw new IllegalArgumentException("A view of elements " + firstElement + " to " + (firstElement + n)
+        if (firstElement < 0 || firstElement > elements - n) {
+            throw new IllegalArgumentException("A view of " + n + " elements from " + firstElement
                     + " does not lie in a tensor of " + elements);
         }
         return new Tensor(device, dtype, viewShape.clone(),
@@ -223,9 +223,9 @@ public final class Tensor implements AutoCloseable {
 
     /** The bytes of a CPU tensor in native order; at most 2^31 - 1 from {@code offset}. Valid until {@link #close()}. */
     public ByteBuffer buffer(long offset, int length) {
-        if (offset < 0 || length < 0 || offset + length > bytes()) {
-            throw new IllegalArgumentException("Bytes " + offset + " to " + (offset + length) + " do not lie in a tensor of "
-                    + bytes() + " bytes");
+        if (offset < 0 || length < 0 || offset > bytes() - length) {
+            throw new IllegalArgumentException(length + " bytes from " + offset + " do not lie in a tensor of " + bytes()
+                    + " bytes");
         }
         return new BytePointer(new RawPointer(host().address() + offset)).capacity(length).asByteBuffer()
                 .order(ByteOrder.nativeOrder());

@@ -1,0 +1,91 @@
+package io.vblora.kernels;
+
+import static io.vblora.kernels.global.vblora.VBL_INVALID_ARGUMENT;
+import static io.vblora.kernels.global.vblora.VBL_NO_DEVICE;
+import static io.vblora.kernels.global.vblora.VBL_UNSUPPORTED;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.vblora.kernels.ops.Memory;
+import io.vblora.kernels.ops.Transformer;
+import java.util.Set;
+import org.bytedeco.javacpp.FloatPointer;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class StreamTest {
+    @Test
+    void hasTheThreadsAskedFor() {
+        try (Stream three = Stream.cpu(3); Stream some = Stream.cpu(0)) {
+            assertEquals(3, three.threads());
+            assertTrue(some.threads() >= 1);
+            assertEquals(Device.CPU, three.device());
+            assertFalse(three.isPlanning());
+            three.synchronize();
+        }
+        assertTrue(Set.of("avx512", "avx2", "generic").contains(Stream.cpuInstructionSet()));
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {-1, 1025, Integer.MAX_VALUE})
+    void refusesOtherNumbersOfThreads(int threads) {
+        KernelException e = assertThrows(KernelException.class, () -> Stream.cpu(threads));
+        assertEquals(VBL_INVALID_ARGUMENT, e.status());
+        assertTrue(e.getMessage().contains(Integer.toString(threads)), e::getMessage);
+    }
+
+    @Test
+    void aMissingDeviceIsAnError() {
+        KernelException e = assertThrows(KernelException.class, () -> Stream.on(Device.cuda(999), 1));
+        assertTrue(Set.of(VBL_NO_DEVICE, VBL_UNSUPPORTED).contains(e.status()), e::getMessage);
+        assertThrows(KernelException.class, () -> Tensor.allocate(Device.cuda(999), DType.FLOAT32, 1));
+    }
+
+    @Test
+    void isUnusableAfterClose() {
+        Stream stream = Stream.cpu(2);
+        stream.close();
+        stream.close();
+        assertThrows(IllegalStateException.class, stream::handle);
+        assertThrows(IllegalStateException.class, stream::synchronize);
+        assertThrows(IllegalStateException.class, stream::planning);
+        try (Tensor tensor = Tensor.of(new float[1], 1)) {
+            assertThrows(IllegalStateException.class, () -> Memory.zero(stream, tensor));
+        }
+    }
+
+    @Test
+    void planningChecksAndDoesNothing() {
+        try (Stream stream = Stream.cpu(1); Tensor two = Tensor.of(new float[] {1, 2}, 2);
+                Tensor three = Tensor.of(new float[] {1, 2, 3}, 3)) {
+            Stream planning = stream.planning();
+            assertTrue(planning.isPlanning());
+            Memory.zero(planning, two);
+            assertArrayEquals(new float[] {1, 2}, two.toFloats());
+            assertThrows(IllegalArgumentException.class, () -> Memory.copy(planning, two, three));
+            planning.close();
+            Memory.zero(stream, two);
+            assertArrayEquals(new float[2], two.toFloats());
+        }
+    }
+
+    @Test
+    void opsRefuseWrongTensorsByName() {
+        try (Stream stream = Stream.cpu(1); Tensor two = Tensor.of(new float[] {1, 2}, 2);
+                Tensor three = Tensor.of(new float[] {1, 2, 3}, 3); Tensor ints = Tensor.of(new int[2], 2);
+                FloatPointer memory = new FloatPointer(2)) {
+            Tensor elsewhere = Tensor.wrap(Device.cuda(0), DType.FLOAT32, memory, 2);
+            for (Tensor wrong : new Tensor[] {three, ints, elsewhere}) {
+                IllegalArgumentException e = assertThrows(IllegalArgumentException.class,
+                        () -> Transformer.siluMulForward(stream, two, wrong, two));
+                assertTrue(e.getMessage().startsWith("up: found " + wrong.dtype()), e::getMessage);
+                assertTrue(e.getMessage().contains("expected FLOAT32 of 2 elements on cpu"), e::getMessage);
+            }
+            assertArrayEquals(new float[] {1, 2}, two.toFloats());
+        }
+    }
+}
