@@ -4,6 +4,7 @@ import io.vblora.InputException;
 import io.vblora.blas.BlasException;
 import io.vblora.kernels.KernelException;
 import io.vblora.kernels.NativeLibraryException;
+import io.vblora.train.TrainingException;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.io.PrintWriter;
@@ -25,7 +26,7 @@ import picocli.CommandLine.Spec;
  * with a stack trace only under {@code --verbose}.
  */
 @Command(name = "vblora", mixinStandardHelpOptions = true, versionProvider = Main.Version.class,
-        subcommands = {DeltaCommand.class, InspectCommand.class, DoctorCommand.class},
+        subcommands = {FinetuneCommand.class, DeltaCommand.class, InspectCommand.class, DoctorCommand.class},
         description = "VB-LoRA fine-tuning for the JVM: parameter-efficient adapters that share one vector bank "
                 + "(arXiv 2405.15179), read and written as Hugging Face PEFT does.",
         footer = {"", "Exit code: 0 done, 1 failed, 2 wrong use.",
@@ -113,7 +114,8 @@ public final class Main implements Runnable {
 
     private static String explain(Throwable e) {
         if (e instanceof InputException || e instanceof NativeLibraryException || e instanceof KernelException
-                || e instanceof BlasException || e instanceof UncheckedIOException) {
+                || e instanceof BlasException || e instanceof TrainingException
+                || e instanceof UncheckedIOException) {
             return e.getMessage();
         }
         if (e instanceof OutOfMemoryError) {

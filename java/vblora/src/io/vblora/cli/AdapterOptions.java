@@ -1,0 +1,122 @@
+package io.vblora.cli;
+
+import io.vblora.adapter.AdapterConfig;
+import io.vblora.adapter.LoraConfig;
+import io.vblora.adapter.VbLoraConfig;
+import java.util.List;
+import java.util.Locale;
+import picocli.CommandLine.Option;
+
+/** Options of {@code finetune} that become an {@link AdapterConfig}; names and defaults are PEFT's. */
+final class AdapterOptions {
+    /** Options that mean nothing to LoRA. */
+    static final List<String> VBLORA_ONLY = List.of("--num-vectors", "--vector-length", "--topk", "--vblora-dropout",
+            "--init-vector-bank-bound", "--init-logits-std", "--save-only-topk-weights", "--learning-rate-vector-bank",
+            "--learning-rate-logits");
+    /** Options that mean nothing to VB-LoRA. */
+    static final List<String> LORA_ONLY = List.of("--lora-alpha", "--lora-dropout", "--learning-rate");
+    /** Options whose values come from the folder under --init-adapter. */
+    static final List<String> CONFIG = List.of("--r", "--num-vectors", "--vector-length", "--topk", "--target-modules",
+            "--vblora-dropout", "--init-vector-bank-bound", "--init-logits-std", "--lora-alpha", "--lora-dropout");
+
+    private static final VbLoraConfig VBLORA = VbLoraConfig.builder().build();
+    private static final LoraConfig LORA = LoraConfig.builder().build();
+
+    enum Method {
+        VBLORA, LORA;
+
+        static Method of(AdapterConfig config) {
+            return config instanceof VbLoraConfig ? VBLORA : LORA;
+        }
+
+        @Override
+        public String toString() {
+            return name().toLowerCase(Locale.ROOT);
+        }
+    }
+
+    @Option(names = "--method", paramLabel = "METHOD",
+            description = "${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}, or that of --init-adapter).")
+    private Method method = Method.VBLORA;
+
+    @Option(names = "--r", paramLabel = "N",
+            description = "Rank of the updates (default: PEFT's, 4 for vblora, 8 for lora).")
+    private Integer r;
+
+    @Option(names = "--num-vectors", paramLabel = "N",
+            description = "VB-LoRA: vectors in the bank, h (default: ${DEFAULT-VALUE}).")
+    private int numVectors = VBLORA.numVectors();
+
+    @Option(names = "--vector-length", paramLabel = "N",
+            description = "VB-LoRA: elements of a bank vector, b; must divide every dimension of the adapted modules "
+                    + "(default: ${DEFAULT-VALUE}).")
+    private int vectorLength = VBLORA.vectorLength();
+
+    @Option(names = "--topk", paramLabel = "N",
+            description = "VB-LoRA: bank vectors mixed into each sub-vector, k (default: ${DEFAULT-VALUE}).")
+    private int topk = VBLORA.topk();
+
+    @Option(names = "--target-modules", paramLabel = "MODULES",
+            description = "What is adapted: all-linear (all but the output head), names separated by commas that "
+                    + "module paths are or end with, as q_proj,v_proj, or a regular expression that matches whole "
+                    + "paths, recognised by any character besides letters, digits, dot, comma, - and _ (default: "
+                    + "${DEFAULT-VALUE}).")
+    private String targetModules = "all-linear";
+
+    @Option(names = "--vblora-dropout", paramLabel = "P",
+            description = "VB-LoRA: probability of dropout on the input of the updates while training (default: "
+                    + "${DEFAULT-VALUE}).")
+    private double vbloraDropout = VBLORA.dropout();
+
+    @Option(names = "--init-vector-bank-bound", paramLabel = "X",
+            description = "VB-LoRA: the bank begins uniform in [-X, X] (default: ${DEFAULT-VALUE}).")
+    private double initVectorBankBound = VBLORA.initVectorBankBound();
+
+    @Option(names = "--init-logits-std", paramLabel = "X",
+            description = "VB-LoRA: standard deviation of the normal logits at the beginning (default: "
+                    + "${DEFAULT-VALUE}).")
+    private double initLogitsStd = VBLORA.initLogitsStd();
+
+    @Option(names = "--lora-alpha", paramLabel = "X",
+            description = "LoRA: updates are scaled by X / r (default: ${DEFAULT-VALUE}).")
+    private double loraAlpha = LORA.loraAlpha();
+
+    @Option(names = "--lora-dropout", paramLabel = "P",
+            description = "LoRA: probability of dropout on the input of the updates while training (default: "
+                    + "${DEFAULT-VALUE}).")
+    private double loraDropout = LORA.dropout();
+
+    Method method() {
+        return method;
+    }
+
+    /** @throws io.vblora.InputException if a value is out of range, or values do not fit together */
+    AdapterConfig config(String baseModel) {
+        return switch (method) {
+            case VBLORA -> common(VbLoraConfig.builder(), baseModel)
+                    .numVectors(numVectors)
+                    .vectorLength(vectorLength)
+                    .topk(topk)
+                    .vbloraDropout(vbloraDropout)
+                    .initVectorBankBound(initVectorBankBound)
+                    .initLogitsStd(initLogitsStd)
+                    .build();
+            case LORA -> common(LoraConfig.builder(), baseModel)
+                    .loraAlpha(loraAlpha)
+                    .loraDropout(loraDropout)
+                    .build();
+        };
+    }
+
+    private <B extends AdapterConfig.Builder<B>> B common(B builder, String baseModel) {
+        if (r != null) {
+            builder.r(r);
+        }
+        if (targetModules.equals("all-linear") || !targetModules.matches("[\\w.,-]+")) {
+            builder.targetModules(targetModules);
+        } else {
+            builder.targetModules(List.of(targetModules.split(",")));
+        }
+        return builder.baseModelNameOrPath(baseModel).taskType("CAUSAL_LM");
+    }
+}

@@ -1,0 +1,287 @@
+package io.vblora.cli;
+
+import io.vblora.InputException;
+import io.vblora.adapter.Adapter;
+import io.vblora.adapter.AdapterConfig;
+import io.vblora.blas.OpenBlas;
+import io.vblora.cli.AdapterOptions.Method;
+import io.vblora.data.CausalLmFile;
+import io.vblora.data.Example;
+import io.vblora.data.Tokenizer;
+import io.vblora.kernels.Stream;
+import io.vblora.model.Execution;
+import io.vblora.model.LlamaConfig;
+import io.vblora.model.LlamaModel;
+import io.vblora.train.MetricsFile;
+import io.vblora.train.ProgressListener;
+import io.vblora.train.Trainer;
+import io.vblora.train.TrainingArguments;
+import io.vblora.train.TrainingListener;
+import io.vblora.train.TrainingResult;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.ArgGroup;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.ExitCode;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.ParentCommand;
+import picocli.CommandLine.Spec;
+
+/** Trains an adapter on a file of examples and writes it as PEFT does. */
+@Command(name = "finetune", mixinStandardHelpOptions = true, versionProvider = Main.Version.class, sortOptions = false,
+        customSynopsis = "vblora finetune --model=DIR --train=FILE [--eval=FILE] --output=DIR [OPTION]...",
+        description = "Fine-tunes a frozen Llama-type model with a VB-LoRA or LoRA adapter (AdamW, float32 adapter "
+                + "weights) and writes the adapter as a folder that Hugging Face PEFT reads.",
+        footer = {"", "Progress goes to standard error, the summary to standard output. Interrupted before its end, a "
+                + "run writes no adapter."})
+final class FinetuneCommand implements Callable<Integer> {
+    /** Hugging Face's run_clm cuts examples to this length at most, unless told otherwise. */
+    private static final int DEFAULT_MAX_SEQ_LENGTH = 1024;
+
+    enum Task {
+        CAUSAL_LM;
+
+        @Override
+        public String toString() {
+            return name().toLowerCase(Locale.ROOT).replace('_', '-');
+        }
+    }
+
+    @Option(names = "--model", required = true, paramLabel = "DIR",
+            description = "Hugging Face folder of the model: config.json, model.safetensors or its shards, and "
+                    + "tokenizer.json if the data is text.")
+    private Path model;
+
+    @Option(names = "--train", required = true, paramLabel = "FILE",
+            description = "Training data, UTF-8: text with a document on each line, or JSON Lines whose rows have "
+                    + "\"text\", or \"input_ids\" and optional \"labels\" (-100: not counted).")
+    private Path train;
+
+    @Option(names = "--eval", paramLabel = "FILE",
+            description = "Held-out data in one of the same formats, scored before and after training.")
+    private Path eval;
+
+    @Option(names = "--output", required = true, paramLabel = "DIR",
+            description = "Folder for the adapter; made if it is not there. An adapter in it is replaced at the end.")
+    private Path output;
+
+    @Option(names = "--init-adapter", paramLabel = "DIR",
+            description = "Adapter to go on from, with its configuration; the optimizer begins anew.")
+    private Path initAdapter;
+
+    @Option(names = "--metrics", paramLabel = "FILE",
+            description = "Write a JSON object for each optimizer step, one on a line: step, loss, learning_rate_*, "
+                    + "grad_norm (before clipping), tokens_per_second.")
+    private Path metrics;
+
+    @Option(names = "--task", paramLabel = "TASK",
+            description = "${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
+    private Task task = Task.CAUSAL_LM;
+
+    @Option(names = "--max-seq-length", paramLabel = "N",
+            description = "Cut examples to this many tokens (default: " + DEFAULT_MAX_SEQ_LENGTH
+                    + ", or the model's max_position_embeddings if that is less).")
+    private Integer maxSeqLength;
+
+    @Option(names = "--save-only-topk-weights",
+            description = "VB-LoRA: store the selected indices and weights instead of all logits: small, for inference "
+                    + "alone.")
+    private boolean saveOnlyTopkWeights;
+
+    @Option(names = "--device", paramLabel = "DEVICE",
+            description = "${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
+    private DeviceOption device = DeviceOption.AUTO;
+
+    @Option(names = "--dtype", paramLabel = "TYPE",
+            description = "Type in which the frozen weights are held: ${COMPLETION-CANDIDATES}; auto is as they are "
+                    + "stored (default: ${DEFAULT-VALUE}).")
+    private DtypeOption dtype = DtypeOption.AUTO;
+
+    @Option(names = "--threads", paramLabel = "N",
+            description = "CPU threads; 0 takes all that this process may use (default: ${DEFAULT-VALUE}). Results do "
+                    + "not depend on it.")
+    private int threads;
+
+    @ArgGroup(validate = false, heading = "%nAdapter:%n")
+    private AdapterOptions adapterOptions = new AdapterOptions();
+
+    @ArgGroup(validate = false, heading = "%nTraining:%n")
+    private TrainingOptions trainingOptions = new TrainingOptions();
+
+    @ParentCommand
+    private Main main;
+
+    @Spec
+    private CommandSpec spec;
+
+    private Tokenizer tokenizer;
+
+    @Override
+    public Integer call() {
+        AdapterConfig newConfig;
+        TrainingArguments arguments;
+        try {
+            arguments = trainingOptions.arguments();
+            newConfig = adapterOptions.config(model.toString());
+        } catch (InputException e) {
+            throw wrongUse("--" + e.field().replace('_', '-') + ": found " + e.found() + "; expected " + e.expected());
+        }
+        check(threads >= 0, "--threads: found " + threads + "; expected a number of threads, or 0");
+        check(maxSeqLength == null || maxSeqLength >= 2, "--max-seq-length: found " + maxSeqLength
+                + "; expected at least 2");
+        AdapterConfig config = initAdapter == null ? newConfig : AdapterConfig.read(initAdapter);
+        checkCombination(Method.of(config));
+        try (Stream stream = Stream.on(device.choose(err()), threads)) {
+            run(config, arguments, stream);
+        } finally {
+            if (tokenizer != null) {
+                tokenizer.close();
+            }
+        }
+        return ExitCode.OK;
+    }
+
+    /** Refuses options that the method, or another option, leaves without meaning. */
+    private void checkCombination(Method method) {
+        if (initAdapter != null) {
+            for (String option : AdapterOptions.CONFIG) {
+                check(!isGiven(option), option + " beside --init-adapter, whose configuration is used");
+            }
+            check(!isGiven("--method") || adapterOptions.method() == method, "--method: found "
+                    + adapterOptions.method()
+                    + "; expected " + method + ", as the adapter in " + initAdapter + " is");
+        }
+        for (String option : method == Method.VBLORA ? AdapterOptions.LORA_ONLY : AdapterOptions.VBLORA_ONLY) {
+            check(!isGiven(option), option + " means nothing to --method " + method);
+        }
+        check(!isGiven("--warmup-ratio") || !isGiven("--warmup-steps"), "Both --warmup-ratio and --warmup-steps");
+        check(!isGiven("--num-train-epochs") || !isGiven("--max-steps"), "Both --num-train-epochs and --max-steps");
+        check(!isGiven("--per-device-eval-batch-size") || eval != null, "--per-device-eval-batch-size without --eval");
+    }
+
+    private boolean isGiven(String option) {
+        return spec.commandLine().getParseResult().hasMatchedOption(option);
+    }
+
+    private void check(boolean condition, String message) {
+        if (!condition) {
+            throw wrongUse(message);
+        }
+    }
+
+    private ParameterException wrongUse(String message) {
+        return new ParameterException(spec.commandLine(), message);
+    }
+
+    /** Makes the folder, and fails now rather than after the training if it cannot be written. */
+    private void prepareOutput() {
+        try {
+            Files.createDirectories(output);
+            Files.delete(Files.createTempFile(output, ".vblora", ".tmp"));
+        } catch (IOException e) {
+            throw new UncheckedIOException("The folder of --output, " + output + ", cannot be written: " + e, e);
+        }
+    }
+
+    private void run(AdapterConfig config, TrainingArguments arguments, Stream stream) {
+        LlamaConfig modelConfig = LlamaConfig.read(model);
+        List<Example> examples = read("training", train, modelConfig);
+        List<Example> heldOut = eval == null ? List.of() : read("held-out", eval, modelConfig);
+        say("loading %s", model);
+        try (LlamaModel llama = LlamaModel.load(model, dtype.dtype(), stream);
+                Adapter adapter = initAdapter == null
+                        ? Adapter.create(config, llama.linears(), stream, arguments.seed())
+                        : Adapter.load(initAdapter, stream);
+                Execution execution = new Execution(stream, new OpenBlas())) {
+            llama.attach(adapter);
+            prepareOutput();
+            try (MetricsFile metricsFile = metrics == null ? null : new MetricsFile(metrics)) {
+                List<TrainingListener> listeners = new ArrayList<>();
+                listeners.add(new ProgressListener(main.err(), main.isTerminal()));
+                if (metricsFile != null) {
+                    listeners.add(metricsFile);
+                }
+                say("training %,d parameters on %s with %,d threads", adapter.composition().parameterCount(),
+                        stream.device(), stream.threads());
+                TrainingResult result = new Trainer(llama, execution, arguments, listeners).train(examples, heldOut);
+                save(adapter, stream);
+                summarize(adapter, result);
+            }
+        }
+    }
+
+    private List<Example> read(String what, Path file, LlamaConfig modelConfig) {
+        int most = modelConfig.maxPositionEmbeddings();
+        if (maxSeqLength != null && maxSeqLength > most) {
+            throw new InputException("--max-seq-length", "", maxSeqLength.toString(), "at most " + most
+                    + ", the model's max_position_embeddings");
+        }
+        int length = maxSeqLength == null ? Math.min(DEFAULT_MAX_SEQ_LENGTH, most) : maxSeqLength;
+        CausalLmFile data = CausalLmFile.read(file, this::tokenizer, length, modelConfig.vocabSize());
+        say("%s data: %s", what, data.summary());
+        return data.examples();
+    }
+
+    /** The model's tokenizer, opened when it is first needed, or null if it has none. */
+    private Tokenizer tokenizer() {
+        if (tokenizer == null && Files.exists(model.resolve("tokenizer.json"))) {
+            tokenizer = Tokenizer.open(model);
+        }
+        return tokenizer;
+    }
+
+    /** Saves; a Ctrl-C meanwhile waits for the end of it, so that the folder's files belong together. */
+    private void save(Adapter adapter, Stream stream) {
+        Object saving = new Object();
+        Thread waitForSave = new Thread(() -> {
+            synchronized (saving) {
+                // The lock is all
+            }
+        });
+        synchronized (saving) {
+            Runtime.getRuntime().addShutdownHook(waitForSave);
+            adapter.save(output, saveOnlyTopkWeights, stream);
+        }
+        Runtime.getRuntime().removeShutdownHook(waitForSave);
+    }
+
+    private void summarize(Adapter adapter, TrainingResult result) {
+        PrintWriter out = spec.commandLine().getOut();
+        long bytes = adapter.storedBytes(saveOnlyTopkWeights);
+        out.printf(Locale.ROOT, "trained         %,d parameters in %,d steps, %,d tokens in %.1f s%n",
+                adapter.composition().parameterCount(), result.steps(), result.tokens(), result.seconds());
+        out.printf(Locale.ROOT, "training loss   %.6f mean of all steps, %.6f last step%n", result.trainLoss(),
+                result.lastLoss());
+        if (result.evalLossBefore().isPresent() && result.evalLossAfter().isPresent()) {
+            out.printf(Locale.ROOT, "held-out loss   %.6f before, %.6f after%n", result.evalLossBefore().getAsDouble(),
+                    result.evalLossAfter().getAsDouble());
+        }
+        out.printf(Locale.ROOT, "adapter         %s, %,d bytes", output, bytes);
+        if (Method.of(adapter.config()) == Method.VBLORA) {
+            out.printf(Locale.ROOT, "; %,d with only top-k weights; LoRA of rank %d on the same modules: %,d",
+                    adapter.storedBytes(true), adapter.config().r(), adapter.loraStoredBytes());
+        }
+        out.printf("%nnext            vblora inspect %s%n", output);
+        out.printf("                vblora delta --adapter %s --output delta.safetensors%n", output);
+        out.printf("                in Python: peft.PeftModel.from_pretrained(model, \"%s\")%n", output);
+        out.flush();
+    }
+
+    private void say(String format, Object... arguments) {
+        err().println("vblora: " + String.format(Locale.ROOT, format, arguments) + ".");
+        err().flush();
+    }
+
+    private PrintWriter err() {
+        return spec.commandLine().getErr();
+    }
+}

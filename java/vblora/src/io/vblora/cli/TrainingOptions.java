@@ -1,0 +1,101 @@
+package io.vblora.cli;
+
+import io.vblora.train.LrSchedulerType;
+import io.vblora.train.TrainingArguments;
+import picocli.CommandLine.Option;
+
+/** Options of {@code finetune} that become {@link TrainingArguments}; names and defaults are Hugging Face's. */
+final class TrainingOptions {
+    private static final TrainingArguments DEFAULTS = TrainingArguments.builder().build();
+
+    @Option(names = "--learning-rate-vector-bank", paramLabel = "RATE",
+            description = "VB-LoRA: learning rate of the vector bank (default: ${DEFAULT-VALUE}, the paper's).")
+    private double learningRateVectorBank = DEFAULTS.learningRateVectorBank();
+
+    @Option(names = "--learning-rate-logits", paramLabel = "RATE",
+            description = "VB-LoRA: learning rate of the logits (default: ${DEFAULT-VALUE}, the paper's).")
+    private double learningRateLogits = DEFAULTS.learningRateLogits();
+
+    @Option(names = "--learning-rate", paramLabel = "RATE",
+            description = "LoRA: learning rate of A and B (default: ${DEFAULT-VALUE}, usual for LoRA).")
+    private double learningRate = DEFAULTS.learningRate();
+
+    @Option(names = "--weight-decay", paramLabel = "X",
+            description = "AdamW's weight decay (default: ${DEFAULT-VALUE}).")
+    private double weightDecay = DEFAULTS.weightDecay();
+
+    @Option(names = "--max-grad-norm", paramLabel = "NORM",
+            description = "Clip gradients to this global 2-norm; 0 turns clipping off (default: ${DEFAULT-VALUE}).")
+    private double maxGradNorm = DEFAULTS.maxGradNorm();
+
+    @Option(names = "--lr-scheduler-type", paramLabel = "TYPE",
+            description = "What the learning rates do after warm-up: ${COMPLETION-CANDIDATES} (default: "
+                    + "${DEFAULT-VALUE}).")
+    private LrSchedulerType lrSchedulerType = DEFAULTS.lrSchedulerType();
+
+    @Option(names = "--warmup-ratio", paramLabel = "SHARE",
+            description = "Share of all steps in which the learning rates rise from 0, rounded up (default: "
+                    + "${DEFAULT-VALUE}).")
+    private double warmupRatio = DEFAULTS.warmupRatio();
+
+    @Option(names = "--warmup-steps", paramLabel = "N",
+            description = "Steps in which the learning rates rise from 0, instead of --warmup-ratio.")
+    private Long warmupSteps;
+
+    @Option(names = "--per-device-train-batch-size", paramLabel = "N",
+            description = "Examples in a micro-batch (default: ${DEFAULT-VALUE}).")
+    private int perDeviceTrainBatchSize = DEFAULTS.perDeviceTrainBatchSize();
+
+    @Option(names = "--per-device-eval-batch-size", paramLabel = "N",
+            description = "Examples in a batch of held-out data (default: ${DEFAULT-VALUE}).")
+    private int perDeviceEvalBatchSize = DEFAULTS.perDeviceEvalBatchSize();
+
+    @Option(names = "--gradient-accumulation-steps", paramLabel = "N",
+            description = "Micro-batches in an optimizer step (default: ${DEFAULT-VALUE}).")
+    private int gradientAccumulationSteps = DEFAULTS.gradientAccumulationSteps();
+
+    @Option(names = "--num-train-epochs", paramLabel = "X",
+            description = "Passes over the training data (default: ${DEFAULT-VALUE}).")
+    private double numTrainEpochs = DEFAULTS.numTrainEpochs();
+
+    @Option(names = "--max-steps", paramLabel = "N",
+            description = "Optimizer steps, instead of --num-train-epochs.")
+    private Long maxSteps;
+
+    @Option(names = "--seed", paramLabel = "N",
+            description = "Seed of the adapter's first values, of shuffling and of dropout (default: "
+                    + "${DEFAULT-VALUE}).")
+    private long seed = DEFAULTS.seed();
+
+    @Option(names = "--no-shuffle", description = "Visit the examples in the order of the file in every epoch.")
+    private boolean noShuffle;
+
+    long seed() {
+        return seed;
+    }
+
+    /** @throws io.vblora.InputException if a value is out of range */
+    TrainingArguments arguments() {
+        TrainingArguments.Builder arguments = TrainingArguments.builder()
+                .learningRateVectorBank(learningRateVectorBank)
+                .learningRateLogits(learningRateLogits)
+                .learningRate(learningRate)
+                .weightDecay(weightDecay)
+                .maxGradNorm(maxGradNorm)
+                .lrSchedulerType(lrSchedulerType)
+                .warmupRatio(warmupRatio)
+                .perDeviceTrainBatchSize(perDeviceTrainBatchSize)
+                .perDeviceEvalBatchSize(perDeviceEvalBatchSize)
+                .gradientAccumulationSteps(gradientAccumulationSteps)
+                .numTrainEpochs(numTrainEpochs)
+                .shuffle(!noShuffle)
+                .seed(seed);
+        if (warmupSteps != null) {
+            arguments.warmupSteps(warmupSteps);
+        }
+        if (maxSteps != null) {
+            arguments.maxSteps(maxSteps);
+        }
+        return arguments.build();
+    }
+}
