@@ -1,0 +1,226 @@
+package io.vblora.adapter;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.vblora.Golden;
+import io.vblora.blas.Blas;
+import io.vblora.kernels.Arena;
+import io.vblora.kernels.DType;
+import io.vblora.kernels.Device;
+import io.vblora.kernels.Stream;
+import io.vblora.kernels.Tensor;
+import io.vblora.kernels.ops.Admixture;
+import io.vblora.kernels.ops.AdmixtureShape;
+import io.vblora.kernels.ops.LowRank;
+import io.vblora.kernels.ops.Transformer;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.stream.IntStream;
+import java.util.stream.Stream.Builder;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * One adapted layer, forward and backward, through the public ops, against PEFT's own code in float64. Cases with 16-bit inputs
+ * are computed in float32 from those inputs and must meet the same bounds.
+ */
+class GoldenOpsTest {
+    /**
+     * Largest error allowed per output, max abs / max |truth|: the worst that PyTorch's own float32 shows over all cases
+     * against the same truth.
+     */
+    private static final Map<String, Double> BOUNDS = new LinkedHashMap<>();
+
+    static {
+        for (String output : List.of("A", "B", "w_A", "w_B", "delta_weight")) {
+            BOUNDS.put(output, 1.9e-7);
+        }
+        BOUNDS.put("y", 2.7e-6);
+        BOUNDS.put("dx", 2.3e-6);
+        for (String output : List.of("dlogits_A", "dlogits_B", "dlogits_A_topk", "dlogits_B_topk")) {
+            BOUNDS.put(output, 1.5e-6);
+        }
+        BOUNDS.put("dbank", 1.3e-6);
+    }
+
+    private static final Path OWN = Golden.own("ops");
+    private static final String SHARED = "golden/ops";
+    private static Stream stream;
+    private static Arena arena;
+    private static Blas blas;
+
+    private final List<Tensor> tensors = new ArrayList<>();
+    private final Map<String, Double> errors = new LinkedHashMap<>();
+
+    @BeforeAll
+    static void open() {
+        stream = Stream.cpu(2);
+        arena = Arena.on(Device.CPU);
+        blas = Blas.on(Device.CPU);
+        System.out.println("Errors against float64, ours / PyTorch's own, in units of 1e-7 of the largest magnitude:");
+    }
+
+    @AfterAll
+    static void close() {
+        arena.close();
+        stream.close();
+    }
+
+    static java.util.stream.Stream<Arguments> cases() {
+        Builder<Arguments> cases = java.util.stream.Stream.builder();
+        List<String> own = GoldenCase.names(OWN);
+        own.forEach(name -> cases.add(Arguments.of(name, OWN)));
+        if (Golden.hasShared(SHARED)) {
+            Path shared = Golden.shared(SHARED);
+            GoldenCase.names(shared).stream().filter(name -> !own.contains(name))
+                    .forEach(name -> cases.add(Arguments.of(name, shared)));
+        } else {
+            System.out.println("SKIPPED: all cases but " + own.size() + ", for want of ../shared/" + SHARED);
+        }
+        return cases.build();
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("cases")
+    void asAccurateAsPyTorch(String name, Path folder) {
+        try (GoldenCase golden = GoldenCase.open(folder, name)) {
+            run(golden);
+            report(golden);
+            errors.forEach((output, error) ->
+                    assertTrue(error <= BOUNDS.get(output), () -> name + ": error of " + output + " is " + error));
+            assertEquals(BOUNDS.keySet(), errors.keySet());
+        } finally {
+            tensors.forEach(Tensor::close);
+        }
+    }
+
+    private void run(GoldenCase golden) {
+        int h = golden.parameter("h");
+        int b = golden.parameter("b");
+        int k = golden.parameter("k");
+        int r = golden.parameter("r");
+        int in = golden.parameter("in");
+        int out = golden.parameter("out");
+        int tokens = golden.parameter("T");
+        int rowsA = r * in / b;
+        int rowsB = r * out / b;
+        int rows = rowsA + rowsB;
+
+        // logits_A [r, in/b, h] and A [r, in] have one order; logits_B is [out/b, r, h], Bᵀ is [r, out].
+        int[] slots = IntStream.range(0, rows)
+                .map(n -> n < rowsA ? n : rowsA + (n - rowsA) % r * (out / b) + (n - rowsA) / r).toArray();
+        AdmixtureShape shape = new AdmixtureShape(rows, h, b, k, own(Tensor.of(slots, rows)));
+        Tensor bank = own(golden.floats("bank"));
+        Tensor logits = floats(rows, h);
+        logits.view(0, rowsA, h).copyFrom(own(golden.floats("logits_A")));
+        logits.view((long) rowsA * h, rowsB, h).copyFrom(own(golden.floats("logits_B")));
+
+        Tensor indices = own(Tensor.allocate(Device.CPU, DType.INT32, rows, k));
+        Tensor weights = floats(rows, k);
+        Tensor badRow = own(Tensor.allocate(Device.CPU, DType.INT64, 1));
+        Admixture.select(stream, shape, logits, indices, weights, badRow);
+        assertEquals(-1, badRow.getLong(0), golden.name);
+        int[] indicesA = indices.view(0, rowsA, k).toInts();
+        int[] indicesB = indices.view((long) rowsA * k, rowsB, k).toInts();
+        assertArrayEquals(golden.indices("idx_A"), indicesA, () -> golden.name + ": idx_A");
+        assertArrayEquals(golden.indices("idx_B"), indicesB, () -> golden.name + ": idx_B");
+        compare(golden, "w_A", weights.view(0, rowsA, k).toFloats());
+        compare(golden, "w_B", weights.view((long) rowsA * k, rowsB, k).toFloats());
+
+        Tensor packed = floats(shape.packedElements());
+        Admixture.compose(stream, shape, bank, indices, weights, packed);
+        Tensor a = packed.view(0, r, in);
+        Tensor bt = packed.view((long) r * in, r, out);
+        compare(golden, "A", a.toFloats());
+        compare(golden, "B", transpose(bt.toFloats(), r, out));
+        Tensor delta = floats(out, in);
+        blas.gemm(stream, arena(golden), true, false, out, in, r, 1, bt, a, 0, delta);
+        compare(golden, "delta_weight", delta.toFloats());
+
+        Tensor x = own(golden.floats("x"));
+        Tensor weight = own(golden.input("W"));
+        LowRank lowRank = new LowRank(in, out, r, 0, 0, 1);
+        Tensor p = floats(tokens, r);
+        Tensor y = floats(tokens, out);
+        Tensor dy = own(golden.floats("dY"));
+        Tensor dx = floats(tokens, in);
+        Tensor dpacked = floats(shape.packedElements());
+        blas.gemm(stream, arena, false, true, tokens, out, in, 1, x, weight, 0, y);
+        if (golden.hasInput("bias")) {
+            Transformer.addBias(stream, own(golden.floats("bias")), y);
+        }
+        lowRank.forward(stream, null, tokens, x, a, bt, p, y);
+        blas.gemm(stream, arena, false, false, tokens, in, out, 1, dy, weight, 0, dx);
+        lowRank.backward(stream, null, tokens, x, dy, a, bt, p, floats(tokens, r), dx,
+                dpacked.view(0, r, in), dpacked.view((long) r * in, r, out));
+        compare(golden, "y", y.toFloats());
+        compare(golden, "dx", dx.toFloats());
+
+        Tensor dlogits = floats(rows, k);
+        Tensor dbank = floats(h, b);
+        Admixture.backward(stream, shape, bank, indices, weights, dpacked, dlogits, dbank,
+                own(Tensor.allocate(Device.CPU, DType.UINT8, Admixture.backwardScratchBytes(stream, shape))));
+        compare(golden, "dbank", dbank.toFloats());
+        float[] dlogitsA = dlogits.view(0, rowsA, k).toFloats();
+        float[] dlogitsB = dlogits.view((long) rowsA * k, rowsB, k).toFloats();
+        compare(golden, "dlogits_A_topk", dlogitsA);
+        compare(golden, "dlogits_B_topk", dlogitsB);
+        compare(golden, "dlogits_A", scatter(dlogitsA, indicesA, k, h));
+        compare(golden, "dlogits_B", scatter(dlogitsB, indicesB, k, h));
+    }
+
+    /** The arena with scratch enough for W in float32, which widening tiles of it never exceeds. */
+    private static Arena arena(GoldenCase golden) {
+        arena.reserve(4L * golden.parameter("in") * golden.parameter("out") + (1 << 20));
+        return arena;
+    }
+
+    private void compare(GoldenCase golden, String output, float[] actual) {
+        errors.put(output, golden.error(output, actual));
+    }
+
+    private void report(GoldenCase golden) {
+        StringBuilder line = new StringBuilder(String.format("%-22s", golden.name + (golden.isFloat32() ? "" : " (16 bit)")));
+        errors.forEach((output, error) -> {
+            if (!output.endsWith("_topk")) {
+                line.append(String.format(Locale.ROOT, "  %s %.2f/%.2f", output, error * 1e7, golden.torchError(output) * 1e7));
+            }
+        });
+        System.out.println(line);
+    }
+
+    private Tensor floats(long... shape) {
+        return own(Tensor.allocate(Device.CPU, DType.FLOAT32, shape));
+    }
+
+    private Tensor own(Tensor tensor) {
+        tensors.add(tensor);
+        return tensor;
+    }
+
+    private static float[] transpose(float[] matrix, int rows, int columns) {
+        float[] result = new float[matrix.length];
+        for (int i = 0; i < matrix.length; i++) {
+            result[i % columns * rows + i / columns] = matrix[i];
+        }
+        return result;
+    }
+
+    /** Gradients of the selected logits as the dense [rows, h] gradient. */
+    private static float[] scatter(float[] dlogits, int[] indices, int k, int h) {
+        float[] dense = new float[dlogits.length / k * h];
+        for (int i = 0; i < dlogits.length; i++) {
+            dense[i / k * h + indices[i]] = dlogits[i];
+        }
+        return dense;
+    }
+}
