@@ -18,10 +18,11 @@ inline bool same_bits(const std::vector<float> &a, const std::vector<float> &b) 
   return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
 }
 
-// The greatest error, as a share of the greatest expected magnitude; infinite if anything found is not a number.
-inline double error(const std::vector<float> &found, const std::vector<double> &expected) {
+// The greatest error, as a share of the greatest expected magnitude or of `greatest` if that is more; infinite if
+// anything found is not a number.
+inline double error(const std::vector<float> &found, const std::vector<double> &expected, double greatest = 1e-30) {
   if (found.size() != expected.size()) return INFINITY;
-  double worst = 0, greatest = 1e-30;
+  double worst = 0;
   for (size_t i = 0; i < found.size(); ++i) {
     const double difference = std::fabs(static_cast<double>(found[i]) - expected[i]);
     if (!(difference <= worst)) worst = std::isnan(difference) ? INFINITY : difference;

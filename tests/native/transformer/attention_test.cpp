@@ -1,0 +1,288 @@
+// Attention forward and backward against their definition in float64.
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "arrays.h"
+
+namespace {
+
+struct Case {
+  vbl_attention attention;
+  std::vector<int32_t> lengths;  // empty: no padding
+  std::vector<float> q, k, v, dout;
+
+  int64_t length_of(int64_t b) const { return lengths.empty() ? attention.length : lengths[static_cast<size_t>(b)]; }
+  int64_t q_elements() const { return int64_t{attention.batch} * attention.length * attention.heads * attention.head_dim; }
+  int64_t kv_elements() const { return q_elements() / attention.heads * attention.kv_heads; }
+  std::string name() const {
+    const vbl_attention &a = attention;
+    char text[200];
+    std::snprintf(text, sizeof text, "batch %d length %d heads %d kv_heads %d head_dim %d causal %d padding %d", a.batch,
+                  a.length, a.heads, a.kv_heads, a.head_dim, a.causal, !lengths.empty());
+    return text;
+  }
+};
+
+// What is at padding, in every token's row of `width` elements, becomes NaN.
+void poison(const Case &c, std::vector<float> &x, int64_t width) {
+  for (int64_t b = 0; b < c.attention.batch; ++b)
+    for (int64_t e = c.length_of(b) * width; e < c.attention.length * width; ++e)
+      x[static_cast<size_t>(b * c.attention.length * width + e)] = NAN;
+}
+
+Case make_case(check::Random &random, int32_t batch, int32_t length, int32_t heads, int32_t kv_heads, int32_t head_dim,
+               bool causal, bool padded, float magnitude = 1) {
+  Case c;
+  c.attention = {batch, length, heads, kv_heads, head_dim, causal, 1 / std::sqrt(static_cast<float>(head_dim)), nullptr};
+  for (int32_t b = 0; padded && b < batch; ++b) c.lengths.push_back(static_cast<int32_t>(random.between(1, length)));
+  c.q = check::normals(random, c.q_elements(), magnitude);
+  c.k = check::normals(random, c.kv_elements(), magnitude);
+  c.v = check::normals(random, c.kv_elements());
+  c.dout = check::normals(random, c.q_elements());
+  for (std::vector<float> *x : {&c.q, &c.dout}) poison(c, *x, int64_t{heads} * head_dim);
+  for (std::vector<float> *x : {&c.k, &c.v}) poison(c, *x, int64_t{kv_heads} * head_dim);
+  return c;
+}
+
+struct Results {
+  std::vector<float> out, lse, dq, dk, dv;
+};
+
+Results run(const Case &c, int32_t threads) {
+  check::CpuStream stream(threads);
+  vbl_attention a = c.attention;
+  a.lengths = c.lengths.empty() ? nullptr : c.lengths.data();
+  const std::vector<float> q(static_cast<size_t>(c.q_elements()), NAN), kv(static_cast<size_t>(c.kv_elements()), NAN);
+  Results r{q, std::vector<float>(q.size() / static_cast<size_t>(a.head_dim), NAN), q, kv, kv};
+  const int64_t bytes = vbl_attention_scratch_bytes(stream, &a);
+  std::vector<unsigned char> scratch(static_cast<size_t>(bytes), 0xFF);  // NaN in every float
+  CHECK_STATUS(VBL_OK, vbl_attention_forward(stream, &a, c.q.data(), c.k.data(), c.v.data(), r.out.data(), r.lse.data(),
+                                             scratch.data(), bytes));
+  Results seen = r;  // the backward pass must not read padding here either
+  poison(c, seen.out, int64_t{a.heads} * a.head_dim);
+  for (int64_t b = 0; b < a.batch; ++b)
+    for (int64_t h = 0; h < a.heads; ++h)
+      for (int64_t i = c.length_of(b); i < a.length; ++i) seen.lse[static_cast<size_t>((b * a.heads + h) * a.length + i)] = NAN;
+  std::fill(scratch.begin(), scratch.end(), 0xFF);
+  CHECK_STATUS(VBL_OK, vbl_attention_backward(stream, &a, c.q.data(), c.k.data(), c.v.data(), seen.out.data(),
+                                              seen.lse.data(), c.dout.data(), r.dq.data(), r.dk.data(), r.dv.data(),
+                                              scratch.data(), bytes));
+  return r;
+}
+
+// The definition in float64, one query at a time; padding gives 0.
+struct Reference {
+  std::vector<double> out, lse, dq, dk, dv;
+  double greatest_score = 0;   // of scale · sum |q k|, which bounds the rounding errors of scores
+  double greatest_dscore = 0;  // of the terms of a score's gradient, which cancel where a query sees one key only
+
+  explicit Reference(const Case &c)
+      : out(c.q.size()), lse(c.q.size() / static_cast<size_t>(c.attention.head_dim)), dq(c.q.size()), dk(c.k.size()), dv(c.k.size()) {
+    const vbl_attention &a = c.attention;
+    const double scale = a.scale;
+    for (int64_t b = 0; b < a.batch; ++b)
+      for (int64_t h = 0; h < a.heads; ++h)
+        for (int64_t i = 0; i < c.length_of(b); ++i) {
+          const size_t query = at(a, b, i, h, a.heads);
+          const int64_t keys = a.causal ? i + 1 : c.length_of(b);
+          std::vector<double> p(static_cast<size_t>(keys)), dp(p.size());
+          double most = -INFINITY, sum = 0, delta = 0;
+          const auto key = [&](size_t j) { return at(a, b, static_cast<int64_t>(j), h / (a.heads / a.kv_heads), a.kv_heads); };
+          for (size_t j = 0; j < p.size(); ++j) {
+            double magnitude = 0;
+            for (size_t e = 0; e < static_cast<size_t>(a.head_dim); ++e) {
+              const double product = scale * c.q[query + e] * c.k[key(j) + e];
+              p[j] += product;
+              magnitude += std::fabs(product);
+              dp[j] += static_cast<double>(c.dout[query + e]) * c.v[key(j) + e];
+            }
+            greatest_score = std::fmax(greatest_score, magnitude);
+            most = std::fmax(most, p[j]);
+          }
+          for (double &x : p) sum += x = std::exp(x - most);
+          lse[static_cast<size_t>((b * a.heads + h) * a.length + i)] = most + std::log(sum);
+          for (size_t j = 0; j < p.size(); ++j) delta += (p[j] /= sum) * dp[j];
+          for (size_t j = 0; j < p.size(); ++j) {
+            const double ds = scale * p[j] * (dp[j] - delta);
+            greatest_dscore = std::fmax(greatest_dscore, scale * p[j] * (std::fabs(dp[j]) + std::fabs(delta)));
+            for (size_t e = 0; e < static_cast<size_t>(a.head_dim); ++e) {
+              out[query + e] += p[j] * c.v[key(j) + e];
+              dq[query + e] += ds * c.k[key(j) + e];
+              dk[key(j) + e] += ds * c.q[query + e];
+              dv[key(j) + e] += p[j] * c.dout[query + e];
+            }
+          }
+        }
+  }
+
+  static size_t at(const vbl_attention &a, int64_t b, int64_t token, int64_t head, int64_t heads) {
+    return static_cast<size_t>(((b * a.length + token) * heads + head) * a.head_dim);
+  }
+};
+
+// A score is off by about its magnitude times u = 2^-24, and so are, relatively, its probability and all that follows;
+// sums and the rest of the way add a few u more. The factors are twice what was seen over some hundred seeds.
+void check_against_definition(const Case &c, const Results &found) {
+  const Reference reference(c);
+  const double bound = std::ldexp(8 + 2 * reference.greatest_score, -24);
+  const struct {
+    const char *name;
+    const std::vector<float> &found;
+    const std::vector<double> &expected;
+    double terms;
+  } outputs[] = {{"out", found.out, reference.out, 0},
+                 {"lse", found.lse, reference.lse, 1},
+                 {"dq", found.dq, reference.dq, reference.greatest_dscore},
+                 {"dk", found.dk, reference.dk, reference.greatest_dscore},
+                 {"dv", found.dv, reference.dv, 0}};
+  for (const auto &output : outputs) {
+    const double error = check::error(output.found, output.expected, output.terms);
+    if (!(error < bound))
+      check::failed(__FILE__, __LINE__, "%s: error %.3g, bound %.3g; %s", output.name, error, bound, c.name().c_str());
+  }
+}
+
+void check_case(const Case &c) {
+  const Results one = run(c, 1);
+  check_against_definition(c, one);
+  for (int32_t threads : {2, 5}) {
+    const Results more = run(c, threads);
+    if (!(check::same_bits(one.out, more.out) && check::same_bits(one.lse, more.lse) &&
+          check::same_bits(one.dq, more.dq) && check::same_bits(one.dk, more.dk) && check::same_bits(one.dv, more.dv)))
+      check::failed(__FILE__, __LINE__, "other bits with %d threads; %s", threads, c.name().c_str());
+  }
+}
+
+}  // namespace
+
+TEST(attention_equals_its_definition_with_any_number_of_threads) {
+  check::Random random(check::seed());
+  // Around the edges of tiles and blocks, and every way of sharing out query heads in the backward pass.
+  const int32_t shapes[][5] = {{1, 1, 1, 1, 1},    {1, 2, 1, 1, 3},   {2, 33, 2, 1, 8},   {4, 64, 8, 4, 8},
+                               {1, 65, 3, 3, 5},   {2, 31, 4, 1, 17}, {1, 130, 2, 2, 64}, {1, 97, 2, 1, 128},
+                               {2, 20, 24, 6, 16}, {8, 5, 8, 4, 9},   {1, 150, 6, 2, 33}, {3, 32, 2, 2, 40}};
+  for (const auto &s : shapes)
+    for (int mode = 0; mode < 4; ++mode)
+      check_case(make_case(random, s[0], s[1], s[2], s[3], s[4], mode % 2 == 0, mode / 2 == 1));
+}
+
+TEST(attention_of_random_shapes_equals_its_definition) {
+  check::Random random(check::seed() + 1);
+  for (int round = 0; round < 30; ++round) {
+    const auto draw = [&random](int64_t low, int64_t high) { return static_cast<int32_t>(random.between(low, high)); };
+    const int32_t kv_heads = draw(1, 4), group = draw(1, 3);
+    check_case(make_case(random, draw(1, 3), draw(1, 80), kv_heads * group, kv_heads, draw(1, 70), draw(0, 1) == 1,
+                         draw(0, 1) == 1));
+  }
+}
+
+TEST(attention_keeps_large_scores_finite) {
+  check::Random random(check::seed() + 2);
+  for (int32_t head_dim : {1, 8, 64}) {
+    Case c = make_case(random, 1, 90, 2, 1, head_dim, true, false);
+    // Some scores become exactly 80 and -80.
+    for (int32_t e = 0; e < head_dim; ++e) {
+      const float root = std::sqrt(80 / (c.attention.scale * static_cast<float>(head_dim)));
+      for (int64_t token = 0; token < 90; token += 3)
+        for (int64_t h = 0; h < 2; ++h)
+          c.q[Reference::at(c.attention, 0, token, h, 2) + static_cast<size_t>(e)] = token % 2 == 0 ? root : -root;
+      for (int64_t token = 0; token < 90; token += 5)
+        c.k[Reference::at(c.attention, 0, token, 0, 1) + static_cast<size_t>(e)] = root;
+    }
+    check_case(c);
+  }
+}
+
+TEST(the_definition_of_attention_has_the_gradients_of_its_output) {
+  check::Random random(check::seed() + 3);
+  for (bool causal : {true, false}) {
+    const Case c = make_case(random, 2, 7, 4, 2, 3, causal, true);
+    const Reference reference(c);
+    const auto loss = [&c](const Case &changed) {
+      const Reference r(changed);
+      double sum = 0;
+      for (size_t i = 0; i < r.out.size(); ++i)
+        if (!std::isnan(c.dout[i])) sum += r.out[i] * c.dout[i];
+      return sum;
+    };
+    const auto compare = [&](std::vector<float> Case::*input, const std::vector<double> &gradient) {
+      for (size_t i = 0; i < gradient.size(); ++i) {
+        if (std::isnan((c.*input)[i])) continue;
+        Case up = c, down = c;
+        (up.*input)[i] += 0x1p-9f;
+        (down.*input)[i] -= 0x1p-9f;
+        const double step = static_cast<double>((up.*input)[i]) - static_cast<double>((down.*input)[i]);
+        // The difference quotient is off by a sixth of the third derivative times 2^-18.
+        CHECK_NEAR((loss(up) - loss(down)) / step, gradient[i], 5e-5);
+      }
+    };
+    compare(&Case::q, reference.dq);
+    compare(&Case::k, reference.dk);
+    compare(&Case::v, reference.dv);
+  }
+}
+
+TEST(attention_refuses_what_it_cannot_take) {
+  check::CpuStream stream;
+  check::Random random(check::seed() + 4);
+  const Case c = make_case(random, 2, 3, 4, 2, 5, true, false);
+  const vbl_attention good = c.attention;
+  const std::vector<float> unset(c.q.size(), 7);
+  std::vector<float> out = unset, lse = unset, dq = unset, dk = unset, dv = unset;
+  const int64_t bytes = vbl_attention_scratch_bytes(stream, &good);
+  CHECK(bytes > 0);
+  std::vector<char> scratch(static_cast<size_t>(bytes));
+  enum { kQ, kK, kV, kOut, kLse, kDout, kDq, kDk, kDv, kScratch, kPointers };
+  const auto call = [&](bool backward, const vbl_attention *a, int missing, int64_t given) {
+    const auto in = [missing](int number, const std::vector<float> &x) { return number == missing ? nullptr : x.data(); };
+    const auto to = [missing](int number, std::vector<float> &x) { return number == missing ? nullptr : x.data(); };
+    void *memory = missing == kScratch ? nullptr : scratch.data();
+    return backward ? vbl_attention_backward(stream, a, in(kQ, c.q), in(kK, c.k), in(kV, c.v), in(kOut, out),
+                                             in(kLse, lse), in(kDout, c.dout), to(kDq, dq), to(kDk, dk), to(kDv, dv),
+                                             memory, given)
+                    : vbl_attention_forward(stream, a, in(kQ, c.q), in(kK, c.k), in(kV, c.v), to(kOut, out),
+                                            to(kLse, lse), memory, given);
+  };
+  const auto check_refused = [&](const vbl_attention *a, int missing, int64_t given, std::vector<const char *> words) {
+    for (bool backward : {false, true}) {
+      if (!backward && missing >= kDout && missing <= kDv) continue;
+      CHECK_STATUS(VBL_INVALID_ARGUMENT, call(backward, a, missing, given));
+      words.push_back(backward ? "vbl_attention_backward: " : "vbl_attention_forward: ");
+      for (const char *word : words)
+        if (std::strstr(vbl_last_error(), word) == nullptr)
+          check::failed(__FILE__, __LINE__, "expected \"%s\" in: %s", word, vbl_last_error());
+      words.pop_back();
+    }
+  };
+  const auto refused = [&](std::vector<const char *> words, auto change, bool has_scratch_size = false) {
+    vbl_attention a = good;
+    change(a);
+    check_refused(&a, kPointers, bytes, words);
+    CHECK((vbl_attention_scratch_bytes(stream, &a) >= 0) == has_scratch_size);
+  };
+  refused({"batch must be positive", "found 0"}, [](vbl_attention &a) { a.batch = 0; });
+  refused({"length must be positive", "found -1"}, [](vbl_attention &a) { a.length = -1; });
+  refused({"heads must be positive", "found 0"}, [](vbl_attention &a) { a.heads = 0; });
+  refused({"kv_heads must be positive", "found 0"}, [](vbl_attention &a) { a.kv_heads = 0; });
+  refused({"head_dim must be positive", "found -3"}, [](vbl_attention &a) { a.head_dim = -3; });
+  refused({"multiple of kv_heads", "4 and 3"}, [](vbl_attention &a) { a.kv_heads = 3; });
+  refused({"causal must be 0 or 1, found 2"}, [](vbl_attention &a) { a.causal = 2; });
+  refused({"scale must be finite", "inf"}, [](vbl_attention &a) { a.scale = INFINITY; });
+  refused({"scale must be finite", "nan"}, [](vbl_attention &a) { a.scale = NAN; });
+  refused({"too large"}, [](vbl_attention &a) { a.batch = a.length = a.head_dim = INT32_MAX; });
+  const int32_t zero[] = {3, 0}, long_one[] = {4, 3};
+  refused({"lengths[1] must lie in 1 .. 3, found 0"}, [&](vbl_attention &a) { a.lengths = zero; }, true);
+  refused({"lengths[0] must lie in 1 .. 3, found 4"}, [&](vbl_attention &a) { a.lengths = long_one; }, true);
+  check_refused(&good, kPointers, bytes - 1, {"scratch must have", std::to_string(bytes - 1).c_str()});
+  check_refused(nullptr, kPointers, bytes, {"attention must not be NULL"});
+  const char *names[] = {"q must", "k must", "v must", "out must", "lse must", "dout must", "dq must", "dk must", "dv must", "scratch must"};
+  for (int missing = 0; missing < kPointers; ++missing) check_refused(&good, missing, bytes, {names[missing], "NULL"});
+  CHECK(vbl_attention_scratch_bytes(nullptr, &good) == -1);
+  CHECK(vbl_attention_scratch_bytes(stream, nullptr) == -1);
+  for (const std::vector<float> *x : {&out, &lse, &dq, &dk, &dv}) CHECK(*x == unset);
+  CHECK_STATUS(VBL_OK, call(false, &good, kPointers, bytes));
+  CHECK_STATUS(VBL_OK, call(true, &good, kPointers, bytes));
+}
