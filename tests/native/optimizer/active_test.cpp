@@ -187,6 +187,28 @@ TEST(equals_dense_adamw_in_other_shapes) {
 
 TEST(equals_dense_adamw_among_ties) { CHECK(compare_with_dense({6, 50, 1, 3}, 4, 600, 2, 0.125f).active > 6 * 20); }
 
+// An entry that is activated after others of the same logit still goes by its index, wherever it stands in the list.
+TEST(equal_active_logits_go_by_index) {
+  check::CpuStream stream;
+  for (const int32_t active : {1, 2, 4, 8, 16, 17, 63, 64, 65, 80}) {
+    const Shape shape = {1, 100, 1, 1};
+    const vbl_admixture admixture = shape.admixture();
+    Scratch scratch(stream, shape);
+    Trajectory t = start(shape, std::vector<float>(100, 1.0f));
+    std::fill(t.exp_avg.end() - active, t.exp_avg.end(), 0.5f);
+    State state(shape, 100, 1);
+    load(stream, shape, state, t.logits, t.exp_avg.data(), t.exp_avg_sq.data());
+    CHECK(t.indices[0] == 0 && state.count[0] == active);
+    const vbl_step step = step_of(1, 0);  // nothing moves
+    const float dlogit = 0.1f;
+    CHECK_STATUS(VBL_OK, vbl_adamw_active_select(stream, &admixture, &state.active, &step, 1, t.logits.data(), &dlogit,
+                                                 t.indices.data(), t.weights.data(), &t.bad_row, scratch.data(),
+                                                 scratch.bytes()));
+    CHECK(state.count[0] == active + 1 && state.index[active] == 0);
+    CHECK(t.indices[0] == 0);
+  }
+}
+
 TEST(state_does_not_depend_on_threads) {
   const Shape shape = {300, 64, 1, 2};
   const vbl_admixture admixture = shape.admixture();
