@@ -40,7 +40,7 @@ class CausalLmFileTest {
     }
 
     private CausalLmFile readText(String content, int maxSeqLength) throws IOException {
-        write("tokenizer.json", TokenizerTest.WORD_LEVEL);
+        write("tokenizer.json", TokenizerFixture.WORD_LEVEL);
         write("tokenizer_config.json", "{\"eos_token\": \"</s>\"}");
         try (Tokenizer tokenizer = Tokenizer.open(folder)) {
             return CausalLmFile.read(write("data.txt", content), () -> tokenizer, maxSeqLength, VOCAB_SIZE);
@@ -65,7 +65,7 @@ class CausalLmFileTest {
     @Test
     void doesNotAddASecondEndOfSequenceToken() throws IOException {
         String template = "{\"Sequence\": {\"id\": \"A\", \"type_id\": 0}}";
-        write("tokenizer.json", TokenizerTest.WORD_LEVEL.replace(template + "],\n",
+        write("tokenizer.json", TokenizerFixture.WORD_LEVEL.replace(template + "],\n",
                 template + ", {\"SpecialToken\": {\"id\": \"<s>\", \"type_id\": 0}}],\n"));
         write("tokenizer_config.json", "{\"eos_token\": \"<s>\"}");
         try (Tokenizer tokenizer = Tokenizer.open(folder)) {
@@ -103,7 +103,7 @@ class CausalLmFileTest {
 
     @Test
     void readsTextInJson() throws IOException {
-        write("tokenizer.json", TokenizerTest.WORD_LEVEL);
+        write("tokenizer.json", TokenizerFixture.WORD_LEVEL);
         Path data = write("data.json", "{\"text\": \"the\\nbank\"}\n{\"input_ids\": [7, 8]}\n");
         try (Tokenizer tokenizer = Tokenizer.open(folder)) {
             assertExamples(CausalLmFile.read(data, () -> tokenizer, 8, VOCAB_SIZE), new int[] {1, 3, 4},
@@ -199,7 +199,7 @@ class CausalLmFileTest {
 
     @Test
     void refusesATokenizerWithMoreTokensThanTheModel() throws IOException {
-        write("tokenizer.json", TokenizerTest.WORD_LEVEL);
+        write("tokenizer.json", TokenizerFixture.WORD_LEVEL);
         Path data = write("data.txt", "the vectors");
         try (Tokenizer tokenizer = Tokenizer.open(folder)) {
             String message = assertThrows(InputException.class, () -> CausalLmFile.read(data, () -> tokenizer, 8, 6))

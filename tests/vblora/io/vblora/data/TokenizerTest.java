@@ -21,27 +21,6 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 class TokenizerTest {
-    /** Ids by position: the words of the vocabulary follow the special tokens. */
-    static final String WORD_LEVEL = """
-            {"version": "1.0",
-             "truncation": {"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0},
-             "padding": {"strategy": {"Fixed": 16}, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 0,
-                         "pad_type_id": 0, "pad_token": "<unk>"},
-             "added_tokens": [
-              {"id": 0, "content": "<unk>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
-               "special": true},
-              {"id": 1, "content": "<s>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
-               "special": true}],
-             "normalizer": null, "pre_tokenizer": {"type": "Whitespace"},
-             "post_processor": {"type": "TemplateProcessing",
-              "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
-              "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
-              "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}}},
-             "decoder": null,
-             "model": {"type": "WordLevel", "unk_token": "<unk>",
-                       "vocab": {"<unk>": 0, "<s>": 1, "</s>": 2, "the": 3, "bank": 4, "of": 5, "vectors": 6}}}
-            """;
-
     @TempDir
     Path folder;
 
@@ -55,7 +34,7 @@ class TokenizerTest {
 
     @Test
     void encodesWholeTextsWithSpecialTokensWhateverTheFileSaysOfTruncationAndPadding() throws IOException {
-        write("tokenizer.json", WORD_LEVEL);
+        write("tokenizer.json", TokenizerFixture.WORD_LEVEL);
         try (Tokenizer tokenizer = Tokenizer.open(folder)) {
             assertArrayEquals(new int[] {1, 3, 4, 5, 6, 0}, tokenizer.encode("the bank of vectors grows"));
             assertEquals("the bank of vectors", tokenizer.decode(1, 3, 4, 5, 6));
@@ -65,7 +44,7 @@ class TokenizerTest {
 
     @Test
     void findsTheEndOfSequenceTokenInTheFilesBesideIt() throws IOException {
-        write("tokenizer.json", WORD_LEVEL);
+        write("tokenizer.json", TokenizerFixture.WORD_LEVEL);
         write("config.json", "{\"eos_token_id\": [5, 6]}");
         assertEos(5);
         write("special_tokens_map.json", "{\"eos_token\": {\"content\": \"</s>\", \"lstrip\": false}}");
@@ -84,7 +63,7 @@ class TokenizerTest {
 
     @Test
     void refusesAnEndOfSequenceTokenThatItDoesNotHave() throws IOException {
-        write("tokenizer.json", WORD_LEVEL);
+        write("tokenizer.json", TokenizerFixture.WORD_LEVEL);
         Path config = write("tokenizer_config.json", "{\"eos_token\": \"<end>\"}");
         String message = refusal();
         assertTrue(message.startsWith(config + ": eos_token: found \"<end>\""), message);
@@ -110,15 +89,15 @@ class TokenizerTest {
         "\"version\": \"1.0\", | \"version\": | malformed JSON",
     })
     void refusesABrokenFile(String target, String replacement, String expected) throws IOException {
-        assertTrue(WORD_LEVEL.contains(target));
-        Path file = write("tokenizer.json", WORD_LEVEL.replace(target, replacement));
+        assertTrue(TokenizerFixture.WORD_LEVEL.contains(target));
+        Path file = write("tokenizer.json", TokenizerFixture.WORD_LEVEL.replace(target, replacement));
         String message = refusal();
         assertTrue(message.startsWith(file.toString()) && message.contains(expected), message);
     }
 
     @Test
     void refusesATextForWhichThereIsNoToken() throws IOException {
-        write("tokenizer.json", WORD_LEVEL.replace("\"unk_token\": \"<unk>\"", "\"unk_token\": \"<none>\""));
+        write("tokenizer.json", TokenizerFixture.WORD_LEVEL.replace("\"unk_token\": \"<unk>\"", "\"unk_token\": \"<none>\""));
         try (Tokenizer tokenizer = Tokenizer.open(folder)) {
             String message = assertThrows(InputException.class, () -> tokenizer.encode("unheard of")).getMessage();
             assertTrue(message.contains("a text that it cannot encode"), message);

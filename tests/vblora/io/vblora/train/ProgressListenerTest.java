@@ -22,6 +22,8 @@ class ProgressListenerTest {
     void printsPlainLinesNowAndThenWhereThereIsNoTerminal() {
         ProgressListener progress = new ProgressListener(out, false, () -> nanos);
         progress.onTrainingBegin(new TrainingListener.Run(2000, 10, 100));
+        nanos += 3_000_000_000L;
+        progress.onEvaluation(new TrainingListener.Evaluation(0, 7));
         for (int step = 1; step <= 2000; step++) {
             nanos += 2_000_000;
             if (step == 1000) {

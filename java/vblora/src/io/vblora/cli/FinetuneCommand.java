@@ -3,7 +3,7 @@ package io.vblora.cli;
 import io.vblora.InputException;
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.AdapterConfig;
-import io.vblora.blas.OpenBlas;
+import io.vblora.blas.Blas;
 import io.vblora.cli.AdapterOptions.Method;
 import io.vblora.data.CausalLmFile;
 import io.vblora.data.Example;
@@ -138,8 +138,9 @@ final class FinetuneCommand implements Callable<Integer> {
         check(threads >= 0, "--threads: found " + threads + "; expected a number of threads, or 0");
         check(maxSeqLength == null || maxSeqLength >= 2, "--max-seq-length: found " + maxSeqLength
                 + "; expected at least 2");
+        checkGiven();
         AdapterConfig config = initAdapter == null ? newConfig : AdapterConfig.read(initAdapter);
-        checkCombination(Method.of(config));
+        checkMethod(Method.of(config));
         try (Stream stream = Stream.on(device.choose(err()), threads)) {
             run(config, arguments, stream);
         } finally {
@@ -150,22 +151,25 @@ final class FinetuneCommand implements Callable<Integer> {
         return ExitCode.OK;
     }
 
-    /** Refuses options that the method, or another option, leaves without meaning. */
-    private void checkCombination(Method method) {
+    /** Refuses options that leave each other without meaning. */
+    private void checkGiven() {
         if (initAdapter != null) {
             for (String option : AdapterOptions.CONFIG) {
                 check(!isGiven(option), option + " beside --init-adapter, whose configuration is used");
             }
-            check(!isGiven("--method") || adapterOptions.method() == method, "--method: found "
-                    + adapterOptions.method()
-                    + "; expected " + method + ", as the adapter in " + initAdapter + " is");
-        }
-        for (String option : method == Method.VBLORA ? AdapterOptions.LORA_ONLY : AdapterOptions.VBLORA_ONLY) {
-            check(!isGiven(option), option + " means nothing to --method " + method);
         }
         check(!isGiven("--warmup-ratio") || !isGiven("--warmup-steps"), "Both --warmup-ratio and --warmup-steps");
         check(!isGiven("--num-train-epochs") || !isGiven("--max-steps"), "Both --num-train-epochs and --max-steps");
         check(!isGiven("--per-device-eval-batch-size") || eval != null, "--per-device-eval-batch-size without --eval");
+    }
+
+    /** Refuses options that mean nothing to the method. */
+    private void checkMethod(Method method) {
+        check(!isGiven("--method") || adapterOptions.method() == method, "--method: found " + adapterOptions.method()
+                + "; expected " + method + ", as the adapter in " + initAdapter + " is");
+        for (String option : method == Method.VBLORA ? AdapterOptions.LORA_ONLY : AdapterOptions.VBLORA_ONLY) {
+            check(!isGiven(option), option + " means nothing to --method " + method);
+        }
     }
 
     private boolean isGiven(String option) {
@@ -201,7 +205,7 @@ final class FinetuneCommand implements Callable<Integer> {
                 Adapter adapter = initAdapter == null
                         ? Adapter.create(config, llama.linears(), stream, arguments.seed())
                         : Adapter.load(initAdapter, stream);
-                Execution execution = new Execution(stream, new OpenBlas())) {
+                Execution execution = new Execution(stream, Blas.on(stream.device()))) {
             llama.attach(adapter);
             prepareOutput();
             try (MetricsFile metricsFile = metrics == null ? null : new MetricsFile(metrics)) {
@@ -239,19 +243,13 @@ final class FinetuneCommand implements Callable<Integer> {
         return tokenizer;
     }
 
-    /** Saves; a Ctrl-C meanwhile waits for the end of it, so that the folder's files belong together. */
     private void save(Adapter adapter, Stream stream) {
-        Object saving = new Object();
-        Thread waitForSave = new Thread(() -> {
-            synchronized (saving) {
-                // The lock is all
-            }
-        });
-        synchronized (saving) {
-            Runtime.getRuntime().addShutdownHook(waitForSave);
+        Main.WRITING.lock();
+        try {
             adapter.save(output, saveOnlyTopkWeights, stream);
+        } finally {
+            Main.WRITING.unlock();
         }
-        Runtime.getRuntime().removeShutdownHook(waitForSave);
     }
 
     private void summarize(Adapter adapter, TrainingResult result) {

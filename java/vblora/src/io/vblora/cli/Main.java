@@ -11,6 +11,7 @@ import java.io.PrintWriter;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.concurrent.locks.ReentrantLock;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
@@ -32,6 +33,9 @@ import picocli.CommandLine.Spec;
         footer = {"", "Exit code: 0 done, 1 failed, 2 wrong use.",
             "'vblora COMMAND --help' explains a command and its options."})
 public final class Main implements Runnable {
+    /** Held while files that belong together are written: a Ctrl-C waits for the last of them. */
+    static final ReentrantLock WRITING = new ReentrantLock();
+
     @Option(names = "--verbose", scope = ScopeType.INHERIT, description = "Print a stack trace with an error.")
     private boolean verbose;
 
@@ -45,6 +49,7 @@ public final class Main implements Runnable {
     }
 
     public static void main(String[] args) {
+        Runtime.getRuntime().addShutdownHook(new Thread(WRITING::lock));
         System.exit(run(System.out, System.err, args));
     }
 

@@ -62,6 +62,13 @@ public final class ProgressListener implements TrainingListener {
     }
 
     @Override
+    public void onEvaluation(Evaluation evaluation) {
+        if (evaluation.step() == 0) {
+            beginNanos = nanoTime.getAsLong(); // scoring before the first step says nothing of the steps' time
+        }
+    }
+
+    @Override
     public void onTrainingEnd() {
         if (bar != null) {
             bar.close();

@@ -37,6 +37,7 @@ public final class AtomicFile {
         Path folder = target.getParent();
         Path temporary = folder.resolve("." + target.getFileName() + "."
                 + Long.toUnsignedString(ThreadLocalRandom.current().nextLong(), 36) + ".tmp");
+        temporary.toFile().deleteOnExit(); // the finally below does not run when a signal ends the process
         try {
             try (FileChannel channel = FileChannel.open(temporary, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
                 content.writeTo(channel);

@@ -1,0 +1,334 @@
+package io.vblora.cli;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import io.vblora.Golden;
+import io.vblora.data.TokenizerFixture;
+import io.vblora.kernels.Tensor;
+import io.vblora.weights.SafetensorsFile;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+class FinetuneCommandTest {
+    private static final ObjectMapper JSON = new ObjectMapper();
+    private static final Path MODEL = Golden.own("models/tinyrand");
+
+    @TempDir
+    Path folder;
+
+    private Path train;
+    private Path heldOut;
+    private Path output;
+
+    /** Rows of which each token is followed by one and the same other: something that can be learnt. */
+    @BeforeEach
+    void writeData() throws IOException {
+        train = Files.write(folder.resolve("train.jsonl"), rows(24, 1));
+        heldOut = Files.write(folder.resolve("held-out.jsonl"), rows(5, 2));
+        output = folder.resolve("adapter");
+    }
+
+    private static List<String> rows(int n, long seed) {
+        Random random = new Random(seed);
+        return Stream.generate(() -> IntStream.iterate(random.nextInt(16), id -> (5 * id + 3) % 16)
+                .limit(6 + random.nextInt(9))
+                .boxed().toList()).limit(n).map(ids -> "{\"input_ids\": " + ids + "}").toList();
+    }
+
+    private CommandLineRun finetune(Object... more) {
+        List<Object> arguments = new ArrayList<>(List.of("finetune", "--model", MODEL, "--train", train, "--output",
+                output,
+                "--device", "cpu"));
+        arguments.addAll(Arrays.asList(more));
+        return CommandLineRun.of(arguments.toArray());
+    }
+
+    /** A small bank that suits tinyrand's dimensions. */
+    private CommandLineRun finetuneSmall(Object... more) {
+        return finetune(Stream.concat(Stream.of("--num-vectors", 32, "--vector-length", 16), Arrays.stream(more))
+                .toArray());
+    }
+
+    private static Set<String> namesIn(Path directory) throws IOException {
+        try (Stream<Path> files = Files.list(directory)) {
+            return files.map(file -> file.getFileName().toString()).collect(Collectors.toSet());
+        }
+    }
+
+    private static JsonNode inspect(Path path) throws IOException {
+        return JSON.readTree(CommandLineRun.of("inspect", path, "--json").assertDone().out());
+    }
+
+    /** The options that the project promises, and the defaults that it documents. */
+    @Test
+    void helpHasAllOptionsAndDefaults() {
+        String help = CommandLineRun.of("finetune", "--help").assertDone().out().replaceAll("\\s+", " ");
+        for (String option : List.of("--model=DIR", "--train=FILE", "--eval=FILE", "--output=DIR", "--task=TASK",
+                "--method=METHOD", "--r=N", "--num-vectors=N", "--vector-length=N", "--topk=N",
+                "--target-modules=MODULES",
+                "--vblora-dropout=P", "--init-vector-bank-bound=X", "--init-logits-std=X",
+                "--learning-rate-vector-bank=RATE",
+                "--learning-rate-logits=RATE", "--learning-rate=RATE", "--weight-decay=X", "--max-grad-norm=NORM",
+                "--lr-scheduler-type=TYPE", "--warmup-ratio=SHARE", "--warmup-steps=N",
+                "--per-device-train-batch-size=N",
+                "--gradient-accumulation-steps=N", "--num-train-epochs=X", "--max-steps=N", "--max-seq-length=N",
+                "--seed=N",
+                "--no-shuffle", "--init-adapter=DIR", "--save-only-topk-weights", "--device=DEVICE", "--dtype=TYPE",
+                "--threads=N", "--metrics=FILE")) {
+            assertTrue(help.contains(" " + option + " "), option + " is not in " + help);
+        }
+        for (String stated : List.of("vectors in the bank, h (default: 256)",
+                "learning rate of the vector bank (default: 0.001",
+                "learning rate of the logits (default: 0.01", "vblora, lora (default: vblora",
+                "causal-lm (default: causal-lm)",
+                "auto, cpu, cuda (default: auto)", "linear, cosine, constant (default: linear)", "all-linear)")) {
+            assertTrue(help.contains(stated), stated + " is not in " + help);
+        }
+    }
+
+    @Test
+    void trainsAndWritesAnAdapterAndItsMetrics() throws IOException {
+        Path metrics = folder.resolve("metrics.jsonl");
+        CommandLineRun run = finetuneSmall("--eval", heldOut, "--max-steps", 30, "--metrics", metrics,
+                "--per-device-train-batch-size", 4, "--gradient-accumulation-steps", 2).assertDone();
+
+        assertEquals(Set.of("adapter_config.json", "adapter_model.safetensors"), namesIn(output));
+        JsonNode adapter = inspect(output);
+        assertEquals("VBLORA", adapter.get("peft_type").asText());
+        assertEquals(35, adapter.get("modules").asInt());
+        assertEquals(4, adapter.get("r").asInt());
+        assertEquals(32, adapter.get("num_vectors").asInt());
+        assertEquals(MODEL.toString(), adapter.get("base_model_name_or_path").asText());
+        assertEquals(adapter.get("stored_file_bytes"), adapter.get("bytes_with_all_logits"));
+
+        List<JsonNode> steps = new ArrayList<>();
+        for (String line : Files.readAllLines(metrics)) {
+            steps.add(JSON.readTree(line));
+        }
+        assertEquals(30, steps.size());
+        for (int i = 0; i < steps.size(); i++) {
+            assertEquals(i + 1, steps.get(i).get("step").asInt());
+            List<String> fields = new ArrayList<>();
+            steps.get(i).fieldNames().forEachRemaining(fields::add);
+            assertEquals(List.of("step", "loss", "learning_rate_vector_bank", "learning_rate_logits", "grad_norm",
+                    "tokens_per_second"), fields);
+        }
+        // ceil(0.06 * 30) = 2 steps of warm-up
+        assertEquals(0, steps.get(0).get("learning_rate_logits").doubleValue());
+        assertEquals(5e-3, steps.get(1).get("learning_rate_logits").doubleValue(), 1e-15);
+        assertEquals(1e-3, steps.get(2).get("learning_rate_vector_bank").doubleValue(), 1e-15);
+
+        String heldOutLoss = run.out().lines().filter(line -> line.startsWith("held-out loss")).findFirst()
+                .orElseThrow();
+        String[] words = heldOutLoss.split("[ ,]+");
+        double before = Double.parseDouble(words[2]);
+        double after = Double.parseDouble(words[4]);
+        assertTrue(after < before && after > 0, run.out());
+        assertTrue(run.out().contains(String.format("%,d bytes", adapter.get("stored_file_bytes").asLong())),
+                run.out());
+        assertTrue(run.out().contains(String.format("LoRA of rank 4 on the same modules: %,d",
+                adapter.get("bytes_of_lora_of_equal_rank").asLong())), run.out());
+        assertTrue(run.err().contains("step 1/30, ") && run.err().contains("step 30/30, "), run.err());
+    }
+
+    /** Expected losses: PEFT's own code on PyTorch in float64; its float32 run stays within 1.6e-7 of them. */
+    @Test
+    void repeatsPeftsTrainingRun() throws IOException {
+        Path golden = Golden.own("traj/tinyrand_b16");
+        List<String> rows = new ArrayList<>();
+        try (SafetensorsFile batches = SafetensorsFile.open(golden.resolve("batches.safetensors"));
+                Tensor inputIds = batches.read("input_ids")) {
+            int length = (int) inputIds.dimension(2);
+            int[] ids = inputIds.toInts();
+            for (int row = 0; row < ids.length; row += length) {
+                rows.add("{\"input_ids\": " + Arrays.toString(Arrays.copyOfRange(ids, row, row + length)) + "}");
+            }
+        }
+        Files.write(train, rows);
+        Path metrics = folder.resolve("metrics.jsonl");
+        finetune("--init-adapter", golden.resolve("adapter_init"), "--no-shuffle", "--per-device-train-batch-size", 4,
+                "--num-train-epochs", 1, "--max-grad-norm", 0, "--metrics", metrics).assertDone();
+        JsonNode expected = JSON.readTree(golden.resolve("trajectory.json").toFile()).at("/runs/f64/steps");
+        List<String> found = Files.readAllLines(metrics);
+        assertEquals(60, found.size());
+        for (int i = 0; i < 60; i++) {
+            double loss = expected.get(i).get("loss").doubleValue();
+            assertEquals(loss, JSON.readTree(found.get(i)).get("loss").doubleValue(), 1e-6 * loss, "step " + (i + 1));
+        }
+    }
+
+    @Test
+    void givesTheSameAdapterWithAnyNumberOfThreadsAndAnotherWithAnotherSeed() throws IOException {
+        List<byte[]> adapters = new ArrayList<>();
+        for (Object[] options : new Object[][] {{"--threads", 1}, {"--threads", 2}, {"--seed", 43}}) {
+            finetuneSmall(Stream.concat(Stream.of("--max-steps", 3, "--vblora-dropout", 0.1), Arrays.stream(options))
+                    .toArray())
+                    .assertDone();
+            adapters.add(Files.readAllBytes(output.resolve("adapter_model.safetensors")));
+        }
+        assertArrayEquals(adapters.get(0), adapters.get(1));
+        assertFalse(Arrays.equals(adapters.get(0), adapters.get(2)));
+    }
+
+    @Test
+    void storesWhatInspectForetells() throws IOException {
+        finetuneSmall("--max-steps", 2, "--r", 2).assertDone();
+        JsonNode full = inspect(output);
+        finetuneSmall("--max-steps", 2, "--r", 2, "--save-only-topk-weights").assertDone();
+        JsonNode topk = inspect(output);
+        assertTrue(topk.get("save_only_topk_weights").asBoolean());
+        assertEquals(full.get("bytes_with_only_topk_weights"), topk.get("stored_file_bytes"));
+        finetune("--method", "lora", "--max-steps", 2, "--r", 2).assertDone();
+        JsonNode lora = inspect(output);
+        assertEquals("LORA", lora.get("peft_type").asText());
+        assertEquals(full.get("bytes_of_lora_of_equal_rank"), lora.get("stored_file_bytes"));
+        assertTrue(full.get("bytes_of_lora_of_equal_rank").asLong() > 0);
+    }
+
+    @Test
+    void adaptsTheModulesAskedFor() throws IOException {
+        finetuneSmall("--max-steps", 1, "--target-modules", "q_proj,v_proj").assertDone();
+        assertEquals(10, inspect(output).get("modules").asInt());
+        finetuneSmall("--max-steps", 1, "--target-modules", ".*\\.[02]\\.mlp\\.(up|down)_proj").assertDone();
+        assertEquals(4, inspect(output).get("modules").asInt());
+    }
+
+    @Test
+    void trainsOnText() throws IOException {
+        Path model = Files.createDirectory(folder.resolve("model"));
+        for (String name : namesIn(MODEL)) {
+            Files.copy(MODEL.resolve(name), model.resolve(name));
+        }
+        Path text = Files.writeString(folder.resolve("train.txt"),
+                "the bank of vectors\r\n\r\nvectors of the bank of the bank");
+        Object[] arguments = {"finetune", "--model", model, "--train", text, "--output", output, "--vector-length", 16,
+            "--max-steps", 1, "--max-seq-length", 6};
+        CommandLineRun.of(arguments).assertError(1, text + ", line 1: found text, but there is no tokenizer");
+        assertFalse(Files.exists(output));
+        TokenizerFixture.write(model);
+        CommandLineRun run = CommandLineRun.of(arguments).assertDone();
+        // <s>, words and </s>, the eos_token_id of config.json, cut at 6
+        assertTrue(run.err().contains("training data: 2 examples, 12 tokens, longest 6, 1 truncated"), run.err());
+    }
+
+    @Test
+    void goesOnFromAnAdapter() throws IOException {
+        Path first = folder.resolve("first");
+        Path metrics = folder.resolve("metrics.jsonl");
+        CommandLineRun.of("finetune", "--model", MODEL, "--train", train, "--output", first, "--method", "lora", "--r",
+                2,
+                "--max-steps", 20, "--learning-rate", 0.01).assertDone();
+        finetune("--init-adapter", first, "--max-steps", 1, "--metrics", metrics, "--eval", train).assertDone();
+        double loss = JSON.readTree(Files.readAllLines(metrics).get(0)).get("loss").doubleValue();
+        finetune("--method", "lora", "--max-steps", 1, "--metrics", metrics).assertDone();
+        double fresh = JSON.readTree(Files.readAllLines(metrics).get(0)).get("loss").doubleValue();
+        assertTrue(loss < fresh - 0.5, loss + " is not much less than " + fresh);
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', value = {
+        "--r 0                                | --r: found 0; expected",
+        "--r four                             | Invalid value for option '--r'",
+        "--topk 33                            | --topk: found 33; expected at most num_vectors",
+        "--vblora-dropout -0.1                | --vblora-dropout: found -0.1",
+        "--vblora-dropout 1                   | --vblora-dropout: found 1",
+        "--init-logits-std NaN                | --init-logits-std: found",
+        "--weight-decay -1                    | --weight-decay: found -1.0; expected a finite number that is not "
+        + "negative",
+        "--max-grad-norm NaN                  | --max-grad-norm: found nan",
+        "--warmup-ratio 1.5                   | --warmup-ratio: found 1.5",
+        "--max-steps 0                        | --max-steps: found 0",
+        "--num-train-epochs 0                 | --num-train-epochs: found 0.0",
+        "--per-device-train-batch-size 0      | --per-device-train-batch-size: found 0",
+        "--gradient-accumulation-steps -3     | --gradient-accumulation-steps: found -3",
+        "--max-seq-length 1                   | --max-seq-length: found 1; expected at least 2",
+        "--threads -1                         | --threads: found -1",
+        "--target-modules *                   | --target-modules: found",
+        "--lr-scheduler-type polynomial       | Invalid value for option '--lr-scheduler-type'",
+        "--task seq-cls                       | Invalid value for option '--task'",
+        "--device gpu                         | Invalid value for option '--device'",
+        "--learning-rate 1e-4                 | --learning-rate means nothing to --method vblora",
+        "--lora-alpha 16                      | --lora-alpha means nothing to --method vblora",
+        "--method lora                        | --num-vectors means nothing to --method lora",
+        "--warmup-ratio 0.1 --warmup-steps 3  | Both --warmup-ratio and --warmup-steps",
+        "--max-steps 3 --num-train-epochs 1   | Both --num-train-epochs and --max-steps",
+        "--per-device-eval-batch-size 4       | --per-device-eval-batch-size without --eval",
+        "--init-adapter .                     | --num-vectors beside --init-adapter",
+        "--max-step 3                         | Unknown option",
+    })
+    void refusesWrongUse(String options, String expected) {
+        finetuneSmall((Object[]) options.split(" ")).assertError(2, expected);
+        assertFalse(Files.exists(output));
+    }
+
+    @Test
+    void refusesALearningRateOfTheOtherMethodWhereTheAdapterDecides() {
+        Path vblora = Golden.own("traj/tinyrand_b16/adapter_init");
+        finetune("--init-adapter", vblora, "--learning-rate", 0.1)
+                .assertError(2, "--learning-rate means nothing to --method vblora");
+        finetune("--init-adapter", vblora, "--method", "lora").assertError(2, "--method: found lora; expected vblora");
+    }
+
+    @Test
+    void failsBeforeItTrainsAndWritesNothing() throws IOException {
+        finetuneSmall("--vector-length", 24).assertError(1, "vector_length");
+        finetuneSmall("--target-modules", "q_prj").assertError(1, "q_proj");
+        finetuneSmall("--max-seq-length", 513).assertError(1, "max_position_embeddings");
+        finetuneSmall("--init-adapter", folder).assertError(2, "beside --init-adapter");
+        finetune("--init-adapter", folder).assertError(1, "adapter_config.json: found no such file");
+        Files.writeString(heldOut, "{\"input_ids\": [1, 512]}");
+        finetuneSmall("--eval", heldOut)
+                .assertError(1, heldOut + ", line 1: input_ids[1]: found 512; expected integers from 0 "
+                + "to 511");
+        assertFalse(Files.exists(output));
+        finetuneSmall("--model", folder.resolve("none")).assertError(2, "should be specified only once");
+        Files.writeString(output, "in the way");
+        finetuneSmall().assertError(1, "The folder of --output, " + output + ", cannot be written");
+        assertEquals("in the way", Files.readString(output));
+    }
+
+    @Test
+    void doesNotTrainOnAnAdapterWithoutLogits() throws IOException {
+        finetuneSmall("--max-steps", 1, "--save-only-topk-weights").assertDone();
+        byte[] stored = Files.readAllBytes(output.resolve("adapter_model.safetensors"));
+        finetune("--init-adapter", output).assertError(1, "top");
+        assertArrayEquals(stored, Files.readAllBytes(output.resolve("adapter_model.safetensors")));
+    }
+
+    @Test
+    void saysWhyItDoesNotUseCuda() {
+        CommandLineRun auto = CommandLineRun.of("finetune", "--model", MODEL, "--train", train, "--output", output,
+                "--vector-length", 16, "--max-steps", 1).assertDone();
+        assertTrue(auto.err().startsWith("vblora: running on the CPU: "), auto.err());
+        CommandLineRun.of("finetune", "--model", MODEL, "--train", train, "--output", folder.resolve("cuda"),
+                "--device", "cuda")
+                .assertError(1, "--device: found cuda, but th");
+        assertFalse(Files.exists(folder.resolve("cuda")));
+    }
+
+    @Test
+    void reportsALossThatExplodes() {
+        finetuneSmall("--learning-rate-vector-bank", 1e30, "--max-grad-norm", 0, "--max-steps", 10, "--warmup-steps", 0)
+                .assertError(1, "");
+        assertFalse(Files.exists(output.resolve("adapter_model.safetensors")));
+    }
+}
