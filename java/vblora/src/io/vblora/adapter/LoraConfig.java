@@ -19,6 +19,7 @@ public final class LoraConfig extends AdapterConfig {
 
     private final double loraAlpha;
     private final boolean useRslora;
+    private final boolean defaultInit;
 
     LoraConfig(JsonFields fields) {
         super(fields, 8, "lora_dropout");
@@ -28,6 +29,7 @@ public final class LoraConfig extends AdapterConfig {
         if (!(init.isMissingNode() || init.isNull() || init.isBoolean() || INITS.contains(init.asText()))) {
             throw fields.wrong("init_lora_weights", "true or false: others change the base model's weights");
         }
+        this.defaultInit = !fields.has("init_lora_weights") || init.isBoolean() && init.booleanValue();
         requireUnset(fields, UNSUPPORTED);
     }
 
@@ -47,7 +49,7 @@ public final class LoraConfig extends AdapterConfig {
 
     /** Whether a new adapter begins with A kaiming-uniform and B zero, the only way it can be created here. */
     boolean defaultInit() {
-        return json().path("init_lora_weights").asBoolean(true);
+        return defaultInit;
     }
 
     /** Factor of every update. */

@@ -15,13 +15,17 @@ enum NaturalOrder implements Comparator<String> {
     public int compare(String a, String b) {
         Matcher partsA = PART.matcher(a);
         Matcher partsB = PART.matcher(b);
-        while (partsA.find() && partsB.find()) {
+        while (true) {
+            boolean moreA = partsA.find();
+            boolean moreB = partsB.find();
+            if (!moreA || !moreB) {
+                return moreA != moreB ? Boolean.compare(moreA, moreB) : a.compareTo(b);
+            }
             int order = compareParts(partsA.group(), partsB.group());
             if (order != 0) {
                 return order;
             }
         }
-        return a.compareTo(b);
     }
 
     private static int compareParts(String a, String b) {

@@ -58,9 +58,8 @@ final class PeftReader {
             long columnsB = expect(PeftKeys.logitsB(path) + suffixes[0], "r", -1, vbLora.r(), -1).get(0);
             shapes.add(new ModuleShape(path, multiply(path, columnsA, vbLora), multiply(path, columnsB, vbLora)));
         }
-        List<ModuleShape> ordered = Adapter.ordered(shapes);
-        VbLoraComposition composition = new VbLoraComposition(stream.device(), vbLora, ordered, !topkOnly);
-        return Adapter.finish(config, ordered, composition, storedDtypes, () -> {
+        VbLoraComposition composition = new VbLoraComposition(stream.device(), vbLora, shapes, !topkOnly);
+        return Adapter.finish(config, shapes, composition, storedDtypes, () -> {
             fill(PeftKeys.VECTOR_BANK, composition.bank());
             Floats.requireFinite(stream, file.path().toString(), PeftKeys.VECTOR_BANK, composition.bank());
             for (VbLoraComposition.LogitsBlock block : composition.blocks()) {
@@ -189,10 +188,9 @@ final class PeftReader {
             }
             shapes.add(new ModuleShape(path, in, out));
         }
-        List<ModuleShape> ordered = Adapter.ordered(shapes);
-        LoraComposition composition = new LoraComposition(stream.device(), lora, ordered);
-        return Adapter.finish(config, ordered, composition, storedDtypes, () -> {
-            for (ModuleShape shape : ordered) {
+        LoraComposition composition = new LoraComposition(stream.device(), lora, shapes);
+        return Adapter.finish(config, shapes, composition, storedDtypes, () -> {
+            for (ModuleShape shape : shapes) {
                 try (Tensor a = readFinite(PeftKeys.loraA(shape.path())); Tensor b = readFinite(PeftKeys.loraB(shape.path()))) {
                     composition.set(shape, a, b);
                 }
@@ -201,11 +199,12 @@ final class PeftReader {
     }
 
     /**
-     * The module paths that the file's tensors name, each with all its tensors; anything else in the file is refused.
+     * The module paths that the file's tensors name, in order, each with all its tensors; anything else in the file is
+     * refused.
      */
     private Set<String> paths(String keyA, String keyB, String[] suffixes, Set<String> others) {
         Set<String> expected = new HashSet<>(others);
-        Set<String> paths = new TreeSet<>();
+        Set<String> paths = new TreeSet<>(NaturalOrder.INSTANCE);
         for (String name : file.names()) {
             for (String suffix : suffixes) {
                 for (String key : new String[] {keyA + suffix, keyB + suffix}) {

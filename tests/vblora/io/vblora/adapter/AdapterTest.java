@@ -1,0 +1,409 @@
+package io.vblora.adapter;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.vblora.InputException;
+import io.vblora.JsonFields;
+import io.vblora.kernels.DType;
+import io.vblora.kernels.Device;
+import io.vblora.kernels.Stream;
+import io.vblora.kernels.Tensor;
+import io.vblora.weights.SafetensorsFile;
+import io.vblora.weights.SafetensorsWriter;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.function.Consumer;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class AdapterTest {
+    private static final List<ModuleShape> MODEL = List.of(new ModuleShape("layers.10.up", 8, 12),
+            new ModuleShape("layers.2.up", 12, 8), new ModuleShape("layers.2.odd", 9, 8));
+
+    @TempDir
+    private Path folder;
+
+    private Stream stream;
+
+    @BeforeEach
+    void open() {
+        stream = Stream.cpu(2);
+    }
+
+    @AfterEach
+    void close() {
+        stream.close();
+    }
+
+    private static VbLoraConfig.Builder small() {
+        return VbLoraConfig.builder().targetModules(List.of("up")).r(2).numVectors(6).vectorLength(4).topk(3);
+    }
+
+    private Adapter create(AdapterConfig config) {
+        return Adapter.create(config, MODEL, stream, 5);
+    }
+
+    private static Map<String, float[]> deltas(Adapter adapter, Stream stream) {
+        Map<String, float[]> result = new HashMap<>();
+        adapter.delta(stream).forEach((path, delta) -> {
+            result.put(path, delta.toFloats());
+            delta.close();
+        });
+        return result;
+    }
+
+    private static void assertSameDeltas(Map<String, float[]> expected, Map<String, float[]> found, float tolerance,
+            String message) {
+        assertEquals(expected.keySet(), found.keySet(), message);
+        expected.forEach((path, delta) -> assertArrayEquals(delta, found.get(path), tolerance, message));
+    }
+
+    @Test
+    void createsOnSelectedModulesInOrder() {
+        try (Adapter adapter = create(small().vbloraDropout(0.25).build())) {
+            assertEquals(List.of("layers.2.up", "layers.10.up"), adapter.modules().stream().map(AdaptedModule::path).toList());
+            AdaptedModule module = adapter.module("layers.10.up").orElseThrow();
+            assertEquals(1, module.index());
+            assertArrayEquals(new long[] {2, 8}, module.a().shape());
+            assertArrayEquals(new long[] {2, 12}, module.bt().shape());
+            assertEquals(1, module.scaling());
+            assertEquals(0.25f, module.dropout());
+            assertTrue(adapter.module("layers.2.odd").isEmpty());
+            // Bank 6 x 4, and 2 (8 + 12) / 4 rows of 6 logits per module.
+            assertEquals(24 + 2 * 10 * 6, adapter.composition().parameterCount());
+            assertThrows(IllegalStateException.class, module::da);
+        }
+    }
+
+    @Test
+    void initialisesAsPeftDoesAndRepeatably() {
+        VbLoraConfig config = VbLoraConfig.builder().targetModules("all-linear").numVectors(64).vectorLength(64)
+                .initVectorBankBound(0.5).initLogitsStd(2).build();
+        List<ModuleShape> model = List.of(new ModuleShape("a", 4096, 4096));
+        try (Adapter one = Adapter.create(config, model, stream, 1); Adapter same = Adapter.create(config, model, stream, 1);
+                Adapter other = Adapter.create(config, model, stream, 2)) {
+            assertArrayEquals(one.composition().packed().toFloats(), same.composition().packed().toFloats());
+            assertNotEquals(one.composition().packed().getFloat(0), other.composition().packed().getFloat(0));
+            VbLoraComposition composition = (VbLoraComposition) one.composition();
+            // Moments of U(-b, b) and N(0, s); 4,096 and 32,768 numbers put them within 5 standard errors.
+            double[] bank = moments(composition.bank().toFloats());
+            assertEquals(0, bank[0], 5 * 0.5 / Math.sqrt(3 * 4096));
+            assertEquals(0.25 / 3, bank[1], 0.01);
+            for (float x : composition.bank().toFloats()) {
+                assertTrue(Math.abs(x) <= 0.5);
+            }
+            double[] logits = moments(composition.logits().toFloats());
+            assertEquals(0, logits[0], 5 * 2 / Math.sqrt(32768));
+            assertEquals(4, logits[1], 5 * 4 * Math.sqrt(2.0 / 32768));
+        }
+        try (Adapter lora = Adapter.create(LoraConfig.builder().targetModules("all-linear").loraAlpha(24).build(), model, stream, 1)) {
+            AdaptedModule module = lora.modules().get(0);
+            assertEquals(3, module.scaling());
+            double[] a = moments(module.a().toFloats());
+            // kaiming_uniform with a = sqrt(5): uniform within 1 / sqrt(in) = 1/64.
+            assertEquals(1.0 / 64 / 64 / 3, a[1], 5e-6);
+            for (float x : module.a().toFloats()) {
+                assertTrue(Math.abs(x) <= 1.0 / 64);
+            }
+            for (float x : module.bt().toFloats()) {
+                assertEquals(0, x);
+            }
+        }
+    }
+
+    /** Mean, and mean of squares. */
+    private static double[] moments(float[] values) {
+        double sum = 0;
+        double squares = 0;
+        for (float x : values) {
+            sum += x;
+            squares += (double) x * x;
+        }
+        return new double[] {sum / values.length, squares / values.length};
+    }
+
+    @Test
+    void saysWhichDimensionDoesNotFit() {
+        InputException e = assertThrows(InputException.class,
+                () -> create(small().targetModules(List.of("up", "odd")).build()));
+        assertEquals("vector_length", e.field());
+        assertTrue(e.found().contains("in_features 9 of layers.2.odd"), e.getMessage());
+    }
+
+    @Test
+    void checksThatAModelFits() {
+        try (Adapter adapter = create(small().build())) {
+            adapter.checkFits(MODEL);
+            InputException gone = assertThrows(InputException.class, () -> adapter.checkFits(
+                    List.of(MODEL.get(1), new ModuleShape("layers.11.up", 8, 12))));
+            assertEquals("layers.10.up", gone.field());
+            assertTrue(gone.expected().contains("layers.11.up"), gone.getMessage());
+            InputException size = assertThrows(InputException.class, () -> adapter.checkFits(
+                    List.of(MODEL.get(1), new ModuleShape("layers.10.up", 8, 16))));
+            assertTrue(size.found().contains("8 to 12") && size.expected().contains("8 to 16"), size.getMessage());
+        }
+    }
+
+    /** save, load is the identity, for random shapes, in both modes and for LoRA. */
+    @Test
+    void loadsWhatItSaves() {
+        for (long seed = 0; seed < 25; seed++) {
+            Random random = new Random(seed);
+            int b = 1 + random.nextInt(4);
+            List<ModuleShape> model = new ArrayList<>();
+            for (int i = 0; i <= random.nextInt(4); i++) {
+                model.add(new ModuleShape("m." + i + ".w", b * (1 + random.nextInt(5)), b * (1 + random.nextInt(5))));
+            }
+            int h = 1 + random.nextInt(random.nextBoolean() ? 8 : 400);
+            VbLoraConfig vbLora = VbLoraConfig.builder().targetModules("all-linear").vectorLength(b).numVectors(h)
+                    .topk(1 + random.nextInt(Math.min(h, 5))).r(1 + random.nextInt(4)).initLogitsStd(random.nextDouble() * 4)
+                    .initVectorBankBound(1).fanInFanOut(random.nextBoolean()).build();
+            LoraConfig lora = LoraConfig.builder().targetModules("all-linear").r(vbLora.r()).loraAlpha(3).build();
+            String message = "seed " + seed + " " + vbLora + model;
+            for (AdapterConfig config : List.of(vbLora, lora)) {
+                try (Adapter adapter = Adapter.create(config, model, stream, seed)) {
+                    checkRoundTrip(adapter, false, 0, message);
+                    if (config == vbLora) {
+                        // The last weight comes back as one minus the others: off by their rounding.
+                        checkRoundTrip(adapter, true, 5e-6f, message);
+                    }
+                    assertEquals(adapter.loraStoredBytes(), config == lora ? adapter.storedBytes(false)
+                            : adapter.loraStoredBytes());
+                }
+            }
+        }
+    }
+
+    private void checkRoundTrip(Adapter adapter, boolean saveOnlyTopkWeights, float tolerance, String message) {
+        adapter.save(folder, saveOnlyTopkWeights, stream);
+        try (Adapter loaded = Adapter.load(folder, stream)) {
+            assertEquals(folder.resolve(PeftFormat.WEIGHTS_FILE).toFile().length(), loaded.storedBytes(saveOnlyTopkWeights), message);
+            assertEquals(adapter.storedBytes(saveOnlyTopkWeights), loaded.storedBytes(saveOnlyTopkWeights), message);
+            assertEquals(!saveOnlyTopkWeights, loaded.trainable());
+            assertSameDeltas(deltas(adapter, stream), deltas(loaded, stream), tolerance, message);
+        }
+    }
+
+    @Test
+    void writesDeltasToAFile() {
+        try (Adapter adapter = create(small().build())) {
+            Path file = folder.resolve("delta.safetensors");
+            adapter.writeDelta(file, stream);
+            try (SafetensorsFile written = SafetensorsFile.open(file)) {
+                Map<String, float[]> expected = deltas(adapter, stream);
+                assertEquals(expected.keySet(), written.names());
+                assertEquals(List.of(8L, 12L), written.entry("layers.2.up").shape());
+                for (String path : expected.keySet()) {
+                    try (Tensor delta = written.read(path)) {
+                        assertArrayEquals(expected.get(path), delta.toFloats());
+                    }
+                }
+            }
+        }
+    }
+
+    @Test
+    void loraComputesScaledProducts() {
+        LoraConfig config = LoraConfig.builder().r(1).loraAlpha(2).build();
+        config.write(folder.resolve(AdapterConfig.FILE_NAME));
+        writeTensors(tensors -> {
+            tensors.put("base_model.model.x.lora_A.weight", Tensor.of(new float[] {1, 10}, 1, 2));
+            tensors.put("base_model.model.x.lora_B.weight", Tensor.of(new float[] {3, 4, 5}, 3, 1));
+        });
+        try (Adapter adapter = Adapter.load(folder, stream)) {
+            assertArrayEquals(new float[] {6, 60, 8, 80, 10, 100}, deltas(adapter, stream).get("x"));
+            assertThrows(InputException.class, () -> adapter.save(folder, true, stream));
+        }
+        try (Adapter created = Adapter.create(config.toBuilder().targetModules(List.of("x")).build(),
+                List.of(new ModuleShape("x", 2, 3)), stream, 0)) {
+            created.save(folder, false, stream);
+        }
+        ObjectNode json = config.json().put("init_lora_weights", "gaussian").put("target_modules", "x");
+        write(json);
+        AdapterConfig gaussian = AdapterConfig.read(folder);
+        InputException e = assertThrows(InputException.class,
+                () -> Adapter.create(gaussian, List.of(new ModuleShape("x", 2, 3)), stream, 0));
+        assertEquals("init_lora_weights", e.field());
+    }
+
+    /** An adapter that PEFT holds in bfloat16: read exactly, and written again with the same bytes until it changes. */
+    @Test
+    void keepsElementTypes() throws IOException {
+        for (DType dtype : List.of(DType.BFLOAT16, DType.FLOAT16, DType.FLOAT64)) {
+            for (boolean topkOnly : new boolean[] {false, true}) {
+                try (Adapter adapter = create(small().build())) {
+                    adapter.save(folder, topkOnly, stream);
+                }
+                convertFloats(dtype);
+                byte[] before = Files.readAllBytes(folder.resolve(PeftFormat.WEIGHTS_FILE));
+                Path copy = folder.resolve("copy");
+                try (Adapter adapter = Adapter.load(folder, stream)) {
+                    adapter.save(copy, topkOnly, stream);
+                }
+                assertArrayEquals(before, Files.readAllBytes(copy.resolve(PeftFormat.WEIGHTS_FILE)), dtype + " " + topkOnly);
+            }
+        }
+    }
+
+    private void convertFloats(DType dtype) {
+        Map<String, Tensor> tensors = new HashMap<>();
+        Path file = folder.resolve(PeftFormat.WEIGHTS_FILE);
+        try (SafetensorsFile source = SafetensorsFile.open(file)) {
+            for (String name : source.names()) {
+                if (source.entry(name).dtype() == DType.FLOAT32) {
+                    try (Tensor wide = source.read(name)) {
+                        Tensor converted = Tensor.allocate(Device.CPU, dtype, wide.shape());
+                        if (dtype == DType.FLOAT64) {
+                            Floats.widen(wide, converted);
+                        } else {
+                            io.vblora.kernels.ops.Memory.convert(stream, wide, converted);
+                        }
+                        tensors.put(name, converted);
+                    }
+                } else {
+                    tensors.put(name, source.read(name));
+                }
+            }
+        }
+        new SafetensorsWriter().metadata("format", "pt").addAll(tensors).write(file);
+        tensors.values().forEach(Tensor::close);
+    }
+
+    private void write(ObjectNode json) {
+        try {
+            Files.writeString(folder.resolve(AdapterConfig.FILE_NAME), json.toString());
+        } catch (IOException e) {
+            throw new java.io.UncheckedIOException(e);
+        }
+    }
+
+    private void writeTensors(Consumer<Map<String, Tensor>> change) {
+        Map<String, Tensor> tensors = new HashMap<>();
+        Path file = folder.resolve(PeftFormat.WEIGHTS_FILE);
+        if (Files.exists(file)) {
+            try (SafetensorsFile source = SafetensorsFile.open(file)) {
+                source.names().forEach(name -> tensors.put(name, source.read(name)));
+            }
+        }
+        change.accept(tensors);
+        new SafetensorsWriter().addAll(tensors).write(file);
+        tensors.values().forEach(Tensor::close);
+    }
+
+    private void assertRefused(boolean topkOnly, Consumer<Map<String, Tensor>> change, String field) {
+        assertRefused(topkOnly, change, json -> {}, field);
+    }
+
+    /** Saves a good adapter, breaks it, and requires an error that names the field and a file. */
+    private void assertRefused(boolean topkOnly, Consumer<Map<String, Tensor>> change, Consumer<ObjectNode> changeConfig,
+            String field) {
+        Path file = folder.resolve(PeftFormat.WEIGHTS_FILE);
+        try (Adapter adapter = create(small().build())) {
+            adapter.save(folder, topkOnly, stream);
+        }
+        writeTensors(change);
+        ObjectNode json = JsonFields.read(folder.resolve(AdapterConfig.FILE_NAME)).object();
+        changeConfig.accept(json);
+        write(json);
+        InputException e = assertThrows(InputException.class, () -> Adapter.load(folder, stream), field);
+        assertEquals(field, e.field(), e.getMessage());
+        assertTrue(e.source().startsWith(folder.toString()), e.getMessage());
+        assertFalse(file.toFile().length() == 0);
+    }
+
+    private static final String BANK = "base_model.vblora_vector_bank";
+    private static final String A = "base_model.model.layers.2.up.vblora_logits_A";
+    private static final String B = "base_model.model.layers.2.up.vblora_logits_B";
+    private static final String INDICES = A + "_topk_indices";
+    private static final String WEIGHTS = A + "_topk_weights";
+
+    @Test
+    void refusesTensorsThatDisagreeWithTheConfiguration() {
+        assertRefused(false, tensors -> tensors.remove(BANK), BANK);
+        assertRefused(false, tensors -> tensors.remove(B), B);
+        assertRefused(false, tensors -> tensors.put("base_model.model.score.weight", tensors.get(B)), "base_model.model.score.weight");
+        assertRefused(false, tensors -> tensors.replace(BANK, tensors.get(BANK).reshape(4, 6)), BANK);
+        assertRefused(false, tensors -> tensors.replace(A, tensors.get(A).reshape(3, 2, 6)), A);
+        assertRefused(false, tensors -> tensors.replace(B, tensors.get(B).reshape(4, 6)), B);
+        assertRefused(false, tensors -> tensors.replace(A, Tensor.of(new int[36], 2, 3, 6)), A);
+        assertRefused(false, tensors -> tensors.keySet().removeIf(name -> name.contains("layers")), "");
+        assertRefused(false, tensors -> {}, json -> json.put("r", 3), A);
+        assertRefused(false, tensors -> {}, json -> json.put("num_vectors", 5), BANK);
+        assertRefused(false, tensors -> {}, json -> json.put("vector_length", 2), BANK);
+        assertRefused(true, tensors -> {}, json -> json.put("topk", 2), INDICES);
+        assertRefused(true, tensors -> tensors.replace(WEIGHTS, tensors.get(INDICES)), WEIGHTS);
+        assertRefused(true, tensors -> tensors.replace(INDICES, Tensor.of(new float[18], 2, 3, 3)), INDICES);
+        assertRefused(true, tensors -> tensors.remove(WEIGHTS), WEIGHTS);
+    }
+
+    @Test
+    void refusesAFlagThatDisagreesWithTheTensors() {
+        assertRefused(false, tensors -> {}, json -> json.put("save_only_topk_weights", true), "save_only_topk_weights");
+        assertRefused(true, tensors -> {}, json -> json.put("save_only_topk_weights", false), "save_only_topk_weights");
+    }
+
+    @Test
+    void refusesSelectionsThatCannotBe() {
+        assertRefused(true, tensors -> tensors.get(INDICES).buffer(0, 1).put((byte) 6), INDICES);
+        assertRefused(true, tensors -> tensors.get(INDICES).buffer(0, 2).put((byte) 1).put((byte) 1), INDICES);
+        assertRefused(true, tensors -> {
+            int[] negative = new int[18];
+            java.util.Arrays.setAll(negative, i -> i % 3);
+            negative[17] = -1;
+            tensors.replace(INDICES, Tensor.of(negative, 2, 3, 3));
+        }, INDICES);
+        for (float bad : new float[] {-1e-6f, 1.00001f, Float.NaN, Float.POSITIVE_INFINITY}) {
+            assertRefused(true, tensors -> tensors.get(WEIGHTS).setFloat(3, bad), WEIGHTS);
+        }
+        assertRefused(true, tensors -> {
+            tensors.get(WEIGHTS).setFloat(0, 0.6f);
+            tensors.get(WEIGHTS).setFloat(1, 0.5f);
+        }, WEIGHTS);
+    }
+
+    @Test
+    void refusesNumbersThatAreNone() {
+        assertRefused(false, tensors -> tensors.get(A).setFloat(20, Float.NaN), A);
+        assertRefused(false, tensors -> tensors.get(BANK).setFloat(20, Float.POSITIVE_INFINITY), BANK);
+    }
+
+    @Test
+    void aWeightThatRoundingLeftNegativeIsZero() {
+        try (Adapter adapter = create(small().build())) {
+            adapter.save(folder, true, stream);
+        }
+        writeTensors(tensors -> {
+            tensors.get(WEIGHTS).setFloat(0, 0.75f);
+            tensors.get(WEIGHTS).setFloat(1, 0.250001f);
+        });
+        try (Adapter adapter = Adapter.load(folder, stream)) {
+            Tensor weights = ((VbLoraComposition) adapter.composition()).weights();
+            assertArrayEquals(new float[] {0.75f, 0.250001f, 0}, weights.view(0, 3).toFloats());
+        }
+    }
+
+    @Test
+    void saysWhatIsMissing() throws IOException {
+        assertThrows(InputException.class, () -> Adapter.load(folder, stream));
+        small().build().write(folder.resolve(AdapterConfig.FILE_NAME));
+        InputException none = assertThrows(InputException.class, () -> Adapter.load(folder, stream));
+        assertEquals(folder.resolve(PeftFormat.WEIGHTS_FILE).toString(), none.source());
+        Files.createFile(folder.resolve("adapter_model.bin"));
+        InputException pickled = assertThrows(InputException.class, () -> Adapter.load(folder, stream));
+        assertTrue(pickled.found().contains("adapter_model.bin"), pickled.getMessage());
+    }
+}

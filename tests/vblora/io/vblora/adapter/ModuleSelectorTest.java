@@ -1,0 +1,111 @@
+package io.vblora.adapter;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.vblora.InputException;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+
+/** Expected selections follow from check_target_module_exists in PEFT's tuners_utils.py, read and applied by hand. */
+class ModuleSelectorTest {
+    private static final List<ModuleShape> MODEL = new ArrayList<>();
+
+    static {
+        for (int layer = 0; layer < 12; layer++) {
+            for (String name : List.of("self_attn.q_proj", "self_attn.v_proj", "mlp.down_proj")) {
+                MODEL.add(new ModuleShape("model.layers." + layer + "." + name, 8, 8));
+            }
+        }
+        MODEL.add(new ModuleShape("model.experts.1.sub.3.q_proj", 8, 8));
+        MODEL.add(new ModuleShape("lm_head", 8, 100));
+    }
+
+    private static List<String> select(VbLoraConfig.Builder builder) {
+        return builder.build().modules().select(MODEL).stream().map(ModuleShape::path).toList();
+    }
+
+    private static VbLoraConfig.Builder targets(String... names) {
+        return VbLoraConfig.builder().targetModules(List.of(names));
+    }
+
+    @Test
+    void aListMatchesWholeNamesAndSuffixes() {
+        assertEquals(13, select(targets("q_proj")).size());
+        assertEquals(12, select(targets("self_attn.q_proj")).size());
+        assertEquals(List.of("model.layers.3.mlp.down_proj"), select(targets("model.layers.3.mlp.down_proj")));
+        assertEquals(List.of("lm_head"), select(targets("lm_head")));
+        assertThrows(InputException.class, () -> select(targets("proj")));
+    }
+
+    @Test
+    void aStringMatchesWholePaths() {
+        assertEquals(List.of("model.layers.1.mlp.down_proj", "model.layers.11.mlp.down_proj"),
+                select(VbLoraConfig.builder().targetModules("model\\.layers\\.1+\\..*down_proj")));
+        assertThrows(InputException.class, () -> select(VbLoraConfig.builder().targetModules("down_proj")));
+        assertEquals(12, select(VbLoraConfig.builder().targetModules(".*\\.(?P<part>down)_proj")).size());
+    }
+
+    @Test
+    void allLinearLeavesTheOutputHeadOut() {
+        List<String> all = select(VbLoraConfig.builder().targetModules("all-linear"));
+        assertEquals(MODEL.size() - 1, all.size());
+        assertTrue(!all.contains("lm_head"));
+        assertEquals(all, select(VbLoraConfig.builder().targetModules("ALL-LINEAR")));
+    }
+
+    @Test
+    void excludedModulesAreLeftOut() {
+        assertEquals(24, select(targets("q_proj", "v_proj").excludeModules(List.of("3.q_proj"))).size());
+        assertEquals(12, select(VbLoraConfig.builder().targetModules("all-linear").excludeModules(".*(q|v)_proj")).size());
+    }
+
+    @Test
+    void layersAreThoseOfTheFirstNumber() {
+        assertEquals(List.of("model.layers.1.self_attn.q_proj", "model.layers.10.self_attn.q_proj", "model.experts.1.sub.3.q_proj"),
+                select(targets("q_proj").layersToTransform(List.of(1, 10))));
+        assertEquals(List.of("model.layers.1.self_attn.q_proj"),
+                select(targets("q_proj").layersToTransform(List.of(1)).layersPattern(List.of("h", "layers"))));
+        // PEFT takes a whole path as it is, whatever the layers.
+        assertEquals(List.of("model.layers.1.mlp.down_proj", "model.layers.2.mlp.down_proj"),
+                select(targets("down_proj", "model.layers.1.mlp.down_proj").layersToTransform(List.of(2))));
+        InputException e = assertThrows(InputException.class,
+                () -> select(VbLoraConfig.builder().targetModules("all-linear").layersToTransform(List.of(1))));
+        assertEquals("layers_to_transform", e.field());
+    }
+
+    @Test
+    void anUnknownTargetGetsTheNearestNames() {
+        InputException e = assertThrows(InputException.class, () -> select(targets("q_proj", "down_porj")));
+        assertEquals("target_modules", e.field());
+        assertTrue(e.found().contains("down_porj"), e.getMessage());
+        assertTrue(e.expected().contains("nearest are down_proj"), e.getMessage());
+        InputException path = assertThrows(InputException.class, () -> select(targets("layers.3.mlp.down_prj")));
+        assertTrue(path.expected().contains("layers.3.mlp.down_proj"), path.getMessage());
+    }
+
+    @Test
+    void nothingToSelectIsAnError() {
+        for (VbLoraConfig.Builder none : List.of(VbLoraConfig.builder(), targets(),
+                targets("q_proj").excludeModules(List.of("q_proj")), targets("q_proj").layersToTransform(List.of(77)))) {
+            InputException e = assertThrows(InputException.class, () -> select(none));
+            assertEquals("target_modules", e.field());
+        }
+    }
+
+    @Test
+    void editDistance() {
+        assertEquals(3, NearestNames.distance("kitten", "sitting"));
+        assertEquals(4, NearestNames.distance("", "abcd"));
+        assertEquals(0, NearestNames.distance("same", "same"));
+    }
+
+    @Test
+    void numbersAreOrderedByValue() {
+        List<String> paths = List.of("a.10.x", "a.2.x", "a.2", "a.02.x", "b", "a.9999999999999999999999.x", "a.x");
+        assertEquals(List.of("a.2", "a.02.x", "a.2.x", "a.10.x", "a.9999999999999999999999.x", "a.x", "b"),
+                paths.stream().sorted(NaturalOrder.INSTANCE).toList());
+    }
+}
