@@ -1,0 +1,334 @@
+package io.vblora.adapter;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.vblora.InputException;
+import io.vblora.kernels.DType;
+import io.vblora.kernels.Device;
+import io.vblora.kernels.Stream;
+import io.vblora.kernels.Tensor;
+import io.vblora.kernels.ops.Optimizer;
+import io.vblora.kernels.ops.StepState;
+import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class CompositionTest {
+    private static final List<ModuleShape> MODEL =
+            List.of(new ModuleShape("a", 8, 12), new ModuleShape("b", 4, 20), new ModuleShape("c", 16, 4));
+
+    @TempDir
+    private Path folder;
+
+    private Stream stream;
+
+    @BeforeEach
+    void open() {
+        stream = Stream.cpu(2);
+    }
+
+    @AfterEach
+    void close() {
+        stream.close();
+    }
+
+    private static VbLoraConfig config(int numVectors, int topk) {
+        return VbLoraConfig.builder().targetModules("all-linear").r(3).vectorLength(4).numVectors(numVectors).topk(topk)
+                .initVectorBankBound(1).initLogitsStd(0.5).build();
+    }
+
+    private static float[] randomFloats(Random random, long n) {
+        float[] values = new float[Math.toIntExact(n)];
+        for (int i = 0; i < values.length; i++) {
+            values[i] = (float) random.nextGaussian();
+        }
+        return values;
+    }
+
+    /** All parameters of an adapter, copied. */
+    private Map<String, float[]> copy(NamedTensors tensors) {
+        try (tensors) {
+            Map<String, float[]> result = new HashMap<>();
+            tensors.asMap().forEach((name, tensor) -> result.put(name, tensor.toFloats()));
+            return result;
+        }
+    }
+
+    private static void assertSame(Map<String, float[]> expected, Map<String, float[]> found, String message) {
+        assertEquals(expected.keySet(), found.keySet(), message);
+        expected.forEach((name, values) -> assertArrayEquals(values, found.get(name), () -> message + " " + name));
+    }
+
+    /** The sum of cotangent times packed, composed in float64 from PEFT's tensors by the definition (arXiv 2405.15179). */
+    private static double loss(VbLoraConfig config, Map<String, double[]> parameters, float[] cotangent) {
+        double[] bank = parameters.get(PeftKeys.VECTOR_BANK);
+        int b = config.vectorLength();
+        int r = config.r();
+        double sum = 0;
+        int offset = 0;
+        for (ModuleShape module : MODEL) {
+            for (String name : List.of(PeftKeys.logitsA(module.path()), PeftKeys.logitsB(module.path()))) {
+                boolean isA = name.endsWith("A");
+                int size = (int) (isA ? module.inFeatures() : module.outFeatures());
+                for (int i = 0; i < r; i++) {
+                    for (int t = 0; t < size / b; t++) {
+                        int row = isA ? i * (size / b) + t : t * r + i;
+                        double[] u = mix(config, parameters.get(name), row, bank);
+                        for (int j = 0; j < b; j++) {
+                            sum += u[j] * cotangent[offset + i * size + t * b + j];
+                        }
+                    }
+                }
+                offset += r * size;
+            }
+        }
+        return sum;
+    }
+
+    private static double[] mix(VbLoraConfig config, double[] logits, int row, double[] bank) {
+        int h = config.numVectors();
+        List<Integer> best = IntStream.range(0, h).boxed()
+                .sorted((x, y) -> Double.compare(logits[row * h + y], logits[row * h + x])).limit(config.topk()).toList();
+        double total = best.stream().mapToDouble(s -> Math.exp(logits[row * h + s])).sum();
+        double[] u = new double[config.vectorLength()];
+        for (int s : best) {
+            for (int j = 0; j < u.length; j++) {
+                u[j] += Math.exp(logits[row * h + s]) / total * bank[s * u.length + j];
+            }
+        }
+        return u;
+    }
+
+    @Test
+    void gradientsAreThoseOfCentralDifferences() {
+        for (long seed = 0; seed < 8; seed++) {
+            Random random = new Random(seed);
+            int h = 2 + random.nextInt(8);
+            VbLoraConfig config = config(h, 1 + random.nextInt(Math.min(h, 4)));
+            try (Adapter adapter = Adapter.create(config, MODEL, stream, seed)) {
+                Composition composition = adapter.composition();
+                composition.enableTraining(stream, 0);
+                float[] cotangent = randomFloats(random, composition.packed().elements());
+                composition.zeroGradient(stream);
+                composition.packedGradient().copyFrom(cotangent);
+                composition.backward(stream);
+                Map<String, float[]> gradients = copy(composition.gradients(stream));
+                Map<String, double[]> parameters = new HashMap<>();
+                copy(composition.parameters(stream)).forEach((name, values) -> parameters.put(name,
+                        IntStream.range(0, values.length).mapToDouble(i -> values[i]).toArray()));
+                double expectedLoss = loss(config, parameters, cotangent);
+                double packedLoss = 0;
+                for (int i = 0; i < cotangent.length; i++) {
+                    packedLoss += (double) cotangent[i] * composition.packed().getFloat(i);
+                }
+                String message = "seed " + seed + " " + config;
+                assertEquals(expectedLoss, packedLoss, 1e-5, message);
+                for (String name : parameters.keySet()) {
+                    double[] values = parameters.get(name);
+                    for (int trial = 0; trial < 20; trial++) {
+                        int i = random.nextInt(values.length);
+                        double kept = values[i];
+                        double step = 1e-6;
+                        values[i] = kept + step;
+                        double up = loss(config, parameters, cotangent);
+                        values[i] = kept - step;
+                        double down = loss(config, parameters, cotangent);
+                        values[i] = kept;
+                        // Float32 sums of some tens of numbers of size 1.
+                        assertEquals((up - down) / (2 * step), gradients.get(name)[i], 2e-5, message + " " + name + " " + i);
+                    }
+                }
+            }
+        }
+    }
+
+    private VbLoraComposition composition(VbLoraConfig config, int activeSetNumVectors, int capacity) {
+        VbLoraComposition composition = new VbLoraComposition(Device.CPU, config, MODEL, true, activeSetNumVectors, capacity);
+        composition.initialize(config, 11, stream);
+        return composition;
+    }
+
+    private void step(Composition composition, StepState step, long number, float[] gradient) {
+        composition.zeroGradient(stream);
+        composition.packedGradient().copyFrom(gradient);
+        composition.backward(stream);
+        step.step(number);
+        step.group(ParameterGroup.VECTOR_BANK.index(), 1e-3, 0.9, 0.999, 1e-8, 0);
+        step.group(ParameterGroup.LOGITS.index(), 5e-2, 0.9, 0.999, 1e-8, 0).upload(stream);
+        composition.update(stream, step);
+    }
+
+    /** The active sets begin with room for topk entries, so that they grow several times, and are reloaded in between. */
+    @Test
+    void activeSetsTrainAsDenseLogitsDoBitForBit() {
+        VbLoraConfig config = config(40, 2);
+        Random random = new Random(3);
+        try (VbLoraComposition dense = composition(config, Integer.MAX_VALUE, 2);
+                VbLoraComposition active = composition(config, 1, 2); StepState step = new StepState(Device.CPU)) {
+            dense.enableTraining(stream, 0);
+            active.enableTraining(stream, 0);
+            Map<String, float[]> before = copy(dense.parameters(stream));
+            for (int number = 1; number <= 300; number++) {
+                float[] gradient = randomFloats(random, dense.packed().elements());
+                step(dense, step, number, gradient);
+                step(active, step, number, gradient);
+                assertArrayEquals(dense.packed().toFloats(), active.packed().toFloats(), "step " + number);
+                assertArrayEquals(dense.indices().toInts(), active.indices().toInts(), "step " + number);
+                if (number % 100 == 0) {
+                    assertSame(copy(dense.parameters(stream)), copy(active.parameters(stream)), "step " + number);
+                    try (Composition.Moments d = dense.moments(stream); Composition.Moments a = active.moments(stream)) {
+                        assertSame(copy(d.expAvg()), copy(a.expAvg()), "step " + number);
+                        assertSame(copy(d.expAvgSq()), copy(a.expAvgSq()), "step " + number);
+                    }
+                }
+                if (number == 150) {
+                    reload(active);
+                }
+            }
+            assertEquals(dense.version(), active.version());
+            float[] first = before.get(PeftKeys.logitsA("a"));
+            float[] last = copy(dense.parameters(stream)).get(PeftKeys.logitsA("a"));
+            long moved = IntStream.range(0, first.length).filter(i -> first[i] != last[i]).count();
+            assertTrue(moved > 2 * config.topk() * first.length / 40, "entries that moved: " + moved);
+            dense.verify(stream);
+            active.verify(stream);
+        }
+    }
+
+    /** Training anew, with the moments that there were: nothing is lost. */
+    private void reload(Composition composition) {
+        Map<String, Tensor> expAvg = new HashMap<>();
+        Map<String, Tensor> expAvgSq = new HashMap<>();
+        try (Composition.Moments moments = composition.moments(stream)) {
+            moments.expAvg().asMap().forEach((name, tensor) -> expAvg.put(name, Tensor.of(tensor.toFloats(), tensor.shape())));
+            moments.expAvgSq().asMap().forEach((name, tensor) -> expAvgSq.put(name, Tensor.of(tensor.toFloats(), tensor.shape())));
+        }
+        composition.enableTraining(stream, 0);
+        Map<String, Tensor> incomplete = new HashMap<>(expAvgSq);
+        String missing = incomplete.keySet().iterator().next();
+        incomplete.remove(missing);
+        InputException e = assertThrows(InputException.class, () -> composition.loadMoments(stream, expAvg, incomplete));
+        assertEquals(missing, e.field());
+        composition.loadMoments(stream, expAvg, expAvgSq);
+        expAvg.values().forEach(Tensor::close);
+        expAvgSq.values().forEach(Tensor::close);
+    }
+
+    /** Whatever trained, the matrices in memory are those of the adapter on disk. */
+    @Test
+    void packedEqualsAFreshlyLoadedAdapterAfterAnyStep() {
+        VbLoraConfig vbLora = config(VbLoraComposition.ACTIVE_SET_NUM_VECTORS, 3);
+        LoraConfig lora = LoraConfig.builder().targetModules("all-linear").r(2).build();
+        Random random = new Random(8);
+        for (AdapterConfig config : List.of(vbLora, lora)) {
+            try (Adapter adapter = Adapter.create(config, MODEL, stream, 4); StepState step = new StepState(Device.CPU)) {
+                Composition composition = adapter.composition();
+                composition.enableTraining(stream, 0);
+                step.group(ParameterGroup.OTHER.index(), 1e-2, 0.9, 0.999, 1e-8, 0);
+                for (int number = 1; number <= 3; number++) {
+                    float[] before = composition.packed().toFloats();
+                    long version = composition.version();
+                    step(composition, step, number, randomFloats(random, composition.packed().elements()));
+                    assertEquals(version + 1, composition.version());
+                    assertNotEquals(before[0], composition.packed().getFloat(0));
+                    adapter.save(folder, false, stream);
+                    try (Adapter loaded = Adapter.load(folder, stream)) {
+                        assertArrayEquals(composition.packed().toFloats(), loaded.composition().packed().toFloats());
+                    }
+                }
+            }
+        }
+    }
+
+
+    @Test
+    void addsTheSquaresOfAllGradients() {
+        for (AdapterConfig config : List.of(config(9, 2), LoraConfig.builder().targetModules("all-linear").build())) {
+            try (Adapter adapter = Adapter.create(config, MODEL, stream, 1);
+                    Tensor sum = Tensor.allocate(Device.CPU, DType.FLOAT64, 1); StepState step = new StepState(Device.CPU)) {
+                Composition composition = adapter.composition();
+                composition.enableTraining(stream, 0);
+                composition.packedGradient().copyFrom(randomFloats(new Random(2), composition.packed().elements()));
+                composition.backward(stream);
+                composition.sumSquares(stream, sum);
+                double expected = 0;
+                for (float[] gradient : copy(composition.gradients(stream)).values()) {
+                    for (float g : gradient) {
+                        expected += (double) g * g;
+                    }
+                }
+                assertEquals(expected, sum.toDoubles()[0], 1e-9 * expected);
+                step.upload(stream);
+                Optimizer.clip(stream, sum, 0.5f, step);
+                assertEquals(Math.sqrt(expected), step.gradientNorm(stream), 1e-6 * Math.sqrt(expected));
+            }
+        }
+    }
+
+    @Test
+    void loraUpdatesItsMatricesAsAdamWDoes() {
+        LoraConfig config = LoraConfig.builder().targetModules("all-linear").r(2).build();
+        Random random = new Random(6);
+        try (Adapter adapter = Adapter.create(config, MODEL, stream, 4); StepState step = new StepState(Device.CPU)) {
+            Composition composition = adapter.composition();
+            composition.enableTraining(stream, 0.1);
+            Map<String, float[]> before = copy(composition.parameters(stream));
+            composition.packedGradient().copyFrom(randomFloats(random, composition.packed().elements()));
+            composition.backward(stream);
+            Map<String, float[]> gradients = copy(composition.gradients(stream));
+            step.step(1).group(ParameterGroup.OTHER.index(), 0.01, 0.9, 0.999, 1e-8, 0.1).upload(stream);
+            composition.update(stream, step);
+            // The first step of AdamW: p (1 - lr decay) - lr g / (|g| + eps).
+            copy(composition.parameters(stream)).forEach((name, values) -> {
+                for (int i = 0; i < values.length; i++) {
+                    double g = gradients.get(name)[i];
+                    assertEquals(before.get(name)[i] * (1 - 0.001) - 0.01 * g / (Math.abs(g) + 1e-8), values[i], 1e-6, name);
+                }
+            });
+            Map<String, float[]> moments;
+            try (Composition.Moments m = composition.moments(stream)) {
+                moments = copy(m.expAvg());
+                assertArrayEquals(new long[] {12, 2}, m.expAvg().get(PeftKeys.loraB("a")).shape());
+            }
+            reload(composition);
+            try (Composition.Moments m = composition.moments(stream)) {
+                assertSame(moments, copy(m.expAvg()), "reloaded");
+            }
+        }
+    }
+
+    @Test
+    void refusesToTrainOnAnInfiniteLogit() {
+        try (VbLoraComposition composition = composition(config(9, 2), 1, 2)) {
+            composition.logits().setFloat(composition.logits().elements() - 1, Float.NEGATIVE_INFINITY);
+            InputException e = assertThrows(InputException.class, () -> composition.enableTraining(stream, 0));
+            assertEquals(PeftKeys.logitsB("c"), e.field());
+            assertThrows(IllegalStateException.class, composition::packedGradient);
+        }
+    }
+
+    @Test
+    void verifyNamesWhatBecameNaN() {
+        try (VbLoraComposition composition = composition(config(9, 2), Integer.MAX_VALUE, 2);
+                StepState step = new StepState(Device.CPU)) {
+            composition.enableTraining(stream, 0);
+            float[] gradient = new float[(int) composition.packed().elements()];
+            // Row 0 of B of module "a" begins after A's 3 rows of 8.
+            gradient[3 * 8] = Float.NaN;
+            step(composition, step, 1, gradient);
+            InputException e = assertThrows(InputException.class, () -> composition.verify(stream));
+            assertEquals(PeftKeys.logitsB("a"), e.field());
+        }
+    }
+}
