@@ -77,6 +77,8 @@ extern "C" vbl_status vbl_adamw_active_select(vbl_stream *stream, const vbl_admi
   vbl::Lowest bad;
   vbl::parallel_for(stream, admixture->rows, 64, [&](int64_t begin, int64_t end, int32_t worker) {
     for (int64_t row = begin; row < end; ++row) {
+      if (row + 1 < end && active->candidate_count[row + 1] > 0)  // what would else be waited for: one logit far away
+        __builtin_prefetch(logits + (row + 1) * num_vectors + active->candidate_index[(row + 1) * active->candidates]);
       const int64_t list = row * active->capacity;
       const float *row_logits = logits + row * num_vectors;
       int32_t *selected = indices + row * topk;

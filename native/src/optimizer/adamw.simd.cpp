@@ -18,8 +18,9 @@ void adamw_sparse(int64_t n, const vbl_step *step, int32_t group, float *__restr
                   float *__restrict exp_avg_sq) {
   constexpr int64_t kBlock = 1024;
   const vbl_adamw_group constants = step->group[group];
+  const int64_t longest = n < kBlock ? n : kBlock;
   float spread[kBlock];
-  for (int64_t i = 0; i < kBlock && i < n; ++i) spread[i] = 0;
+  for (int64_t i = 0; i < longest; ++i) spread[i] = 0;
   for (int64_t begin = 0; begin < n; begin += kBlock) {
     const int64_t block = n - begin < kBlock ? n - begin : kBlock;
     const auto within = [&](int32_t j) { return position[j] >= begin && position[j] < begin + block; };
