@@ -40,7 +40,7 @@ class ArenaTest {
 
     @Test
     void planEqualsExecution() {
-        long first = System.nanoTime();
+        long first = Long.parseLong(System.getenv().getOrDefault("VBLORA_TEST_SEED", "1"));
         for (long seed = first; seed < first + 20; seed++) {
             String message = "seed " + seed;
             try (Arena plan = Arena.planning(Device.CPU); Arena arena = Arena.on(Device.CPU)) {
