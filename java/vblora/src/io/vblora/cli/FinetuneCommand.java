@@ -46,6 +46,8 @@ import picocli.CommandLine.Spec;
 final class FinetuneCommand implements Callable<Integer> {
     /** Hugging Face's run_clm cuts examples to this length at most, unless told otherwise. */
     private static final int DEFAULT_MAX_SEQ_LENGTH = 1024;
+    /** What the native library takes. */
+    private static final int MAX_THREADS = 1024;
 
     enum Task {
         CAUSAL_LM;
@@ -133,9 +135,9 @@ final class FinetuneCommand implements Callable<Integer> {
             arguments = trainingOptions.arguments();
             newConfig = adapterOptions.config(model.toString());
         } catch (InputException e) {
-            throw wrongUse("--" + e.field().replace('_', '-') + ": found " + e.found() + "; expected " + e.expected());
+            throw wrongUse(option(e) + ": found " + e.found() + "; expected " + e.expected());
         }
-        check(threads >= 0, "--threads: found " + threads + "; expected a number of threads, or 0");
+        check(threads >= 0 && threads <= MAX_THREADS, "--threads: found " + threads + "; expected 0 to " + MAX_THREADS);
         check(maxSeqLength == null || maxSeqLength >= 2, "--max-seq-length: found " + maxSeqLength
                 + "; expected at least 2");
         checkGiven();
@@ -203,7 +205,7 @@ final class FinetuneCommand implements Callable<Integer> {
         say("loading %s", model);
         try (LlamaModel llama = LlamaModel.load(model, dtype.dtype(), stream);
                 Adapter adapter = initAdapter == null
-                        ? Adapter.create(config, llama.linears(), stream, arguments.seed())
+                        ? newAdapter(config, llama, arguments.seed(), stream)
                         : Adapter.load(initAdapter, stream);
                 Execution execution = new Execution(stream, Blas.on(stream.device()))) {
             llama.attach(adapter);
@@ -221,6 +223,19 @@ final class FinetuneCommand implements Callable<Integer> {
                 summarize(adapter, result);
             }
         }
+    }
+
+    private static Adapter newAdapter(AdapterConfig config, LlamaModel llama, long seed, Stream stream) {
+        try {
+            return Adapter.create(config, llama.linears(), stream, seed);
+        } catch (InputException e) {
+            throw new InputException(option(e), "", e.found(), e.expected(), e);
+        }
+    }
+
+    /** The option that set a field of the configuration. */
+    private static String option(InputException e) {
+        return "--" + e.field().replace('_', '-');
     }
 
     private List<Example> read(String what, Path file, LlamaConfig modelConfig) {
@@ -254,7 +269,6 @@ final class FinetuneCommand implements Callable<Integer> {
 
     private void summarize(Adapter adapter, TrainingResult result) {
         PrintWriter out = spec.commandLine().getOut();
-        long bytes = adapter.storedBytes(saveOnlyTopkWeights);
         out.printf(Locale.ROOT, "trained         %,d parameters in %,d steps, %,d tokens in %.1f s%n",
                 adapter.composition().parameterCount(), result.steps(), result.tokens(), result.seconds());
         out.printf(Locale.ROOT, "training loss   %.6f mean of all steps, %.6f last step%n", result.trainLoss(),
@@ -263,10 +277,13 @@ final class FinetuneCommand implements Callable<Integer> {
             out.printf(Locale.ROOT, "held-out loss   %.6f before, %.6f after%n", result.evalLossBefore().getAsDouble(),
                     result.evalLossAfter().getAsDouble());
         }
-        out.printf(Locale.ROOT, "adapter         %s, %,d bytes", output, bytes);
+        out.printf(Locale.ROOT, "adapter         %s, %,d bytes", output, adapter.storedBytes(saveOnlyTopkWeights));
         if (Method.of(adapter.config()) == Method.VBLORA) {
-            out.printf(Locale.ROOT, "; %,d with only top-k weights; LoRA of rank %d on the same modules: %,d",
-                    adapter.storedBytes(true), adapter.config().r(), adapter.loraStoredBytes());
+            out.printf(Locale.ROOT, " %s; %,d %s; LoRA of rank %d on the same modules: %,d",
+                    saveOnlyTopkWeights ? "with only top-k weights" : "with all logits",
+                    adapter.storedBytes(!saveOnlyTopkWeights),
+                    saveOnlyTopkWeights ? "with all logits" : "with only top-k weights",
+                    adapter.config().r(), adapter.loraStoredBytes());
         }
         out.printf("%nnext            vblora inspect %s%n", output);
         out.printf("                vblora delta --adapter %s --output delta.safetensors%n", output);
