@@ -80,7 +80,8 @@ class AdapterConfigTest {
 
     @Test
     void aNewConfigurationHasPeftsKeys() {
-        ObjectNode peft = JsonFields.read(Golden.own("storage/conv1d_h16_topk").resolve(AdapterConfig.FILE_NAME)).object();
+        ObjectNode peft = JsonFields.read(Golden.own("storage/conv1d_h16_topk").resolve(AdapterConfig.FILE_NAME))
+                .object();
         // PEFT fills in its own version.
         peft.remove("peft_version");
         List<String> expected = new ArrayList<>();
@@ -92,7 +93,8 @@ class AdapterConfigTest {
 
     @Test
     void keepsUnknownKeysAndAddsNone() throws IOException {
-        Path file = write("{\"peft_type\":\"VBLORA\",\"r\":2,\"from_the_future\":{\"a\":[1,null]},\"layers_to_transform\":3}");
+        Path file = write("{\"peft_type\":\"VBLORA\",\"r\":2,\"layers_to_transform\":3,"
+                + "\"from_the_future\":{\"a\":[1,null]}}");
         ObjectNode before = JsonFields.read(file).object();
         AdapterConfig.read(file).write(file);
         assertEquals(before, JsonFields.read(file).object());
@@ -106,13 +108,16 @@ class AdapterConfigTest {
         "num_vectors; 0", "num_vectors; -1", "num_vectors; 1e30", "num_vectors; 99999999999999999999999",
         "vector_length; 0", "vector_length; 4294967297", "vector_length; {}",
         "topk; 0", "topk; 257", "topk; \"2\"",
-        "vblora_dropout; -0.1", "vblora_dropout; 1", "vblora_dropout; 1.5", "vblora_dropout; \"none\"", "vblora_dropout; 1e999",
+        "vblora_dropout; -0.1", "vblora_dropout; 1", "vblora_dropout; 1.5", "vblora_dropout; \"none\"",
+        "vblora_dropout; 1e999",
         "init_vector_bank_bound; -1", "init_logits_std; -0.1", "init_logits_std; 1e300",
         "save_only_topk_weights; 1", "save_only_topk_weights; \"true\"", "fan_in_fan_out; \"no\"",
         "bias; \"all\"", "bias; 3", "modules_to_save; [\"score\"]", "task_type; \"CHAT\"", "task_type; 7",
         "base_model_name_or_path; 5", "peft_type; \"IA3\"", "peft_type; null",
-        "target_modules; 5", "target_modules; [\"a\",5]", "target_modules; [\"\"]", "target_modules; \"(\"", "exclude_modules; {}",
-        "layers_to_transform; -1", "layers_to_transform; \"1\"", "layers_to_transform; [1.5]", "layers_to_transform; [[1]]",
+        "target_modules; 5", "target_modules; [\"a\",5]", "target_modules; [\"\"]", "target_modules; \"(\"",
+        "exclude_modules; {}",
+        "layers_to_transform; -1", "layers_to_transform; \"1\"", "layers_to_transform; [1.5]",
+        "layers_to_transform; [[1]]",
         "layers_pattern; 5",
     })
     void refusesABadValue(String key, String value) throws IOException {
@@ -126,7 +131,8 @@ class AdapterConfigTest {
 
     @ParameterizedTest
     @CsvSource(delimiter = ';', quoteCharacter = '`', value = {
-        "use_dora; true", "lora_alpha; -1", "lora_alpha; \"8\"", "rank_pattern; {\"q\":3}", "init_lora_weights; \"pissa\"",
+        "use_dora; true", "lora_alpha; -1", "lora_alpha; \"8\"", "rank_pattern; {\"q\":3}",
+        "init_lora_weights; \"pissa\"",
         "init_lora_weights; {}", "lora_bias; true", "target_parameters; [\"w\"]", "use_rslora; 1", "lora_dropout; -1",
         "layer_replication; [[0,4],[2,5]]",
     })
@@ -140,7 +146,8 @@ class AdapterConfigTest {
 
     @Test
     void builderChecksToo() {
-        InputException e = assertThrows(InputException.class, () -> VbLoraConfig.builder().numVectors(4).topk(5).build());
+        InputException e = assertThrows(InputException.class,
+                () -> VbLoraConfig.builder().numVectors(4).topk(5).build());
         assertEquals("topk", e.field());
         assertEquals("5", e.found());
         assertTrue(e.expected().contains("4"), e.getMessage());
@@ -151,7 +158,8 @@ class AdapterConfigTest {
 
     @Test
     void refusesBrokenJson() throws IOException {
-        for (String json : List.of("", "[]", "{\"peft_type\":\"VBLORA\",\"r\":1,\"r\":2}", "{\"peft_type\":\"VBLORA\"} x", "{")) {
+        for (String json : List.of("", "[]", "{\"peft_type\":\"VBLORA\",\"r\":1,\"r\":2}",
+                "{\"peft_type\":\"VBLORA\"} x", "{")) {
             Path file = write(json);
             InputException e = assertThrows(InputException.class, () -> AdapterConfig.read(folder), json);
             assertEquals(file.toString(), e.source());

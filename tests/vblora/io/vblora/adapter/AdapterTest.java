@@ -75,7 +75,8 @@ class AdapterTest {
     @Test
     void createsOnSelectedModulesInOrder() {
         try (Adapter adapter = create(small().vbloraDropout(0.25).build())) {
-            assertEquals(List.of("layers.2.up", "layers.10.up"), adapter.modules().stream().map(AdaptedModule::path).toList());
+            assertEquals(List.of("layers.2.up", "layers.10.up"),
+                    adapter.modules().stream().map(AdaptedModule::path).toList());
             AdaptedModule module = adapter.module("layers.10.up").orElseThrow();
             assertEquals(1, module.index());
             assertArrayEquals(new long[] {2, 8}, module.a().shape());
@@ -94,7 +95,8 @@ class AdapterTest {
         VbLoraConfig config = VbLoraConfig.builder().targetModules("all-linear").numVectors(64).vectorLength(64)
                 .initVectorBankBound(0.5).initLogitsStd(2).build();
         List<ModuleShape> model = List.of(new ModuleShape("a", 4096, 4096));
-        try (Adapter one = Adapter.create(config, model, stream, 1); Adapter same = Adapter.create(config, model, stream, 1);
+        try (Adapter one = Adapter.create(config, model, stream, 1);
+                Adapter same = Adapter.create(config, model, stream, 1);
                 Adapter other = Adapter.create(config, model, stream, 2)) {
             assertArrayEquals(one.composition().packed().toFloats(), same.composition().packed().toFloats());
             assertNotEquals(one.composition().packed().getFloat(0), other.composition().packed().getFloat(0));
@@ -110,7 +112,8 @@ class AdapterTest {
             assertEquals(0, logits[0], 5 * 2 / Math.sqrt(32768));
             assertEquals(4, logits[1], 5 * 4 * Math.sqrt(2.0 / 32768));
         }
-        try (Adapter lora = Adapter.create(LoraConfig.builder().targetModules("all-linear").loraAlpha(24).build(), model, stream, 1)) {
+        try (Adapter lora = Adapter.create(LoraConfig.builder().targetModules("all-linear").loraAlpha(24).build(),
+                model, stream, 1)) {
             AdaptedModule module = lora.modules().get(0);
             assertEquals(3, module.scaling());
             double[] a = moments(module.a().toFloats());
@@ -170,7 +173,8 @@ class AdapterTest {
             }
             int h = 1 + random.nextInt(random.nextBoolean() ? 8 : 400);
             VbLoraConfig vbLora = VbLoraConfig.builder().targetModules("all-linear").vectorLength(b).numVectors(h)
-                    .topk(1 + random.nextInt(Math.min(h, 5))).r(1 + random.nextInt(4)).initLogitsStd(random.nextDouble() * 4)
+                    .topk(1 + random.nextInt(Math.min(h, 5))).r(1 + random.nextInt(4))
+                    .initLogitsStd(random.nextDouble() * 4)
                     .initVectorBankBound(1).fanInFanOut(random.nextBoolean()).build();
             LoraConfig lora = LoraConfig.builder().targetModules("all-linear").r(vbLora.r()).loraAlpha(3).build();
             String message = "seed " + seed + " " + vbLora + model;
@@ -191,7 +195,8 @@ class AdapterTest {
     private void checkRoundTrip(Adapter adapter, boolean saveOnlyTopkWeights, float tolerance, String message) {
         adapter.save(folder, saveOnlyTopkWeights, stream);
         try (Adapter loaded = Adapter.load(folder, stream)) {
-            assertEquals(folder.resolve(PeftFormat.WEIGHTS_FILE).toFile().length(), loaded.storedBytes(saveOnlyTopkWeights), message);
+            assertEquals(folder.resolve(PeftFormat.WEIGHTS_FILE).toFile().length(),
+                    loaded.storedBytes(saveOnlyTopkWeights), message);
             assertEquals(adapter.storedBytes(saveOnlyTopkWeights), loaded.storedBytes(saveOnlyTopkWeights), message);
             assertEquals(!saveOnlyTopkWeights, loaded.trainable());
             assertSameDeltas(deltas(adapter, stream), deltas(loaded, stream), tolerance, message);
@@ -254,7 +259,8 @@ class AdapterTest {
                 try (Adapter adapter = Adapter.load(folder, stream)) {
                     adapter.save(copy, topkOnly, stream);
                 }
-                assertArrayEquals(before, Files.readAllBytes(copy.resolve(PeftFormat.WEIGHTS_FILE)), dtype + " " + topkOnly);
+                assertArrayEquals(before, Files.readAllBytes(copy.resolve(PeftFormat.WEIGHTS_FILE)), dtype + " "
+                        + topkOnly);
             }
         }
     }
@@ -309,8 +315,8 @@ class AdapterTest {
     }
 
     /** Saves a good adapter, breaks it, and requires an error that names the field and a file. */
-    private void assertRefused(boolean topkOnly, Consumer<Map<String, Tensor>> change, Consumer<ObjectNode> changeConfig,
-            String field) {
+    private void assertRefused(boolean topkOnly, Consumer<Map<String, Tensor>> change,
+            Consumer<ObjectNode> changeConfig, String field) {
         Path file = folder.resolve(PeftFormat.WEIGHTS_FILE);
         try (Adapter adapter = create(small().build())) {
             adapter.save(folder, topkOnly, stream);
@@ -335,7 +341,8 @@ class AdapterTest {
     void refusesTensorsThatDisagreeWithTheConfiguration() {
         assertRefused(false, tensors -> tensors.remove(BANK), BANK);
         assertRefused(false, tensors -> tensors.remove(B), B);
-        assertRefused(false, tensors -> tensors.put("base_model.model.score.weight", tensors.get(B)), "base_model.model.score.weight");
+        assertRefused(false, tensors -> tensors.put("base_model.model.score.weight", tensors.get(B)),
+                "base_model.model.score.weight");
         assertRefused(false, tensors -> tensors.replace(BANK, tensors.get(BANK).reshape(4, 6)), BANK);
         assertRefused(false, tensors -> tensors.replace(A, tensors.get(A).reshape(3, 2, 6)), A);
         assertRefused(false, tensors -> tensors.replace(B, tensors.get(B).reshape(4, 6)), B);

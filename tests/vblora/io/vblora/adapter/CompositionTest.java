@@ -70,7 +70,9 @@ class CompositionTest {
         expected.forEach((name, values) -> assertArrayEquals(values, found.get(name), () -> message + " " + name));
     }
 
-    /** The sum of cotangent times packed, composed in float64 from PEFT's tensors by the definition (arXiv 2405.15179). */
+    /**
+     * The sum of cotangent times packed, composed in float64 from PEFT's tensors by the definition (arXiv 2405.15179).
+     */
     private static double loss(VbLoraConfig config, Map<String, double[]> parameters, float[] cotangent) {
         double[] bank = parameters.get(PeftKeys.VECTOR_BANK);
         int b = config.vectorLength();
@@ -99,7 +101,8 @@ class CompositionTest {
     private static double[] mix(VbLoraConfig config, double[] logits, int row, double[] bank) {
         int h = config.numVectors();
         List<Integer> best = IntStream.range(0, h).boxed()
-                .sorted((x, y) -> Double.compare(logits[row * h + y], logits[row * h + x])).limit(config.topk()).toList();
+                .sorted((x, y) -> Double.compare(logits[row * h + y], logits[row * h + x])).limit(config.topk())
+                .toList();
         double total = best.stream().mapToDouble(s -> Math.exp(logits[row * h + s])).sum();
         double[] u = new double[config.vectorLength()];
         for (int s : best) {
@@ -146,7 +149,8 @@ class CompositionTest {
                         double down = loss(config, parameters, cotangent);
                         values[i] = kept;
                         // Float32 sums of some tens of numbers of size 1.
-                        assertEquals((up - down) / (2 * step), gradients.get(name)[i], 2e-5, message + " " + name + " " + i);
+                        assertEquals((up - down) / (2 * step), gradients.get(name)[i], 2e-5, message + " " + name + " "
+                                + i);
                     }
                 }
             }
@@ -154,7 +158,8 @@ class CompositionTest {
     }
 
     private VbLoraComposition composition(VbLoraConfig config, int activeSetNumVectors, int capacity) {
-        VbLoraComposition composition = new VbLoraComposition(Device.CPU, config, MODEL, true, activeSetNumVectors, capacity);
+        VbLoraComposition composition = new VbLoraComposition(Device.CPU, config, MODEL, true, activeSetNumVectors,
+                capacity);
         composition.initialize(config, 11, stream);
         return composition;
     }
@@ -169,7 +174,9 @@ class CompositionTest {
         composition.update(stream, step);
     }
 
-    /** The active sets begin with room for topk entries, so that they grow several times, and are reloaded in between. */
+    /**
+     * The active sets begin with room for topk entries, so that they grow several times, and are reloaded in between.
+     */
     @Test
     void activeSetsTrainAsDenseLogitsDoBitForBit() {
         VbLoraConfig config = config(40, 2);
@@ -187,7 +194,8 @@ class CompositionTest {
                 assertArrayEquals(dense.indices().toInts(), active.indices().toInts(), "step " + number);
                 if (number % 100 == 0) {
                     assertSame(copy(dense.parameters(stream)), copy(active.parameters(stream)), "step " + number);
-                    try (Composition.Moments d = dense.moments(stream); Composition.Moments a = active.moments(stream)) {
+                    try (Composition.Moments d = dense.moments(stream);
+                            Composition.Moments a = active.moments(stream)) {
                         assertSame(copy(d.expAvg()), copy(a.expAvg()), "step " + number);
                         assertSame(copy(d.expAvgSq()), copy(a.expAvgSq()), "step " + number);
                     }
@@ -211,14 +219,17 @@ class CompositionTest {
         Map<String, Tensor> expAvg = new HashMap<>();
         Map<String, Tensor> expAvgSq = new HashMap<>();
         try (Composition.Moments moments = composition.moments(stream)) {
-            moments.expAvg().asMap().forEach((name, tensor) -> expAvg.put(name, Tensor.of(tensor.toFloats(), tensor.shape())));
-            moments.expAvgSq().asMap().forEach((name, tensor) -> expAvgSq.put(name, Tensor.of(tensor.toFloats(), tensor.shape())));
+            moments.expAvg().asMap()
+                    .forEach((name, tensor) -> expAvg.put(name, Tensor.of(tensor.toFloats(), tensor.shape())));
+            moments.expAvgSq().asMap()
+                    .forEach((name, tensor) -> expAvgSq.put(name, Tensor.of(tensor.toFloats(), tensor.shape())));
         }
         composition.enableTraining(stream, 0);
         Map<String, Tensor> incomplete = new HashMap<>(expAvgSq);
         String missing = incomplete.keySet().iterator().next();
         incomplete.remove(missing);
-        InputException e = assertThrows(InputException.class, () -> composition.loadMoments(stream, expAvg, incomplete));
+        InputException e = assertThrows(InputException.class,
+                () -> composition.loadMoments(stream, expAvg, incomplete));
         assertEquals(missing, e.field());
         composition.loadMoments(stream, expAvg, expAvgSq);
         expAvg.values().forEach(Tensor::close);
@@ -232,7 +243,8 @@ class CompositionTest {
         LoraConfig lora = LoraConfig.builder().targetModules("all-linear").r(2).build();
         Random random = new Random(8);
         for (AdapterConfig config : List.of(vbLora, lora)) {
-            try (Adapter adapter = Adapter.create(config, MODEL, stream, 4); StepState step = new StepState(Device.CPU)) {
+            try (Adapter adapter = Adapter.create(config, MODEL, stream, 4);
+                    StepState step = new StepState(Device.CPU)) {
                 Composition composition = adapter.composition();
                 composition.enableTraining(stream, 0);
                 step.group(ParameterGroup.OTHER.index(), 1e-2, 0.9, 0.999, 1e-8, 0);
@@ -256,7 +268,8 @@ class CompositionTest {
     void addsTheSquaresOfAllGradients() {
         for (AdapterConfig config : List.of(config(9, 2), LoraConfig.builder().targetModules("all-linear").build())) {
             try (Adapter adapter = Adapter.create(config, MODEL, stream, 1);
-                    Tensor sum = Tensor.allocate(Device.CPU, DType.FLOAT64, 1); StepState step = new StepState(Device.CPU)) {
+                    Tensor sum = Tensor.allocate(Device.CPU, DType.FLOAT64, 1);
+                    StepState step = new StepState(Device.CPU)) {
                 Composition composition = adapter.composition();
                 composition.enableTraining(stream, 0);
                 composition.packedGradient().copyFrom(randomFloats(new Random(2), composition.packed().elements()));
@@ -293,7 +306,8 @@ class CompositionTest {
             copy(composition.parameters(stream)).forEach((name, values) -> {
                 for (int i = 0; i < values.length; i++) {
                     double g = gradients.get(name)[i];
-                    assertEquals(before.get(name)[i] * (1 - 0.001) - 0.01 * g / (Math.abs(g) + 1e-8), values[i], 1e-6, name);
+                    assertEquals(before.get(name)[i] * (1 - 0.001) - 0.01 * g / (Math.abs(g) + 1e-8), values[i], 1e-6,
+                            name);
                 }
             });
             Map<String, float[]> moments;

@@ -59,13 +59,14 @@ class ModuleSelectorTest {
     @Test
     void excludedModulesAreLeftOut() {
         assertEquals(24, select(targets("q_proj", "v_proj").excludeModules(List.of("3.q_proj"))).size());
-        assertEquals(12, select(VbLoraConfig.builder().targetModules("all-linear").excludeModules(".*(q|v)_proj")).size());
+        assertEquals(12, select(VbLoraConfig.builder().targetModules("all-linear").excludeModules(".*(q|v)_proj"))
+                .size());
     }
 
     @Test
     void layersAreThoseOfTheFirstNumber() {
-        assertEquals(List.of("model.layers.1.self_attn.q_proj", "model.layers.10.self_attn.q_proj", "model.experts.1.sub.3.q_proj"),
-                select(targets("q_proj").layersToTransform(List.of(1, 10))));
+        assertEquals(List.of("model.layers.1.self_attn.q_proj", "model.layers.10.self_attn.q_proj",
+                "model.experts.1.sub.3.q_proj"), select(targets("q_proj").layersToTransform(List.of(1, 10))));
         assertEquals(List.of("model.layers.1.self_attn.q_proj"),
                 select(targets("q_proj").layersToTransform(List.of(1)).layersPattern(List.of("h", "layers"))));
         // PEFT takes a whole path as it is, whatever the layers.
@@ -89,7 +90,8 @@ class ModuleSelectorTest {
     @Test
     void nothingToSelectIsAnError() {
         for (VbLoraConfig.Builder none : List.of(VbLoraConfig.builder(), targets(),
-                targets("q_proj").excludeModules(List.of("q_proj")), targets("q_proj").layersToTransform(List.of(77)))) {
+                targets("q_proj").excludeModules(List.of("q_proj")),
+                targets("q_proj").layersToTransform(List.of(77)))) {
             InputException e = assertThrows(InputException.class, () -> select(none));
             assertEquals("target_modules", e.field());
         }

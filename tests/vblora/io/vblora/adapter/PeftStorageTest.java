@@ -57,8 +57,8 @@ class PeftStorageTest {
     }
 
     private static List<String> cases(Path folder) {
-        return JsonFields.read(folder.resolve("index.json")).object().properties().stream().map(Map.Entry::getKey).sorted()
-                .toList();
+        return JsonFields.read(folder.resolve("index.json")).object().properties().stream().map(Map.Entry::getKey)
+                .sorted().toList();
     }
 
     @ParameterizedTest
@@ -87,7 +87,8 @@ class PeftStorageTest {
             }
             assertSameTensors(peft, ours, 1e-7f);
             assertSameJson(peft, ours, "target_modules");
-            checkDeltas(name, ours, peft.resolve("expected.safetensors"), pytorchError(Golden.own("storage"), name + "_topk"));
+            checkDeltas(name, ours, peft.resolve("expected.safetensors"),
+                    pytorchError(Golden.own("storage"), name + "_topk"));
         }
     }
 
@@ -114,11 +115,13 @@ class PeftStorageTest {
     }
 
     private void checkDeltas(String name, Path folder, Path expectedFile, double pytorchError) {
-        try (Adapter adapter = Adapter.load(folder, stream); SafetensorsFile expected = SafetensorsFile.open(expectedFile)) {
+        try (Adapter adapter = Adapter.load(folder, stream);
+                SafetensorsFile expected = SafetensorsFile.open(expectedFile)) {
             for (AdaptedModule module : adapter.modules()) {
                 String where = name + " " + module.path();
                 String before = module.path() + ".delta_before_saving";
-                try (Tensor delta = adapter.delta(module, stream); Tensor truth = expected.readFloat32(module.path() + ".delta_f64")) {
+                try (Tensor delta = adapter.delta(module, stream);
+                        Tensor truth = expected.readFloat32(module.path() + ".delta_f64")) {
                     double bound = pytorchError + HALF_ULP;
                     if (expected.contains(before)) {
                         // The truth went through PEFT's float32 logarithms of the stored weights: ours does not.
@@ -157,7 +160,9 @@ class PeftStorageTest {
         assertTrue(error <= bound, () -> where + ": error " + error + ", bound " + bound);
     }
 
-    /** Largest difference over largest magnitude, but for NaN in the truth: there PEFT's last weight became negative. */
+    /**
+     * Largest difference over largest magnitude, but for NaN in the truth: there PEFT's last weight became negative.
+     */
     private static double error(String where, Tensor truth, Tensor found) {
         assertArrayEquals(truth.shape(), found.shape(), where);
         float[] t = truth.toFloats();
@@ -205,7 +210,8 @@ class PeftStorageTest {
     void refusesToTrainOnASelection() {
         try (Adapter adapter = Adapter.load(Golden.own("storage/mlp_h10_k8_topk"), stream)) {
             assertFalse(adapter.trainable());
-            InputException e = assertThrows(InputException.class, () -> adapter.composition().enableTraining(stream, 0));
+            InputException e = assertThrows(InputException.class,
+                    () -> adapter.composition().enableTraining(stream, 0));
             assertEquals("save_only_topk_weights", e.field());
             assertThrows(InputException.class, () -> adapter.save(temporary, false, stream));
         }

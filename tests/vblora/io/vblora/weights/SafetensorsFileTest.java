@@ -18,6 +18,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -50,8 +52,14 @@ class SafetensorsFileTest {
         return Arguments.of(what, bytes(header, dataBytes), field);
     }
 
+    /** A header of tensors a, b, ... */
+    private static String header(String... tensors) {
+        return IntStream.range(0, tensors.length).mapToObj(i -> "\"" + (char) ('a' + i) + "\":" + tensors[i])
+                .collect(Collectors.joining(",", "{", "}"));
+    }
+
     static List<Arguments> brokenFiles() {
-        String good = "{\"a\":" + tensor("F32", "[2]", "[0,8]") + "}";
+        String good = header(tensor("F32", "[2]", "[0,8]"));
         byte[] goodBytes = good.getBytes(StandardCharsets.UTF_8);
         byte[] notUtf8 = goodBytes.clone();
         notUtf8[2] = (byte) 0xff;
@@ -61,7 +69,8 @@ class SafetensorsFileTest {
                 Arguments.of("a header of 2^63", bytes(Long.MIN_VALUE, goodBytes, 8), "header length"),
                 Arguments.of("a header of 2^64 - 1", bytes(-1, goodBytes, 8), "header length"),
                 Arguments.of("a header of 2^63 - 1", bytes(Long.MAX_VALUE, goodBytes, 8), "header length"),
-                Arguments.of("a header above the limit", bytes(SafetensorsHeader.MAX_BYTES + 1, goodBytes, 8), "header length"),
+                Arguments.of("a header above the limit", bytes(SafetensorsHeader.MAX_BYTES + 1, goodBytes, 8),
+                        "header length"),
                 Arguments.of("a header beyond the file", bytes(goodBytes.length + 9, goodBytes, 8), "header length"),
                 Arguments.of("a header cut short", bytes(goodBytes.length - 3, goodBytes, 8), "header"),
                 Arguments.of("a header that is not UTF-8", bytes(goodBytes.length, notUtf8, 8), "header"),
@@ -73,39 +82,41 @@ class SafetensorsFileTest {
                 broken("endless nesting", "{\"a\":" + "[".repeat(100_000), 0, "a"),
                 broken("a duplicate tensor", "{\"a\":" + tensor("F32", "[1]", "[0,4]") + ",\"a\":"
                         + tensor("F32", "[1]", "[4,8]") + "}", 8, "header"),
-                broken("a duplicate field", "{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]}}",
-                        4, "header"),
+                broken("a duplicate field",
+                        header("{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]}"), 4, "header"),
                 broken("metadata that is no object", "{\"__metadata__\":\"pt\"}", 0, "__metadata__"),
                 broken("metadata that is no string", "{\"__metadata__\":{\"format\":1}}", 0, "__metadata__.format"),
                 broken("a tensor that is no object", "{\"a\":3}", 0, "a"),
-                broken("no dtype", "{\"a\":{\"shape\":[2],\"data_offsets\":[0,8]}}", 8, "a"),
-                broken("no shape", "{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,8]}}", 8, "a"),
-                broken("no offsets", "{\"a\":{\"dtype\":\"F32\",\"shape\":[2]}}", 8, "a"),
-                broken("an unknown field", "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8],\"b\":1}}", 8, "a"),
-                broken("an unknown dtype", "{\"a\":" + tensor("F33", "[2]", "[0,8]") + "}", 8, "a.dtype"),
-                broken("a dtype that is no string", "{\"a\":{\"dtype\":7,\"shape\":[2],\"data_offsets\":[0,8]}}", 8, "a.dtype"),
-                broken("a negative size", "{\"a\":" + tensor("F32", "[-2]", "[0,8]") + "}", 8, "a.shape"),
-                broken("a fractional size", "{\"a\":" + tensor("F32", "[2.0]", "[0,8]") + "}", 8, "a.shape"),
-                broken("a size that is text", "{\"a\":" + tensor("F32", "[\"2\"]", "[0,8]") + "}", 8, "a.shape"),
-                broken("a shape that is a number", "{\"a\":" + tensor("F32", "2", "[0,8]") + "}", 8, "a.shape"),
-                broken("a size of 2^64", "{\"a\":" + tensor("F32", "[18446744073709551616]", "[0,8]") + "}", 8, "a.shape"),
-                broken("a product that wraps to 8 bytes", "{\"a\":" + tensor("F32", "[4611686018427387904,4,2]", "[0,8]") + "}",
+                broken("no dtype", header("{\"shape\":[2],\"data_offsets\":[0,8]}"), 8, "a"),
+                broken("no shape", header("{\"dtype\":\"F32\",\"data_offsets\":[0,8]}"), 8, "a"),
+                broken("no offsets", header("{\"dtype\":\"F32\",\"shape\":[2]}"), 8, "a"),
+                broken("an unknown field", header("{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8],\"b\":1}"),
+                        8, "a"),
+                broken("an unknown dtype", header(tensor("F33", "[2]", "[0,8]")), 8, "a.dtype"),
+                broken("a dtype that is no string", header("{\"dtype\":7,\"shape\":[2],\"data_offsets\":[0,8]}"), 8,
+                        "a.dtype"),
+                broken("a negative size", header(tensor("F32", "[-2]", "[0,8]")), 8, "a.shape"),
+                broken("a fractional size", header(tensor("F32", "[2.0]", "[0,8]")), 8, "a.shape"),
+                broken("a size that is text", header(tensor("F32", "[\"2\"]", "[0,8]")), 8, "a.shape"),
+                broken("a shape that is a number", header(tensor("F32", "2", "[0,8]")), 8, "a.shape"),
+                broken("a size of 2^64", header(tensor("F32", "[18446744073709551616]", "[0,8]")), 8, "a.shape"),
+                broken("a product that wraps to 8 bytes", header(tensor("F32", "[4611686018427387904,4,2]", "[0,8]")),
                         8, "a.shape"),
-                broken("one offset", "{\"a\":" + tensor("F32", "[2]", "[8]") + "}", 8, "a.data_offsets"),
-                broken("three offsets", "{\"a\":" + tensor("F32", "[2]", "[0,8,8]") + "}", 8, "a.data_offsets"),
-                broken("a negative offset", "{\"a\":" + tensor("F32", "[2]", "[-8,0]") + "}", 8, "a.data_offsets"),
-                broken("offsets that go back", "{\"a\":" + tensor("F32", "[0]", "[8,0]") + "}", 8, "a.data_offsets"),
-                broken("an end beyond the file", "{\"a\":" + tensor("F32", "[2]", "[0,8]") + "}", 7, "a.data_offsets"),
-                broken("an end of 2^63 - 1", "{\"a\":" + tensor("U8", "[9223372036854775807]", "[0,9223372036854775807]") + "}", 8,
-                        "a.data_offsets"),
-                broken("a size that disagrees", "{\"a\":" + tensor("F32", "[3]", "[0,8]") + "}", 8, "a.data_offsets"),
-                broken("an overlap", "{\"a\":" + tensor("F32", "[2]", "[0,8]") + ",\"b\":" + tensor("F32", "[2]", "[4,12]") + "}",
+                broken("one offset", header(tensor("F32", "[2]", "[8]")), 8, "a.data_offsets"),
+                broken("three offsets", header(tensor("F32", "[2]", "[0,8,8]")), 8, "a.data_offsets"),
+                broken("a negative offset", header(tensor("F32", "[2]", "[-8,0]")), 8, "a.data_offsets"),
+                broken("offsets that go back", header(tensor("F32", "[0]", "[8,0]")), 8, "a.data_offsets"),
+                broken("an end beyond the file", header(tensor("F32", "[2]", "[0,8]")), 7, "a.data_offsets"),
+                broken("an end of 2^63 - 1", header(tensor("U8", "[9223372036854775807]", "[0,9223372036854775807]")),
+                        8, "a.data_offsets"),
+                broken("a size that disagrees", header(tensor("F32", "[3]", "[0,8]")), 8, "a.data_offsets"),
+                broken("an overlap", header(tensor("F32", "[2]", "[0,8]"), tensor("F32", "[2]", "[4,12]")),
                         12, "b.data_offsets"),
-                broken("the same bytes twice", "{\"a\":" + tensor("F32", "[2]", "[0,8]") + ",\"b\":"
-                        + tensor("F32", "[2]", "[0,8]") + "}", 8, "b.data_offsets"),
-                broken("a hole", "{\"a\":" + tensor("F32", "[1]", "[0,4]") + ",\"b\":" + tensor("F32", "[1]", "[8,12]") + "}", 12,
+                broken("the same bytes twice", header(tensor("F32", "[2]", "[0,8]"), tensor("F32", "[2]", "[0,8]")), 8,
                         "b.data_offsets"),
-                broken("a hole at the beginning", "{\"a\":" + tensor("F32", "[1]", "[4,8]") + "}", 8, "a.data_offsets"),
+                broken("a hole", header(tensor("F32", "[1]", "[0,4]"), tensor("F32", "[1]", "[8,12]")), 12,
+                        "b.data_offsets"),
+                broken("a hole at the beginning", header(tensor("F32", "[1]", "[4,8]")), 8, "a.data_offsets"),
                 broken("trailing bytes", good, 9, "data"),
                 broken("data without tensors", "{}", 1, "data"));
     }
@@ -215,7 +226,8 @@ class SafetensorsFileTest {
         try (Tensor a = Tensor.allocate(Device.CPU, DType.UINT8, 3); Tensor b = Tensor.of(new float[] {2.5f}, 1);
                 Tensor u = Tensor.of(new int[] {7, -1}, 2)) {
             a.buffer(0, 3).put(new byte[] {1, 2, 3});
-            SafetensorsWriter writer = new SafetensorsWriter().add("a", a).metadata("format", "pt").addAll(Map.of("b", b, "ü", u));
+            SafetensorsWriter writer = new SafetensorsWriter().add("a", a).metadata("format", "pt")
+                    .addAll(Map.of("b", b, "ü", u));
             writer.write(path);
             assertEquals(writer.bytes(), Files.size(path));
             assertThrows(IllegalArgumentException.class, () -> writer.add("a", b));

@@ -39,7 +39,8 @@ class WeightSourceTest {
     @Test
     void readsShardsAsOne() throws IOException {
         writeIndex("{\"a\":\"" + ONE + "\",\"b\":\"" + TWO + "\"}");
-        try (WeightSource weights = WeightSource.open(folder); Tensor a = weights.read("a"); Tensor b = weights.readFloat32("b");
+        try (WeightSource weights = WeightSource.open(folder); Tensor a = weights.read("a");
+                Tensor b = weights.readFloat32("b");
                 Tensor into = Tensor.of(new float[2], 2)) {
             assertEquals(Set.of("a", "b"), weights.names());
             assertArrayEquals(new float[] {1, 2}, a.toFloats());

@@ -3,8 +3,8 @@ package io.vblora.adapter;
 import io.vblora.kernels.Tensor;
 
 /**
- * One adapted linear layer: y = x Wᵀ + bias + scaling · (drop(x) Aᵀ) Bᵀ. Its matrices are views of the composition's packed
- * buffers and stay at the same place for the adapter's life; the composition rewrites their contents.
+ * One adapted linear layer: y = x Wᵀ + bias + scaling · (drop(x) Aᵀ) Bᵀ. Its matrices are views of the composition's
+ * packed buffers and stay at the same place for the adapter's life; the composition rewrites their contents.
  */
 public final class AdaptedModule {
     private final ModuleShape shape;
@@ -19,7 +19,8 @@ public final class AdaptedModule {
     private Tensor da;
     private Tensor dbt;
 
-    AdaptedModule(ModuleShape shape, int index, int r, long offset, float scaling, float dropout, Composition composition) {
+    AdaptedModule(ModuleShape shape, int index, int r, long offset, float scaling, float dropout,
+            Composition composition) {
         this.shape = shape;
         this.index = index;
         this.r = r;

@@ -18,9 +18,9 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * Low-rank updates of some linear layers of a model: configuration, modules and the composition that makes their matrices.
- * Modules are ordered by path, numbers in it by value, however the adapter was made. Not thread-safe; close it to free its
- * memory.
+ * Low-rank updates of some linear layers of a model: configuration, modules and the composition that makes their
+ * matrices. Modules are ordered by path, numbers in it by value, however the adapter was made. Not thread-safe; close
+ * it to free its memory.
  */
 public final class Adapter implements AutoCloseable {
     /** Name of the file in an adapter's folder that holds its tensors. */
@@ -33,8 +33,12 @@ public final class Adapter implements AutoCloseable {
     private final Map<String, DType> storedDtypes;
     private final long storedVersion;
 
-    /** {@code storedDtypes}: types of the tensors that the composition was filled from, under the names of the parameters. */
-    private Adapter(AdapterConfig config, List<ModuleShape> shapes, Composition composition, Map<String, DType> storedDtypes) {
+    /**
+     * {@code storedDtypes}: types of the tensors that the composition was filled from, under the names of the
+     * parameters.
+     */
+    private Adapter(AdapterConfig config, List<ModuleShape> shapes, Composition composition,
+            Map<String, DType> storedDtypes) {
         this.config = config;
         this.composition = composition;
         this.storedDtypes = storedDtypes;
@@ -51,8 +55,8 @@ public final class Adapter implements AutoCloseable {
     }
 
     /**
-     * A new adapter on the modules of a model that the configuration selects, initialised as PEFT does, from a seed: the same
-     * numbers in every run.
+     * A new adapter on the modules of a model that the configuration selects, initialised as PEFT does, from a seed:
+     * the same numbers in every run.
      *
      * @param offered all linear layers of the model
      * @throws InputException if a target is unknown or a dimension does not fit
@@ -69,8 +73,8 @@ public final class Adapter implements AutoCloseable {
     }
 
     /**
-     * Reads an adapter as PEFT writes it: {@code adapter_config.json} and {@code adapter_model.safetensors}, with all logits,
-     * with top-k weights alone, or LoRA's. The base model is not needed: dimensions come from the tensors.
+     * Reads an adapter as PEFT writes it: {@code adapter_config.json} and {@code adapter_model.safetensors}, with all
+     * logits, with top-k weights alone, or LoRA's. The base model is not needed: dimensions come from the tensors.
      *
      * @throws InputException if anything is missing or contradicts
      */
@@ -146,8 +150,8 @@ public final class Adapter implements AutoCloseable {
     }
 
     /**
-     * Writes the adapter as PEFT does, each of the two files whole or not at all. An adapter that has not changed since it was
-     * loaded keeps its element types; others are float32.
+     * Writes the adapter as PEFT does, each of the two files whole or not at all. An adapter that has not changed since
+     * it was loaded keeps its element types; others are float32.
      *
      * @param folder created if it is missing
      * @param saveOnlyTopkWeights store the selection alone: small, and good for inference only
@@ -168,8 +172,8 @@ public final class Adapter implements AutoCloseable {
     }
 
     /**
-     * Bytes of the {@code adapter_model.safetensors} that {@link #save} writes, or would write if the adapter held what that way
-     * of storing needs.
+     * Bytes of the {@code adapter_model.safetensors} that {@link #save} writes, or would write if the adapter held what
+     * that way of storing needs.
      */
     public long storedBytes(boolean saveOnlyTopkWeights) {
         return PeftFormat.tensors(this, saveOnlyTopkWeights, null, null).bytes();
@@ -182,12 +186,13 @@ public final class Adapter implements AutoCloseable {
 
     /** The element type to store a parameter in. */
     DType storedDtype(String parameter) {
-        return composition.version() == storedVersion ? storedDtypes.getOrDefault(parameter, DType.FLOAT32) : DType.FLOAT32;
+        return composition.version() == storedVersion ? storedDtypes.getOrDefault(parameter, DType.FLOAT32)
+                : DType.FLOAT32;
     }
 
     /**
-     * The change of a module's weights, scaling · B A: float32 [out, in], or [in, out] with fan_in_fan_out, on the CPU. Summed
-     * in float64. The caller closes it.
+     * The change of a module's weights, scaling · B A: float32 [out, in], or [in, out] with fan_in_fan_out, on the CPU.
+     * Summed in float64. The caller closes it.
      */
     public Tensor delta(AdaptedModule module, Stream stream) {
         stream.synchronize();
@@ -205,7 +210,8 @@ public final class Adapter implements AutoCloseable {
     public void writeDelta(Path file, Stream stream) {
         SafetensorsWriter writer = new SafetensorsWriter();
         for (AdaptedModule module : modules) {
-            writer.add(module.path(), DType.FLOAT32, Delta.shape(module, config.fanInFanOut()), () -> delta(module, stream));
+            writer.add(module.path(), DType.FLOAT32, Delta.shape(module, config.fanInFanOut()),
+                    () -> delta(module, stream));
         }
         writer.write(file);
     }

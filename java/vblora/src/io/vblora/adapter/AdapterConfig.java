@@ -19,8 +19,8 @@ import java.util.List;
 import java.util.Set;
 
 /**
- * What an adapter is, with PEFT's keys, defaults and meanings: the content of {@code adapter_config.json}. Keys that are not
- * known here are kept and written again, and have no effect. Immutable.
+ * What an adapter is, with PEFT's keys, defaults and meanings: the content of {@code adapter_config.json}. Keys that
+ * are not known here are kept and written again, and have no effect. Immutable.
  */
 public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
     /** Name of the file in an adapter's folder. */
@@ -74,7 +74,7 @@ public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
         return switch (fields.string("peft_type")) {
             case VbLoraConfig.PEFT_TYPE -> new VbLoraConfig(fields);
             case LoraConfig.PEFT_TYPE -> new LoraConfig(fields);
-            default -> throw fields.wrong("peft_type", '"' + VbLoraConfig.PEFT_TYPE + "\" or \"" + LoraConfig.PEFT_TYPE + '"');
+            default -> throw fields.wrong("peft_type", VbLoraConfig.PEFT_TYPE + " or " + LoraConfig.PEFT_TYPE);
         };
     }
 

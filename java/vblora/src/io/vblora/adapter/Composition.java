@@ -8,9 +8,9 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * The seam between adapter methods and everything else: turns trainable parameters into the packed A and Bᵀ of all modules,
- * and the packed gradients back into parameter gradients and updates. Whoever runs the model reads A and Bᵀ, adds to dA and
- * dBᵀ, and knows nothing of the method.
+ * The seam between adapter methods and everything else: turns trainable parameters into the packed A and Bᵀ of all
+ * modules, and the packed gradients back into parameter gradients and updates. Whoever runs the model reads A and Bᵀ,
+ * adds to dA and dBᵀ, and knows nothing of the method.
  *
  * <p>An optimizer step is: {@link #zeroGradient}, forward and backward passes that add to {@link #packedGradient},
  * {@link #backward}, {@link #sumSquares} and {@code Optimizer.clip}, {@link #update}. Used by one thread at a time.
@@ -19,7 +19,10 @@ public interface Composition extends AutoCloseable {
     /** The groups that the parameters of this method belong to. */
     List<ParameterGroup> groups();
 
-    /** A [r, in] and Bᵀ [r, out] of all modules one after the other, float32; always composed from the current parameters. */
+    /**
+     * A [r, in] and Bᵀ [r, out] of all modules one after the other, float32; always composed from the current
+     * parameters.
+     */
     Tensor packed();
 
     /** Counts changes of {@link #packed()}. */
@@ -28,7 +31,10 @@ public interface Composition extends AutoCloseable {
     /** Parameters in all, as PEFT counts them with all logits. */
     long parameterCount();
 
-    /** Whether gradients and updates are possible at all; a VB-LoRA adapter stored with top-k weights alone has no logits. */
+    /**
+     * Whether gradients and updates are possible at all; a VB-LoRA adapter stored with top-k weights alone has no
+     * logits.
+     */
     boolean trainable();
 
     /**

@@ -43,7 +43,8 @@ final class Floats {
         chunks(tensor, (first, values) -> {
             for (int i = 0; i < values.limit(); i++) {
                 if (!Float.isFinite(values.get(i))) {
-                    throw new InputException(source, name, values.get(i) + " at element " + (first + i), "finite numbers");
+                    throw new InputException(source, name, values.get(i) + " at element " + (first + i),
+                            "finite numbers");
                 }
             }
         });

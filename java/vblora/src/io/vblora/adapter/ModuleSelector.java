@@ -43,7 +43,8 @@ public final class ModuleSelector {
         }
     }
 
-    private ModuleSelector(String source, Names targets, Names excluded, List<Integer> layers, List<Pattern> layerPatterns) {
+    private ModuleSelector(String source, Names targets, Names excluded, List<Integer> layers,
+            List<Pattern> layerPatterns) {
         this.source = source;
         this.targets = targets;
         this.excluded = excluded;
@@ -60,8 +61,8 @@ public final class ModuleSelector {
         if (!layerPatterns.isEmpty() && !fields.has("layers_to_transform")) {
             throw fields.wrong("layers_to_transform", "numbers of layers, as there is a layers_pattern");
         }
-        return new ModuleSelector(fields.source(), names(fields, "target_modules"), names(fields, "exclude_modules"), layers,
-                layerPatterns);
+        return new ModuleSelector(fields.source(), names(fields, "target_modules"), names(fields, "exclude_modules"),
+                layers, layerPatterns);
     }
 
     private static Names names(JsonFields fields, String key) {
@@ -155,8 +156,10 @@ public final class ModuleSelector {
 
     private void checkKnown(String name, List<ModuleShape> offered) {
         if (offered.stream().noneMatch(module -> isNamed(module.path(), name))) {
-            throw new InputException(source, "target_modules", '"' + name + "\", which names no linear layer of the model",
-                    "one of its names; the nearest are " + String.join(", ", NearestNames.of(name, namesLike(name, offered))));
+            String nearest = String.join(", ", NearestNames.of(name, namesLike(name, offered)));
+            throw new InputException(source, "target_modules",
+                    '"' + name + "\", which names no linear layer of the model",
+                    "one of its names; the nearest are " + nearest);
         }
     }
 
@@ -177,7 +180,8 @@ public final class ModuleSelector {
             return false;
         }
         if (targets.pattern != null) {
-            return targets.pattern.pattern().equalsIgnoreCase(ALL_LINEAR) ? !isNamed(path, OUTPUT_HEAD) : targets.matches(path);
+            return targets.pattern.pattern().equalsIgnoreCase(ALL_LINEAR) ? !isNamed(path, OUTPUT_HEAD)
+                    : targets.matches(path);
         }
         return targets.names.contains(path) || targets.matches(path) && isInLayers(path);
     }

@@ -9,8 +9,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Float32 CPU tensors under PEFT's names, for example all parameters of an adapter. Some may be views of the adapter's own
- * memory: read them before the adapter changes, and close this afterwards.
+ * Float32 CPU tensors under PEFT's names, for example all parameters of an adapter. Some may be views of the adapter's
+ * own memory: read them before the adapter changes, and close this afterwards.
  */
 public final class NamedTensors implements AutoCloseable {
     private final Map<String, Tensor> tensors = new LinkedHashMap<>();

@@ -38,7 +38,8 @@ final class PeftFormat {
      *
      * @param parameters of {@link #parameters}; it and the stream may be null if nothing is written
      */
-    static SafetensorsWriter tensors(Adapter adapter, boolean saveOnlyTopkWeights, NamedTensors parameters, Stream stream) {
+    static SafetensorsWriter tensors(Adapter adapter, boolean saveOnlyTopkWeights, NamedTensors parameters,
+            Stream stream) {
         if (!(adapter.composition() instanceof VbLoraComposition composition)) {
             return loraTensors(adapter, adapter::storedDtype, parameters, stream);
         }
@@ -56,7 +57,8 @@ final class PeftFormat {
                 writer.add(block.name() + PeftKeys.TOPK_WEIGHTS, dtype, block.shape(k - 1),
                         () -> convert(stream, dropLast(block.view(composition.weights(), k)), dtype));
             } else {
-                writer.add(block.name(), dtype, block.shape(h), () -> convert(stream, parameters.get(block.name()), dtype));
+                writer.add(block.name(), dtype, block.shape(h),
+                        () -> convert(stream, parameters.get(block.name()), dtype));
             }
         }
         return writer;

@@ -42,7 +42,8 @@ final class PeftReader {
         }
         try (SafetensorsFile file = SafetensorsFile.open(weights)) {
             PeftReader reader = new PeftReader(config, file, stream);
-            return config instanceof VbLoraConfig vbLora ? reader.readVbLora(vbLora) : reader.readLora((LoraConfig) config);
+            return config instanceof VbLoraConfig vbLora ? reader.readVbLora(vbLora)
+                    : reader.readLora((LoraConfig) config);
         }
     }
 
@@ -84,8 +85,8 @@ final class PeftReader {
             boolean isSelection = name.endsWith(PeftKeys.TOPK_INDICES) || name.endsWith(PeftKeys.TOPK_WEIGHTS);
             boolean isLogits = name.endsWith(PeftKeys.LOGITS_A) || name.endsWith(PeftKeys.LOGITS_B);
             if (topkOnly ? isLogits : isSelection) {
-                throw new InputException(config.source(), "save_only_topk_weights", topkOnly + ", but the tensor " + name,
-                        (!topkOnly) + ", or tensors stored the other way");
+                throw new InputException(config.source(), "save_only_topk_weights",
+                        topkOnly + ", but the tensor " + name, (!topkOnly) + ", or tensors stored the other way");
             }
         }
     }
@@ -97,7 +98,8 @@ final class PeftReader {
         return columns * vbLora.vectorLength();
     }
 
-    private void readSelection(VbLoraConfig vbLora, VbLoraComposition.LogitsBlock block, VbLoraComposition composition) {
+    private void readSelection(VbLoraConfig vbLora, VbLoraComposition.LogitsBlock block,
+            VbLoraComposition composition) {
         int h = vbLora.numVectors();
         int k = vbLora.topk();
         String indicesName = block.name() + PeftKeys.TOPK_INDICES;
@@ -119,21 +121,23 @@ final class PeftReader {
             for (int j = 0; j < k - 1; j++) {
                 float w = weights[row * (k - 1) + j];
                 if (!(w >= 0 && w <= 1)) {
-                    throw new InputException(file.path(), weightsName, w + " in sub-vector " + row, "weights in [0, 1]");
+                    throw new InputException(file.path(), weightsName, w + " in sub-vector " + row,
+                            "weights in [0, 1]");
                 }
                 sum += w;
                 all[row * k + j] = w;
             }
             if (sum > 1 + tolerance) {
-                throw new InputException(file.path(), weightsName, "a sum of " + sum + " in sub-vector " + row, "at most 1");
+                throw new InputException(file.path(), weightsName, "a sum of " + sum + " in sub-vector " + row,
+                        "at most 1");
             }
             // PEFT stores all weights but the last; rounding can make what is left negative.
             all[row * k + k - 1] = (float) Math.max(0, 1 - sum);
             seen.clear();
             for (int j = 0; j < k; j++) {
                 if (!seen.add(indices[row * k + j])) {
-                    throw new InputException(file.path(), indicesName, indices[row * k + j] + " twice in sub-vector " + row,
-                            "different indices");
+                    throw new InputException(file.path(), indicesName,
+                            indices[row * k + j] + " twice in sub-vector " + row, "different indices");
                 }
             }
         }
@@ -184,14 +188,16 @@ final class PeftReader {
             long in = expect(PeftKeys.loraA(path), "r", lora.r(), -1).get(1);
             long out = expect(PeftKeys.loraB(path), "r", -1, lora.r()).get(0);
             if (in < 1 || out < 1) {
-                throw new InputException(file.path(), path, "a module from " + in + " to " + out + " features", "at least 1");
+                throw new InputException(file.path(), path, "a module from " + in + " to " + out + " features",
+                        "at least 1");
             }
             shapes.add(new ModuleShape(path, in, out));
         }
         LoraComposition composition = new LoraComposition(stream.device(), lora, shapes);
         return Adapter.finish(config, shapes, composition, storedDtypes, () -> {
             for (ModuleShape shape : shapes) {
-                try (Tensor a = readFinite(PeftKeys.loraA(shape.path())); Tensor b = readFinite(PeftKeys.loraB(shape.path()))) {
+                try (Tensor a = readFinite(PeftKeys.loraA(shape.path()));
+                        Tensor b = readFinite(PeftKeys.loraB(shape.path()))) {
                     composition.set(shape, a, b);
                 }
             }
@@ -224,8 +230,8 @@ final class PeftReader {
         String what = PeftKeys.MODULE_PREFIX + "<module>" + keyA + suffixes[0];
         for (String name : file.names()) {
             if (!expected.contains(name)) {
-                throw new InputException(file.path(), name, "a tensor that is no part of a " + config.peftType() + " adapter",
-                        "names like " + what);
+                throw new InputException(file.path(), name,
+                        "a tensor that is no part of a " + config.peftType() + " adapter", "names like " + what);
             }
         }
         for (String name : new TreeSet<>(expected)) {

@@ -19,13 +19,13 @@ import java.util.Map;
 import java.util.SplittableRandom;
 
 /**
- * VB-LoRA: every sub-vector of A and B is a top-k admixture of a shared vector bank. The logits of all modules are the rows of
- * one matrix, in PEFT's order: for each module first A's [r, in / vector_length], then B's [out / vector_length, r]. Each row
- * has a slot in the packed buffer, where B is transposed.
+ * VB-LoRA: every sub-vector of A and B is a top-k admixture of a shared vector bank. The logits of all modules are the
+ * rows of one matrix, in PEFT's order: for each module first A's [r, in / vector_length], then B's [out /
+ * vector_length, r]. Each row has a slot in the packed buffer, where B is transposed.
  *
- * <p>The selection (indices and weights) always belongs to the current logits: loading selects, and every update selects
- * again. Without weight decay, and with a large bank, AdamW runs over active sets, and {@code logits} holds only the inactive
- * entries until {@link #parameters} or {@link #moments} store the active ones.
+ * <p>The selection (indices and weights) always belongs to the current logits: loading selects, and every update
+ * selects again. Without weight decay, and with a large bank, AdamW runs over active sets, and {@code logits} holds
+ * only the inactive entries until {@link #parameters} or {@link #moments} store the active ones.
  */
 final class VbLoraComposition implements Composition {
     /** A bank from this size on is updated by active sets. */
@@ -153,8 +153,8 @@ final class VbLoraComposition implements Composition {
     }
 
     /**
-     * Allocates everything; the parameters are zero. Fill {@link #bank} and the logits, then {@link #select}; or, for top-k-only
-     * adapters, the bank and the selection, then {@link #compose}.
+     * Allocates everything; the parameters are zero. Fill {@link #bank} and the logits, then {@link #select}; or, for
+     * top-k-only adapters, the bank and the selection, then {@link #compose}.
      *
      * @param hasLogits false for adapters that were stored with top-k weights alone
      */
@@ -204,8 +204,9 @@ final class VbLoraComposition implements Composition {
 
     private static long divide(VbLoraConfig config, ModuleShape module, String dimension, long size) {
         if (size % config.vectorLength() != 0) {
-            throw new InputException(config.source(), "vector_length", config.vectorLength() + ", which does not divide "
-                    + dimension + " " + size + " of " + module.path(), "a divisor of every adapted dimension");
+            throw new InputException(config.source(), "vector_length",
+                    config.vectorLength() + ", which does not divide " + dimension + " " + size + " of " + module.path(),
+                    "a divisor of every adapted dimension");
         }
         return size / config.vectorLength();
     }
@@ -365,11 +366,11 @@ final class VbLoraComposition implements Composition {
         Optimizer.adamw(stream, step, ParameterGroup.VECTOR_BANK.index(), bank, t.dbank, t.bankExpAvg, t.bankExpAvgSq);
         if (t.active != null) {
             t.grow(stream);
-            Optimizer.adamwActiveSelect(stream, shape, t.active, step, ParameterGroup.LOGITS.index(), logits, t.dlogits, indices, weights,
-                    badRow, t.scratch);
+            Optimizer.adamwActiveSelect(stream, shape, t.active, step, ParameterGroup.LOGITS.index(), logits, t.dlogits,
+                    indices, weights, badRow, t.scratch);
         } else {
-            Optimizer.adamwSelect(stream, shape, step, ParameterGroup.LOGITS.index(), logits, t.dlogits, t.expAvg, t.expAvgSq, indices,
-                    weights, badRow);
+            Optimizer.adamwSelect(stream, shape, step, ParameterGroup.LOGITS.index(), logits, t.dlogits, t.expAvg,
+                    t.expAvgSq, indices, weights, badRow);
         }
         compose(stream);
     }

@@ -50,7 +50,10 @@ public final class VbLoraConfig extends AdapterConfig {
         return topk;
     }
 
-    /** Whether the adapter is stored with its selected indices and weights alone, which is small and cannot be trained on. */
+    /**
+     * Whether the adapter is stored with its selected indices and weights alone, which is small and cannot be trained
+     * on.
+     */
     public boolean saveOnlyTopkWeights() {
         return saveOnlyTopkWeights;
     }

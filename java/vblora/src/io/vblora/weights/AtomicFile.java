@@ -13,9 +13,9 @@ import java.nio.file.StandardOpenOption;
 import java.util.concurrent.ThreadLocalRandom;
 
 /**
- * Replaces a file whole or not at all: a temporary file in the same folder, flushed to the disk, renamed over the old one,
- * and the folder flushed. Whatever happens on the way, the file's old content (or absence) stays; where Java still runs, the
- * temporary file is removed.
+ * Replaces a file whole or not at all: a temporary file in the same folder, flushed to the disk, renamed over the old
+ * one, and the folder flushed. Whatever happens on the way, the file's old content (or absence) stays; where Java still
+ * runs, the temporary file is removed.
  */
 public final class AtomicFile {
     private AtomicFile() {}
@@ -39,7 +39,8 @@ public final class AtomicFile {
                 + Long.toUnsignedString(ThreadLocalRandom.current().nextLong(), 36) + ".tmp");
         temporary.toFile().deleteOnExit(); // the finally below does not run when a signal ends the process
         try {
-            try (FileChannel channel = FileChannel.open(temporary, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
+            try (FileChannel channel = FileChannel.open(temporary, StandardOpenOption.CREATE_NEW,
+                    StandardOpenOption.WRITE)) {
                 content.writeTo(channel);
                 channel.force(true);
             }

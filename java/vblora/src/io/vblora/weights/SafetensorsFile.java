@@ -16,9 +16,9 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * A safetensors file, open for reading: eight bytes with the header's length, the header (JSON), the tensors' bytes, all
- * little-endian. Opening checks the whole header: a file that breaks the format anywhere is refused. Reading copies straight
- * into native memory, so sizes beyond 2 GiB are no special case, and is safe from several threads.
+ * A safetensors file, open for reading: eight bytes with the header's length, the header (JSON), the tensors' bytes,
+ * all little-endian. Opening checks the whole header: a file that breaks the format anywhere is refused. Reading copies
+ * straight into native memory, so sizes beyond 2 GiB are no special case, and is safe from several threads.
  */
 public final class SafetensorsFile implements WeightSource {
     /** Elements converted at a time. */
@@ -88,7 +88,8 @@ public final class SafetensorsFile implements WeightSource {
     public Entry entry(String name) {
         Entry entry = header.entries().get(name);
         if (entry == null) {
-            throw new InputException(path, name, "no tensor of this name", "one of the file's " + names().size() + " tensors");
+            throw new InputException(path, name, "no tensor of this name", "one of the file's " + names().size()
+                    + " tensors");
         }
         return entry;
     }

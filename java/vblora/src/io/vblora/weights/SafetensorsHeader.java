@@ -83,8 +83,8 @@ final class SafetensorsHeader {
             header.checkLayout();
             return header;
         } catch (JsonProcessingException e) {
-            throw new InputException(path.toString(), "header", e.getOriginalMessage(), "a JSON object without duplicate keys",
-                    e);
+            throw new InputException(path.toString(), "header", e.getOriginalMessage(),
+                    "a JSON object without duplicate keys", e);
         } catch (IOException e) {
             throw new AssertionError("reading from memory", e);
         }
@@ -162,7 +162,8 @@ final class SafetensorsHeader {
 
     private Entry checkedEntry(String name, DType dtype, List<Long> shape, List<Long> offsets) {
         if (offsets.size() != 2 || offsets.get(0) > offsets.get(1)) {
-            throw new InputException(path, name + ".data_offsets", offsets.toString(), "[begin, end] with begin <= end");
+            throw new InputException(path, name + ".data_offsets", offsets.toString(),
+                    "[begin, end] with begin <= end");
         }
         long begin = offsets.get(0);
         long end = offsets.get(1);

@@ -20,9 +20,9 @@ import java.util.TreeMap;
 import java.util.function.Supplier;
 
 /**
- * Writes a safetensors file with the bytes that Hugging Face's library writes: tensors by the size of their elements, the
- * widest first, then by name; the header padded with spaces to a multiple of 8. Data is streamed, one tensor at a time, and the file appears
- * whole or not at all ({@link AtomicFile}).
+ * Writes a safetensors file with the bytes that Hugging Face's library writes: tensors by the size of their elements,
+ * the widest first, then by name; the header padded with spaces to a multiple of 8. Data is streamed, one tensor at a
+ * time, and the file appears whole or not at all ({@link AtomicFile}).
  */
 public final class SafetensorsWriter {
     /** The order of UTF-8 bytes, by which the library sorts. */
@@ -58,8 +58,8 @@ public final class SafetensorsWriter {
     }
 
     /**
-     * Adds a CPU tensor that is made when its turn has come and closed when it is written, so that never more than one of them
-     * is in memory.
+     * Adds a CPU tensor that is made when its turn has come and closed when it is written, so that never more than one
+     * of them is in memory.
      */
     public SafetensorsWriter add(String name, DType dtype, long[] shape, Supplier<Tensor> source) {
         return add(new Item(name, dtype, shape.clone(), source, true));

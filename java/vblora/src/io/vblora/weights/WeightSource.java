@@ -10,8 +10,9 @@ import java.util.List;
 import java.util.Set;
 
 /**
- * Named tensors on disk that a model or an adapter is loaded from: one safetensors file, or the shards of a folder as Hugging
- * Face writes them. Opening one checks all headers; reading is safe from several threads. Close it when all is read.
+ * Named tensors on disk that a model or an adapter is loaded from: one safetensors file, or the shards of a folder as
+ * Hugging Face writes them. Opening one checks all headers; reading is safe from several threads. Close it when all is
+ * read.
  */
 public interface WeightSource extends AutoCloseable {
     /**

@@ -8,9 +8,9 @@ import io.vblora.kernels.Tensor;
 import io.vblora.kernels.bindings.vbl_active;
 
 /**
- * The active-set state of an admixture's logits, in device memory: per row a list of every entry that was ever selected, with
- * its logit and moments, and the best inactive entries as candidates. Built by {@link Optimizer#activeLoad} or
- * {@link Optimizer#activeCopy}.
+ * The active-set state of an admixture's logits, in device memory: per row a list of every entry that was ever
+ * selected, with its logit and moments, and the best inactive entries as candidates. Built by
+ * {@link Optimizer#activeLoad} or {@link Optimizer#activeCopy}.
  */
 public final class ActiveSet implements AutoCloseable {
     private final AdmixtureShape shape;

@@ -11,16 +11,16 @@ import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 
 /**
- * The top-k admixture of VB-LoRA (arXiv 2405.15179, section 3.2) for all sub-vectors of a model at once. Shapes, with those of
- * the {@link AdmixtureShape}: logits [rows, num_vectors], bank [num_vectors, vector_length], indices (int32), weights and
- * dlogits [rows, topk], packed [rows · vector_length]; float32 unless said otherwise.
+ * The top-k admixture of VB-LoRA (arXiv 2405.15179, section 3.2) for all sub-vectors of a model at once. Shapes, with
+ * those of the {@link AdmixtureShape}: logits [rows, num_vectors], bank [num_vectors, vector_length], indices (int32),
+ * weights and dlogits [rows, topk], packed [rows · vector_length]; float32 unless said otherwise.
  */
 public final class Admixture {
     private Admixture() {}
 
     /**
-     * The topk largest logits of each row and their softmax, by descending logit, ties by ascending index. badRow (int64, one
-     * element) becomes the lowest row that holds a NaN or whose largest logit is infinite, or -1.
+     * The topk largest logits of each row and their softmax, by descending logit, ties by ascending index. badRow
+     * (int64, one element) becomes the lowest row that holds a NaN or whose largest logit is infinite, or -1.
      */
     public static void select(Stream stream, AdmixtureShape shape, Tensor logits, Tensor indices, Tensor weights,
             Tensor badRow) {
@@ -33,7 +33,9 @@ public final class Admixture {
         }
     }
 
-    /** packed = the selected bank vectors times their weights, each row in its slot; packed may be of any native type. */
+    /**
+     * packed = the selected bank vectors times their weights, each row in its slot; packed may be of any native type.
+     */
     public static void compose(Stream stream, AdmixtureShape shape, Tensor bank, Tensor indices, Tensor weights,
             Tensor packed) {
         Check.floats(stream, "bank", bank, shape.bankElements());

@@ -6,8 +6,8 @@ import io.vblora.kernels.Tensor;
 import io.vblora.kernels.bindings.vbl_admixture;
 
 /**
- * The shape of an admixture, made once: how many sub-vectors a model has, how each is mixed, and where each lies in the packed
- * buffer.
+ * The shape of an admixture, made once: how many sub-vectors a model has, how each is mixed, and where each lies in the
+ * packed buffer.
  */
 public final class AdmixtureShape {
     private final long rows;
@@ -22,11 +22,12 @@ public final class AdmixtureShape {
      * @param numVectors vectors in the bank
      * @param vectorLength elements of a bank vector
      * @param topk vectors mixed into a sub-vector, at most {@code numVectors}
-     * @param slots int32 [rows] on the device of the ops, a permutation of 0 .. rows-1: the packed place of each row; null is
-     *     the identity. It stays the caller's and must outlive this object.
+     * @param slots int32 [rows] on the device of the ops, a permutation of 0 .. rows-1: the packed place of each row;
+     *     null is the identity. It stays the caller's and must outlive this object.
      */
     public AdmixtureShape(long rows, int numVectors, int vectorLength, int topk, Tensor slots) {
-        if (rows < 1 || rows > Integer.MAX_VALUE || numVectors < 1 || vectorLength < 1 || topk < 1 || topk > numVectors) {
+        if (rows < 1 || rows > Integer.MAX_VALUE || numVectors < 1 || vectorLength < 1 || topk < 1
+                || topk > numVectors) {
             throw new IllegalArgumentException("An admixture of " + rows + " rows, num_vectors " + numVectors
                     + ", vector_length " + vectorLength + ", topk " + topk + " cannot be");
         }

@@ -18,9 +18,9 @@ import io.vblora.kernels.Tensor;
 import org.bytedeco.javacpp.Pointer;
 
 /**
- * AdamW (Loshchilov, Hutter, ICLR 2019) with PyTorch's arithmetic, dense and active-set, and the gradient norm. Constants come
- * from a parameter group of the {@link StepState}; parameters, gradients and moments are float32. Shapes of logits, indices,
- * weights and dlogits are those of {@link Admixture}.
+ * AdamW (Loshchilov, Hutter, ICLR 2019) with PyTorch's arithmetic, dense and active-set, and the gradient norm.
+ * Constants come from a parameter group of the {@link StepState}; parameters, gradients and moments are float32. Shapes
+ * of logits, indices, weights and dlogits are those of {@link Admixture}.
  */
 public final class Optimizer {
     private Optimizer() {}
@@ -42,8 +42,8 @@ public final class Optimizer {
     }
 
     /**
-     * From sum (float64, one element), the sum of squares of all gradients, sets the step's gradient norm and clip factor as
-     * PyTorch's {@code clip_grad_norm_} does; maxNorm 0 means no clipping.
+     * From sum (float64, one element), the sum of squares of all gradients, sets the step's gradient norm and clip
+     * factor as PyTorch's {@code clip_grad_norm_} does; maxNorm 0 means no clipping.
      */
     public static void clip(Stream stream, Tensor sum, float maxNorm, StepState step) {
         Check.elements(stream, "sum", sum, DType.FLOAT64, 1);
@@ -68,8 +68,9 @@ public final class Optimizer {
     }
 
     /**
-     * Dense AdamW on all logits, dlogits being their gradient at indices and zero elsewhere, and the next selection: indices
-     * and weights are read, then overwritten as by {@link Admixture#select}. expAvg, expAvgSq [rows, num_vectors].
+     * Dense AdamW on all logits, dlogits being their gradient at indices and zero elsewhere, and the next selection:
+     * indices and weights are read, then overwritten as by {@link Admixture#select}. expAvg, expAvgSq [rows,
+     * num_vectors].
      */
     public static void adamwSelect(Stream stream, AdmixtureShape shape, StepState step, int group, Tensor logits,
             Tensor dlogits, Tensor expAvg, Tensor expAvgSq, Tensor indices, Tensor weights, Tensor badRow) {
@@ -93,10 +94,11 @@ public final class Optimizer {
     }
 
     /**
-     * Builds an active set from dense logits and moments [rows, num_vectors]; the moments may both be null, which means zero.
+     * Builds an active set from dense logits and moments [rows, num_vectors]; the moments may both be null, which means
+     * zero.
      *
-     * @throws KernelException with status VBL_CAPACITY if a row has more entries than the set holds; its max_count says how
-     *     many
+     * @throws KernelException with status VBL_CAPACITY if a row has more entries than the set holds; its max_count says
+     *     how many
      */
     public static void activeLoad(Stream stream, AdmixtureShape shape, ActiveSet active, Tensor logits, Tensor expAvg,
             Tensor expAvgSq, Tensor scratch) {
@@ -138,10 +140,11 @@ public final class Optimizer {
      * AdamW without weight decay on the active entries, and the next selection, the same bits as {@link #adamwSelect}.
      * logits [rows, num_vectors] hold the inactive entries and are only read.
      *
-     * @throws KernelException with status VBL_CAPACITY, and nothing changed but max_count, if a row's list would overflow
+     * @throws KernelException with status VBL_CAPACITY, and nothing changed but max_count, if a row's list would
+     *     overflow
      */
-    public static void adamwActiveSelect(Stream stream, AdmixtureShape shape, ActiveSet active, StepState step, int group,
-            Tensor logits, Tensor dlogits, Tensor indices, Tensor weights, Tensor badRow, Tensor scratch) {
+    public static void adamwActiveSelect(Stream stream, AdmixtureShape shape, ActiveSet active, StepState step,
+            int group, Tensor logits, Tensor dlogits, Tensor indices, Tensor weights, Tensor badRow, Tensor scratch) {
         Check.group(group);
         Check.floats(stream, "logits", logits, shape.logitsElements());
         Check.floats(stream, "dlogits", dlogits, shape.selectedElements());

@@ -13,9 +13,10 @@ import io.vblora.kernels.bindings.vbl_step;
 import org.bytedeco.javacpp.Pointer;
 
 /**
- * What changes between optimizer steps: step number, dropout seed, micro-batch, gradient scale, the constants of AdamW per
- * parameter group, and, written by {@link Optimizer#clip}, the gradient norm and clip factor. Ops read a copy in device
- * memory; set the values on the host, then {@link #upload} them in the stream's order. Used by one thread at a time.
+ * What changes between optimizer steps: step number, dropout seed, micro-batch, gradient scale, the constants of AdamW
+ * per parameter group, and, written by {@link Optimizer#clip}, the gradient norm and clip factor. Ops read a copy in
+ * device memory; set the values on the host, then {@link #upload} them in the stream's order. Used by one thread at a
+ * time.
  */
 public final class StepState implements AutoCloseable {
     /** Parameter groups that one step distinguishes. */
