@@ -53,7 +53,7 @@ public final class Trainer {
      *
      * @param examples training data, not empty
      * @param heldOut held-out data, scored before the first and after the last step; may be empty
-     * @throws TrainingException if the loss is no longer finite
+     * @throws TrainingException if the loss or the gradients are no longer finite
      */
     public TrainingResult train(List<Example> examples, List<Example> heldOut) {
         if (examples.isEmpty()) {
@@ -78,7 +78,7 @@ public final class Trainer {
                 Map<String, Double> rates = prepare(step, s, totalSteps);
                 lastLoss = step(step, squares, micro, s);
                 double gradNorm = step.gradientNorm(execution.stream());
-                composition.verify(execution.stream());
+                requireFinite("gradient norm", gradNorm, s);
                 double elapsed = (System.nanoTime() - start) * 1e-9;
                 long stepTokens = micro.stream().mapToLong(Batch::tokens).sum();
                 sumOfLosses += lastLoss;
@@ -88,6 +88,7 @@ public final class Trainer {
                         stepTokens, stepTokens / elapsed);
                 listeners.forEach(l -> l.onStep(record));
             }
+            composition.verify(execution.stream());
             OptionalDouble after = score(heldOut, totalSteps);
             return new TrainingResult(totalSteps, sumOfLosses / totalSteps, lastLoss, before, after, tokens, seconds);
         } finally {
@@ -161,16 +162,20 @@ public final class Trainer {
         }
         execution.step(null);
         double loss = sum / counted;
-        if (!Double.isFinite(loss)) {
-            throw new TrainingException("The loss is " + loss + " in step " + number + " and the run cannot go on: lower the "
-                    + "learning rates, or set max_grad_norm");
-        }
+        requireFinite("loss", loss, number);
         composition.backward(stream);
         Memory.zero(stream, squares);
         composition.sumSquares(stream, squares);
         Optimizer.clip(stream, squares, (float) arguments.maxGradNorm(), state);
         composition.update(stream, state);
         return loss;
+    }
+
+    private static void requireFinite(String what, double value, long step) {
+        if (!Double.isFinite(value)) {
+            throw new TrainingException("The " + what + " is " + value + " in step " + step + " and the run cannot go on: lower "
+                    + "the learning rates, or set max_grad_norm");
+        }
     }
 
     /** Micro-batches, epoch after epoch; the last step of an epoch takes what is left of it. */
