@@ -7,7 +7,7 @@
 
 namespace {
 
-constexpr int64_t kLargestEdge = 512;           // a larger tile is always cut, a smaller one only if tiles are few
+constexpr int64_t kLargestEdge = 512;  // a larger tile is always cut, a smaller one only if tiles are few
 constexpr int64_t kEnoughTiles = 8;
 constexpr int64_t kSmallestTileCost = 2 << 20;  // multiply-adds that are worth waking a thread
 constexpr int64_t kFewRows = 8;                 // up to here reading B is what takes the time
@@ -21,9 +21,7 @@ struct Tiles {
 
 int64_t count(int64_t size, int64_t edge) { return (size + edge - 1) / edge; }
 
-double work(const Tiles &t) {
-  return static_cast<double>(t.m) * static_cast<double>(t.n) * static_cast<double>(t.k);
-}
+double work(const Tiles &t) { return static_cast<double>(t.m) * static_cast<double>(t.n) * static_cast<double>(t.k); }
 
 int64_t half_of(int64_t edge) { return (edge / 2 + 31) / 32 * 32; }
 

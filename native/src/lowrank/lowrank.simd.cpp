@@ -48,9 +48,13 @@ constexpr int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 // Where a block has V > 1 vectors they are whole; a single one may be the last of its row, `left` wide.
 template <int V>
-vfloat load_block(const float *p, int64_t left) { return V > 1 || left >= kLanes ? load(p) : load(p, left); }
+vfloat load_block(const float *p, int64_t left) {
+  return V > 1 || left >= kLanes ? load(p) : load(p, left);
+}
 template <int V>
-void store_block(float *p, vfloat v, int64_t left) { V > 1 || left >= kLanes ? store(p, v) : store(p, v, left); }
+void store_block(float *p, vfloat v, int64_t left) {
+  V > 1 || left >= kLanes ? store(p, v) : store(p, v, left);
+}
 
 // to [rows, ld] = mask · x for columns begin .. begin + n - 1 of rows token .. of x [.., width].
 void drop(const Dropout &dropout, int64_t token, int64_t rows, int64_t width, int64_t begin, int64_t n, const float *x,
@@ -221,7 +225,8 @@ void lowrank_accumulate(int64_t tokens, int64_t n, int32_t r, int64_t begin, int
         drop(*dropout, t, chunk, n, begin, columns, x + t * n, packed, kLowrankColumns);
       else
         for (int64_t row = 0; row < chunk; ++row)
-          __builtin_memcpy(packed + row * kLowrankColumns, from + row * n, sizeof(float) * static_cast<uint64_t>(columns));
+          __builtin_memcpy(packed + row * kLowrankColumns, from + row * n,
+                           sizeof(float) * static_cast<uint64_t>(columns));
       from = packed;
       ldx = kLowrankColumns;
     }

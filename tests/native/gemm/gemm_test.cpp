@@ -90,8 +90,8 @@ void check_against_definition(const Case &x, const std::vector<float> &found) {
 
 TEST(products_equal_their_definition_with_any_number_of_threads) {
   check::Random random(check::seed());
-  const int64_t shapes[][3] = {{1, 1, 1},    {3, 5, 0},       {1, 1100, 33},   {7, 530, 129},
-                               {70, 9, 65},  {257, 129, 300}, {130, 1040, 65}, {40, 2, 9000}};
+  const int64_t shapes[][3] = {{1, 1, 1},   {3, 5, 0},       {1, 1100, 33},   {7, 530, 129},
+                               {70, 9, 65}, {257, 129, 300}, {130, 1040, 65}, {40, 2, 9000}};
   for (const auto &shape : shapes)
     for (int32_t dtype : {VBL_FLOAT32, VBL_BFLOAT16, VBL_FLOAT16}) {
       Case x = make_case(random, shape[0], shape[1], shape[2], dtype);

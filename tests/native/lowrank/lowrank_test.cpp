@@ -52,8 +52,12 @@ Case make_case(check::Random &random, int64_t tokens, int64_t in, int64_t out, i
   c.a = check::normals(random, r * in);
   c.bt = check::normals(random, r * out);
   const std::vector<float> unset(static_cast<size_t>(tokens * r), NAN);
-  c.before = {unset, check::normals(random, tokens * out), unset, check::normals(random, tokens * in),
-              check::normals(random, r * in), check::normals(random, r * out)};
+  c.before = {unset,
+              check::normals(random, tokens * out),
+              unset,
+              check::normals(random, tokens * in),
+              check::normals(random, r * in),
+              check::normals(random, r * out)};
   return c;
 }
 
@@ -64,7 +68,7 @@ void check_against_definition(const Case &c, const Results &found) {
   const std::vector<float> mask = mask_of(l, c.step);
   const auto wide = [](const std::vector<float> &v) { return std::vector<double>(v.begin(), v.end()); };
   std::vector<double> p(tokens * r), q(tokens * r), y = wide(c.before.y), dx = wide(c.before.dx),
-                      da = wide(c.before.da), dbt = wide(c.before.dbt);
+                                                    da = wide(c.before.da), dbt = wide(c.before.dbt);
   const double scaling = l.scaling;
   for (size_t t = 0; t < tokens; ++t)
     for (size_t i = 0; i < r; ++i) {
@@ -101,9 +105,9 @@ void check_against_definition(const Case &c, const Results &found) {
 
 TEST(low_rank_products_equal_their_definition_with_any_number_of_threads) {
   check::Random random(check::seed());
-  const int64_t shapes[][4] = {{1, 1, 1, 1},      {3, 5, 70, 2},    {2, 1030, 17, 3},
-                               {66, 40, 300, 4},  {5, 259, 64, 5},  {130, 96, 33, 8},
-                               {40, 19, 8, 64},   {9, 1100, 530, 13}, {300, 512, 256, 1}};
+  const int64_t shapes[][4] = {{1, 1, 1, 1},     {3, 5, 70, 2},      {2, 1030, 17, 3},
+                               {66, 40, 300, 4}, {5, 259, 64, 5},    {130, 96, 33, 8},
+                               {40, 19, 8, 64},  {9, 1100, 530, 13}, {300, 512, 256, 1}};
   for (const auto &s : shapes)
     for (float dropout : {0.0f, 0.3f}) {
       const Case c = make_case(random, s[0], s[1], s[2], static_cast<int32_t>(s[3]), dropout);

@@ -9,7 +9,8 @@ TEST(add_and_add_bias_add_once_everywhere) {
     const std::vector<float> x = check::normals(random, rows * columns), y = check::normals(random, rows * columns),
                              bias = check::normals(random, columns);
     std::vector<float> sum = y, biased = y;
-    for (size_t i = 0; i < y.size(); ++i) sum[i] = y[i] + x[i], biased[i] = y[i] + bias[i % static_cast<size_t>(columns)];
+    for (size_t i = 0; i < y.size(); ++i)
+      sum[i] = y[i] + x[i], biased[i] = y[i] + bias[i % static_cast<size_t>(columns)];
     for (int32_t threads : {1, 2, 5}) {
       check::CpuStream stream(threads);
       std::vector<float> found = y;

@@ -10,14 +10,14 @@ struct Results {
   std::vector<float> dlogits;
 };
 
-Results run(int32_t threads, int64_t vocab, const std::vector<float> &logits, const std::vector<int32_t> &labels, float scale,
-            bool in_place) {
+Results run(int32_t threads, int64_t vocab, const std::vector<float> &logits, const std::vector<int32_t> &labels,
+            float scale, bool in_place) {
   check::CpuStream stream(threads);
   const int64_t rows = static_cast<int64_t>(labels.size()), bytes = vbl_cross_entropy_scratch_bytes(stream, rows);
   std::vector<double> scratch(static_cast<size_t>(bytes + 7) / 8);
   Results r{0.5, in_place ? logits : std::vector<float>(logits.size(), NAN)};
-  CHECK_STATUS(VBL_OK, vbl_cross_entropy(stream, rows, vocab, in_place ? r.dlogits.data() : logits.data(), labels.data(), &scale,
-                                         &r.loss, r.dlogits.data(), scratch.data(), bytes));
+  CHECK_STATUS(VBL_OK, vbl_cross_entropy(stream, rows, vocab, in_place ? r.dlogits.data() : logits.data(),
+                                         labels.data(), &scale, &r.loss, r.dlogits.data(), scratch.data(), bytes));
   return r;
 }
 
@@ -30,7 +30,8 @@ TEST(cross_entropy_equals_its_definition_with_any_number_of_threads) {
     const int64_t rows = s[0], vocab = s[1];
     std::vector<float> logits = check::normals(random, rows * vocab, random.uniform(0.5f, 12));
     std::vector<int32_t> labels(static_cast<size_t>(rows));
-    for (int32_t &label : labels) label = random.between(0, 3) ? static_cast<int32_t>(random.between(0, vocab - 1)) : VBL_IGNORE_INDEX;
+    for (int32_t &label : labels)
+      label = random.between(0, 3) ? static_cast<int32_t>(random.between(0, vocab - 1)) : VBL_IGNORE_INDEX;
     labels[0] = static_cast<int32_t>(vocab - 1);
     const float scale = random.uniform(0.1f, 3);
     double loss = 0.5;
@@ -58,8 +59,8 @@ TEST(cross_entropy_equals_its_definition_with_any_number_of_threads) {
     check::CpuStream stream;
     double only_loss = 0.5;
     std::vector<double> scratch(static_cast<size_t>(rows));
-    CHECK_STATUS(VBL_OK, vbl_cross_entropy(stream, rows, vocab, logits.data(), labels.data(), nullptr, &only_loss, nullptr,
-                                           scratch.data(), rows * 8));
+    CHECK_STATUS(VBL_OK, vbl_cross_entropy(stream, rows, vocab, logits.data(), labels.data(), nullptr, &only_loss,
+                                           nullptr, scratch.data(), rows * 8));
     CHECK(only_loss == one.loss);
   }
 }

@@ -21,7 +21,8 @@ TEST(embedding_looks_up_rows_of_every_dtype) {
       const int64_t count = static_cast<int64_t>(table.size());
       CHECK_STATUS(VBL_OK, vbl_convert(stream, count, table.data(), VBL_FLOAT32, stored.data(), dtype));
       std::vector<float> out(static_cast<size_t>(tokens * hidden), NAN);
-      CHECK_STATUS(VBL_OK, vbl_embedding_forward(stream, tokens, hidden, vocab, ids.data(), stored.data(), dtype, out.data()));
+      CHECK_STATUS(VBL_OK,
+                   vbl_embedding_forward(stream, tokens, hidden, vocab, ids.data(), stored.data(), dtype, out.data()));
       for (size_t t = 0; t < ids.size(); ++t)
         CHECK(std::memcmp(&out[t * static_cast<size_t>(hidden)], &table[static_cast<size_t>(ids[t] * hidden)],
                           static_cast<size_t>(hidden) * sizeof(float)) == 0);
@@ -34,15 +35,18 @@ TEST(embedding_gradient_adds_tokens_in_order) {
   for (int64_t hidden : {1, 40, 129}) {
     std::vector<int32_t> ids(static_cast<size_t>(tokens));
     for (int32_t &id : ids) id = static_cast<int32_t>(random.between(0, vocab - 1));
-    const std::vector<float> dout = check::normals(random, tokens * hidden), before = check::normals(random, vocab * hidden);
+    const std::vector<float> dout = check::normals(random, tokens * hidden),
+                             before = check::normals(random, vocab * hidden);
     std::vector<float> expected = before;  // the same float32 additions in the same order
     for (int64_t t = 0; t < tokens; ++t)
       for (int64_t c = 0; c < hidden; ++c)
-        expected[static_cast<size_t>(ids[static_cast<size_t>(t)] * hidden + c)] += dout[static_cast<size_t>(t * hidden + c)];
+        expected[static_cast<size_t>(ids[static_cast<size_t>(t)] * hidden + c)] +=
+            dout[static_cast<size_t>(t * hidden + c)];
     for (int32_t threads : {1, 2, 5}) {
       check::CpuStream stream(threads);
       std::vector<float> dtable = before;
-      CHECK_STATUS(VBL_OK, vbl_embedding_backward(stream, tokens, hidden, vocab, ids.data(), dout.data(), dtable.data()));
+      CHECK_STATUS(VBL_OK,
+                   vbl_embedding_backward(stream, tokens, hidden, vocab, ids.data(), dout.data(), dtable.data()));
       CHECK(check::same_bits(dtable, expected));
     }
   }
@@ -56,7 +60,8 @@ TEST(embedding_refuses_ids_outside_the_vocabulary) {
     for (vbl_status status : {vbl_embedding_forward(stream, 2, 2, 3, ids, table, VBL_FLOAT32, out),
                               vbl_embedding_backward(stream, 2, 2, 3, ids, out, table)}) {
       CHECK(status == VBL_INVALID_ARGUMENT);
-      CHECK(std::strstr(vbl_last_error(), "ids[1]") != nullptr && std::strstr(vbl_last_error(), std::to_string(wrong).c_str()));
+      CHECK(std::strstr(vbl_last_error(), "ids[1]") != nullptr &&
+            std::strstr(vbl_last_error(), std::to_string(wrong).c_str()));
     }
   }
   const int32_t ids[2] = {2, 0};

@@ -8,10 +8,12 @@ std::vector<double> definition(int64_t rows, int64_t hidden, double eps, const s
   std::vector<double> y(x.size());
   for (int64_t i = 0; i < rows; ++i) {
     double mean = eps;
-    for (int64_t j = 0; j < hidden; ++j) mean += std::pow(x[static_cast<size_t>(i * hidden + j)], 2) / static_cast<double>(hidden);
+    for (int64_t j = 0; j < hidden; ++j)
+      mean += std::pow(x[static_cast<size_t>(i * hidden + j)], 2) / static_cast<double>(hidden);
     if (rstd != nullptr) rstd->push_back(1 / std::sqrt(mean));
     for (int64_t j = 0; j < hidden; ++j)
-      y[static_cast<size_t>(i * hidden + j)] = x[static_cast<size_t>(i * hidden + j)] / std::sqrt(mean) * weight[static_cast<size_t>(j)];
+      y[static_cast<size_t>(i * hidden + j)] =
+          x[static_cast<size_t>(i * hidden + j)] / std::sqrt(mean) * weight[static_cast<size_t>(j)];
   }
   return y;
 }
@@ -25,7 +27,8 @@ TEST(rmsnorm_equals_its_definition_with_any_number_of_threads) {
     const int64_t rows = s[0], hidden = s[1];
     const float eps = 1e-5f, scale = random.uniform(0.01f, 30);
     const std::vector<float> x = check::normals(random, rows * hidden, scale), weight = check::normals(random, hidden),
-                             dy = check::normals(random, rows * hidden), before = check::normals(random, rows * hidden, 0.1f);
+                             dy = check::normals(random, rows * hidden),
+                             before = check::normals(random, rows * hidden, 0.1f);
     const std::vector<double> wide(x.begin(), x.end());
     std::vector<double> rstd_expected;
     const std::vector<double> y_expected = definition(rows, hidden, eps, wide, weight, &rstd_expected);
@@ -42,8 +45,10 @@ TEST(rmsnorm_equals_its_definition_with_any_number_of_threads) {
     for (int32_t threads : {1, 2, 5}) {
       check::CpuStream stream(threads);
       std::vector<float> y = x, rstd(static_cast<size_t>(rows), NAN), dx = before;  // y in place
-      CHECK_STATUS(VBL_OK, vbl_rmsnorm_forward(stream, rows, hidden, eps, y.data(), weight.data(), y.data(), rstd.data()));
-      CHECK_STATUS(VBL_OK, vbl_rmsnorm_backward(stream, rows, hidden, dy.data(), x.data(), weight.data(), rstd.data(), dx.data()));
+      CHECK_STATUS(VBL_OK,
+                   vbl_rmsnorm_forward(stream, rows, hidden, eps, y.data(), weight.data(), y.data(), rstd.data()));
+      CHECK_STATUS(VBL_OK, vbl_rmsnorm_backward(stream, rows, hidden, dy.data(), x.data(), weight.data(), rstd.data(),
+                                                dx.data()));
       CHECK_NEAR(check::error(y, y_expected), 0, 2e-7);
       CHECK_NEAR(check::error(rstd, rstd_expected), 0, 6e-8);  // rounded once
       CHECK_NEAR(check::error(dx, dx_expected), 0, 3e-7);
@@ -60,8 +65,10 @@ TEST(rmsnorm_gradient_equals_central_differences) {
                            dy = check::normals(random, rows * hidden);
   check::CpuStream stream;
   std::vector<float> y(x.size()), rstd(static_cast<size_t>(rows)), dx(x.size(), 0);
-  CHECK_STATUS(VBL_OK, vbl_rmsnorm_forward(stream, rows, hidden, 1e-2f, x.data(), weight.data(), y.data(), rstd.data()));
-  CHECK_STATUS(VBL_OK, vbl_rmsnorm_backward(stream, rows, hidden, dy.data(), x.data(), weight.data(), rstd.data(), dx.data()));
+  CHECK_STATUS(VBL_OK,
+               vbl_rmsnorm_forward(stream, rows, hidden, 1e-2f, x.data(), weight.data(), y.data(), rstd.data()));
+  CHECK_STATUS(VBL_OK,
+               vbl_rmsnorm_backward(stream, rows, hidden, dy.data(), x.data(), weight.data(), rstd.data(), dx.data()));
   std::vector<double> expected(x.size());
   for (size_t i = 0; i < x.size(); ++i) {
     double loss[2];

@@ -9,7 +9,8 @@ TEST(rope_rotates_as_rotate_half_and_back) {
     std::vector<float> cos, sin;
     for (int64_t p = 0; p < positions; ++p)
       for (int64_t i = 0; i < half; ++i) {
-        const double angle = static_cast<double>(p) * std::pow(10000.0, -2.0 * static_cast<double>(i) / static_cast<double>(dim));
+        const double angle =
+            static_cast<double>(p) * std::pow(10000.0, -2.0 * static_cast<double>(i) / static_cast<double>(dim));
         cos.push_back(static_cast<float>(std::cos(angle)));
         sin.push_back(static_cast<float>(std::sin(angle)));
       }
@@ -22,8 +23,10 @@ TEST(rope_rotates_as_rotate_half_and_back) {
         for (int64_t i = 0; i < dim; ++i) {
           const size_t at = static_cast<size_t>((t * heads + h) * dim);
           const size_t angle = static_cast<size_t>(position[static_cast<size_t>(t)] * half + i % half);
-          const double rotated = i < half ? -x[at + static_cast<size_t>(i + half)] : x[at + static_cast<size_t>(i - half)];
-          expected[at + static_cast<size_t>(i)] = 1.0 * x[at + static_cast<size_t>(i)] * cos[angle] + rotated * sin[angle];
+          const double rotated =
+              i < half ? -x[at + static_cast<size_t>(i + half)] : x[at + static_cast<size_t>(i - half)];
+          expected[at + static_cast<size_t>(i)] =
+              1.0 * x[at + static_cast<size_t>(i)] * cos[angle] + rotated * sin[angle];
         }
     std::vector<float> first;
     for (int32_t threads : {1, 2, 5}) {

@@ -10,7 +10,8 @@ double silu(double z) { return z / (1 + std::exp(-z)); }
 TEST(silu_mul_equals_its_definition_with_any_number_of_threads) {
   check::Random random(check::seed());
   for (int64_t n : {1, 15, 16, 37, 100003}) {
-    std::vector<float> gate = check::normals(random, n, 5), up = check::normals(random, n), dout = check::normals(random, n);
+    std::vector<float> gate = check::normals(random, n, 5), up = check::normals(random, n),
+                       dout = check::normals(random, n);
     if (n > 20) gate[3] = 100, gate[4] = -100, gate[5] = 0, gate[6] = -88.5f, gate[17] = 20;
     std::vector<double> out_expected, dgate_expected, dup_expected;
     for (size_t i = 0; i < gate.size(); ++i) {
@@ -24,17 +25,21 @@ TEST(silu_mul_equals_its_definition_with_any_number_of_threads) {
       check::CpuStream stream(threads);
       std::vector<float> out(gate.size(), NAN), dgate = out, dup = out;
       CHECK_STATUS(VBL_OK, vbl_silu_mul_forward(stream, n, gate.data(), up.data(), out.data()));
-      CHECK_STATUS(VBL_OK, vbl_silu_mul_backward(stream, n, gate.data(), up.data(), dout.data(), dgate.data(), dup.data()));
+      CHECK_STATUS(VBL_OK,
+                   vbl_silu_mul_backward(stream, n, gate.data(), up.data(), dout.data(), dgate.data(), dup.data()));
       CHECK_NEAR(check::error(out, out_expected), 0, 3e-7);
       CHECK_NEAR(check::error(dgate, dgate_expected), 0, 1e-6);
       CHECK_NEAR(check::error(dup, dup_expected), 0, 3e-7);
       if (threads == 1) first_out = out, first_dgate = dgate, first_dup = dup;
-      CHECK(check::same_bits(out, first_out) && check::same_bits(dgate, first_dgate) && check::same_bits(dup, first_dup));
+      CHECK(check::same_bits(out, first_out) && check::same_bits(dgate, first_dgate) &&
+            check::same_bits(dup, first_dup));
       std::vector<float> in_place = dout;
-      CHECK_STATUS(VBL_OK, vbl_silu_mul_backward(stream, n, gate.data(), up.data(), in_place.data(), in_place.data(), dup.data()));
+      CHECK_STATUS(VBL_OK, vbl_silu_mul_backward(stream, n, gate.data(), up.data(), in_place.data(), in_place.data(),
+                                                 dup.data()));
       CHECK(check::same_bits(in_place, first_dgate) && check::same_bits(dup, first_dup));
       in_place = dout;
-      CHECK_STATUS(VBL_OK, vbl_silu_mul_backward(stream, n, gate.data(), up.data(), in_place.data(), dgate.data(), in_place.data()));
+      CHECK_STATUS(VBL_OK, vbl_silu_mul_backward(stream, n, gate.data(), up.data(), in_place.data(), dgate.data(),
+                                                 in_place.data()));
       CHECK(check::same_bits(dgate, first_dgate) && check::same_bits(in_place, first_dup));
     }
   }
