@@ -4,8 +4,12 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.ByteArrayOutputStream;
+import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 
 /** A command line that was run in this process: its exit code and what it printed. */
 record CommandLineRun(int exitCode, String out, String err) {
@@ -19,6 +23,18 @@ record CommandLineRun(int exitCode, String out, String err) {
         int exitCode = Main.run(new PrintStream(out, true, StandardCharsets.UTF_8),
                 new PrintStream(err, true, StandardCharsets.UTF_8), strings);
         return new CommandLineRun(exitCode, out.toString(StandardCharsets.UTF_8), err.toString(StandardCharsets.UTF_8));
+    }
+
+    /** A Java process that runs the command line, its standard error joined to its standard output. */
+    static Process start(List<String> jvmOptions, Object... arguments) throws IOException {
+        List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-cp", System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"))));
+        command.addAll(jvmOptions);
+        command.add(Main.class.getName());
+        for (Object argument : arguments) {
+            command.add(argument.toString());
+        }
+        return new ProcessBuilder(command).redirectErrorStream(true).start();
     }
 
     CommandLineRun assertDone() {

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.vblora.kernels.Stream;
+import java.nio.charset.StandardCharsets;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
@@ -20,5 +21,16 @@ class DoctorCommandTest {
         assertTrue(run.out().contains(Runtime.getRuntime().availableProcessors() + " processors"), run.out());
         assertTrue(run.out().contains("nothing that vblora needs"), run.out());
         assertEquals("", run.err());
+    }
+
+    /** On a platform for which there are no native libraries, in a process of its own. */
+    @Test
+    void failsWhereALibraryIsMissingAndSaysHowToGetIt() throws Exception {
+        Process process = CommandLineRun.start(List.of("-Dorg.bytedeco.javacpp.platform=linux-ppc64le"), "doctor");
+        String out = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        assertEquals(1, process.waitFor(), out);
+        assertTrue(out.contains("  native library  MISSING\n") && out.contains("  OpenBLAS        MISSING\n"), out);
+        assertTrue(out.contains("\nMissing\n  native library: The native library jnivblora could not be loaded"), out);
+        assertTrue(out.contains("is the jar org.bytedeco:openblas:linux-ppc64le on the class path?"), out);
     }
 }

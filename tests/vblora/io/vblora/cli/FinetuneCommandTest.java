@@ -339,11 +339,8 @@ class FinetuneCommandTest {
     /** A process of its own, ended as Ctrl-C ends it: by a signal, in the midst of training. */
     @Test
     void leavesNoFileWhenItIsInterrupted() throws Exception {
-        Process process = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-cp",
-                System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
-                        Main.class.getName(),
-                "finetune", "--model", MODEL.toString(), "--train", train.toString(), "--output", output.toString(),
-                "--vector-length", "16", "--max-steps", "1000000", "--device", "cpu").redirectErrorStream(true).start();
+        Process process = CommandLineRun.start(List.of(), "finetune", "--model", MODEL, "--train", train, "--output",
+                output, "--vector-length", 16, "--max-steps", 1_000_000, "--device", "cpu");
         try (BufferedReader lines = process.inputReader()) {
             String line = lines.readLine();
             while (line != null && !line.startsWith("step 1/")) {

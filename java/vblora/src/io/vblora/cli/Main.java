@@ -74,8 +74,8 @@ public final class Main implements Runnable {
      * @return its exit code
      */
     static int run(PrintStream out, PrintStream err, String... args) {
-        // Libraries speak up only when something is wrong
-        System.setProperty("org.slf4j.simpleLogger.defaultLogLevel", "error");
+        // What goes wrong in libraries reaches us as exceptions; their own words would only stand in between
+        System.setProperty("org.slf4j.simpleLogger.defaultLogLevel", "off");
         System.setProperty("org.bytedeco.javacpp.logger", "slf4j");
         Main main = new Main(err);
         CommandLine commandLine = new CommandLine(main)
