@@ -5,10 +5,12 @@ import io.vblora.kernels.Device;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Memory;
+import io.vblora.weights.SafetensorsFile;
 import io.vblora.weights.SafetensorsWriter;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Random;
@@ -96,6 +98,28 @@ record TinyLlama(Path folder, LlamaConfig config, double ropeTheta, int multiple
         rounded.replaceAll((name, values) -> name.contains("norm") || name.endsWith(".bias") ? values
                 : round(values, dtype, stream));
         return new ReferenceLlama(config, ropeTheta, rounded);
+    }
+
+    /** This model with all weights stored, and thereby rounded, in another type. */
+    TinyLlama in(DType dtype, Path newFolder, Stream stream) throws IOException {
+        Files.createDirectories(newFolder);
+        Files.copy(folder.resolve("config.json"), newFolder.resolve("config.json"), StandardCopyOption.REPLACE_EXISTING);
+        SafetensorsWriter writer = new SafetensorsWriter();
+        Map<String, float[]> rounded = new LinkedHashMap<>(weights);
+        try (SafetensorsFile file = SafetensorsFile.open(folder.resolve("model.safetensors"))) {
+            for (String name : file.names()) {
+                rounded.put(name, round(weights.get(name), dtype, stream));
+                writer.add(name, dtype, file.entry(name).dimensions(), () -> {
+                    try (Tensor wide = file.read(name)) {
+                        Tensor narrow = Tensor.allocate(Device.CPU, dtype, wide.shape());
+                        Memory.convert(stream, wide, narrow);
+                        return narrow;
+                    }
+                });
+            }
+            writer.write(newFolder.resolve("model.safetensors"));
+        }
+        return new TinyLlama(newFolder, config, ropeTheta, multiple, rounded);
     }
 
     private static float[] round(float[] values, DType dtype, Stream stream) {
