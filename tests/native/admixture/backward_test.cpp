@@ -212,6 +212,6 @@ TEST(backward_refuses_bad_arguments) {
   const vbl_admixture empty = {0, 3, 5, 2, nullptr};
   CHECK(vbl_admixture_backward_scratch_bytes(stream, &empty) == -1);
   CHECK(vbl_admixture_backward_scratch_bytes(nullptr, &good) == -1);
-  const vbl_admixture boundless = {INT32_MAX, 65536, INT32_MAX, 65536, nullptr};
+  const vbl_admixture boundless = {INT32_MAX, 1 << 24, INT32_MAX, 1 << 24, nullptr};
   CHECK(vbl_admixture_backward_scratch_bytes(stream, &boundless) == INT64_MAX);
 }
