@@ -1,0 +1,169 @@
+package io.vblora.kernels.ops;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.vblora.kernels.DType;
+import io.vblora.kernels.Device;
+import io.vblora.kernels.KernelException;
+import io.vblora.kernels.Stream;
+import io.vblora.kernels.Tensor;
+import io.vblora.kernels.global.vblora;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
+
+class OptimizerTest {
+    private final List<AutoCloseable> owned = new ArrayList<>();
+    private final Stream stream = own(Stream.cpu(1));
+    private final StepState step = own(new StepState(Device.CPU));
+    private final Tensor sum = zeros(DType.FLOAT64, 1);
+
+    private <T extends AutoCloseable> T own(T closeable) {
+        owned.add(0, closeable);
+        return closeable;
+    }
+
+    private Tensor floats(float... values) {
+        return own(Tensor.of(values, values.length));
+    }
+
+    private Tensor zeros(DType dtype, long... shape) {
+        return own(Tensor.allocate(Device.CPU, dtype, shape));
+    }
+
+    @AfterEach
+    void close() throws Exception {
+        for (AutoCloseable closeable : owned) {
+            closeable.close();
+        }
+    }
+
+    private Tensor scratch(long n) {
+        return zeros(DType.UINT8, Optimizer.sumSquaresScratchBytes(stream, n));
+    }
+
+    /** Gradients 3 and 4 have norm 5; clipped to norm 2 and updated once by AdamW's formula. */
+    @Test
+    void clipsAndUpdates() {
+        Tensor parameter = floats(1, -1);
+        Tensor gradient = floats(3, 4);
+        Tensor expAvg = zeros(DType.FLOAT32, 2);
+        Tensor expAvgSq = zeros(DType.FLOAT32, 2);
+        step.step(1).group(3, 0.1, 0.9, 0.99, 1e-8, 0.5).upload(stream);
+        Optimizer.sumSquares(stream, gradient, sum, scratch(2));
+        assertEquals(25, sum.toDoubles()[0]);
+        Optimizer.clip(stream, sum, 2, step);
+        assertEquals(5, step.gradientNorm(stream));
+        Optimizer.adamw(stream, step, 3, parameter, gradient, expAvg, expAvgSq);
+        // Clip factor 2 / (5 + 1e-6): gradients 1.2 and 1.6. Decay 1 - 0.1 · 0.5; the first step moves by the rate.
+        assertArrayEquals(new float[] {0.12f, 0.16f}, expAvg.toFloats(), 1e-6f);
+        assertArrayEquals(new float[] {0.0144f, 0.0256f}, expAvgSq.toFloats(), 1e-6f);
+        assertArrayEquals(new float[] {0.95f - 0.1f, -0.95f - 0.1f}, parameter.toFloats(), 1e-6f);
+
+        // The next step begins unclipped, and halves the gradients first.
+        step.step(2).gradientScale(0.5f).group(3, 0, 0, 0, 1e-8, 0).upload(stream);
+        Optimizer.adamw(stream, step, 3, parameter, gradient, expAvg, expAvgSq);
+        assertArrayEquals(new float[] {1.5f, 2}, expAvg.toFloats(), 1e-6f);
+        Optimizer.clip(stream, sum, 0, step);
+        assertEquals(2.5f, step.gradientNorm(stream));
+    }
+
+    @Test
+    void refusesWrongTensorsAndGroups() {
+        Tensor three = zeros(DType.FLOAT32, 3);
+        Tensor two = zeros(DType.FLOAT32, 2);
+        refused("gradient", () -> Optimizer.adamw(stream, step, 0, three, two, three, three));
+        refused("expAvg", () -> Optimizer.adamw(stream, step, 0, three, three, two, three));
+        refused("expAvgSq", () -> Optimizer.adamw(stream, step, 0, three, three, three, sum));
+        refused("parameter", () -> Optimizer.adamw(stream, step, 0, sum, three, three, three));
+        refused("group", () -> Optimizer.adamw(stream, step, 4, three, three, three, three));
+        refused("group", () -> step.group(-1, 0, 0, 0, 1, 0));
+        refused("sum", () -> Optimizer.sumSquares(stream, three, two, scratch(3)));
+        refused("sum", () -> Optimizer.clip(stream, two, 1, step));
+        refused("scratch", () -> Optimizer.sumSquares(stream, zeros(DType.FLOAT32, 1 << 20), sum, two));
+        assertThrows(IllegalArgumentException.class, () -> step.step(0));
+        assertThrows(IllegalArgumentException.class, () -> step.microBatch(-1));
+        assertThrows(IllegalArgumentException.class, () -> step.microBatch(1 << 16));
+        assertThrows(KernelException.class, () -> step.group(0, -1, 0.9, 0.999, 1e-8, 0));
+        assertThrows(KernelException.class, () -> step.group(0, 1, 1, 0.999, 1e-8, 0));
+    }
+
+    private static void refused(String name, Executable call) {
+        IllegalArgumentException e = assertThrows(IllegalArgumentException.class, call);
+        assertTrue(e.getMessage().startsWith(name + ":"), e.getMessage());
+    }
+
+    /** One row of four logits; the second overtakes the first, which the active set and the dense form see alike. */
+    @Test
+    void updatesLogitsAndSelectsAgain() {
+        AdmixtureShape shape = new AdmixtureShape(1, 4, 1, 2, null);
+        Tensor dlogits = floats(1, -1);
+        Tensor scratch = zeros(DType.UINT8, Optimizer.activeScratchBytes(stream, shape));
+        step.step(1).group(1, 0.5, 0.9, 0.999, 1e-8, 0).upload(stream);
+        float[][] results = new float[2][];
+        for (int form = 0; form < 2; form++) {
+            Tensor logits = floats(0.9f, 0.5f, 0.2f, 0);
+            Tensor indices = own(Tensor.of(new int[] {0, 1}, 1, 2));
+            Tensor weights = zeros(DType.FLOAT32, 1, 2);
+            Tensor badRow = zeros(DType.INT64, 1);
+            Tensor expAvg = zeros(DType.FLOAT32, 4);
+            Tensor expAvgSq = zeros(DType.FLOAT32, 4);
+            if (form == 0) {
+                Optimizer.adamwSelect(stream, shape, step, 1, logits, dlogits, expAvg, expAvgSq, indices, weights,
+                        badRow);
+            } else {
+                ActiveSet active = own(new ActiveSet(Device.CPU, shape, 2, 2));
+                Optimizer.activeLoad(stream, shape, active, logits, null, null, scratch);
+                Optimizer.adamwActiveSelect(stream, shape, active, step, 1, logits, dlogits, indices, weights, badRow,
+                        scratch);
+                assertEquals(2, active.maxCount().toInts()[0]);
+                assertArrayEquals(new float[] {0.9f, 0.5f, 0.2f, 0}, logits.toFloats(), "only read");
+                Optimizer.activeStore(stream, shape, active, logits, expAvg, expAvgSq);
+            }
+            // The first step of AdamW moves each selected logit by the learning rate: 0.4 and 1.
+            assertArrayEquals(new float[] {0.4f, 1, 0.2f, 0}, logits.toFloats(), 1e-6f);
+            assertArrayEquals(new float[] {0.1f, -0.1f, 0, 0}, expAvg.toFloats(), 1e-6f);
+            assertArrayEquals(new float[] {0.001f, 0.001f, 0, 0}, expAvgSq.toFloats(), 1e-6f);
+            assertArrayEquals(new int[] {1, 0}, indices.toInts());
+            assertEquals(1 / (1 + Math.exp(-0.6)), weights.getFloat(0), 1e-6);
+            assertEquals(-1, badRow.getLong(0));
+            results[form] = logits.toFloats();
+        }
+        assertArrayEquals(results[0], results[1]);
+    }
+
+    @Test
+    void anActiveSetThatIsTooSmallSaysHowManyItNeeds() {
+        AdmixtureShape shape = new AdmixtureShape(1, 4, 1, 1, null);
+        Tensor logits = floats(1, 2, 3, 4);
+        Tensor expAvg = floats(0, 0.5f, 0, -0.5f);
+        Tensor expAvgSq = floats(0, 1, 0, 1);
+        Tensor scratch = zeros(DType.UINT8, Optimizer.activeScratchBytes(stream, shape));
+        ActiveSet small = own(new ActiveSet(Device.CPU, shape, 1, 1));
+        KernelException e = assertThrows(KernelException.class,
+                () -> Optimizer.activeLoad(stream, shape, small, logits, expAvg, expAvgSq, scratch));
+        assertEquals(vblora.VBL_CAPACITY, e.status());
+        assertEquals(2, small.maxCount().toInts()[0]);
+        ActiveSet enough = own(new ActiveSet(Device.CPU, shape, 2, 1));
+        Optimizer.activeLoad(stream, shape, enough, logits, expAvg, expAvgSq, scratch);
+        ActiveSet larger = own(new ActiveSet(Device.CPU, shape, 4, 2));
+        Optimizer.activeCopy(stream, shape, enough, larger);
+        Tensor copied = zeros(DType.FLOAT32, 4);
+        Optimizer.activeStore(stream, shape, larger, logits, copied, expAvgSq);
+        assertArrayEquals(new float[] {0, 0.5f, 0, -0.5f}, copied.toFloats());
+        assertThrows(KernelException.class, () -> Optimizer.activeCopy(stream, shape, larger, small));
+
+        AdmixtureShape other = new AdmixtureShape(1, 4, 1, 1, null);
+        assertThrows(IllegalArgumentException.class,
+                () -> Optimizer.activeStore(stream, other, larger, logits, null, null));
+        assertThrows(IllegalArgumentException.class,
+                () -> Optimizer.activeStore(stream, shape, larger, logits, copied, null));
+        assertThrows(IllegalArgumentException.class, () -> new ActiveSet(Device.CPU, shape, 5, 1));
+        assertThrows(IllegalArgumentException.class, () -> new ActiveSet(Device.CPU, shape, 2, 0));
+    }
+}
