@@ -36,7 +36,7 @@ if(NOT VBLORA_CUDA STREQUAL "OFF")
 endif()
 
 function(vblora_add_cuda_sources target)
-  if(CMAKE_CUDA_COMPILER)
+  if(CMAKE_CUDA_COMPILER AND NOT VBLORA_CUDA STREQUAL "OFF")  # the cache may know a compiler from an earlier configuration
     target_sources(${target} PRIVATE ${ARGN})
     target_compile_definitions(${target} PRIVATE VBL_WITH_CUDA)
     target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-lineinfo>)
