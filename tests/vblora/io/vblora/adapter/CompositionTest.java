@@ -323,6 +323,27 @@ class CompositionTest {
     }
 
     @Test
+    void modulesSeeTheGradientOfTheTrainingThatRuns() {
+        for (AdapterConfig config : List.of(config(9, 2), LoraConfig.builder().targetModules("all-linear").build())) {
+            try (Adapter adapter = Adapter.create(config, MODEL, stream, 1)) {
+                Composition composition = adapter.composition();
+                AdaptedModule last = adapter.modules().get(2);
+                for (int training = 0; training < 2; training++) {
+                    composition.enableTraining(stream, 0);
+                    last.da().setFloat(0, 2);
+                    last.dbt().setFloat(0, 3);
+                    long end = composition.packed().elements();
+                    long b = end - last.dbt().elements();
+                    assertEquals(2, composition.packedGradient().getFloat(b - last.da().elements()));
+                    assertEquals(3, composition.packedGradient().getFloat(b));
+                    composition.zeroGradient(stream);
+                    assertEquals(0, last.da().getFloat(0));
+                }
+            }
+        }
+    }
+
+    @Test
     void refusesToTrainOnAnInfiniteLogit() {
         try (VbLoraComposition composition = composition(config(9, 2), 1, 2)) {
             composition.logits().setFloat(composition.logits().elements() - 1, Float.NEGATIVE_INFINITY);

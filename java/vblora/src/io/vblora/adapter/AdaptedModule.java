@@ -16,6 +16,7 @@ public final class AdaptedModule {
     private final Composition composition;
     private final Tensor a;
     private final Tensor bt;
+    private Tensor gradient;
     private Tensor da;
     private Tensor dbt;
 
@@ -84,18 +85,24 @@ public final class AdaptedModule {
      * @throws IllegalStateException unless training is enabled
      */
     public Tensor da() {
-        if (da == null) {
-            da = viewA(composition.packedGradient());
-        }
+        viewGradient();
         return da;
     }
 
     /** Gradient of B transposed, float32 [r, out], to be added to; as {@link #da()}. */
     public Tensor dbt() {
-        if (dbt == null) {
-            dbt = viewBt(composition.packedGradient());
-        }
+        viewGradient();
         return dbt;
+    }
+
+    /** Training that begins anew has another buffer. */
+    private void viewGradient() {
+        Tensor current = composition.packedGradient();
+        if (gradient != current) {
+            gradient = current;
+            da = viewA(current);
+            dbt = viewBt(current);
+        }
     }
 
     private Tensor viewA(Tensor packed) {
