@@ -275,7 +275,6 @@ class FinetuneCommandTest {
         "--warmup-ratio 0.1 --warmup-steps 3  | Both --warmup-ratio and --warmup-steps",
         "--max-steps 3 --num-train-epochs 1   | Both --num-train-epochs and --max-steps",
         "--per-device-eval-batch-size 4       | --per-device-eval-batch-size without --eval",
-        "--init-adapter .                     | --num-vectors beside --init-adapter",
         "--max-step 3                         | Unknown option",
     })
     void refusesWrongUse(String options, String expected) {
@@ -292,12 +291,23 @@ class FinetuneCommandTest {
     }
 
     @Test
+    void optionsMayRepeatTheConfigurationOfTheInitialAdapterButNotChangeIt() {
+        Path init = Golden.own("traj/tinyrand_b16/adapter_init");
+        finetune("--init-adapter", init, "--r", 8).assertError(2, "--r: found 8; expected 4");
+        finetune("--init-adapter", init, "--vblora-dropout", 0.5).assertError(2, "--vblora-dropout: found 0.5; expected 0.0");
+        finetune("--init-adapter", init, "--target-modules", "q_proj")
+                .assertError(2, "--target-modules: found 5 modules; expected the 35");
+        assertFalse(Files.exists(output));
+        finetune("--init-adapter", init, "--method", "vblora", "--r", 4, "--num-vectors", 64, "--vector-length", 16, "--topk", 2,
+                "--target-modules", "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj", "--max-steps", 1).assertDone();
+    }
+
+    @Test
     void failsBeforeItTrainsAndWritesNothing() throws IOException {
         finetune("--vector-length", 24)
                 .assertError(1, "--vector-length: found 24, which does not divide in_features 176 of");
         finetuneSmall("--target-modules", "q_prj").assertError(1, "--target-modules: found \"q_prj\"");
         finetuneSmall("--max-seq-length", 513).assertError(1, "max_position_embeddings");
-        finetuneSmall("--init-adapter", folder).assertError(2, "beside --init-adapter");
         finetune("--init-adapter", folder).assertError(1, "adapter_config.json: found no such file");
         Files.writeString(heldOut, "{\"input_ids\": [1, 512]}");
         finetuneSmall("--eval", heldOut)

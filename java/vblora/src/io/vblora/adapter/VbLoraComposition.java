@@ -32,7 +32,8 @@ final class VbLoraComposition implements Composition {
     static final int ACTIVE_SET_NUM_VECTORS = 256;
     /** Entries of a row's active list at the beginning. */
     static final int ACTIVE_SET_CAPACITY = 64;
-    private static final int CANDIDATES_PER_TOPK = 4;
+    /** A row is scanned anew when fewer than topk of so many, or of four times topk, are left. */
+    private static final int CANDIDATES = 16;
 
     private final Device device;
     private final String source;
@@ -106,7 +107,7 @@ final class VbLoraComposition implements Composition {
         }
 
         private ActiveSet newActiveSet(int capacity) {
-            return new ActiveSet(device, shape, capacity, CANDIDATES_PER_TOPK * topk);
+            return new ActiveSet(device, shape, capacity, Math.max(CANDIDATES, 4 * topk));
         }
 
         /** Builds the active set from logits and moments, in lists long enough. */

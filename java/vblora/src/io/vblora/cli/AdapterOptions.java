@@ -15,9 +15,9 @@ final class AdapterOptions {
             "--learning-rate-logits");
     /** Options that mean nothing to VB-LoRA. */
     static final List<String> LORA_ONLY = List.of("--lora-alpha", "--lora-dropout", "--learning-rate");
-    /** Options whose values come from the folder under --init-adapter. */
-    static final List<String> CONFIG = List.of("--r", "--num-vectors", "--vector-length", "--topk", "--target-modules",
-            "--vblora-dropout", "--init-vector-bank-bound", "--init-logits-std", "--lora-alpha", "--lora-dropout");
+    /** Options that are keys of an adapter's configuration, which --init-adapter brings along. */
+    static final List<String> CONFIG = List.of("--r", "--num-vectors", "--vector-length", "--topk", "--vblora-dropout",
+            "--init-vector-bank-bound", "--init-logits-std", "--lora-alpha", "--lora-dropout");
 
     private static final VbLoraConfig VBLORA = VbLoraConfig.builder().build();
     private static final LoraConfig LORA = LoraConfig.builder().build();
@@ -91,8 +91,8 @@ final class AdapterOptions {
     }
 
     /** @throws io.vblora.InputException if a value is out of range, or values do not fit together */
-    AdapterConfig config(String baseModel) {
-        return switch (method) {
+    AdapterConfig config(Method chosen, String baseModel) {
+        return switch (chosen) {
             case VBLORA -> common(VbLoraConfig.builder(), baseModel)
                     .numVectors(numVectors)
                     .vectorLength(vectorLength)

@@ -1,8 +1,10 @@
 package io.vblora.cli;
 
 import io.vblora.InputException;
+import io.vblora.adapter.AdaptedModule;
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.AdapterConfig;
+import io.vblora.adapter.ModuleShape;
 import io.vblora.blas.Blas;
 import io.vblora.cli.AdapterOptions.Method;
 import io.vblora.data.CausalLmFile;
@@ -27,6 +29,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
+import java.util.function.Supplier;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
@@ -77,7 +80,8 @@ final class FinetuneCommand implements Callable<Integer> {
     private Path output;
 
     @Option(names = "--init-adapter", paramLabel = "DIR",
-            description = "Adapter to go on from, with its configuration; the optimizer begins anew.")
+            description = "Adapter to go on from, with its configuration, which options may repeat but not change; the optimizer begins "
+                    + "anew.")
     private Path initAdapter;
 
     @Option(names = "--metrics", paramLabel = "FILE",
@@ -129,20 +133,18 @@ final class FinetuneCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        AdapterConfig newConfig;
-        TrainingArguments arguments;
-        try {
-            arguments = trainingOptions.arguments();
-            newConfig = adapterOptions.config(model.toString());
-        } catch (InputException e) {
-            throw wrongUse(option(e) + ": found " + e.found() + "; expected " + e.expected());
+        TrainingArguments arguments = checked(trainingOptions::arguments);
+        AdapterConfig initial = initAdapter == null ? null : AdapterConfig.read(initAdapter);
+        Method method = initial == null ? adapterOptions.method() : Method.of(initial);
+        checkMethod(method);
+        AdapterConfig config = checked(() -> adapterOptions.config(method, model.toString()));
+        if (initial != null) {
+            checkAgrees(config, initial);
         }
         check(threads >= 0 && threads <= MAX_THREADS, "--threads: found " + threads + "; expected 0 to " + MAX_THREADS);
         check(maxSeqLength == null || maxSeqLength >= 2, "--max-seq-length: found " + maxSeqLength
                 + "; expected at least 2");
         checkGiven();
-        AdapterConfig config = initAdapter == null ? newConfig : AdapterConfig.read(initAdapter);
-        checkMethod(Method.of(config));
         try (Stream stream = Stream.on(device.choose(err()), threads)) {
             run(config, arguments, stream);
         } finally {
@@ -153,16 +155,41 @@ final class FinetuneCommand implements Callable<Integer> {
         return ExitCode.OK;
     }
 
+    /** What options say, wrong values of which are wrong use. */
+    private <T> T checked(Supplier<T> fromOptions) {
+        try {
+            return fromOptions.get();
+        } catch (InputException e) {
+            throw wrongUse("--" + e.field().replace('_', '-') + ": found " + e.found() + "; expected " + e.expected());
+        }
+    }
+
     /** Refuses options that leave each other without meaning. */
     private void checkGiven() {
-        if (initAdapter != null) {
-            for (String option : AdapterOptions.CONFIG) {
-                check(!isGiven(option), option + " beside --init-adapter, whose configuration is used");
-            }
-        }
         check(!isGiven("--warmup-ratio") || !isGiven("--warmup-steps"), "Both --warmup-ratio and --warmup-steps");
         check(!isGiven("--num-train-epochs") || !isGiven("--max-steps"), "Both --num-train-epochs and --max-steps");
         check(!isGiven("--per-device-eval-batch-size") || eval != null, "--per-device-eval-batch-size without --eval");
+    }
+
+    /** Refuses options that contradict the configuration that an initial adapter brings along. */
+    private void checkAgrees(AdapterConfig options, AdapterConfig config) {
+        for (String option : AdapterOptions.CONFIG) {
+            String key = option.substring(2).replace('-', '_');
+            double wanted = options.json().path(key).doubleValue();
+            double found = config.json().path(key).doubleValue();
+            check(!isGiven(option) || wanted == found, option + ": found " + options.json().path(key) + "; expected "
+                    + config.json().path(key) + ", as the adapter in " + initAdapter + " has it");
+        }
+    }
+
+    /** Refuses --target-modules that select other modules than an initial adapter has. */
+    private void checkTargets(AdapterConfig options, Adapter adapter, LlamaModel llama) {
+        if (initAdapter != null && isGiven("--target-modules")) {
+            List<String> wanted = options.modules().select(llama.linears()).stream().map(ModuleShape::path).toList();
+            List<String> found = adapter.modules().stream().map(AdaptedModule::path).toList();
+            check(wanted.size() == found.size() && found.containsAll(wanted), "--target-modules: found " + wanted.size()
+                    + " modules; expected the " + found.size() + " of the adapter in " + initAdapter);
+        }
     }
 
     /** Refuses options that mean nothing to the method. */
@@ -208,6 +235,7 @@ final class FinetuneCommand implements Callable<Integer> {
                         ? newAdapter(config, llama, arguments.seed(), stream)
                         : Adapter.load(initAdapter, stream);
                 Execution execution = new Execution(stream, Blas.on(stream.device()))) {
+            checkTargets(config, adapter, llama);
             llama.attach(adapter);
             prepareOutput();
             try (MetricsFile metricsFile = metrics == null ? null : new MetricsFile(metrics)) {
