@@ -8,7 +8,8 @@
  *  - All pointers are memory of the stream's device (host memory for a CPU stream) unless documented as host memory.
  *    float32 data needs 4-byte alignment only; 64-byte alignment is fastest.
  *  - Ops never allocate, never synchronise and never read their output memory unless documented ("+=").
- *    Scratch memory comes in as (pointer, bytes); the matching ..._scratch_bytes function says how much.
+ *    Scratch memory comes in as (pointer, bytes); the matching ..._scratch_bytes function says how much, or -1 for
+ *    arguments that the op refuses.
  *  - What changes between steps is read from a vbl_step in device memory (optimizer.h).
  *  - Same input, same bits: on the CPU for any number of threads.
  *  - Thread-safety: ops on different streams may run concurrently; one stream is used by one thread at a time.

@@ -3,6 +3,7 @@
 
 #include "gemm/blas.h"
 #include "runtime/convert.h"
+#include "runtime/scratch.h"
 #include "runtime/stream.h"
 
 namespace {
@@ -43,22 +44,11 @@ Tiles tiles_of(const vbl_gemm &g) {
   return t;
 }
 
-}  // namespace
-
-extern "C" int64_t vbl_cpu_gemm_scratch_bytes(const vbl_stream *stream, const vbl_gemm *gemm) {
-  if (stream == nullptr || gemm == nullptr || gemm->b_dtype == VBL_FLOAT32) return 0;
-  const Tiles t = tiles_of(*gemm);
-  return stream->team.threads() * t.n * t.k * static_cast<int64_t>(sizeof(float));
-}
-
-extern "C" vbl_status vbl_cpu_gemm(vbl_stream *stream, const vbl_blas *blas, const vbl_gemm *gemm, const float *a,
-                                   const void *b, float *c, void *scratch, int64_t scratch_bytes) {
-  VBL_REQUIRE_CPU(stream);
-  VBL_REQUIRE_POINTER(blas);
-  VBL_REQUIRE_POINTER(gemm);
+vbl_status check(const char *op, const vbl_gemm *gemm) {
+  VBL_REQUIRE(gemm != nullptr, "%s: gemm must not be NULL", op);
   const vbl_gemm &g = *gemm;
-  VBL_REQUIRE(g.b_dtype >= VBL_FLOAT32 && g.b_dtype <= VBL_FLOAT16, "vbl_cpu_gemm: unknown b_dtype %d", g.b_dtype);
-  VBL_REQUIRE((g.trans_a | g.trans_b | 1) == 1, "vbl_cpu_gemm: trans_a and trans_b must be 0 or 1, found %d and %d",
+  VBL_REQUIRE(g.b_dtype >= VBL_FLOAT32 && g.b_dtype <= VBL_FLOAT16, "%s: unknown b_dtype %d", op, g.b_dtype);
+  VBL_REQUIRE((g.trans_a | g.trans_b | 1) == 1, "%s: trans_a and trans_b must be 0 or 1, found %d and %d", op,
               g.trans_a, g.trans_b);
   const struct {
     const char *name;
@@ -70,19 +60,45 @@ extern "C" vbl_status vbl_cpu_gemm(vbl_stream *stream, const vbl_blas *blas, con
                {"ldb", g.ldb, std::max<int64_t>(1, g.trans_b ? g.k : g.n)},
                {"ldc", g.ldc, std::max<int64_t>(1, g.n)}};
   for (const auto &size : sizes)
-    VBL_REQUIRE(size.value >= size.least && size.value <= INT32_MAX,
-                "vbl_cpu_gemm: %s must lie in %lld .. %d, found %lld", size.name, static_cast<long long>(size.least),
-                INT32_MAX, static_cast<long long>(size.value));
+    VBL_REQUIRE(size.value >= size.least && size.value <= INT32_MAX, "%s: %s must lie in %lld .. %d, found %lld", op,
+                size.name, static_cast<long long>(size.least), INT32_MAX, static_cast<long long>(size.value));
+  return VBL_OK;
+}
+
+// A tile of B per worker, if it has to be widened.
+float *lay_out(vbl::Scratch &scratch, int32_t threads, const vbl_gemm &g) {
+  const Tiles t = tiles_of(g);
+  return scratch.take<float>(g.b_dtype == VBL_FLOAT32 ? 0 : threads, t.n * t.k);
+}
+
+}  // namespace
+
+extern "C" int64_t vbl_cpu_gemm_scratch_bytes(const vbl_stream *stream, const vbl_gemm *gemm) {
+  const auto checked = [&]() -> vbl_status {
+    VBL_REQUIRE(stream != nullptr, "vbl_cpu_gemm_scratch_bytes: stream must not be NULL");
+    return check("vbl_cpu_gemm_scratch_bytes", gemm);
+  };
+  if (checked() != VBL_OK) return -1;
+  vbl::Scratch scratch;
+  lay_out(scratch, vbl_stream_threads(stream), *gemm);
+  return scratch.bytes();
+}
+
+extern "C" vbl_status vbl_cpu_gemm(vbl_stream *stream, const vbl_blas *blas, const vbl_gemm *gemm, const float *a,
+                                   const void *b, float *c, void *scratch, int64_t scratch_bytes) {
+  VBL_REQUIRE_CPU(stream);
+  VBL_REQUIRE_POINTER(blas);
+  VBL_TRY(check(__func__, gemm));
+  const vbl_gemm &g = *gemm;
   if (g.m == 0 || g.n == 0) return VBL_OK;
   VBL_REQUIRE_POINTER(c);
   if (g.k > 0) {
     VBL_REQUIRE_POINTER(a);
     VBL_REQUIRE_POINTER(b);
   }
-  const int64_t needed = vbl_cpu_gemm_scratch_bytes(stream, gemm);
-  VBL_REQUIRE(scratch_bytes >= needed, "vbl_cpu_gemm: scratch has %lld bytes, %lld are needed",
-              static_cast<long long>(scratch_bytes), static_cast<long long>(needed));
-  if (needed > 0) VBL_REQUIRE_POINTER(scratch);
+  VBL_TRY(vbl::check_scratch(__func__, scratch, scratch_bytes, vbl_cpu_gemm_scratch_bytes(stream, gemm)));
+  vbl::Scratch memory(scratch);
+  float *widened = lay_out(memory, stream->team.threads(), g);
 
   const Tiles t = tiles_of(g);
   const int64_t row_tiles = count(g.m, t.m), column_tiles = count(g.n, t.n);
@@ -98,7 +114,7 @@ extern "C" vbl_status vbl_cpu_gemm(vbl_stream *stream, const vbl_blas *blas, con
       const float *b_floats = reinterpret_cast<const float *>(b_tile);
       int64_t ldb = g.ldb;
       if (g.b_dtype != VBL_FLOAT32) {
-        float *wide = static_cast<float *>(scratch) + worker * t.n * t.k;
+        float *wide = widened + worker * t.n * t.k;
         const int64_t rows = g.trans_b ? n : k, columns = g.trans_b ? k : n;
         for (int64_t row = 0; row < rows; ++row)
           vbl::widen(columns, b_tile + row * g.ldb * b_bytes, g.b_dtype, wide + row * columns);

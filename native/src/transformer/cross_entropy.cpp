@@ -1,12 +1,27 @@
 // Softmax cross-entropy and its gradient. Floor: logits are read once and dlogits written once; a row stays in cache.
 #include <cmath>
 
+#include "runtime/scratch.h"
 #include "transformer/cross_entropy.simd.h"
 #include "transformer/shape.h"
 #include "vblora/transformer.h"
 
-extern "C" int64_t vbl_cross_entropy_scratch_bytes(const vbl_stream *stream, int64_t rows) {
-  return stream != nullptr && rows > 0 ? rows * static_cast<int64_t>(sizeof(double)) : 0;
+namespace {
+
+// The loss of every row.
+double *lay_out(vbl::Scratch &scratch, int64_t rows) { return scratch.take<double>(rows); }
+
+}  // namespace
+
+extern "C" int64_t vbl_cross_entropy_scratch_bytes(const vbl_stream *, int64_t rows) {
+  if (rows < 0) {
+    vbl::fail(VBL_INVALID_ARGUMENT, "%s: rows must not be negative, found %lld", __func__,
+              static_cast<long long>(rows));
+    return -1;
+  }
+  vbl::Scratch scratch;
+  lay_out(scratch, rows);
+  return scratch.bytes();
 }
 
 extern "C" vbl_status vbl_cross_entropy(vbl_stream *stream, int64_t rows, int64_t vocab, const float *logits,
@@ -20,9 +35,10 @@ extern "C" vbl_status vbl_cross_entropy(vbl_stream *stream, int64_t rows, int64_
   VBL_REQUIRE_POINTER(labels);
   VBL_REQUIRE_POINTER(loss_sum);
   VBL_REQUIRE(dlogits == nullptr || scale != nullptr, "vbl_cross_entropy: scale must not be NULL when dlogits is not");
-  VBL_REQUIRE_SCRATCH(scratch, scratch_bytes, vbl_cross_entropy_scratch_bytes(stream, rows), double);
+  VBL_TRY(vbl::check_scratch(__func__, scratch, scratch_bytes, vbl_cross_entropy_scratch_bytes(stream, rows)));
   VBL_TRY(vbl::check_range(__func__, "labels", rows, labels, vocab, VBL_IGNORE_INDEX));
-  double *loss = static_cast<double *>(scratch);
+  vbl::Scratch memory(scratch);
+  double *loss = lay_out(memory, rows);
   vbl::parallel_for(stream, rows, vbl::rows_per_task(vocab), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const float *z = logits + i * vocab;

@@ -26,14 +26,3 @@ inline vbl_status check_range(const char *op, const char *name, int64_t n, const
 
 #define VBL_REQUIRE_SIZE(n, least) \
   VBL_REQUIRE((n) >= (least), "%s: " #n " must be at least %d, found %lld", __func__, least, static_cast<long long>(n))
-
-// Scratch memory must be there, large enough and aligned for its elements.
-#define VBL_REQUIRE_SCRATCH(scratch, bytes, needed, type) \
-  do { \
-    const long long vbl_needed = (needed); \
-    VBL_REQUIRE((bytes) >= vbl_needed, "%s: scratch has %lld bytes, %lld are needed", __func__, \
-                static_cast<long long>(bytes), vbl_needed); \
-    VBL_REQUIRE(vbl_needed == 0 || (scratch) != nullptr, "%s: scratch must not be NULL", __func__); \
-    VBL_REQUIRE(reinterpret_cast<uintptr_t>(scratch) % alignof(type) == 0, "%s: scratch must be aligned to %zu bytes", \
-                __func__, alignof(type)); \
-  } while (0)

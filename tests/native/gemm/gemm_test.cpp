@@ -52,7 +52,7 @@ std::vector<float> run(const Case &x, std::vector<float> c, int32_t threads) {
   check::CpuStream stream(threads);
   const int64_t bytes = vbl_cpu_gemm_scratch_bytes(stream, &x.gemm);
   CHECK(bytes == 0 || x.gemm.b_dtype != VBL_FLOAT32);
-  std::vector<float> scratch(static_cast<size_t>(bytes + 3) / 4);
+  std::vector<char> scratch(static_cast<size_t>(bytes));
   const void *b = x.b_half.empty() ? static_cast<const void *>(x.b.data()) : x.b_half.data();
   CHECK_STATUS(VBL_OK, vbl_cpu_gemm(stream, plain_blas(), &x.gemm, x.a.data(), b, c.data(), scratch.data(), bytes));
   return c;
@@ -144,7 +144,7 @@ TEST(products_refuse_what_does_not_fit) {
   refused("ldc must", [](vbl_gemm &g) { g.ldc = 1; });
   refused("trans_a", [](vbl_gemm &g) { g.trans_a = 2; });
   refused("b_dtype 3", [](vbl_gemm &g) { g.b_dtype = 3; });
-  refused("scratch", [](vbl_gemm &g) { g.b_dtype = VBL_BFLOAT16; });
+  refused("scratch must have", [](vbl_gemm &g) { g.b_dtype = VBL_BFLOAT16; });
   CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_cpu_gemm(nullptr, blas, &good, a, b, c, nullptr, 0));
   CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_cpu_gemm(stream, nullptr, &good, a, b, c, nullptr, 0));
   CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_cpu_gemm(stream, blas, nullptr, a, b, c, nullptr, 0));

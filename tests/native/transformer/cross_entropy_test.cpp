@@ -14,7 +14,7 @@ Results run(int32_t threads, int64_t vocab, const std::vector<float> &logits, co
             float scale, bool in_place) {
   check::CpuStream stream(threads);
   const int64_t rows = static_cast<int64_t>(labels.size()), bytes = vbl_cross_entropy_scratch_bytes(stream, rows);
-  std::vector<double> scratch(static_cast<size_t>(bytes + 7) / 8);
+  std::vector<char> scratch(static_cast<size_t>(bytes));
   Results r{0.5, in_place ? logits : std::vector<float>(logits.size(), NAN)};
   CHECK_STATUS(VBL_OK, vbl_cross_entropy(stream, rows, vocab, in_place ? r.dlogits.data() : logits.data(),
                                          labels.data(), &scale, &r.loss, r.dlogits.data(), scratch.data(), bytes));
@@ -58,9 +58,10 @@ TEST(cross_entropy_equals_its_definition_with_any_number_of_threads) {
     }
     check::CpuStream stream;
     double only_loss = 0.5;
-    std::vector<double> scratch(static_cast<size_t>(rows));
+    const int64_t bytes = vbl_cross_entropy_scratch_bytes(stream, rows);
+    std::vector<char> scratch(static_cast<size_t>(bytes));
     CHECK_STATUS(VBL_OK, vbl_cross_entropy(stream, rows, vocab, logits.data(), labels.data(), nullptr, &only_loss,
-                                           nullptr, scratch.data(), rows * 8));
+                                           nullptr, scratch.data(), bytes));
     CHECK(only_loss == one.loss);
   }
 }
@@ -77,25 +78,30 @@ TEST(cross_entropy_of_extreme_logits_is_finite) {
 TEST(cross_entropy_refuses_what_it_cannot_take) {
   check::CpuStream stream;
   float logits[6] = {}, d[6], scale = 1;
-  double loss = 0, scratch[2];
+  double loss = 0;
+  const int64_t bytes = vbl_cross_entropy_scratch_bytes(stream, 2);
+  std::vector<char> memory(static_cast<size_t>(bytes));
+  char *scratch = memory.data();
   const auto call = [&](const int32_t *labels, const float *s, double *l, void *memory, int64_t bytes) {
     return vbl_cross_entropy(stream, 2, 3, logits, labels, s, l, d, memory, bytes);
   };
   const int32_t labels[2] = {0, 2};
-  CHECK_STATUS(VBL_OK, call(labels, &scale, &loss, scratch, 16));
+  CHECK_STATUS(VBL_OK, call(labels, &scale, &loss, scratch, bytes));
   for (int32_t wrong : {-1, 3, -101}) {
     const int32_t bad[2] = {0, wrong};
     const double before = loss;
-    CHECK_STATUS(VBL_INVALID_ARGUMENT, call(bad, &scale, &loss, scratch, 16));
+    CHECK_STATUS(VBL_INVALID_ARGUMENT, call(bad, &scale, &loss, scratch, bytes));
     CHECK(std::strstr(vbl_last_error(), "labels[1]") != nullptr && loss == before);
   }
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, call(nullptr, &scale, &loss, scratch, 16));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, call(labels, nullptr, &loss, scratch, 16));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, call(labels, &scale, nullptr, scratch, 16));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, call(labels, &scale, &loss, scratch, 15));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, call(labels, &scale, &loss, nullptr, 16));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, call(labels, &scale, &loss, reinterpret_cast<char *>(scratch) + 4, 16));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_cross_entropy(stream, -1, 3, logits, labels, &scale, &loss, d, scratch, 16));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_cross_entropy(stream, 2, 0, logits, labels, &scale, &loss, d, scratch, 16));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_cross_entropy(nullptr, 2, 3, logits, labels, &scale, &loss, d, scratch, 16));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, call(nullptr, &scale, &loss, scratch, bytes));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, call(labels, nullptr, &loss, scratch, bytes));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, call(labels, &scale, nullptr, scratch, bytes));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, call(labels, &scale, &loss, scratch, bytes - 1));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, call(labels, &scale, &loss, nullptr, bytes));
+  CHECK(vbl_cross_entropy_scratch_bytes(stream, -1) == -1);
+  CHECK_STATUS(VBL_INVALID_ARGUMENT,
+               vbl_cross_entropy(stream, -1, 3, logits, labels, &scale, &loss, d, scratch, bytes));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_cross_entropy(stream, 2, 0, logits, labels, &scale, &loss, d, scratch, bytes));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT,
+               vbl_cross_entropy(nullptr, 2, 3, logits, labels, &scale, &loss, d, scratch, bytes));
 }
