@@ -3,10 +3,10 @@
 namespace vbl {
 namespace VBL_ISA {
 
-// Products of two floats are exact in float64, so fusing them changes no bit. Two vectors at a time, so that topk 2, the
-// usual one, is a single pass.
-void mix(int64_t n, int32_t topk, const float *bank, int64_t vector_length, const int32_t *indices, const float *weights,
-         float *__restrict out) {
+// Products of two floats are exact in float64, so fusing them changes no bit. Two vectors at a time, so that topk 2,
+// the usual one, is a single pass.
+void mix(int64_t n, int32_t topk, const float *bank, int64_t vector_length, const int32_t *indices,
+         const float *weights, float *__restrict out) {
   const float *__restrict first = bank + indices[0] * vector_length;
   if (topk == 1) {
     for (int64_t i = 0; i < n; ++i) out[i] = weights[0] * first[i];

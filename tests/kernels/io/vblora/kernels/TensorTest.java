@@ -31,7 +31,8 @@ class TensorTest {
 
     @Test
     void holdsWhatIsCopiedIn() {
-        try (Tensor floats = Tensor.of(new float[] {1, 2, 3, 4, 5, 6}, 2, 3); Tensor ints = Tensor.of(new int[] {7, 8, 9}, 3);
+        try (Tensor floats = Tensor.of(new float[] {1, 2, 3, 4, 5, 6}, 2, 3);
+                Tensor ints = Tensor.of(new int[] {7, 8, 9}, 3);
                 Tensor copy = Tensor.allocate(Device.CPU, DType.FLOAT32, 6)) {
             assertArrayEquals(new float[] {1, 2, 3, 4, 5, 6}, copy.copyFrom(floats).toFloats());
             copy.setFloat(5, -1);

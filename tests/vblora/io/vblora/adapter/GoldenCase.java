@@ -21,11 +21,11 @@ import java.util.HexFormat;
 import java.util.List;
 
 /**
- * One layer's inputs, and its outputs by PEFT's own VB-LoRA code in float64: an entry of ops/index.json and the safetensors
- * file that belongs to it. tests/golden/ops/README.md has the format.
+ * One layer's inputs, and its outputs by PEFT's own VB-LoRA code in float64: an entry of ops/index.json and the
+ * safetensors file that belongs to it. tests/golden/ops/README.md has the format.
  */
 final class GoldenCase implements AutoCloseable {
-    /** The same case with ties going to the lower index, which is our rule; PyTorch's choice among equals is arbitrary. */
+    /** The same case with ties going to the lower index, our rule; PyTorch's choice among equals is arbitrary. */
     private static final String CANON = "canon.";
 
     final String name;
@@ -72,7 +72,7 @@ final class GoldenCase implements AutoCloseable {
         return index.get("low_precision").textValue().equals("float32");
     }
 
-    /** PyTorch's own error in this case: max abs / max |truth|, in float32 or, for the bfloat16 cases, in mixed precision. */
+    /** PyTorch's own error in this case, max abs / max |truth|: in float32, or the type of the inputs. */
     double torchError(String output) {
         return index.get("torch_low_vs_f64").get(output).get("max_abs_over_max").doubleValue();
     }
@@ -86,8 +86,9 @@ final class GoldenCase implements AutoCloseable {
             for (int i = 0; i < shape.length; i++) {
                 shape[i] = entry.get("shape").get(i).longValue();
             }
-            tensor = generate(Tensor.allocate(Device.CPU, DType.FLOAT32, shape), entry.get("gen").get("seed").longValue(),
-                    entry.get("gen").get("scale").doubleValue());
+            JsonNode formula = entry.get("gen");
+            tensor = generate(Tensor.allocate(Device.CPU, DType.FLOAT32, shape), formula.get("seed").longValue(),
+                    formula.get("scale").doubleValue());
         } else {
             tensor = file.read(input);
         }

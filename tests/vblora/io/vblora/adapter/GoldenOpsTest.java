@@ -30,13 +30,13 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * One adapted layer, forward and backward, through the public ops, against PEFT's own code in float64. Cases with 16-bit inputs
- * are computed in float32 from those inputs and must meet the same bounds.
+ * One adapted layer, forward and backward, through the public ops, against PEFT's own code in float64. Cases with
+ * 16-bit inputs are computed in float32 from those inputs and must meet the same bounds.
  */
 class GoldenOpsTest {
     /**
-     * Largest error allowed per output, max abs / max |truth|: the worst that PyTorch's own float32 shows over all cases
-     * against the same truth.
+     * Largest error allowed per output, max abs / max |truth|: the worst that PyTorch's own float32 shows over all
+     * cases against the same truth.
      */
     private static final Map<String, Double> BOUNDS = new LinkedHashMap<>();
 
@@ -189,10 +189,12 @@ class GoldenOpsTest {
     }
 
     private void report(GoldenCase golden) {
-        StringBuilder line = new StringBuilder(String.format("%-22s", golden.name + (golden.isFloat32() ? "" : " (16 bit)")));
+        String name = golden.name + (golden.isFloat32() ? "" : " (16 bit)");
+        StringBuilder line = new StringBuilder(String.format("%-22s", name));
         errors.forEach((output, error) -> {
             if (!output.endsWith("_topk")) {
-                line.append(String.format(Locale.ROOT, "  %s %.2f/%.2f", output, error * 1e7, golden.torchError(output) * 1e7));
+                double torch = golden.torchError(output);
+                line.append(String.format(Locale.ROOT, "  %s %.2f/%.2f", output, error * 1e7, torch * 1e7));
             }
         });
         System.out.println(line);

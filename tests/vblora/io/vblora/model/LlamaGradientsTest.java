@@ -38,7 +38,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  * reference and its central differences.
  */
 class LlamaGradientsTest {
-    private static final int MODELS = 24;
+    private static final int MODELS = 40;
     private static final double DIFFERENCE = 1e-5;
     /** Relative to the largest gradient of the same kind of parameter; about a hundred roundings of float32. */
     private static final double GRADIENT_TOLERANCE = 1e-5;
@@ -74,7 +74,8 @@ class LlamaGradientsTest {
             String what = "seed " + seed + ": " + tiny.config() + " " + written.config();
             try (Adapter adapter = Adapter.load(written.folder(), stream); StepState step = new StepState(Device.CPU)) {
                 model.attach(adapter);
-                Run run = new Run(random, execution, model, step.seed(random.nextLong()).step(1 + random.nextInt(1000)));
+                step.seed(random.nextLong()).step(1 + random.nextInt(1000));
+                Run run = new Run(random, execution, model, step);
                 checkEvaluation(what, run.batches.get(0), execution, model, tiny.reference(), written.reference());
                 checkTraining(what, run, tiny.reference(), written.reference(), random);
             }
@@ -115,8 +116,8 @@ class LlamaGradientsTest {
                 execution.step(step.microBatch(i).upload(stream));
                 batches.add(batch);
                 masks.add(masks(stream, model.adapter(), step, batch.size() * batch.length()));
-                sum += model.lossSumAndGradients(execution, batch.size(), batch.length(), batch.inputIds(), batch.labels(),
-                        batch.lengths(), (float) scale);
+                sum += model.lossSumAndGradients(execution, batch.size(), batch.length(), batch.inputIds(),
+                        batch.labels(), batch.lengths(), scale);
             }
             execution.step(null);
             loss = sum;
@@ -133,7 +134,7 @@ class LlamaGradientsTest {
             for (int row = 0; row < size; row++) {
                 int length = (row == 0 ? 2 : 1) + random.nextInt(8);
                 int[] ids = random.ints(length, 0, vocab).toArray();
-                int[] labels = random.ints(length, 0, vocab).map(label -> random.nextInt(4) == 0 ? -100 : label).toArray();
+                int[] labels = random.ints(length, 0, vocab).map(id -> random.nextInt(4) == 0 ? -100 : id).toArray();
                 labels[1 % length] = ids[0]; // at least one that counts
                 examples.add(new Example(ids, labels));
             }
@@ -150,9 +151,10 @@ class LlamaGradientsTest {
             Map<String, float[]> masks = new LinkedHashMap<>();
             for (AdaptedModule module : adapter.modules()) {
                 if (module.dropout() > 0) {
+                    LowRank branch = new LowRank(module.inFeatures(), module.outFeatures(), module.r(), module.index(),
+                            module.dropout(), module.scaling());
                     try (Tensor mask = Tensor.allocate(Device.CPU, DType.FLOAT32, tokens, module.inFeatures())) {
-                        new LowRank(module.inFeatures(), module.outFeatures(), module.r(), module.index(), module.dropout(),
-                                module.scaling()).dropoutMask(stream, step, tokens, mask);
+                        branch.dropoutMask(stream, step, tokens, mask);
                         masks.put(module.path(), mask.toFloats());
                     }
                 }
@@ -162,14 +164,14 @@ class LlamaGradientsTest {
     }
 
     /** Without dropout, with the adapter and without it. */
-    private static void checkEvaluation(String what, Batch batch, Execution execution, LlamaModel model, ReferenceLlama llama,
-            ReferenceAdapter adapter) {
+    private static void checkEvaluation(String what, Batch batch, Execution execution, LlamaModel model,
+            ReferenceLlama llama, ReferenceAdapter adapter) {
         Adapter attached = model.adapter();
         for (Map<String, ReferenceLlama.Branch> branches : List.of(adapter.branches(Map.of()),
                 Map.<String, ReferenceLlama.Branch>of())) {
             model.attach(branches.isEmpty() ? null : attached);
-            double expected = llama.lossSum(batch.size(), batch.length(), batch.inputIds(), batch.labels(), batch.lengths(),
-                    branches);
+            double expected = llama.lossSum(batch.size(), batch.length(), batch.inputIds(), batch.labels(),
+                    batch.lengths(), branches);
             double found = model.lossSum(execution, batch.size(), batch.length(), batch.inputIds(), batch.labels(),
                     batch.lengths());
             note("evaluation loss", Math.abs(found - expected) / expected);
@@ -182,7 +184,8 @@ class LlamaGradientsTest {
         WORST.merge(kind, error, Math::max);
     }
 
-    private static void checkTraining(String what, Run run, ReferenceLlama llama, ReferenceAdapter adapter, Random random) {
+    private static void checkTraining(String what, Run run, ReferenceLlama llama, ReferenceAdapter adapter,
+            Random random) {
         DoubleSupplier referenceLoss = () -> {
             double sum = 0;
             for (int i = 0; i < run.batches.size(); i++) {
@@ -202,9 +205,10 @@ class LlamaGradientsTest {
         adapter.parameters().forEach((name, values) -> {
             float[] found = run.gradients.get(name);
             assertEquals(values.length, found.length, what);
-            double[] record = worst.computeIfAbsent(name.substring(name.lastIndexOf("ora_") + 4), kind -> new double[2]);
-            int most = name.equals(ReferenceAdapter.BANK) ? values.length : 12;
-            for (int element : random.ints(0, values.length).distinct().limit(Math.min(most, values.length)).toArray()) {
+            String kind = name.substring(name.lastIndexOf("ora_") + 4);
+            double[] record = worst.computeIfAbsent(kind, k -> new double[2]);
+            int elements = name.equals(ReferenceAdapter.BANK) ? values.length : Math.min(12, values.length);
+            for (int element : random.ints(0, values.length).distinct().limit(elements).toArray()) {
                 if (!adapter.isUsed(name, element)) {
                     continue;
                 }

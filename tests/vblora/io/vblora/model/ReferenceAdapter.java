@@ -11,8 +11,8 @@ import java.util.Map;
 import java.util.stream.IntStream;
 
 /**
- * The matrices A and B of every module in float64, from parameters under PEFT's names, which may be changed in between. The
- * selection of VB-LoRA is made once: away from ties, that is what its derivative is about.
+ * The matrices A and B of every module in float64, from parameters under PEFT's names, which may be changed in between.
+ * The selection of VB-LoRA is made once: away from ties, that is what its derivative is about.
  */
 final class ReferenceAdapter {
     static final String BANK = "base_model.vblora_vector_bank";
@@ -93,7 +93,7 @@ final class ReferenceAdapter {
         return branches;
     }
 
-    /** A[i, t·b + j] = u_{i,t}[j] from logits_A [r, in/b, h]; B[t·b + j, i] = u_{t,i}[j] from logits_B [out/b, r, h]. */
+    /** A[i, t·b + j] = u_{i,t}[j], logits_A being [r, in/b, h]; B[t·b + j, i] = u_{t,i}[j], logits_B [out/b, r, h]. */
     private void compose(VbLoraConfig vbLora, ModuleShape module, double[][] a, double[][] b) {
         int length = vbLora.vectorLength();
         int columns = a[0].length / length;

@@ -3,8 +3,8 @@ package io.vblora.model;
 import java.util.Map;
 
 /**
- * A Llama-type decoder with low-rank updates in plain float64: the equations one after the other, sharing no code with what it
- * is there to check. Sequences are computed one by one without their padding.
+ * A Llama-type decoder with low-rank updates in plain float64: the equations one after the other, sharing no code with
+ * what it is there to check. Sequences are computed one by one without their padding.
  */
 final class ReferenceLlama {
     private final LlamaConfig config;
@@ -27,7 +27,7 @@ final class ReferenceLlama {
         this.weights = weights;
     }
 
-    /** Sum of the cross-entropy of a batch [size · length]; position t is scored on label t + 1, -100 does not count. */
+    /** Sum of the cross-entropy of a batch [size · length]; position t is scored on label t + 1 unless it is -100. */
     double lossSum(int size, int length, int[] inputIds, int[] labels, int[] lengths, Map<String, Branch> branches) {
         double sum = 0;
         for (int row = 0; row < size; row++) {
@@ -123,7 +123,7 @@ final class ReferenceLlama {
         }
     }
 
-    /** Hugging Face's half-split rotation: elements i and i + d/2 of a head are a pair, turned by position · theta^(-2i/d). */
+    /** Half-split rotation: elements i and i + d/2 of a head are a pair, turned by position · theta^(-2i/d). */
     private double[][] rotate(double[][] x) {
         int d = config.headDim();
         for (int t = 0; t < x.length; t++) {

@@ -18,7 +18,8 @@ import java.util.Random;
 /** A random adapter for some modules of a model: PEFT's folder, and its parameters for the reference. */
 record TinyAdapter(Path folder, AdapterConfig config, ReferenceAdapter reference) {
 
-    static TinyAdapter write(Path folder, Random random, AdapterConfig config, List<ModuleShape> modules) throws IOException {
+    static TinyAdapter write(Path folder, Random random, AdapterConfig config, List<ModuleShape> modules)
+            throws IOException {
         Map<String, long[]> shapes = new LinkedHashMap<>();
         Map<String, Double> spread = new LinkedHashMap<>();
         if (config instanceof VbLoraConfig vbLora) {
@@ -34,10 +35,12 @@ record TinyAdapter(Path folder, AdapterConfig config, ReferenceAdapter reference
             spread.put(ReferenceAdapter.BANK, 0.2);
         } else {
             for (ModuleShape module : modules) {
-                shapes.put(ReferenceAdapter.name(module, "lora_A.weight"), new long[] {config.r(), module.inFeatures()});
-                shapes.put(ReferenceAdapter.name(module, "lora_B.weight"), new long[] {module.outFeatures(), config.r()});
-                spread.put(ReferenceAdapter.name(module, "lora_A.weight"), 0.2);
-                spread.put(ReferenceAdapter.name(module, "lora_B.weight"), 0.2);
+                String a = ReferenceAdapter.name(module, "lora_A.weight");
+                String b = ReferenceAdapter.name(module, "lora_B.weight");
+                shapes.put(a, new long[] {config.r(), module.inFeatures()});
+                shapes.put(b, new long[] {module.outFeatures(), config.r()});
+                spread.put(a, 0.2);
+                spread.put(b, 0.2);
             }
         }
         Map<String, double[]> parameters = new LinkedHashMap<>();
@@ -60,12 +63,13 @@ record TinyAdapter(Path folder, AdapterConfig config, ReferenceAdapter reference
     }
 
     /** A random configuration of a method for these modules, whose dimensions are multiples of a number. */
-    static AdapterConfig config(Random random, boolean vbLora, int multiple, List<ModuleShape> modules, double dropout) {
+    static AdapterConfig config(Random random, boolean vbLora, int multiple, List<ModuleShape> modules,
+            double dropout) {
         List<String> paths = modules.stream().map(ModuleShape::path).toList();
         if (vbLora) {
             int h = 2 + random.nextInt(10);
-            return VbLoraConfig.builder().r(1 + random.nextInt(4)).targetModules(paths).vectorLength(multiple).numVectors(h)
-                    .topk(1 + random.nextInt(Math.min(h, 4))).vbloraDropout(dropout).build();
+            return VbLoraConfig.builder().r(1 + random.nextInt(4)).targetModules(paths).vectorLength(multiple)
+                    .numVectors(h).topk(1 + random.nextInt(Math.min(h, 4))).vbloraDropout(dropout).build();
         }
         return LoraConfig.builder().r(1 + random.nextInt(4)).targetModules(paths).loraAlpha(1 + random.nextInt(4))
                 .useRslora(random.nextBoolean()).loraDropout(dropout).build();

@@ -41,8 +41,8 @@ record TinyLlama(Path folder, LlamaConfig config, double ropeTheta, int multiple
                  "num_attention_heads": %d, "num_key_value_heads": %d, "head_dim": %d, "vocab_size": %d,
                  "max_position_embeddings": 64, "rms_norm_eps": 1e-3, "rope_theta": %s, "tie_word_embeddings": %b,
                  "attention_bias": %b, "mlp_bias": %b}
-                """.formatted(hidden, intermediate, layers, heads, kvHeads, headDim, vocab, ropeTheta, tied, attentionBias,
-                mlpBias));
+                """.formatted(hidden, intermediate, layers, heads, kvHeads, headDim, vocab, ropeTheta, tied,
+                attentionBias, mlpBias));
 
         Map<String, long[]> shapes = new LinkedHashMap<>();
         shapes.put("model.embed_tokens.weight", new long[] {vocab, hidden});
@@ -103,7 +103,8 @@ record TinyLlama(Path folder, LlamaConfig config, double ropeTheta, int multiple
     /** This model with all weights stored, and thereby rounded, in another type. */
     TinyLlama in(DType dtype, Path newFolder, Stream stream) throws IOException {
         Files.createDirectories(newFolder);
-        Files.copy(folder.resolve("config.json"), newFolder.resolve("config.json"), StandardCopyOption.REPLACE_EXISTING);
+        Files.copy(folder.resolve("config.json"), newFolder.resolve("config.json"),
+                StandardCopyOption.REPLACE_EXISTING);
         SafetensorsWriter writer = new SafetensorsWriter();
         Map<String, float[]> rounded = new LinkedHashMap<>(weights);
         try (SafetensorsFile file = SafetensorsFile.open(folder.resolve("model.safetensors"))) {

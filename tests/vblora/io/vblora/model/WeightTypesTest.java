@@ -18,8 +18,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /**
- * Base weights in 16 bits: the only difference to float32 is the rounding of the weights, so that the float64 reference of the
- * rounded weights is met as closely as in float32.
+ * Base weights in 16 bits: the only difference to float32 is the rounding of the weights, so that the float64 reference
+ * of the rounded weights is met as closely as in float32.
  */
 class WeightTypesTest {
     private static final double LOSS_TOLERANCE = 1e-6;

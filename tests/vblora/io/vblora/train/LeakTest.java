@@ -51,8 +51,10 @@ class LeakTest {
 
     private void train(LlamaModel model, Execution execution, Adapter adapter) {
         model.attach(adapter);
-        List<Example> examples = IntStream.of(5, 30, 9).mapToObj(n -> Example.of(IntStream.range(0, n).toArray())).toList();
-        new Trainer(model, execution, TrainingArguments.builder().maxSteps(2).build(), List.of()).train(examples, examples);
+        List<Example> examples = IntStream.of(5, 30, 9).mapToObj(n -> Example.of(IntStream.range(0, n).toArray()))
+                .toList();
+        TrainingArguments arguments = TrainingArguments.builder().maxSteps(2).build();
+        new Trainer(model, execution, arguments, List.of()).train(examples, examples);
         adapter.composition().moments(stream).close();
         adapter.composition().gradients(stream).close();
         adapter.save(folder.resolve("adapter"), false, stream);

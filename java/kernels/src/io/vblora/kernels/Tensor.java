@@ -69,7 +69,8 @@ public final class Tensor implements AutoCloseable {
 
     /** A tensor over memory that somebody else owns. */
     public static Tensor wrap(Device device, DType dtype, Pointer memory, long... shape) {
-        return new Tensor(device, dtype, shape.clone(), new RawPointer(memory.address() + memory.position() * memory.sizeof()), false);
+        long address = memory.address() + memory.position() * memory.sizeof();
+        return new Tensor(device, dtype, shape.clone(), new RawPointer(address), false);
     }
 
     /** A tensor at an address that nothing may read or write: for planning. */
@@ -224,8 +225,8 @@ public final class Tensor implements AutoCloseable {
     /** The bytes of a CPU tensor in native order; at most 2^31 - 1 from {@code offset}. Valid until {@link #close()}. */
     public ByteBuffer buffer(long offset, int length) {
         if (offset < 0 || length < 0 || offset > bytes() - length) {
-            throw new IllegalArgumentException(length + " bytes from " + offset + " do not lie in a tensor of " + bytes()
-                    + " bytes");
+            throw new IllegalArgumentException(length + " bytes from " + offset + " do not lie in a tensor of "
+                    + bytes() + " bytes");
         }
         return new BytePointer(new RawPointer(host().address() + offset)).capacity(length).asByteBuffer()
                 .order(ByteOrder.nativeOrder());
