@@ -18,16 +18,18 @@ struct PhiloxLane {
   static VBL_HOST_DEVICE Word multiply_low(Word a, uint32_t b) { return (a & 0xFFFFFFFFu) * b; }
 };
 
-// c = Philox4x32-10(c, key) in the low 32 bits of each c; the high bits may hold anything before and after.
-template <typename Lane>
-VBL_HOST_DEVICE void philox4x32_10(typename Lane::Word (&c)[4], uint32_t k0, uint32_t k1) {
+// c[.][j] = Philox4x32-10(c[.][j], key) for N counters side by side (a single one would wait for its own products), in
+// the low 32 bits of each c; the high bits may hold anything before and after.
+template <typename Lane, int N>
+VBL_HOST_DEVICE void philox4x32_10(typename Lane::Word (&c)[4][N], uint32_t k0, uint32_t k1) {
   for (int round = 0; round < 10; ++round) {
-    const typename Lane::Word left = Lane::multiply_low(c[0], 0xD2511F53u);
-    const typename Lane::Word right = Lane::multiply_low(c[2], 0xCD9E8D57u);
-    c[0] = (right >> 32) ^ c[1] ^ k0;
-    c[1] = right;
-    c[2] = (left >> 32) ^ c[3] ^ k1;
-    c[3] = left;
+    typename Lane::Word left[N], right[N];
+    for (int j = 0; j < N; ++j) left[j] = Lane::multiply_low(c[0][j], 0xD2511F53u);
+    for (int j = 0; j < N; ++j) right[j] = Lane::multiply_low(c[2][j], 0xCD9E8D57u);
+    for (int j = 0; j < N; ++j) c[0][j] = (right[j] >> 32) ^ c[1][j] ^ k0;
+    for (int j = 0; j < N; ++j) c[2][j] = (left[j] >> 32) ^ c[3][j] ^ k1;
+    for (int j = 0; j < N; ++j) c[1][j] = right[j];
+    for (int j = 0; j < N; ++j) c[3][j] = left[j];
     k0 += 0x9E3779B9u;
     k1 += 0xBB67AE85u;
   }
@@ -41,14 +43,15 @@ struct Dropout {
   float kept;          // 1 / (1 - dropout)
 };
 
-// c = the words (in the low 32 bits) of elements 4 · block .. 4 · block + 3.
-template <typename Lane>
-VBL_HOST_DEVICE void dropout_words(const Dropout &d, const typename Lane::Word &block, typename Lane::Word (&c)[4]) {
+// c[.][j] = the words (in the low 32 bits) of elements 4 · block .. 4 · block + 3, where c[0][j] holds the block.
+template <typename Lane, int N>
+VBL_HOST_DEVICE void dropout_words(const Dropout &d, typename Lane::Word (&c)[4][N]) {
   const typename Lane::Word zero{};
-  c[0] = block;
-  c[1] = (block >> 32) | (d.micro_batch << 16);
-  c[2] = zero + d.module;
-  c[3] = zero + d.step;
+  for (int j = 0; j < N; ++j) {
+    c[1][j] = (c[0][j] >> 32) | (d.micro_batch << 16);
+    c[2][j] = zero + d.module;
+    c[3][j] = zero + d.step;
+  }
   philox4x32_10<Lane>(c, static_cast<uint32_t>(d.seed), static_cast<uint32_t>(d.seed >> 32));
 }
 

@@ -177,19 +177,22 @@ void outer_rows(int64_t tokens, const float *p, int64_t ldp, const float *x, int
 }  // namespace
 
 void dropout_mask(const Dropout &dropout, uint64_t first, int64_t n, float *mask) {
-  constexpr int64_t kWords = 16 * kLanes;
+  constexpr int kCounters = 2, kWordsAtOnce = kCounters * 2 * kLanes;
+  constexpr int64_t kWords = 4 * kWordsAtOnce;
   uint32_t words[kWords];
   for (int64_t done = 0; done < n;) {
     const uint64_t block = (first + static_cast<uint64_t>(done)) / 4;
     const int64_t offset = static_cast<int64_t>((first + static_cast<uint64_t>(done)) % 4);
     const int64_t count = least(n - done, kWords - offset);
-#pragma GCC unroll 2
-    for (int64_t w = 0; w < offset + count; w += 2 * kLanes) {
-      vlong c[4];
-      dropout_words<PhiloxVector>(dropout, kCount + (block + static_cast<uint64_t>(w / 4)), c);
-      const vlong low = (c[0] & 0xFFFFFFFFu) | c[1] << 32, high = (c[2] & 0xFFFFFFFFu) | c[3] << 32;
-      const vlong pairs[2] = {__builtin_shuffle(low, high, kZip), __builtin_shuffle(low, high, kZip + kLanes / 4)};
-      __builtin_memcpy(words + w, pairs, sizeof pairs);
+    for (int64_t w = 0; w < offset + count; w += kWordsAtOnce) {
+      vlong c[4][kCounters];
+      for (int j = 0; j < kCounters; ++j) c[0][j] = kCount + (block + static_cast<uint64_t>(w / 4 + j * kLanes / 2));
+      dropout_words<PhiloxVector>(dropout, c);
+      for (int j = 0; j < kCounters; ++j) {
+        const vlong low = (c[0][j] & 0xFFFFFFFFu) | c[1][j] << 32, high = (c[2][j] & 0xFFFFFFFFu) | c[3][j] << 32;
+        const vlong pairs[2] = {__builtin_shuffle(low, high, kZip), __builtin_shuffle(low, high, kZip + kLanes / 4)};
+        __builtin_memcpy(words + w + j * 2 * kLanes, pairs, sizeof pairs);
+      }
     }
     for (int64_t i = 0; i < count; ++i) mask[done + i] = words[offset + i] >= dropout.threshold ? dropout.kept : 0.0f;
     done += count;

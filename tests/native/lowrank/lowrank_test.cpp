@@ -156,9 +156,9 @@ TEST(philox_gives_the_known_answers) {
        {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
   };
   for (const auto &k : known) {
-    uint64_t c[4] = {k.counter[0], k.counter[1], k.counter[2], k.counter[3]};
+    uint64_t c[4][1] = {{k.counter[0]}, {k.counter[1]}, {k.counter[2]}, {k.counter[3]}};
     vbl::philox4x32_10<vbl::PhiloxLane>(c, k.key[0], k.key[1]);
-    for (int i = 0; i < 4; ++i) CHECK(static_cast<uint32_t>(c[i]) == k.answer[i]);
+    for (int i = 0; i < 4; ++i) CHECK(static_cast<uint32_t>(c[i][0]) == k.answer[i]);
   }
 }
 
@@ -176,10 +176,12 @@ TEST(a_mask_is_what_the_header_says) {
     const std::vector<float> mask = mask_of(l, step);
     int64_t wrong = 0;
     for (size_t e = 0; e < mask.size(); ++e) {
-      uint64_t c[4] = {static_cast<uint32_t>(e / 4), static_cast<uint32_t>(e / 4 >> 32) | micro_batch << 16, module,
-                       static_cast<uint32_t>(step.step)};
+      uint64_t c[4][1] = {{static_cast<uint32_t>(e / 4)},
+                          {static_cast<uint32_t>(e / 4 >> 32) | micro_batch << 16},
+                          {module},
+                          {static_cast<uint32_t>(step.step)}};
       vbl::philox4x32_10<vbl::PhiloxLane>(c, static_cast<uint32_t>(step.seed), static_cast<uint32_t>(step.seed >> 32));
-      wrong += mask[e] != (static_cast<uint32_t>(c[e % 4]) >= threshold ? kept : 0.0f);
+      wrong += mask[e] != (static_cast<uint32_t>(c[e % 4][0]) >= threshold ? kept : 0.0f);
     }
     CHECK(wrong == 0);
     CHECK(check::same_bits(mask, mask_of(l, step, 5)));
