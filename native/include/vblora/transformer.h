@@ -42,7 +42,8 @@ typedef struct vbl_attention {
 } vbl_attention;
 
 /** out = softmax(scale · q kt + mask) v. q, out [batch · length, heads · head_dim], k, v [batch · length, kv_heads ·
- *  head_dim]; lse [batch, heads, length] (written) the log of each query's sum of exponentials. Padding queries give 0. */
+ *  head_dim]; lse [batch, heads, length] (written) the log of each query's sum of exponentials. Both are 0 at
+ *  padding, which is not read in any input. */
 VBL_API vbl_status vbl_attention_forward(vbl_stream *stream, const vbl_attention *attention, const float *q,
                                          const float *k, const float *v, float *out, float *lse, void *scratch,
                                          int64_t scratch_bytes);
@@ -51,7 +52,7 @@ VBL_API vbl_status vbl_attention_backward(vbl_stream *stream, const vbl_attentio
                                           const float *k, const float *v, const float *out, const float *lse,
                                           const float *dout, float *dq, float *dk, float *dv, void *scratch,
                                           int64_t scratch_bytes);
-/** Scratch of either pass. */
+/** Scratch of either pass; -1, and vbl_last_error(), for an invalid argument. attention.lengths is not read. */
 VBL_API int64_t vbl_attention_scratch_bytes(const vbl_stream *stream, const vbl_attention *attention);
 
 /** out = silu(gate) · up over n elements, silu(z) = z / (1 + exp(-z)). */

@@ -68,7 +68,25 @@ inline float fma(float a, float b, float c) {
 }
 
 // b where a is not a number.
-inline vfloat max(vfloat a, vfloat b) { return a > b ? a : b; }
+// b where a is not greater, or not less, or either is not a number: one instruction, which GCC does not find by itself.
+inline vfloat max(vfloat a, vfloat b) {
+#if defined(VBL_ISA_avx512)
+  return _mm512_maskz_max_ps(0xFFFF, a, b);
+#elif defined(VBL_ISA_avx2)
+  return _mm256_max_ps(a, b);
+#else
+  return a > b ? a : b;
+#endif
+}
+inline vfloat min(vfloat a, vfloat b) {
+#if defined(VBL_ISA_avx512)
+  return _mm512_maskz_min_ps(0xFFFF, a, b);
+#elif defined(VBL_ISA_avx2)
+  return _mm256_min_ps(a, b);
+#else
+  return a < b ? a : b;
+#endif
+}
 
 // Every lane i gets lane i xor distance.
 template <int distance>

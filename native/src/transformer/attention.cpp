@@ -1,9 +1,8 @@
 // Attention in the manner of FlashAttention (arXiv 2205.14135, 2307.08691): the scores of a tile of queries are made,
 // used and forgotten block by block, and the backward pass makes them again from q, k and the log of their sums.
-// Floor, for a causal sequence of n tokens and h heads of d: forward 2 · n² · h · d FLOPs, backward 5 · n² · h · d.
+// Floor, for a causal sequence of n tokens and h heads of d: forward 2 n² h d FLOPs, backward 5 n² h d.
 #include <algorithm>
 #include <cmath>
-#include <utility>
 
 #include "runtime/scratch.h"
 #include "runtime/stream.h"
@@ -23,12 +22,13 @@ vbl_status check(const char *op, const vbl_attention *attention) {
     int32_t value;
   } sizes[] = {{"batch", a.batch},       {"length", a.length},     {"heads", a.heads},
                {"kv_heads", a.kv_heads}, {"head_dim", a.head_dim}};
-  for (const auto &size : sizes) VBL_REQUIRE(size.value >= 1, "%s: %s must be positive, found %d", op, size.name, size.value);
+  for (const auto &size : sizes)
+    VBL_REQUIRE(size.value >= 1, "%s: %s must be positive, found %d", op, size.name, size.value);
   VBL_REQUIRE(a.heads % a.kv_heads == 0, "%s: heads must be a multiple of kv_heads, found %d and %d", op, a.heads,
               a.kv_heads);
   const int64_t elements = INT64_MAX / static_cast<int64_t>(sizeof(float)) / a.batch / a.length / a.heads;
-  VBL_REQUIRE(a.head_dim <= elements, "%s: batch %d of length %d with %d heads of %d is too large", op, a.batch, a.length,
-              a.heads, a.head_dim);
+  VBL_REQUIRE(a.head_dim <= elements, "%s: batch %d of length %d with %d heads of %d is too large", op, a.batch,
+              a.length, a.heads, a.head_dim);
   VBL_REQUIRE(a.causal == 0 || a.causal == 1, "%s: causal must be 0 or 1, found %d", op, a.causal);
   VBL_REQUIRE(std::isfinite(a.scale), "%s: scale must be finite, found %g", op, static_cast<double>(a.scale));
   return VBL_OK;
@@ -48,7 +48,9 @@ struct Layout {
         group(a.heads / a.kv_heads),
         q_stride(int64_t{a.heads} * a.head_dim),
         kv_stride(int64_t{a.kv_heads} * a.head_dim),
-        tiles((a.length + kAttentionQueries - 1) / kAttentionQueries) {}
+        kv_elements(a.batch * (a.length * kv_stride)),
+        whole_tasks(int64_t{a.batch} * a.kv_heads),
+        parts(std::min<int64_t>(group, (kBackwardTasks + whole_tasks - 1) / whole_tasks)) {}
 
   int64_t q(int64_t b, int64_t head) const { return b * a.length * q_stride + head * a.head_dim; }
   int64_t kv(int64_t b, int64_t kv_head) const { return b * a.length * kv_stride + kv_head * a.head_dim; }
@@ -56,47 +58,45 @@ struct Layout {
   vbl::AttentionHead head(int64_t b) const {
     return {a.lengths != nullptr ? a.lengths[b] : a.length, a.head_dim, q_stride, kv_stride, a.causal == 1, a.scale};
   }
-  // Pieces that the query heads of a key/value head are cut into in the backward pass; all but the first sum dk and dv
-  // in scratch memory.
-  int64_t parts() const {
-    const int64_t whole = int64_t{a.batch} * a.kv_heads;
-    return std::min<int64_t>(group, (kBackwardTasks + whole - 1) / whole);
-  }
 
   const vbl_attention &a;
-  int64_t group, q_stride, kv_stride, tiles;
+  int64_t group, q_stride, kv_stride, kv_elements;
+  // In the backward pass a key/value head of a sequence is a task, or where that gives too few tasks, a part of its
+  // query heads is. All parts but the first sum dk and dv in scratch memory.
+  int64_t whole_tasks, parts;
 };
 
-struct Buffers {
-  float *dk, *dv;  // [parts - 1, batch · length, kv_heads · head_dim]
-  float *workers;  // [threads, per_worker]
-  int64_t per_worker;
+vbl::AttentionScratch lay_out_worker(vbl::Scratch &scratch, int64_t head_dim) {
+  constexpr int64_t queries = std::max(kAttentionForwardQueries, kAttentionBackwardQueries);
+  constexpr int64_t multiple = kAttentionAlignment;
+  vbl::AttentionScratch s;
+  for (float **transposed : {&s.qt, &s.outt, &s.dqt}) *transposed = scratch.take<float>(head_dim, queries);
+  for (float **scores : {&s.scores, &s.dscores}) *scores = scratch.take<float>(kAttentionKeys, queries);
+  s.columns = (head_dim + multiple - 1) / multiple * multiple;
+  for (float **rows : {&s.q_rows, &s.dout_rows}) *rows = scratch.take<float>(queries, s.columns);
+  return s;
+}
 
-  vbl::AttentionScratch worker(int32_t worker, int64_t head_dim) const {
-    float *at = workers + worker * per_worker;
-    const auto take = [&at](int64_t n) { return std::exchange(at, at + n); };
-    const int64_t transposed = head_dim * kAttentionQueries, scores = kAttentionKeys * kAttentionQueries;
-    const int64_t rows = kAttentionQueries * vbl::attention_columns(head_dim);
-    vbl::AttentionScratch s;
-    s.qt = take(transposed);
-    s.outt = take(transposed);
-    s.dqt = take(transposed);
-    s.scores = take(scores);
-    s.dscores = take(scores);
-    s.q_rows = take(rows);
-    s.dout_rows = take(rows);
-    return s;
+struct Buffers {
+  char *workers;  // [threads, worker_bytes]
+  int64_t worker_bytes, head_dim;
+  float *dk, *dv;  // [parts - 1, batch · length, kv_heads · head_dim]
+
+  vbl::AttentionScratch worker(int32_t number) const {
+    vbl::Scratch memory(workers + number * worker_bytes);
+    return lay_out_worker(memory, head_dim);
   }
 };
 
-Buffers lay_out(vbl::Scratch &scratch, int32_t threads, const vbl_attention &a) {
-  const Layout layout(a);
+Buffers lay_out(vbl::Scratch &scratch, int32_t threads, const Layout &layout) {
+  vbl::Scratch one;
+  lay_out_worker(one, layout.a.head_dim);
   Buffers b;
-  b.per_worker = kAttentionQueries * (3 * int64_t{a.head_dim} + 2 * kAttentionKeys + 2 * vbl::attention_columns(a.head_dim));
-  b.workers = scratch.take<float>(threads, b.per_worker);
-  const int64_t parts = layout.parts() - 1, elements = a.batch * a.length * layout.kv_stride;
-  b.dk = scratch.take<float>(parts, elements);
-  b.dv = scratch.take<float>(parts, elements);
+  b.worker_bytes = one.bytes();
+  b.head_dim = layout.a.head_dim;
+  b.workers = scratch.take<char>(threads, b.worker_bytes);
+  b.dk = scratch.take<float>(layout.parts - 1, layout.kv_elements);
+  b.dv = scratch.take<float>(layout.parts - 1, layout.kv_elements);
   return b;
 }
 
@@ -114,7 +114,7 @@ extern "C" int64_t vbl_attention_scratch_bytes(const vbl_stream *stream, const v
   };
   if (checked() != VBL_OK) return -1;
   vbl::Scratch scratch;
-  lay_out(scratch, vbl_stream_threads(stream), *attention);
+  lay_out(scratch, vbl_stream_threads(stream), Layout(*attention));
   return scratch.bytes();
 }
 
@@ -133,14 +133,15 @@ extern "C" vbl_status vbl_attention_forward(vbl_stream *stream, const vbl_attent
   const vbl_attention a = *attention;
   const Layout layout(a);
   vbl::Scratch memory(scratch);
-  const Buffers buffers = lay_out(memory, stream->team.threads(), a);
-  const int64_t tile_work = kAttentionQueries * a.length * int64_t{a.head_dim}, tiles = layout.tiles;
-  const int64_t grain = std::max<int64_t>(1, kTaskScores / tile_work);
-  vbl::parallel_for(stream, a.batch * a.heads * tiles, grain, [&](int64_t from, int64_t to, int32_t worker) {
-    const vbl::AttentionScratch work = buffers.worker(worker, a.head_dim);
+  const Buffers buffers = lay_out(memory, stream->team.threads(), layout);
+  constexpr int64_t tile = kAttentionForwardQueries;
+  const int64_t tiles = (a.length + tile - 1) / tile;
+  const int64_t grain = std::max<int64_t>(1, kTaskScores / (tile * a.length * a.head_dim));
+  vbl::parallel_for(stream, int64_t{a.batch} * a.heads * tiles, grain, [&](int64_t from, int64_t to, int32_t worker) {
+    const vbl::AttentionScratch work = buffers.worker(worker);
     for (int64_t i = from; i < to; ++i) {
       const int64_t b = i / tiles / a.heads, h = i / tiles % a.heads, kv = layout.kv(b, h / layout.group);
-      const int64_t begin = i % tiles * kAttentionQueries, end = std::min<int64_t>(begin + kAttentionQueries, a.length);
+      const int64_t begin = i % tiles * tile, end = std::min<int64_t>(begin + tile, a.length);
       const vbl::AttentionHead head = layout.head(b);
       float *head_out = out + layout.q(b, h), *head_lse = lse + layout.lse(b, h);
       const int64_t padding = std::clamp(head.length, begin, end);
@@ -173,10 +174,10 @@ extern "C" vbl_status vbl_attention_backward(vbl_stream *stream, const vbl_atten
   const vbl_attention a = *attention;
   const Layout layout(a);
   vbl::Scratch memory(scratch);
-  const Buffers buffers = lay_out(memory, stream->team.threads(), a);
-  const int64_t parts = layout.parts(), elements = a.batch * a.length * layout.kv_stride;
-  vbl::parallel_for(stream, a.batch * a.kv_heads * parts, 1, [&](int64_t task, int64_t, int32_t worker) {
-    const vbl::AttentionScratch work = buffers.worker(worker, a.head_dim);
+  const Buffers buffers = lay_out(memory, stream->team.threads(), layout);
+  const int64_t parts = layout.parts, elements = layout.kv_elements;
+  vbl::parallel_for(stream, layout.whole_tasks * parts, 1, [&](int64_t task, int64_t, int32_t worker) {
+    const vbl::AttentionScratch work = buffers.worker(worker);
     const int64_t part = task % parts, kv_head = task / parts % a.kv_heads, b = task / parts / a.kv_heads;
     const int64_t kv = layout.kv(b, kv_head);
     const vbl::AttentionHead head = layout.head(b);
@@ -186,7 +187,7 @@ extern "C" vbl_status vbl_attention_backward(vbl_stream *stream, const vbl_atten
     clear(0, a.length, layout.kv_stride, a.head_dim, part_dv);
     for (int64_t g = part * layout.group / parts; g < (part + 1) * layout.group / parts; ++g) {
       const int64_t h = kv_head * layout.group + g, at = layout.q(b, h);
-      for (int64_t begin = 0; begin < head.length; begin += kAttentionQueries)
+      for (int64_t begin = 0; begin < head.length; begin += kAttentionBackwardQueries)
         VBL_SIMD(attention_backward)(head, begin, q + at, k + kv, v + kv, out + at, lse + layout.lse(b, h), dout + at,
                                      dq + at, part_dk, part_dv, work);
       clear(head.length, a.length, layout.q_stride, a.head_dim, dq + at);

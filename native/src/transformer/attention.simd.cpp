@@ -9,10 +9,8 @@ namespace vbl {
 namespace VBL_ISA {
 namespace {
 
-constexpr int64_t kQueries = kAttentionQueries, kKeys = kAttentionKeys;
-constexpr int kTileVectors = kQueries / kLanes;
 #if defined(VBL_ISA_avx512)
-constexpr int kRows = 8;  // register blocks of rows by two vectors: 16 accumulators of 32 registers
+constexpr int kRows = 8;  // register blocks of rows by one or two vectors: 16 accumulators of 32 registers
 #else
 constexpr int kRows = 4;  // 8 of 16
 #endif
@@ -47,123 +45,175 @@ void multiply(int64_t rows, int64_t columns, int64_t depth, const float *a, int6
     if (r < rows) multiply<R / 2, V>(rows, columns, depth, a, row, step, b, ldb, put, r, c);
 }
 
-// to [head_dim, kQueries] = factor · the transpose of x's first `queries` rows; the other columns are zero.
-void transpose(int64_t queries, int64_t head_dim, const float *x, int64_t stride, float factor, float *to) {
-  for (int64_t c = 0; c < head_dim; ++c) {
-    for (int64_t i = 0; i < queries; ++i) to[c * kQueries + i] = factor * x[i * stride + c];
-    for (int64_t i = queries; i < kQueries; ++i) to[c * kQueries + i] = 0;
+// The same for b [depth, Q], a tile of Q queries.
+template <int64_t Q, class Put>
+void multiply_tile(int64_t rows, int64_t depth, const float *a, int64_t row, int64_t step, const float *b,
+                   const Put &put) {
+  multiply<kRows, Q / kLanes < 2 ? 1 : 2>(rows, Q, depth, a, row, step, b, Q, put);
+}
+
+// Lanes and rows change places in blocks of `distance`, which all distances together make a transposition.
+template <int distance>
+[[gnu::always_inline]] inline void exchange_blocks(vfloat (&rows)[kLanes]) {
+  vint low{}, high{};
+  for (int i = 0; i < kLanes; ++i) {
+    low[i] = i & distance ? kLanes + i - distance : i;
+    high[i] = i & distance ? kLanes + i : i + distance;
   }
+#pragma GCC unroll 16
+  for (int r = 0; r < kLanes; ++r)
+    if ((r & distance) == 0) {
+      const vfloat a = rows[r], b = rows[r + distance];
+      rows[r] = __builtin_shuffle(a, b, low);
+      rows[r + distance] = __builtin_shuffle(a, b, high);
+    }
+}
+
+// put(c, vector) the first `columns` columns of the kLanes rows that get(r) gives.
+template <class Get, class Put>
+void transpose(int64_t columns, const Get &get, const Put &put) {
+  vfloat rows[kLanes];
+#pragma GCC unroll 16
+  for (int r = 0; r < kLanes; ++r) rows[r] = get(r);
+  if constexpr (kLanes > 8) exchange_blocks<8>(rows);
+  if constexpr (kLanes > 4) exchange_blocks<4>(rows);
+  exchange_blocks<2>(rows);
+  exchange_blocks<1>(rows);
+#pragma GCC unroll 16
+  for (int c = 0; c < kLanes; ++c)
+    if (c < columns) put(c, rows[c]);
+}
+
+vfloat load_up_to(const float *p, int64_t n) { return n >= kLanes ? load(p) : load(p, n); }
+void store_up_to(float *p, vfloat v, int64_t n) { n >= kLanes ? store(p, v) : store(p, v, n); }
+
+// to [head_dim, Q] = factor · the transpose of x's first `queries` rows; the other columns are zero.
+template <int64_t Q>
+void to_columns(int64_t queries, int64_t head_dim, const float *x, int64_t stride, float factor, float *to) {
+  for (int64_t i = 0; i < Q; i += kLanes)
+    for (int64_t c = 0; c < head_dim; c += kLanes)
+      transpose(
+          head_dim - c,
+          [&](int64_t r) { return i + r < queries ? load_up_to(x + (i + r) * stride + c, head_dim - c) : vfloat{}; },
+          [&](int64_t r, vfloat v) { store(to + (c + r) * Q + i, v * factor); });
 }
 
 // The way back: factors[i] scales query i.
-void transpose_back(int64_t queries, int64_t head_dim, const float *x, const float *factors, float *to, int64_t stride) {
-  for (int64_t i = 0; i < queries; ++i)
-    for (int64_t c = 0; c < head_dim; ++c) to[i * stride + c] = factors[i] * x[c * kQueries + i];
-}
-
-// to [kQueries, attention_columns] = factor · x, zero wherever x has no element.
-void copy_rows(int64_t queries, int64_t head_dim, const float *x, int64_t stride, float factor, float *to) {
-  const int64_t columns = attention_columns(head_dim);
-  for (int64_t i = 0; i < kQueries; ++i) {
-    const int64_t filled = i < queries ? head_dim : 0;
-    for (int64_t c = 0; c < filled; ++c) to[i * columns + c] = factor * x[i * stride + c];
-    for (int64_t c = filled; c < columns; ++c) to[i * columns + c] = 0;
+template <int64_t Q>
+void to_rows(int64_t queries, int64_t head_dim, const float *x, const float *factors, float *to, int64_t stride) {
+  for (int64_t i = 0; i < queries; i += kLanes) {
+    const vfloat factor = load(factors + i);
+    for (int64_t c = 0; c < head_dim; c += kLanes)
+      transpose(
+          queries - i,
+          [&](int64_t r) { return c + r < head_dim ? load(x + (c + r) * Q + i) * factor : vfloat{}; },
+          [&](int64_t r, vfloat v) { store_up_to(to + (i + r) * stride + c, v, head_dim - c); });
   }
 }
 
+// to [queries, ld] = factor · x, in whole vectors: zero where x has no column.
+void copy_rows(int64_t queries, int64_t head_dim, const float *x, int64_t stride, float factor, float *to, int64_t ld) {
+  for (int64_t i = 0; i < queries; ++i)
+    for (int64_t c = 0; c < head_dim; c += kLanes)
+      store(to + i * ld + c, load_up_to(x + i * stride + c, head_dim - c) * factor);
+}
+
 // Scores of keys from `first` that a tile's queries do not see become -infinity.
+template <int64_t Q>
 void mask(int64_t begin, int64_t first, int64_t keys, float *scores) {
   vint lane{};
   for (int i = 0; i < kLanes; ++i) lane[i] = i;
   for (int64_t j = 0; j < keys; ++j)
-    for (int v = 0; v < kTileVectors; ++v) {
-      const int32_t hidden = static_cast<int32_t>(first + j - begin - v * kLanes);  // lanes below do not see the key
-      float *at = scores + j * kQueries + v * kLanes;
+    for (int64_t i = 0; i < Q; i += kLanes) {
+      const int32_t hidden = static_cast<int32_t>(first + j - begin - i);  // lanes below do not see the key
+      float *at = scores + j * Q + i;
       store(at, lane < hidden ? splat(-__builtin_inff()) : load(at));
     }
 }
 
-// scores [keys, kQueries] = rows first .. first + keys - 1 of k times qt, masked.
+// scores [keys, Q] = rows first .. first + keys - 1 of k times qt, masked.
+template <int64_t Q>
 void score(const AttentionHead &head, int64_t begin, int64_t first, int64_t keys, const float *k, const float *qt,
            float *scores) {
-  multiply<kRows, 2>(keys, kQueries, head.head_dim, k + first * head.kv_stride, head.kv_stride, 1, qt, kQueries,
-                     [scores](int64_t j, int64_t i, vfloat x) { store(scores + j * kQueries + i, x); });
-  if (head.causal && first + keys - 1 > begin) mask(begin, first, keys, scores);
+  multiply_tile<Q>(keys, head.head_dim, k + first * head.kv_stride, head.kv_stride, 1, qt,
+                   [scores](int64_t j, int64_t i, vfloat x) { store(scores + j * Q + i, x); });
+  if (head.causal && first + keys - 1 > begin) mask<Q>(begin, first, keys, scores);
 }
 
-// Keys that the tile's last query sees.
-int64_t visible(const AttentionHead &head, int64_t begin) {
-  return head.causal ? least(begin + kQueries, head.length) : head.length;
+// One block of the online softmax: a vector of queries' scores become exponentials relative to the greatest so far.
+template <int64_t Q>
+void softmax(int64_t keys, float *scores, float *most, float *total, float *shrink) {
+  const vfloat before = load(most);
+  vfloat now = before, also = load(scores);
+  int64_t j = 1;
+  for (; j + 2 <= keys; j += 2) {
+    now = max(load(scores + j * Q), now);
+    also = max(load(scores + (j + 1) * Q), also);
+  }
+  if (j < keys) now = max(load(scores + j * Q), now);
+  now = max(also, now);  // finite from the first block on: every query sees the first key
+  const vfloat ratio = exp(before - now);
+  vfloat sum = load(total) * ratio;
+  for (j = 0; j < keys; ++j) {
+    const vfloat p = exp(load(scores + j * Q) - now);
+    store(scores + j * Q, p);
+    sum += p;
+  }
+  store(most, now);
+  store(total, sum);
+  store(shrink, ratio);
 }
+
+// Keys that the queries before `end` see.
+int64_t visible(const AttentionHead &head, int64_t end) { return head.causal ? least(end, head.length) : head.length; }
 
 }  // namespace
 
 void attention_forward(const AttentionHead &head, int64_t begin, const float *q, const float *k, const float *v,
                        float *out, float *lse, const AttentionScratch &scratch) {
-  const int64_t queries = least(kQueries, head.length - begin), dim = head.head_dim, end = visible(head, begin);
+  constexpr int64_t Q = kAttentionForwardQueries;
+  const int64_t queries = least(Q, head.length - begin), dim = head.head_dim, end = visible(head, begin + Q);
   float *scores = scratch.scores, *outt = scratch.outt;
-  transpose(queries, dim, q + begin * head.q_stride, head.q_stride, head.scale, scratch.qt);
-  for (int64_t e = 0; e < dim * kQueries; ++e) outt[e] = 0;
-  vfloat greatest_score[kTileVectors], total[kTileVectors] = {};
-  for (vfloat &g : greatest_score) g = splat(-__builtin_inff());
+  to_columns<Q>(queries, dim, q + begin * head.q_stride, head.q_stride, head.scale, scratch.qt);
+  // Of each query, so far: its greatest score, the sum of exponentials relative to it, and what that shrank by last.
+  float most[Q], total[Q], shrink[Q];
+  for (int64_t i = 0; i < Q; ++i) most[i] = -__builtin_inff(), total[i] = 0;
 
-  for (int64_t first = 0; first < end; first += kKeys) {
-    const int64_t keys = least(kKeys, end - first);
-    score(head, begin, first, keys, k, scratch.qt, scores);
-    vfloat now[kTileVectors], shrink[kTileVectors];
-    for (int t = 0; t < kTileVectors; ++t) now[t] = greatest_score[t];
-    for (int64_t j = 0; j < keys; ++j)
-      for (int t = 0; t < kTileVectors; ++t) now[t] = max(load(scores + j * kQueries + t * kLanes), now[t]);
-    // Every query sees the first key, so from the first block on the greatest score is finite.
-    for (int t = 0; t < kTileVectors; ++t) {
-      shrink[t] = exp(greatest_score[t] - now[t]);
-      greatest_score[t] = now[t];
-      total[t] *= shrink[t];
-    }
-    for (int64_t j = 0; j < keys; ++j)
-      for (int t = 0; t < kTileVectors; ++t) {
-        float *at = scores + j * kQueries + t * kLanes;
-        const vfloat p = exp(load(at) - now[t]);
-        store(at, p);
-        total[t] += p;
-      }
-    multiply<kRows, 2>(dim, kQueries, keys, v + first * head.kv_stride, 1, head.kv_stride, scores, kQueries,
-                       [&](int64_t c, int64_t i, vfloat x) {
-                         float *at = outt + c * kQueries + i;
-                         store(at, fma(load(at), shrink[i / kLanes], x));
-                       });
+  for (int64_t first = 0; first < end; first += kAttentionKeys) {
+    const int64_t keys = least(kAttentionKeys, end - first);
+    score<Q>(head, begin, first, keys, k, scratch.qt, scores);
+    for (int64_t i = 0; i < Q; i += kLanes) softmax<Q>(keys, scores + i, most + i, total + i, shrink + i);
+    multiply_tile<Q>(dim, keys, v + first * head.kv_stride, 1, head.kv_stride, scores,
+                     [&](int64_t c, int64_t i, vfloat x) {
+                       float *at = outt + c * Q + i;
+                       store(at, first == 0 ? x : fma(load(at), load(shrink + i), x));
+                     });
   }
 
-  float factors[kQueries], greatest_scores[kQueries], totals[kQueries];
-  for (int t = 0; t < kTileVectors; ++t) {
-    store(factors + t * kLanes, 1.0f / total[t]);
-    store(greatest_scores + t * kLanes, greatest_score[t]);
-    store(totals + t * kLanes, total[t]);
-  }
-  transpose_back(queries, dim, outt, factors, out + begin * head.q_stride, head.q_stride);
-  for (int64_t i = 0; i < queries; ++i) lse[begin + i] = greatest_scores[i] + __builtin_logf(totals[i]);
+  for (int64_t i = 0; i < queries; ++i) lse[begin + i] = most[i] + __builtin_logf(total[i]);
+  for (int64_t i = 0; i < Q; ++i) total[i] = 1 / total[i];
+  to_rows<Q>(queries, dim, outt, total, out + begin * head.q_stride, head.q_stride);
 }
 
 void attention_backward(const AttentionHead &head, int64_t begin, const float *q, const float *k, const float *v,
                         const float *out, const float *lse, const float *dout, float *dq, float *dk, float *dv,
                         const AttentionScratch &scratch) {
-  const int64_t queries = least(kQueries, head.length - begin), dim = head.head_dim, end = visible(head, begin);
-  const int64_t q_stride = head.q_stride, kv_stride = head.kv_stride, ld = attention_columns(dim);
+  constexpr int64_t Q = kAttentionBackwardQueries;
+  const int64_t queries = least(Q, head.length - begin), dim = head.head_dim, end = visible(head, begin + Q);
+  const int64_t q_stride = head.q_stride, kv_stride = head.kv_stride, ld = scratch.columns;
   const int64_t columns = (dim + kLanes - 1) / kLanes * kLanes;
   float *scores = scratch.scores, *dscores = scratch.dscores, *dqt = scratch.dqt;
-  transpose(queries, dim, q + begin * q_stride, q_stride, head.scale, scratch.qt);
-  transpose(queries, dim, dout + begin * q_stride, q_stride, 1, scratch.outt);
-  copy_rows(queries, dim, q + begin * q_stride, q_stride, head.scale, scratch.q_rows);
-  copy_rows(queries, dim, dout + begin * q_stride, q_stride, 1, scratch.dout_rows);
-  for (int64_t e = 0; e < dim * kQueries; ++e) dqt[e] = 0;
-  // delta is what the softmax's gradient subtracts, the sum of p · dp, by way of out. Queries beyond the tile's end have
-  // dout 0 and so add nothing.
-  float log_sums[kQueries] = {}, deltas[kQueries] = {}, factors[kQueries];
+  to_columns<Q>(queries, dim, q + begin * q_stride, q_stride, head.scale, scratch.qt);
+  to_columns<Q>(queries, dim, dout + begin * q_stride, q_stride, 1, scratch.outt);
+  copy_rows(queries, dim, q + begin * q_stride, q_stride, head.scale, scratch.q_rows, ld);
+  copy_rows(queries, dim, dout + begin * q_stride, q_stride, 1, scratch.dout_rows, ld);
+  // delta is what the softmax's gradient subtracts, the sum of p · dp, by way of out.
+  float log_sums[Q] = {}, deltas[Q] = {}, factors[Q];
   for (int64_t i = 0; i < queries; ++i) {
     const float *row = out + (begin + i) * q_stride;
     vfloat total{};
     for (int64_t c = 0; c < dim; c += kLanes)
-      total = fma(c + kLanes <= dim ? load(row + c) : load(row + c, dim - c), load(scratch.dout_rows + i * ld + c), total);
+      total = fma(load_up_to(row + c, dim - c), load(scratch.dout_rows + i * ld + c), total);
     deltas[i] = sum(total);
     log_sums[i] = lse[begin + i];
   }
@@ -171,34 +221,31 @@ void attention_backward(const AttentionHead &head, int64_t begin, const float *q
   const auto add_rows = [&](int64_t first, float *to) {
     return [=](int64_t j, int64_t c, vfloat x) {
       float *at = to + (first + j) * kv_stride + c;
-      if (c + kLanes <= dim)
-        store(at, load(at) + x);
-      else
-        store(at, load(at, dim - c) + x, dim - c);
+      store_up_to(at, load_up_to(at, dim - c) + x, dim - c);
     };
   };
-  for (int64_t first = 0; first < end; first += kKeys) {
-    const int64_t keys = least(kKeys, end - first);
-    score(head, begin, first, keys, k, scratch.qt, scores);
-    multiply<kRows, 2>(keys, kQueries, dim, v + first * kv_stride, kv_stride, 1, scratch.outt, kQueries,
-                       [dscores](int64_t j, int64_t i, vfloat x) { store(dscores + j * kQueries + i, x); });
+  for (int64_t first = 0; first < end; first += kAttentionKeys) {
+    const int64_t keys = least(kAttentionKeys, end - first);
+    score<Q>(head, begin, first, keys, k, scratch.qt, scores);
+    multiply_tile<Q>(keys, dim, v + first * kv_stride, kv_stride, 1, scratch.outt,
+                     [dscores](int64_t j, int64_t i, vfloat x) { store(dscores + j * Q + i, x); });
     for (int64_t j = 0; j < keys; ++j)
-      for (int64_t i = 0; i < kQueries; i += kLanes) {
-        float *p_at = scores + j * kQueries + i, *ds_at = dscores + j * kQueries + i;
+      for (int64_t i = 0; i < Q; i += kLanes) {
+        float *p_at = scores + j * Q + i, *ds_at = dscores + j * Q + i;
         const vfloat p = exp(load(p_at) - load(log_sums + i));
         store(p_at, p);
         store(ds_at, p * (load(ds_at) - load(deltas + i)));
       }
-    multiply<kRows, 2>(keys, columns, queries, scores, kQueries, 1, scratch.dout_rows, ld, add_rows(first, dv));
-    multiply<kRows, 2>(keys, columns, queries, dscores, kQueries, 1, scratch.q_rows, ld, add_rows(first, dk));
-    multiply<kRows, 2>(dim, kQueries, keys, k + first * kv_stride, 1, kv_stride, dscores, kQueries,
-                       [dqt](int64_t c, int64_t i, vfloat x) {
-                         float *at = dqt + c * kQueries + i;
-                         store(at, load(at) + x);
-                       });
+    multiply<kRows, 2>(keys, columns, queries, scores, Q, 1, scratch.dout_rows, ld, add_rows(first, dv));
+    multiply<kRows, 2>(keys, columns, queries, dscores, Q, 1, scratch.q_rows, ld, add_rows(first, dk));
+    multiply_tile<Q>(dim, keys, k + first * kv_stride, 1, kv_stride, dscores,
+                     [dqt, first](int64_t c, int64_t i, vfloat x) {
+                       float *at = dqt + c * Q + i;
+                       store(at, first == 0 ? x : load(at) + x);
+                     });
   }
   for (float &f : factors) f = head.scale;
-  transpose_back(queries, dim, dqt, factors, dq + begin * q_stride, q_stride);
+  to_rows<Q>(queries, dim, dqt, factors, dq + begin * q_stride, q_stride);
 }
 
 }  // namespace VBL_ISA

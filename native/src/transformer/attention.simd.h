@@ -4,8 +4,10 @@
 
 #include "runtime/isa.h"
 
-// Queries of a tile, and keys that it meets at a time.
-constexpr int64_t kAttentionQueries = 32, kAttentionKeys = 64;
+// Queries of a tile, and keys that it meets at a time. The backward pass reads and writes dk and dv once per tile.
+constexpr int64_t kAttentionForwardQueries = 16, kAttentionBackwardQueries = 32, kAttentionKeys = 64;
+// Whole vectors of every instruction set.
+constexpr int64_t kAttentionAlignment = 16;
 
 namespace vbl {
 
@@ -17,27 +19,22 @@ struct AttentionHead {
   float scale;
 };
 
-// Scratch memory of one worker. Transposed arrays have a column per query of the tile; rows of the others are padded to
-// attention_columns(head_dim).
+// Scratch memory of one worker; queries are those of either pass's tile.
 struct AttentionScratch {
-  float *qt, *outt;        // [head_dim, kAttentionQueries]; outt holds dout in the backward pass
-  float *scores;           // [kAttentionKeys, kAttentionQueries]
-  float *dqt;              // [head_dim, kAttentionQueries]
-  float *dscores;          // [kAttentionKeys, kAttentionQueries]
-  float *q_rows, *dout_rows;  // [kAttentionQueries, attention_columns(head_dim)]
+  float *qt, *outt, *dqt;     // [head_dim, queries]; outt holds dout in the backward pass
+  float *scores, *dscores;    // [kAttentionKeys, queries]
+  float *q_rows, *dout_rows;  // [queries, columns]
+  int64_t columns;            // head_dim rounded up to a multiple of kAttentionAlignment
 };
-
-// head_dim rounded up to whole vectors of the widest instruction set.
-inline int64_t attention_columns(int64_t head_dim) { return (head_dim + 15) / 16 * 16; }
 
 }  // namespace vbl
 
-// out and lse of queries begin .. min(begin + kAttentionQueries, length) - 1.
+// out and lse of queries begin .. min(begin + kAttentionForwardQueries, length) - 1.
 VBL_SIMD_FUNCTION(void, attention_forward,
                   (const vbl::AttentionHead &head, int64_t begin, const float *q, const float *k, const float *v,
                    float *out, float *lse, const vbl::AttentionScratch &scratch))
 
-// dq of these queries (overwritten), and what they add to dk and dv.
+// dq (overwritten) of queries begin .. min(begin + kAttentionBackwardQueries, length) - 1, which add to dk and dv.
 VBL_SIMD_FUNCTION(void, attention_backward,
                   (const vbl::AttentionHead &head, int64_t begin, const float *q, const float *k, const float *v,
                    const float *out, const float *lse, const float *dout, float *dq, float *dk, float *dv,
