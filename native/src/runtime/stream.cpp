@@ -9,37 +9,78 @@
 #include <vector>
 
 namespace vbl {
+namespace {
 
+// Ops follow each other within microseconds, and waking a sleeping thread takes tens of them: so both sides look again
+// this often before they sleep.
+constexpr int kSpins = 4000;
+
+inline void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+}  // namespace
+
+// A loop is published under the mutex with a new number. Tasks are claimed from `claims`, which holds that number beside
+// the next task, so that a worker that comes late cannot claim a task of a later loop with the body of an earlier one.
+// The caller returns when all tasks are finished; it does not wait for workers that have not noticed the loop.
 struct ThreadTeam::State {
+  static constexpr int kTaskBits = 36;
+  static constexpr uint64_t kTaskMask = (uint64_t{1} << kTaskBits) - 1;
+
   std::mutex mutex;
   std::condition_variable start, finish;
   std::vector<std::thread> workers;
-  uint64_t generation = 0;
-  int32_t busy = 0;
-  bool stop = false;
-  const TaskRef *task = nullptr;
+  std::atomic<uint64_t> loop{0};
+  std::atomic<uint64_t> claims{0};
+  std::atomic<int64_t> finished{0};
+  std::atomic<bool> caller_sleeps{false};
+  std::atomic<bool> stop{false};
+  int32_t sleepers = 0;
+  TaskRef task{nothing};
   int64_t tasks = 0;
-  std::atomic<int64_t> next{0};
 
-  void drain(const TaskRef &work, int64_t count, int32_t worker) {
-    for (int64_t i = next.fetch_add(1, std::memory_order_relaxed); i < count;
-         i = next.fetch_add(1, std::memory_order_relaxed))
-      work(i, worker);
+  static constexpr auto nothing = [](int64_t, int32_t) {};
+
+  // Claims the next task of a loop; -1 if there is none left or another loop runs.
+  int64_t claim(uint64_t number, int64_t count) {
+    uint64_t seen = claims.load(std::memory_order_acquire);
+    for (;;) {
+      const int64_t next = static_cast<int64_t>(seen & kTaskMask);
+      if (seen >> kTaskBits != (number & (~uint64_t{0} >> kTaskBits)) || next >= count) return -1;
+      if (claims.compare_exchange_weak(seen, seen + 1, std::memory_order_acq_rel)) return next;
+    }
   }
 
-  void loop(int32_t worker) {
-    uint64_t seen = 0;
-    std::unique_lock<std::mutex> lock(mutex);
-    for (;;) {
-      start.wait(lock, [&] { return stop || generation != seen; });
-      if (stop) return;
-      seen = generation;
-      const TaskRef *work = task;
-      const int64_t count = tasks;
-      lock.unlock();
-      drain(*work, count, worker);
-      lock.lock();
-      if (--busy == 0) finish.notify_one();
+  void work(uint64_t number, const TaskRef &body, int64_t count, int32_t worker) {
+    for (int64_t i = claim(number, count); i >= 0; i = claim(number, count)) {
+      body(i, worker);
+      // Sequentially consistent, as is the caller's test after caller_sleeps: one of the two sees the other.
+      if (finished.fetch_add(1) + 1 == count && caller_sleeps.load()) {
+        std::lock_guard<std::mutex> lock(mutex);
+        finish.notify_one();
+      }
+    }
+  }
+
+  void run_worker(int32_t worker) {
+    for (uint64_t seen = 0;;) {
+      for (int i = 0; i < kSpins && loop.load(std::memory_order_acquire) == seen && !stop; ++i) pause();
+      TaskRef body(nothing);
+      int64_t count;
+      {
+        std::unique_lock<std::mutex> lock(mutex);
+        ++sleepers;
+        start.wait(lock, [&] { return stop || loop != seen; });
+        --sleepers;
+        if (stop) return;
+        seen = loop;
+        body = task;
+        count = tasks;
+      }
+      work(seen, body, count, worker);
     }
   }
 };
@@ -48,7 +89,7 @@ ThreadTeam::ThreadTeam(int32_t threads) : state_(new State) {
   state_->workers.reserve(static_cast<size_t>(threads - 1));
   try {
     for (int32_t worker = 1; worker < threads; ++worker)
-      state_->workers.emplace_back([state = state_.get(), worker] { state->loop(worker); });
+      state_->workers.emplace_back([state = state_.get(), worker] { state->run_worker(worker); });
   } catch (...) {
     this->~ThreadTeam();
     throw;
@@ -74,18 +115,28 @@ void ThreadTeam::run(int64_t tasks, TaskRef task) {
     for (int64_t i = 0; i < tasks; ++i) task(i, 0);
     return;
   }
+  uint64_t number;
+  bool wake;
   {
     std::lock_guard<std::mutex> lock(s.mutex);
-    s.task = &task;
+    number = s.loop + 1;
+    s.task = task;
     s.tasks = tasks;
-    s.next.store(0, std::memory_order_relaxed);
-    s.busy = static_cast<int32_t>(s.workers.size());
-    ++s.generation;
+    s.finished = 0;
+    s.claims.store(number << State::kTaskBits, std::memory_order_release);
+    s.loop.store(number, std::memory_order_release);
+    wake = s.sleepers > 0;
   }
-  s.start.notify_all();
-  s.drain(task, tasks, 0);
+  if (wake) s.start.notify_all();
+  s.work(number, task, tasks, 0);
+  for (int i = 0; i < kSpins; ++i) {
+    if (s.finished == tasks) return;
+    pause();
+  }
   std::unique_lock<std::mutex> lock(s.mutex);
-  s.finish.wait(lock, [&] { return s.busy == 0; });
+  s.caller_sleeps = true;
+  s.finish.wait(lock, [&] { return s.finished == tasks; });
+  s.caller_sleeps = false;
 }
 
 namespace {

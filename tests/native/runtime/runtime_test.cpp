@@ -87,6 +87,21 @@ TEST(narrowing_rounds_to_nearest_even) {
   }
 }
 
+TEST(every_task_of_a_loop_runs_once_however_loops_follow_each_other) {
+  check::Random random(check::seed());
+  for (const int32_t threads : {1, 2, 3, 8}) {
+    check::CpuStream stream(threads);
+    for (int loop = 0; loop < 60; ++loop) {
+      // Loops of one piece to several, with and without a pause in which the threads fall asleep.
+      const int64_t n = random.between(1, 700000);
+      std::vector<float> source(static_cast<size_t>(n), static_cast<float>(loop)), destination(source.size(), -1);
+      CHECK_STATUS(VBL_OK, vbl_convert(stream, n, source.data(), VBL_FLOAT32, destination.data(), VBL_FLOAT32));
+      CHECK(destination == source);
+      if (loop % 20 == 0) usleep(2000);
+    }
+  }
+}
+
 TEST(memory_is_aligned_and_counted) {
   const int64_t before = vbl_allocated_bytes();
   void *memory = nullptr;
