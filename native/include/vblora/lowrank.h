@@ -2,7 +2,7 @@
  *
  * x [tokens, in], y [tokens, out], A [r, in], B as its transpose bt [r, out]; x~ = drop(x).
  * Dropout is inverted dropout with a Philox4x32-10 mask (Salmon et al., SC 2011) keyed by (seed, step, micro-batch, module,
- * element), never by a running counter: element e = token · in + column of module m draws
+ * element), never by a running counter: element e = (first_token + token) · in + column of module m draws
  *   word e mod 4 of Philox(counter = {lo32(e / 4), hi16 of (e / 4) | micro_batch << 16, m, lo32(step)}, key = seed)
  * and is kept if that word >= round(dropout · 2^32); kept elements are multiplied by 1 / (1 - dropout).
  */
@@ -24,6 +24,7 @@ typedef struct vbl_lowrank {
   uint32_t module; /**< key of the module's dropout */
   float dropout;   /**< probability in [0, 1); 0 draws nothing and leaves step unread */
   float scaling;   /**< 1 for VB-LoRA, lora_alpha / r for LoRA */
+  int64_t first_token; /**< place of the first token in its batch, where a batch is passed in pieces; for dropout */
 } vbl_lowrank;
 
 /** p [tokens, r] = x~ At, and y += scaling · p Bt. */

@@ -41,6 +41,7 @@ struct Dropout {
   uint32_t step, micro_batch, module;
   uint32_t threshold;  // round(dropout · 2^32): an element is kept if its word is not below
   float kept;          // 1 / (1 - dropout)
+  uint64_t first;      // element of the batch that element 0 is
 };
 
 // c[.][j] = the words (in the low 32 bits) of elements 4 · block .. 4 · block + 3, where c[0][j] holds the block.

@@ -25,14 +25,16 @@ vbl_status check(const char *op, const vbl_lowrank *lowrank, const vbl_step *ste
   VBL_REQUIRE(step != nullptr, "%s: step must not be NULL with dropout", op);
   VBL_REQUIRE(step->micro_batch >= 0 && step->micro_batch < 1 << 16, "%s: micro_batch must lie in 0 .. 65535, found %d",
               op, step->micro_batch);
-  VBL_REQUIRE(tokens < (int64_t{1} << 50) / in, "%s: %lld tokens of %lld elements are too many for dropout", op, tokens,
-              in);
+  const long long first = l.first_token, limit = (int64_t{1} << 50) / in;
+  VBL_REQUIRE(first >= 0 && first <= limit && tokens <= limit - first,
+              "%s: first_token %lld and %lld tokens of %lld elements are out of range for dropout", op, first, tokens, in);
   *dropout = {step->seed,
               static_cast<uint32_t>(step->step),
               static_cast<uint32_t>(step->micro_batch),
               l.module,
               static_cast<uint32_t>(std::nearbyint(probability * 0x1p32)),
-              static_cast<float>(1 / (1 - probability))};
+              static_cast<float>(1 / (1 - probability)),
+              static_cast<uint64_t>(first * in)};
   return VBL_OK;
 }
 

@@ -177,6 +177,7 @@ void outer_rows(int64_t tokens, const float *p, int64_t ldp, const float *x, int
 }  // namespace
 
 void dropout_mask(const Dropout &dropout, uint64_t first, int64_t n, float *mask) {
+  first += dropout.first;
   constexpr int kCounters = 2, kWordsAtOnce = kCounters * 2 * kLanes;
   constexpr int64_t kWords = 4 * kWordsAtOnce;
   uint32_t words[kWords];

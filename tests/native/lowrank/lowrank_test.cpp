@@ -45,7 +45,8 @@ struct Case {
 
 Case make_case(check::Random &random, int64_t tokens, int64_t in, int64_t out, int32_t r, float dropout) {
   Case c;
-  c.l = {tokens, in, out, r, static_cast<uint32_t>(random.next()), dropout, random.uniform(0.25f, 2)};
+  c.l = {tokens, in, out, r, static_cast<uint32_t>(random.next()), dropout, random.uniform(0.25f, 2),
+         random.between(0, 9)};
   c.step = make_step(random.between(1, 1000), random.next(), static_cast<int32_t>(random.between(0, 65535)));
   c.x = check::normals(random, tokens * in);
   c.dy = check::normals(random, tokens * out);
@@ -168,7 +169,7 @@ TEST(a_mask_is_what_the_header_says) {
   for (int round = 0; round < 6; ++round) {
     const float dropout = random.uniform(0.01f, 0.9f);
     const uint32_t module = static_cast<uint32_t>(random.next()), micro_batch = random.next() & 0xFFFF;
-    const vbl_lowrank l = {random.between(1, 40), random.between(1, 700), 1, 1, module, dropout, 1};
+    const vbl_lowrank l = {random.between(1, 40), random.between(1, 700), 1, 1, module, dropout, 1, 0};
     const int64_t number = random.between(1, int64_t{1} << 40);
     const vbl_step step = make_step(number, random.next(), static_cast<int32_t>(micro_batch));
     const double threshold = std::nearbyint(static_cast<double>(dropout) * 0x1p32);
@@ -188,9 +189,26 @@ TEST(a_mask_is_what_the_header_says) {
   }
 }
 
+TEST(a_batch_passed_in_pieces_draws_the_mask_of_the_whole) {
+  check::Random random(check::seed() + 4);
+  for (int round = 0; round < 6; ++round) {
+    const int64_t tokens = random.between(2, 60), in = random.between(1, 300), cut = random.between(1, tokens - 1);
+    const vbl_lowrank whole = {tokens, in, 1, 1, 3, 0.4f, 1, 5};
+    vbl_lowrank head = whole, tail = whole;
+    head.tokens = cut;
+    tail.tokens = tokens - cut;
+    tail.first_token += cut;
+    const vbl_step step = make_step(2, random.next(), 1);
+    std::vector<float> pieces = mask_of(head, step);
+    const std::vector<float> rest = mask_of(tail, step);
+    pieces.insert(pieces.end(), rest.begin(), rest.end());
+    CHECK(check::same_bits(pieces, mask_of(whole, step)));
+  }
+}
+
 TEST(masks_have_the_right_share_and_depend_on_every_key) {
   const int64_t tokens = 1000, in = 1000;
-  const vbl_lowrank l = {tokens, in, 1, 1, 7, 0.25f, 1};
+  const vbl_lowrank l = {tokens, in, 1, 1, 7, 0.25f, 1, 0};
   const vbl_step step = make_step(3, 0x123456789ABCDEFull, 2);
   const std::vector<float> mask = mask_of(l, step, 2);
   const auto agreement = [&](const std::vector<float> &other) {
@@ -226,7 +244,7 @@ TEST(masks_have_the_right_share_and_depend_on_every_key) {
 TEST(low_rank_products_refuse_what_they_cannot_take) {
   check::CpuStream stream;
   float v[4] = {}, out[4] = {}, p[4] = {};
-  const vbl_lowrank good = {1, 2, 2, 1, 0, 0.5f, 1};
+  const vbl_lowrank good = {1, 2, 2, 1, 0, 0.5f, 1, 0};
   const vbl_step step = make_step(1, 1, 0);
   const auto forward = [&](const vbl_lowrank &l, const vbl_step *s) {
     return vbl_lowrank_forward(stream, &l, s, v, v, v, p, out);
@@ -250,6 +268,7 @@ TEST(low_rank_products_refuse_what_they_cannot_take) {
   refused("dropout", [](vbl_lowrank &l, vbl_step &) { l.dropout = 1; });
   refused("dropout", [](vbl_lowrank &l, vbl_step &) { l.dropout = -0.1f; });
   refused("dropout", [](vbl_lowrank &l, vbl_step &) { l.dropout = NAN; });
+  refused("first_token", [](vbl_lowrank &l, vbl_step &) { l.first_token = -1; });
   refused("micro_batch", [](vbl_lowrank &, vbl_step &s) { s.micro_batch = 65536; });
   CHECK_STATUS(VBL_INVALID_ARGUMENT, forward(good, nullptr));
   CHECK(std::strstr(vbl_last_error(), "step") != nullptr);

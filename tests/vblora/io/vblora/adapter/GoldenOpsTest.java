@@ -158,9 +158,9 @@ class GoldenOpsTest {
         if (golden.hasInput("bias")) {
             Transformer.addBias(stream, own(golden.floats("bias")), y);
         }
-        lowRank.forward(stream, null, tokens, x, a, bt, p, y);
+        lowRank.forward(stream, null, 0, tokens, x, a, bt, p, y);
         blas.gemm(stream, arena, false, false, tokens, in, out, 1, dy, weight, 0, dx);
-        lowRank.backward(stream, null, tokens, x, dy, a, bt, p, floats(tokens, r), dx,
+        lowRank.backward(stream, null, 0, tokens, x, dy, a, bt, p, floats(tokens, r), dx,
                 dpacked.view(0, r, in), dpacked.view((long) r * in, r, out));
         compare(golden, "y", y.toFloats());
         compare(golden, "dx", dx.toFloats());

@@ -154,7 +154,7 @@ class LlamaGradientsTest {
                     LowRank branch = new LowRank(module.inFeatures(), module.outFeatures(), module.r(), module.index(),
                             module.dropout(), module.scaling());
                     try (Tensor mask = Tensor.allocate(Device.CPU, DType.FLOAT32, tokens, module.inFeatures())) {
-                        branch.dropoutMask(stream, step, tokens, mask);
+                        branch.dropoutMask(stream, step, 0, tokens, mask);
                         masks.put(module.path(), mask.toFloats());
                     }
                 }

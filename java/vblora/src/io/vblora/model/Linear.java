@@ -64,26 +64,29 @@ final class Linear {
     /**
      * y [tokens, out] = (or +=) the layer's output for x [tokens, in].
      *
+     * @param firstToken place of the first token in the batch
      * @param p of {@link #takeP}, written
      */
-    void forward(Execution run, long tokens, Tensor x, Tensor p, Tensor y, boolean accumulate) {
+    void forward(Execution run, long firstToken, long tokens, Tensor x, Tensor p, Tensor y, boolean accumulate) {
         run.blas().gemm(run.stream(), run.arena(), false, true, tokens, outFeatures(), inFeatures(), 1, x, weight,
                 accumulate ? 1 : 0, y);
         if (bias != null) {
             Transformer.addBias(run.stream(), bias, y);
         }
         if (isAdapted()) {
-            branch(run).forward(run.stream(), run.step(), tokens, x, adapted.a(), adapted.bt(), p, y);
+            branch(run).forward(run.stream(), run.step(), firstToken, tokens, x, adapted.a(), adapted.bt(), p, y);
         }
     }
 
     /**
      * dx [tokens, in] = (or +=) the gradient of x, unless dx is null, and the gradients of A and B added to the adapter's.
      *
+     * @param firstToken place of the first token in the batch
      * @param x what the forward pass read; not used without an adapter
      * @param p what the forward pass wrote
      */
-    void backward(Execution run, long tokens, Tensor x, Tensor dy, Tensor p, Tensor dx, boolean accumulate) {
+    void backward(Execution run, long firstToken, long tokens, Tensor x, Tensor dy, Tensor p, Tensor dx,
+            boolean accumulate) {
         if (dx != null) {
             run.blas().gemm(run.stream(), run.arena(), false, false, tokens, inFeatures(), outFeatures(), 1, dy, weight,
                     accumulate ? 1 : 0, dx);
@@ -91,8 +94,8 @@ final class Linear {
         if (isAdapted()) {
             long mark = run.arena().mark();
             Tensor q = run.arena().floats(tokens, adapted.r());
-            branch(run).backward(run.stream(), run.step(), tokens, x, dy, adapted.a(), adapted.bt(), p, q, dx, adapted.da(),
-                    adapted.dbt());
+            branch(run).backward(run.stream(), run.step(), firstToken, tokens, x, dy, adapted.a(), adapted.bt(), p, q, dx,
+                    adapted.da(), adapted.dbt());
             run.arena().release(mark);
         }
     }

@@ -65,11 +65,11 @@ final class LlamaLayer {
         Tensor key = arena.floats(tokens, k.outFeatures());
         Tensor value = arena.floats(tokens, v.outFeatures());
         Tensor qp = q.takeP(arena, tokens);
-        q.forward(run, tokens, inputNormed, qp, query, false);
+        q.forward(run, 0, tokens, inputNormed, qp, query, false);
         Tensor kp = k.takeP(arena, tokens);
-        k.forward(run, tokens, inputNormed, kp, key, false);
+        k.forward(run, 0, tokens, inputNormed, kp, key, false);
         Tensor vp = v.takeP(arena, tokens);
-        v.forward(run, tokens, inputNormed, vp, value, false);
+        v.forward(run, 0, tokens, inputNormed, vp, value, false);
         rotary.apply(run, heads, batch.positions(), false, query);
         rotary.apply(run, kvHeads, batch.positions(), false, key);
         Tensor attended = arena.floats(tokens, o.inFeatures());
@@ -79,7 +79,7 @@ final class LlamaLayer {
         Tensor middle = arena.floats(tokens, config.hiddenSize());
         Memory.copy(run.stream(), x, middle);
         Tensor op = o.takeP(arena, tokens);
-        o.forward(run, tokens, attended, op, middle, true);
+        o.forward(run, 0, tokens, attended, op, middle, true);
 
         Tensor middleRstd = arena.floats(tokens);
         Tensor middleNormed = arena.floats(tokens, config.hiddenSize());
@@ -87,16 +87,16 @@ final class LlamaLayer {
         Tensor gated = arena.floats(tokens, gate.outFeatures());
         Tensor upped = arena.floats(tokens, up.outFeatures());
         Tensor gatep = gate.takeP(arena, tokens);
-        gate.forward(run, tokens, middleNormed, gatep, gated, false);
+        gate.forward(run, 0, tokens, middleNormed, gatep, gated, false);
         Tensor upp = up.takeP(arena, tokens);
-        up.forward(run, tokens, middleNormed, upp, upped, false);
+        up.forward(run, 0, tokens, middleNormed, upp, upped, false);
         // The product is not kept, but computed again by the backward pass; p of the down projection is, so it comes first.
         Tensor downp = down.takeP(arena, tokens);
         long mark = arena.mark();
         Tensor activated = arena.floats(tokens, down.inFeatures());
         Transformer.siluMulForward(run.stream(), gated, upped, activated);
         Memory.copy(run.stream(), middle, out);
-        down.forward(run, tokens, activated, downp, out, true);
+        down.forward(run, 0, tokens, activated, downp, out, true);
         arena.release(mark);
         return new Saved(x, inputRstd, inputNormed, query, key, value, attended, lse, middle, middleRstd, middleNormed, gated,
                 upped, qp, kp, vp, op, gatep, upp, downp);
@@ -123,12 +123,12 @@ final class LlamaLayer {
         if (down.isAdapted()) {
             Transformer.siluMulForward(run.stream(), saved.gate(), saved.up(), activated);
         }
-        down.backward(run, tokens, activated, dx, saved.downp(), dactivated, false);
+        down.backward(run, 0, tokens, activated, dx, saved.downp(), dactivated, false);
         Transformer.siluMulBackward(run.stream(), saved.gate(), saved.up(), dactivated, dactivated, dup);
         Tensor dgate = dactivated;
         Tensor dnormed = arena.floats(tokens, config.hiddenSize());
-        gate.backward(run, tokens, saved.middleNormed(), dgate, saved.gatep(), dnormed, false);
-        up.backward(run, tokens, saved.middleNormed(), dup, saved.upp(), dnormed, true);
+        gate.backward(run, 0, tokens, saved.middleNormed(), dgate, saved.gatep(), dnormed, false);
+        up.backward(run, 0, tokens, saved.middleNormed(), dup, saved.upp(), dnormed, true);
         Transformer.rmsnormBackward(run.stream(), dnormed, saved.middle(), postAttentionNorm, saved.middleRstd(), dx);
     }
 
@@ -136,7 +136,7 @@ final class LlamaLayer {
         Arena arena = run.arena();
         long tokens = batch.tokens();
         Tensor dattended = arena.floats(tokens, o.inFeatures());
-        o.backward(run, tokens, saved.attended(), dx, saved.op(), dattended, false);
+        o.backward(run, 0, tokens, saved.attended(), dx, saved.op(), dattended, false);
         Tensor dq = arena.floats(tokens, q.outFeatures());
         Tensor dk = arena.floats(tokens, k.outFeatures());
         Tensor dv = arena.floats(tokens, v.outFeatures());
@@ -145,9 +145,9 @@ final class LlamaLayer {
         rotary.apply(run, config.numAttentionHeads(), batch.positions(), true, dq);
         rotary.apply(run, config.numKeyValueHeads(), batch.positions(), true, dk);
         Tensor dnormed = inputGradient ? arena.floats(tokens, config.hiddenSize()) : null;
-        q.backward(run, tokens, saved.inputNormed(), dq, saved.qp(), dnormed, false);
-        k.backward(run, tokens, saved.inputNormed(), dk, saved.kp(), dnormed, true);
-        v.backward(run, tokens, saved.inputNormed(), dv, saved.vp(), dnormed, true);
+        q.backward(run, 0, tokens, saved.inputNormed(), dq, saved.qp(), dnormed, false);
+        k.backward(run, 0, tokens, saved.inputNormed(), dk, saved.kp(), dnormed, true);
+        v.backward(run, 0, tokens, saved.inputNormed(), dv, saved.vp(), dnormed, true);
         if (inputGradient) {
             Transformer.rmsnormBackward(run.stream(), dnormed, saved.x(), inputNorm, saved.inputRstd(), dx);
         }

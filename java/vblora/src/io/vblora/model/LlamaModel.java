@@ -133,7 +133,7 @@ public final class LlamaModel implements AutoCloseable {
             TokenBatch batch = TokenBatch.take(run, size, length, inputIds, lengths);
             Tensor hidden = hidden(run, batch, null);
             Tensor logits = run.arena().floats(batch.tokens(), config.vocabSize());
-            head.forward(run, batch.tokens(), hidden, head.takeP(run.arena(), batch.tokens()), logits, false);
+            head.forward(run, 0, batch.tokens(), hidden, head.takeP(run.arena(), batch.tokens()), logits, false);
             if (run.isPlanning()) {
                 return null;
             }
@@ -238,11 +238,11 @@ public final class LlamaModel implements AutoCloseable {
             Tensor x = normed.view(row * config.hiddenSize(), n, config.hiddenSize());
             Tensor logits = arena.floats(n, config.vocabSize());
             Tensor p = head.takeP(arena, n);
-            head.forward(run, n, x, p, logits, false);
+            head.forward(run, row, n, x, p, logits, false);
             Transformer.crossEntropy(run.stream(), arena, logits, targets.view(row, n), scale, lossSum,
                     dnormed == null ? null : logits);
             if (dnormed != null) {
-                head.backward(run, n, x, logits, p, dnormed.view(row * config.hiddenSize(), n, config.hiddenSize()), false);
+                head.backward(run, row, n, x, logits, p, dnormed.view(row * config.hiddenSize(), n, config.hiddenSize()), false);
             }
             arena.release(mark);
         }

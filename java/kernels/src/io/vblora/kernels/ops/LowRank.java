@@ -14,7 +14,8 @@ import io.vblora.kernels.bindings.vbl_step;
 /**
  * The low-rank branch of one adapted linear layer: y += scaling · (drop(x) Aᵀ) Bᵀ. Shapes: x [tokens, in], y [tokens, out],
  * a [r, in], bt = Bᵀ [r, out], p and q [tokens, r]; all float32. The step gives dropout its seed, step and micro-batch;
- * it may be null where dropout is 0.
+ * it may be null where dropout is 0. Where a batch is passed in pieces, firstToken is
+ * the place of the first token in it.
  */
 public final class LowRank {
     private final long inFeatures;
@@ -36,15 +37,16 @@ public final class LowRank {
     }
 
     /** p = drop(x) Aᵀ, and y += scaling · p Bᵀ. */
-    public void forward(Stream stream, StepState step, long tokens, Tensor x, Tensor a, Tensor bt, Tensor p, Tensor y) {
+    public void forward(Stream stream, StepState step, long firstToken, long tokens, Tensor x, Tensor a, Tensor bt,
+            Tensor p, Tensor y) {
         Check.floats(stream, "x", x, tokens * inFeatures);
         Check.floats(stream, "a", a, r * inFeatures);
         Check.floats(stream, "bt", bt, r * outFeatures);
         Check.floats(stream, "p", p, tokens * r);
         Check.floats(stream, "y", y, tokens * outFeatures);
         if (!stream.isPlanning()) {
-            KernelException.check(vbl_lowrank_forward(stream.handle(), shape.tokens(tokens), handle(step), x.pointer(), a.pointer(),
-                    bt.pointer(), p.pointer(), y.pointer()));
+            KernelException.check(vbl_lowrank_forward(stream.handle(), shape.first_token(firstToken).tokens(tokens),
+                    handle(step), x.pointer(), a.pointer(), bt.pointer(), p.pointer(), y.pointer()));
         }
     }
 
@@ -52,8 +54,8 @@ public final class LowRank {
      * With q = scaling · dy B: da += qᵀ drop(x), dbt += scaling · pᵀ dy, and dx += mask ⊙ (q A) unless dx is null. p is what
      * {@link #forward} wrote.
      */
-    public void backward(Stream stream, StepState step, long tokens, Tensor x, Tensor dy, Tensor a, Tensor bt, Tensor p,
-            Tensor q, Tensor dx, Tensor da, Tensor dbt) {
+    public void backward(Stream stream, StepState step, long firstToken, long tokens, Tensor x, Tensor dy, Tensor a,
+            Tensor bt, Tensor p, Tensor q, Tensor dx, Tensor da, Tensor dbt) {
         Check.floats(stream, "x", x, tokens * inFeatures);
         Check.floats(stream, "dy", dy, tokens * outFeatures);
         Check.floats(stream, "a", a, r * inFeatures);
@@ -66,17 +68,18 @@ public final class LowRank {
             Check.floats(stream, "dx", dx, tokens * inFeatures);
         }
         if (!stream.isPlanning()) {
-            KernelException.check(vbl_lowrank_backward(stream.handle(), shape.tokens(tokens), handle(step), x.pointer(), dy.pointer(),
-                    a.pointer(), bt.pointer(), p.pointer(), q.pointer(), dx == null ? null : dx.pointer(), da.pointer(),
-                    dbt.pointer()));
+            KernelException.check(vbl_lowrank_backward(stream.handle(), shape.first_token(firstToken).tokens(tokens),
+                    handle(step), x.pointer(), dy.pointer(), a.pointer(), bt.pointer(), p.pointer(), q.pointer(),
+                    dx == null ? null : dx.pointer(), da.pointer(), dbt.pointer()));
         }
     }
 
     /** The dropout mask, 0 or 1 / (1 - dropout): mask [tokens, in]. */
-    public void dropoutMask(Stream stream, StepState step, long tokens, Tensor mask) {
+    public void dropoutMask(Stream stream, StepState step, long firstToken, long tokens, Tensor mask) {
         Check.floats(stream, "mask", mask, tokens * inFeatures);
         if (!stream.isPlanning()) {
-            KernelException.check(vbl_dropout_mask(stream.handle(), shape.tokens(tokens), handle(step), mask.pointer()));
+            KernelException.check(vbl_dropout_mask(stream.handle(), shape.first_token(firstToken).tokens(tokens),
+                    handle(step), mask.pointer()));
         }
     }
 
