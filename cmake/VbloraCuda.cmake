@@ -31,7 +31,7 @@ if(NOT VBLORA_CUDA STREQUAL "OFF")
   elseif(VBLORA_CUDA STREQUAL "ON")
     message(FATAL_ERROR "VBLORA_CUDA=ON, but no working nvcc was found. Install the CUDA toolkit or set CUDACXX.")
   else()
-    message(NOTICE "vblora: no working nvcc was found: CPU only. Install the CUDA toolkit or set CUDACXX for CUDA.")
+    message(NOTICE "vblora: no working nvcc was found: CPU only. Nothing is lost: this version has no CUDA kernels yet.")
   endif()
 endif()
 
