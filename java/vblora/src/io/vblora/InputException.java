@@ -3,8 +3,8 @@ package io.vblora;
 import java.nio.file.Path;
 
 /**
- * Input that cannot be used: a file, a configuration value or an argument. It names the file (or option), the field, what
- * was found and what was expected, and its message is one paragraph for a person.
+ * Input that cannot be used: a file, a configuration value or an argument. It names the file (or option), the field,
+ * what was found and what was expected, and its message is one paragraph of {@link PrintableText} for a person.
  */
 public class InputException extends RuntimeException {
     private final String source;
@@ -23,7 +23,8 @@ public class InputException extends RuntimeException {
     }
 
     public InputException(String source, String field, String found, String expected, Throwable cause) {
-        super(source + ": " + (field.isEmpty() ? "" : field + ": ") + "found " + found + "; expected " + expected, cause);
+        super(PrintableText.of(source + ": " + (field.isEmpty() ? "" : field + ": ") + "found " + found + "; expected "
+                + expected), cause);
         this.source = source;
         this.field = field;
         this.found = found;

@@ -8,6 +8,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -47,8 +48,23 @@ public final class JsonFields {
         } catch (NoSuchFileException e) {
             throw new InputException(file, "", "no such file", "a JSON file");
         } catch (IOException e) {
-            throw new UncheckedIOException(file + ": " + e.getMessage(), e);
+            throw new UncheckedIOException(file + " could not be read: " + reason(e), e);
         }
+    }
+
+    /** Without the file's name, which these exceptions repeat, or are all that they say. */
+    private static String reason(IOException e) {
+        if (e instanceof FileSystemException f) {
+            return f.getReason() == null ? f.getClass().getSimpleName() : f.getReason();
+        }
+        return e.getMessage();
+    }
+
+    /** What is wrong with a text that is not JSON, without the parser's advice to programmers on how to allow it. */
+    public static String problem(JsonProcessingException e) {
+        return e.getOriginalMessage().lines().findFirst().orElse("")
+                .replaceAll(": enable `[^`]*` to allow| \\(consider enabling `.*| \\(not recognized as one since Feature.*"
+                        + "|, from `[^`]*`", "");
     }
 
     /** Parses UTF-8 text that holds one JSON object; {@code source} is what messages call it. */
@@ -57,7 +73,7 @@ public final class JsonFields {
         try {
             node = MAPPER.readTree(json);
         } catch (JsonProcessingException e) {
-            throw new InputException(source, "", "malformed JSON (" + e.getOriginalMessage() + ")", "a JSON object", e);
+            throw new InputException(source, "", "malformed JSON (" + problem(e) + ")", "a JSON object", e);
         } catch (IOException e) {
             throw new InputException(source, "", "unreadable text (" + e.getMessage() + ")", "a JSON object", e);
         }

@@ -6,9 +6,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.vblora.Golden;
+import io.vblora.kernels.Tensor;
+import io.vblora.weights.SafetensorsWriter;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -73,6 +76,16 @@ class InspectCommandTest {
         JsonNode report = json(Golden.own("traj/tinyrand_b16/batches.safetensors"));
         assertEquals("safetensors", report.get("kind").asText());
         assertEquals("[60,4,64]", report.get("tensors").get(0).get("shape").toString());
+    }
+
+    @Test
+    void escapesControlCharactersInNames() throws IOException {
+        Path file = folder.resolve("names.safetensors");
+        try (Tensor tensor = Tensor.of(new float[] {1}, 1)) {
+            new SafetensorsWriter().addAll(Map.of("red\33[31m", tensor)).write(file);
+        }
+        String out = CommandLineRun.of("inspect", file).assertDone().out();
+        assertTrue(out.contains("  red\\u001b[31m F32 [1], 4 bytes\n"), out);
     }
 
     @Test

@@ -70,6 +70,12 @@ class TokenizerTest {
     }
 
     @Test
+    void saysOfAFolderInTheFilesPlaceThatItIsOne() throws IOException {
+        Path file = Files.createDirectory(folder.resolve("tokenizer.json"));
+        assertTrue(refusal().startsWith(file + ": found a folder; expected"), refusal());
+    }
+
+    @Test
     void refusesAMissingFile() {
         assertEquals(folder.resolve("tokenizer.json")
                 + ": found no such file; expected a tokenizer in Hugging Face's format, "

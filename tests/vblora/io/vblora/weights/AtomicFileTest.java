@@ -67,6 +67,15 @@ class AtomicFileTest {
         assertTrue(e.getMessage().contains(file.toString()), e.getMessage());
     }
 
+    @Test
+    void refusesToReplaceAFolder() throws IOException {
+        for (Path target : new Path[] {folder, Path.of("/")}) {
+            UncheckedIOException e = assertThrows(UncheckedIOException.class, () -> AtomicFile.write(target, utf8("x")));
+            assertTrue(e.getMessage().contains("Cannot write " + target + ": it is a folder"), e.getMessage());
+        }
+        assertEquals(List.of(), names());
+    }
+
     /** Half a file, then silence: what a killed process leaves. */
     public static final class HalfWriter {
         public static void main(String[] args) {

@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.vblora.InputException;
 import io.vblora.JsonFields;
+import io.vblora.PrintableText;
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.AdapterConfig;
 import io.vblora.adapter.VbLoraConfig;
@@ -149,11 +150,11 @@ final class InspectCommand implements Callable<Integer> {
             JsonNode value = field.getValue();
             if (value.isArray()) {
                 out.println(name);
-                value.forEach(tensor -> out.printf(Locale.ROOT, "  %s %s %s, %,d bytes%n", tensor.get("name").asText(),
+                value.forEach(tensor -> out.printf(Locale.ROOT, "  %s %s %s, %,d bytes%n", PrintableText.of(tensor.get("name").asText()),
                         tensor.get("dtype").asText(), tensor.get("shape"), tensor.get("bytes").asLong()));
             } else {
                 out.printf(Locale.ROOT, "%-30s%s%n", name, value.isIntegralNumber()
-                        ? String.format(Locale.ROOT, "%,d", value.longValue()) : value.asText());
+                        ? String.format(Locale.ROOT, "%,d", value.longValue()) : PrintableText.of(value.asText()));
             }
         });
     }

@@ -6,6 +6,7 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.core.StreamReadFeature;
 import io.vblora.InputException;
+import io.vblora.JsonFields;
 import java.io.BufferedInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -167,7 +168,7 @@ public record CausalLmFile(List<Example> examples, int truncated) {
                     throw refuse("", "more after the object's end", "one JSON object on each line", null);
                 }
             } catch (JsonProcessingException e) {
-                throw refuse("", "broken JSON (" + e.getOriginalMessage().lines().findFirst().orElse("") + ")",
+                throw refuse("", "broken JSON (" + JsonFields.problem(e) + ")",
                         "a JSON object on each line", e);
             } catch (IOException e) {
                 throw new UncheckedIOException(e);

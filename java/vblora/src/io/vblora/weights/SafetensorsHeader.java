@@ -6,6 +6,7 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.core.StreamReadFeature;
 import io.vblora.InputException;
+import io.vblora.JsonFields;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;
 import io.vblora.kernels.NativeFile;
@@ -83,7 +84,7 @@ final class SafetensorsHeader {
             header.checkLayout();
             return header;
         } catch (JsonProcessingException e) {
-            throw new InputException(path.toString(), "header", e.getOriginalMessage(),
+            throw new InputException(path.toString(), "header", JsonFields.problem(e),
                     "a JSON object without duplicate keys", e);
         } catch (IOException e) {
             throw new AssertionError("reading from memory", e);
