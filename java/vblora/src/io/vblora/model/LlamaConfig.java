@@ -47,7 +47,7 @@ public record LlamaConfig(int hiddenSize, int intermediateSize, int numHiddenLay
                 kvHeads,
                 headDim,
                 (int) config.integer("vocab_size", 1, MAX_SIZE),
-                (int) config.integer("max_position_embeddings", 1, 1 << 30, 2048),
+                (int) config.integer("max_position_embeddings", 2, 1 << 30, 2048),
                 (float) config.number("rms_norm_eps", 1e-30, 1, 1e-6),
                 RopeParameters.read(config),
                 config.bool("tie_word_embeddings", false),

@@ -15,6 +15,8 @@ import io.vblora.weights.WeightSource;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /**
  * A Llama-type decoder with frozen weights, from a Hugging Face folder. Modules are named as there, for example {@code
@@ -24,6 +26,7 @@ import java.util.List;
 public final class LlamaModel implements AutoCloseable {
     private static final List<String> LAYER_LINEARS = List.of("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
             "self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj");
+    private static final Pattern LAYER = Pattern.compile("model\\.layers\\.(\\d{1,9})\\..*", Pattern.DOTALL);
     /** Logits are computed for so many numbers at a time: they are by far the largest intermediate. */
     private static final long LOGITS_AT_ONCE = 1 << 22;
 
@@ -51,11 +54,23 @@ public final class LlamaModel implements AutoCloseable {
     public static LlamaModel load(Path folder, DType dtype, Stream stream) {
         LlamaModel model = new LlamaModel(LlamaConfig.read(folder));
         try (WeightSource source = WeightSource.open(folder)) {
+            model.checkLayers(source, folder);
             model.readWeights(source, dtype, stream);
             return model;
         } catch (RuntimeException | Error e) {
             model.close();
             throw e;
+        }
+    }
+
+    /** Refuses weights of more layers than the configuration has, which would be left out without a word. */
+    private void checkLayers(WeightSource source, Path folder) {
+        int stored = source.names().stream().map(LAYER::matcher).filter(Matcher::matches)
+                .mapToInt(name -> Integer.parseInt(name.group(1)) + 1).max().orElse(0);
+        if (stored > config.numHiddenLayers()) {
+            throw new InputException(folder.resolve("config.json"), "num_hidden_layers",
+                    Integer.toString(config.numHiddenLayers()),
+                    stored + ", as the weights have model.layers." + (stored - 1));
         }
     }
 
