@@ -9,6 +9,8 @@ public final class VbLoraConfig extends AdapterConfig {
 
     /** Larger banks, or longer vectors, are refused as absurd. */
     private static final int MAX_SIZE = 1 << 24;
+    /** Larger first values are refused as absurd; all up to here stay far from float32's overflow. */
+    private static final double MAX_INITIAL = 1e6;
 
     private final int numVectors;
     private final int vectorLength;
@@ -26,8 +28,8 @@ public final class VbLoraConfig extends AdapterConfig {
             throw fields.wrong("topk", "at most num_vectors, which is " + numVectors);
         }
         this.saveOnlyTopkWeights = fields.bool("save_only_topk_weights", false);
-        this.initVectorBankBound = fields.number("init_vector_bank_bound", 0, Float.MAX_VALUE, 0.02);
-        this.initLogitsStd = fields.number("init_logits_std", 0, Float.MAX_VALUE, 0.1);
+        this.initVectorBankBound = fields.number("init_vector_bank_bound", 0, MAX_INITIAL, 0.02);
+        this.initLogitsStd = fields.number("init_logits_std", 0, MAX_INITIAL, 0.1);
     }
 
     @Override

@@ -72,13 +72,15 @@ public final class Trainer {
             double lastLoss = Double.NaN;
             double seconds = 0;
             long tokens = 0;
+            boolean updated = false;
             for (long s = 1; s <= totalSteps; s++) {
                 long start = System.nanoTime();
                 List<Batch> micro = batches.nextStep();
                 Map<String, Double> rates = prepare(step, s, totalSteps);
-                lastLoss = step(step, squares, micro, s);
+                lastLoss = step(step, squares, micro, s, updated);
                 double gradNorm = step.gradientNorm(execution.stream());
-                requireFinite("gradient norm", gradNorm, s);
+                requireFinite("gradient norm", gradNorm, s, updated);
+                updated |= rates.values().stream().anyMatch(rate -> rate > 0);
                 double elapsed = (System.nanoTime() - start) * 1e-9;
                 long stepTokens = micro.stream().mapToLong(Batch::tokens).sum();
                 sumOfLosses += lastLoss;
@@ -144,8 +146,8 @@ public final class Trainer {
         return rates;
     }
 
-    /** One optimizer step; returns its loss. */
-    private double step(StepState state, Tensor squares, List<Batch> micro, long number) {
+    /** One optimizer step; returns its loss. {@code updated}: whether one before it has changed the parameters. */
+    private double step(StepState state, Tensor squares, List<Batch> micro, long number, boolean updated) {
         Stream stream = execution.stream();
         Composition composition = adapter.composition();
         long counted = micro.stream().mapToLong(Batch::countedLabels).sum();
@@ -162,7 +164,7 @@ public final class Trainer {
         }
         execution.step(null);
         double loss = sum / counted;
-        requireFinite("loss", loss, number);
+        requireFinite("loss", loss, number, updated);
         composition.backward(stream);
         Memory.zero(stream, squares);
         composition.sumSquares(stream, squares);
@@ -171,10 +173,13 @@ public final class Trainer {
         return loss;
     }
 
-    private static void requireFinite(String what, double value, long step) {
+    private void requireFinite(String what, double value, long step, boolean updated) {
         if (!Double.isFinite(value)) {
-            throw new TrainingException("The " + what + " is " + value + " in step " + step + " and the run cannot go on: lower "
-                    + "the learning rates, or set max_grad_norm");
+            String advice = !updated ? "nothing has been trained yet, so the weights of the model or the adapter hold "
+                    + "numbers that are not finite or far too large"
+                    : "lower the learning rates" + (arguments.maxGradNorm() > 0 ? "" : ", or set max_grad_norm");
+            throw new TrainingException("The " + what + " is " + value + " in step " + step
+                    + " and the run cannot go on: " + advice);
         }
     }
 

@@ -1,11 +1,13 @@
 package io.vblora.train;
 
 import io.vblora.InputException;
+import io.vblora.kernels.ops.StepState;
 import java.util.Locale;
 
 /**
- * How to train. Names and meanings are those of Hugging Face's {@code TrainingArguments}; learning rates of the vector bank
- * and the logits default to the VB-LoRA paper's (Li et al., 2024, appendix A).
+ * How to train. Names, meanings and defaults are those of Hugging Face's {@code TrainingArguments}, but for learning
+ * rates and warm-up: the learning rates of the vector bank and the logits and the warm-up ratio default to the VB-LoRA
+ * paper's (Li et al., 2024, appendix A), the learning rate of other weights to 2e-4, as is usual for LoRA.
  *
  * @param learningRateVectorBank base learning rate of VB-LoRA's vector bank
  * @param learningRateLogits base learning rate of VB-LoRA's logits
@@ -20,8 +22,8 @@ import java.util.Locale;
  * @param warmupSteps steps that warm up, or -1 to follow {@code warmupRatio}
  * @param perDeviceTrainBatchSize examples in a micro-batch
  * @param perDeviceEvalBatchSize examples in a batch of held-out data
- * @param gradientAccumulationSteps micro-batches in an optimizer step
- * @param numTrainEpochs passes over the data; not used if {@code maxSteps} is positive
+ * @param gradientAccumulationSteps micro-batches in an optimizer step, at most 65536
+ * @param numTrainEpochs passes over the data, at most 1e6; not used if {@code maxSteps} is positive
  * @param maxSteps optimizer steps, or -1 to follow {@code numTrainEpochs}
  * @param shuffle whether the examples are shuffled in each epoch
  * @param seed of shuffling and dropout
@@ -46,6 +48,9 @@ public record TrainingArguments(
         boolean shuffle,
         long seed) {
 
+    /** More are refused as absurd, before steps are too many to count. */
+    private static final double MAX_EPOCHS = 1e6;
+
     public TrainingArguments {
         notNegative("learning_rate_vector_bank", learningRateVectorBank);
         notNegative("learning_rate_logits", learningRateLogits);
@@ -59,10 +64,11 @@ public record TrainingArguments(
         check(warmupSteps >= -1, "warmup_steps", warmupSteps, "a number of steps, or -1 for warmup_ratio");
         check(perDeviceTrainBatchSize > 0, "per_device_train_batch_size", perDeviceTrainBatchSize, "at least 1");
         check(perDeviceEvalBatchSize > 0, "per_device_eval_batch_size", perDeviceEvalBatchSize, "at least 1");
-        check(gradientAccumulationSteps > 0, "gradient_accumulation_steps", gradientAccumulationSteps, "at least 1");
+        check(gradientAccumulationSteps > 0 && gradientAccumulationSteps <= StepState.MICRO_BATCHES,
+                "gradient_accumulation_steps", gradientAccumulationSteps, "1 to " + StepState.MICRO_BATCHES);
         check(maxSteps == -1 || maxSteps > 0, "max_steps", maxSteps, "at least 1, or -1 for num_train_epochs");
-        check(maxSteps > 0 || (numTrainEpochs > 0 && Double.isFinite(numTrainEpochs)), "num_train_epochs", numTrainEpochs,
-                "a number above 0");
+        check(maxSteps > 0 || (numTrainEpochs > 0 && numTrainEpochs <= MAX_EPOCHS), "num_train_epochs", numTrainEpochs,
+                "a number above 0, at most " + (long) MAX_EPOCHS);
     }
 
     private static void notNegative(String field, double value) {

@@ -22,6 +22,9 @@ public final class StepState implements AutoCloseable {
     /** Parameter groups that one step distinguishes. */
     public static final int GROUPS = io.vblora.kernels.global.vblora.VBL_STEP_GROUPS;
 
+    /** Micro-batches that one step distinguishes. */
+    public static final int MICRO_BATCHES = 1 << 16;
+
     private final vbl_step host;
     private final Tensor memory;
     private final vbl_step onDevice;
@@ -60,7 +63,7 @@ public final class StepState implements AutoCloseable {
 
     /** Micro-batch within the step, from 0 to 65535: another one, another dropout mask. */
     public StepState microBatch(int microBatch) {
-        if (microBatch < 0 || microBatch > 0xffff) {
+        if (microBatch < 0 || microBatch >= MICRO_BATCHES) {
             throw new IllegalArgumentException("A micro-batch is 0 to 65535, found " + microBatch);
         }
         host.micro_batch(microBatch);
