@@ -75,5 +75,11 @@ class DeltaCommandTest {
         Path nowhere = folder.resolve("no/such/folder/delta.safetensors");
         CommandLineRun.of("delta", "--adapter", Golden.own("traj/tinyrand_b16/adapter_init"), "--output", nowhere)
                 .assertError(1, "Cannot write " + nowhere);
+        for (Path isFolder : new Path[] {Path.of("/"), folder}) {
+            CommandLineRun.of("delta", "--adapter", Golden.own("traj/tinyrand_b16/adapter_init"), "--output", isFolder)
+                    .assertError(1, "Cannot write " + isFolder + ": it is a folder");
+        }
+        CommandLineRun.of("delta", "--adapter", folder, "--output", "")
+                .assertError(2, "Invalid value for option '--output': found an empty path");
     }
 }

@@ -13,6 +13,8 @@ import io.vblora.kernels.Tensor;
 import io.vblora.weights.SafetensorsFile;
 import java.io.BufferedReader;
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -105,6 +107,14 @@ class FinetuneCommandTest {
                 "auto, cpu, cuda (default: auto)", "linear, cosine, constant (default: linear)", "all-linear)")) {
             assertTrue(help.contains(stated), stated + " is not in " + help);
         }
+    }
+
+    @Test
+    void helpGroupsTheOptions() {
+        String help = CommandLineRun.of("finetune", "--help").assertDone().out();
+        assertTrue(help.matches("(?s).*--model=.*--threads=.*\\nAdapter:\\n +--method=.*--lora-dropout=.*"
+                + "\\nTraining:\\n +--learning-rate-vector-bank=.*--no-shuffle.*"), help);
+        assertEquals(help.indexOf(" --seed="), help.lastIndexOf(" --seed="), help);
     }
 
     @Test
@@ -254,22 +264,31 @@ class FinetuneCommandTest {
         "--vblora-dropout -0.1                | --vblora-dropout: found -0.1",
         "--vblora-dropout 1                   | --vblora-dropout: found 1",
         "--init-logits-std NaN                | --init-logits-std: found",
+        "--init-logits-std 1e38               | --init-logits-std: found 1.0E38; expected a number from 0.0 to 1000000.0",
+        "--init-vector-bank-bound 1e7         | --init-vector-bank-bound: found 1.0E7",
         "--weight-decay -1                    | --weight-decay: found -1.0; expected a finite number that is not "
         + "negative",
         "--max-grad-norm NaN                  | --max-grad-norm: found nan",
         "--warmup-ratio 1.5                   | --warmup-ratio: found 1.5",
+        "--warmup-steps -1                    | --warmup-steps: found -1; expected at least 0",
         "--max-steps 0                        | --max-steps: found 0",
+        "--max-steps -1                       | --max-steps: found -1; expected at least 1",
         "--num-train-epochs 0                 | --num-train-epochs: found 0.0",
+        "--num-train-epochs 1e300             | --num-train-epochs: found 1.0e300; expected a number above 0, at most",
         "--per-device-train-batch-size 0      | --per-device-train-batch-size: found 0",
         "--gradient-accumulation-steps -3     | --gradient-accumulation-steps: found -3",
+        "--gradient-accumulation-steps 65537  | --gradient-accumulation-steps: found 65537; expected 1 to 65536",
         "--max-seq-length 1                   | --max-seq-length: found 1; expected at least 2",
         "--threads -1                         | --threads: found -1",
         "--threads 1025                       | --threads: found 1025; expected 0 to 1024",
         "--target-modules *                   | --target-modules: found",
-        "--lr-scheduler-type polynomial       | Invalid value for option '--lr-scheduler-type'",
-        "--task seq-cls                       | Invalid value for option '--task'",
-        "--device gpu                         | Invalid value for option '--device'",
-        "--learning-rate 1e-4                 | --learning-rate means nothing to --method vblora",
+        "--lr-scheduler-type polynomial       | '--lr-scheduler-type': found polynomial; expected linear, cosine, constant.",
+        "--task seq-cls                       | Invalid value for option '--task': found seq-cls; expected causal-lm.",
+        "--task CAUSAL_LM                     | Invalid value for option '--task'",
+        "--device gpu                         | '--device': found gpu; expected auto, cpu, cuda.",
+        "--dtype FLOAT32                      | '--dtype': found FLOAT32; expected auto, float32, bfloat16, float16.",
+        "--vector-length 16                   | option '--vector-length' (N) should be specified only once",
+        "--seed 1 --seed 2                    | option '--seed' (N) should be specified only once",
         "--lora-alpha 16                      | --lora-alpha means nothing to --method vblora",
         "--method lora                        | --num-vectors means nothing to --method lora",
         "--warmup-ratio 0.1 --warmup-steps 3  | Both --warmup-ratio and --warmup-steps",
@@ -283,10 +302,76 @@ class FinetuneCommandTest {
     }
 
     @Test
-    void refusesALearningRateOfTheOtherMethodWhereTheAdapterDecides() {
+    void saysThatTheLearningRateHasNoEffectWithVbLora() throws IOException {
+        finetuneSmall("--max-steps", 2, "--warmup-steps", 0).assertDone();
+        byte[] without = Files.readAllBytes(output.resolve("adapter_model.safetensors"));
+        CommandLineRun run = finetuneSmall("--max-steps", 2, "--warmup-steps", 0, "--learning-rate", 0.5).assertDone();
+        assertTrue(run.err().contains("--learning-rate has no effect with --method vblora and --task causal-lm"),
+                run.err());
+        assertArrayEquals(without, Files.readAllBytes(output.resolve("adapter_model.safetensors")));
+        run = finetune("--method", "lora", "--max-steps", 1, "--learning-rate", 0.5).assertDone();
+        assertFalse(run.err().contains("no effect"), run.err());
+    }
+
+    @Test
+    void refusesAnEmptyPath() {
+        for (String option : List.of("--eval", "--init-adapter", "--metrics")) {
+            finetune(option, "").assertError(2, "Invalid value for option '" + option + "': found an empty path");
+        }
+        CommandLineRun.of("inspect", "").assertError(2, "found an empty path");
+        CommandLineRun.of("inspect", "a\0b").assertError(2, "found a\\u0000b, which is no path");
+    }
+
+    @Test
+    void saysOfAFolderThatItIsNone() {
+        for (Path wrong : List.of(train, folder.resolve("none"))) {
+            String what = wrong + (wrong.equals(train) ? ", which is not a folder" : ", which does not exist");
+            CommandLineRun.of("finetune", "--model", wrong, "--train", train, "--output", output)
+                    .assertError(1, "error: --model: found " + what);
+            finetune("--init-adapter", wrong).assertError(1, "error: --init-adapter: found " + what);
+        }
+    }
+
+    @Test
+    void metricsReplaceNoFileThatTheRunNeeds() throws IOException {
+        Path init = Files.createDirectory(folder.resolve("init"));
+        Path initAdapter = Golden.own("traj/tinyrand_b16/adapter_init");
+        for (String name : namesIn(initAdapter)) {
+            Files.copy(initAdapter.resolve(name), init.resolve(name));
+        }
+        Path link = Files.createSymbolicLink(folder.resolve("link.jsonl"), train);
+        for (Path needed : List.of(train, heldOut, link, folder.resolve("init/../train.jsonl"),
+                init.resolve("adapter_config.json"), MODEL.resolve("config.json"),
+                output.resolve("adapter_model.safetensors"))) {
+            byte[] before = Files.exists(needed) ? Files.readAllBytes(needed) : null;
+            finetune("--eval", heldOut, "--init-adapter", init, "--metrics", needed)
+                    .assertError(2, "--metrics: found " + needed + ", which is ");
+            assertArrayEquals(before, Files.exists(needed) ? Files.readAllBytes(needed) : null);
+        }
+        Path metrics = Files.writeString(folder.resolve("metrics.jsonl"), "of a run before");
+        finetune("--init-adapter", init, "--max-steps", 1, "--metrics", metrics).assertDone();
+        assertEquals(1, JSON.readTree(Files.readString(metrics)).get("step").asInt());
+    }
+
+    /** The last number of the model's last file, of its final norm, is made NaN. */
+    @Test
+    void saysThatTheModelIsBrokenWhereNothingHasBeenTrainedYet() throws IOException {
+        Path model = Files.createDirectory(folder.resolve("model"));
+        for (String name : namesIn(MODEL)) {
+            Files.copy(MODEL.resolve(name), model.resolve(name));
+        }
+        Path shard = model.resolve("model-00002-of-00002.safetensors");
+        byte[] bytes = Files.readAllBytes(shard);
+        ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).putFloat(bytes.length - Float.BYTES, Float.NaN);
+        Files.write(shard, bytes);
+        CommandLineRun.of("finetune", "--model", model, "--train", train, "--output", output, "--vector-length", 16)
+                .assertError(1, "The loss is NaN in step 1 and the run cannot go on: nothing has been trained yet, so the "
+                        + "weights of the model or the adapter hold numbers that are not finite");
+    }
+
+    @Test
+    void theOtherMethodIsRefusedWhereTheAdapterDecides() {
         Path vblora = Golden.own("traj/tinyrand_b16/adapter_init");
-        finetune("--init-adapter", vblora, "--learning-rate", 0.1)
-                .assertError(2, "--learning-rate means nothing to --method vblora");
         finetune("--init-adapter", vblora, "--method", "lora").assertError(2, "--method: found lora; expected vblora");
     }
 
@@ -342,7 +427,7 @@ class FinetuneCommandTest {
     @Test
     void reportsALossThatExplodes() throws IOException {
         finetuneSmall("--learning-rate-vector-bank", 1e30, "--max-grad-norm", 0, "--max-steps", 10, "--warmup-steps", 0)
-                .assertError(1, "The loss is ");
+                .assertError(1, "lower the learning rates, or set max_grad_norm.");
         assertEquals(Set.of(), namesIn(output));
     }
 

@@ -14,7 +14,7 @@ final class AdapterOptions {
             "--init-vector-bank-bound", "--init-logits-std", "--save-only-topk-weights", "--learning-rate-vector-bank",
             "--learning-rate-logits");
     /** Options that mean nothing to VB-LoRA. */
-    static final List<String> LORA_ONLY = List.of("--lora-alpha", "--lora-dropout", "--learning-rate");
+    static final List<String> LORA_ONLY = List.of("--lora-alpha", "--lora-dropout");
     /** Options that are keys of an adapter's configuration, which --init-adapter brings along. */
     static final List<String> CONFIG = List.of("--r", "--num-vectors", "--vector-length", "--topk", "--vblora-dropout",
             "--init-vector-bank-bound", "--init-logits-std", "--lora-alpha", "--lora-dropout");

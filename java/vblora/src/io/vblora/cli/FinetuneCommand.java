@@ -28,12 +28,19 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.function.Supplier;
-import picocli.CommandLine.ArgGroup;
+import java.util.stream.Collectors;
+import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
+import picocli.CommandLine.Help;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.OptionSpec;
+import picocli.CommandLine.Model.UsageMessageSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.ParentCommand;
@@ -117,10 +124,10 @@ final class FinetuneCommand implements Callable<Integer> {
                     + "not depend on it.")
     private int threads;
 
-    @ArgGroup(validate = false, heading = "%nAdapter:%n")
+    @Mixin
     private AdapterOptions adapterOptions = new AdapterOptions();
 
-    @ArgGroup(validate = false, heading = "%nTraining:%n")
+    @Mixin
     private TrainingOptions trainingOptions = new TrainingOptions();
 
     @ParentCommand
@@ -131,9 +138,32 @@ final class FinetuneCommand implements Callable<Integer> {
 
     private Tokenizer tokenizer;
 
+    /** Sets headings above the options for the adapter and for training in the command's help. */
+    static void groupOptions(CommandLine commandLine) {
+        commandLine.getHelpSectionMap().put(UsageMessageSpec.SECTION_KEY_OPTION_LIST, help -> {
+            List<OptionSpec> options = new ArrayList<>(help.commandSpec().options());
+            StringBuilder grouped = new StringBuilder();
+            for (var heading : List.of(Map.entry("Adapter", "adapterOptions"), Map.entry("Training", "trainingOptions"))) {
+                List<OptionSpec> group = help.commandSpec().mixins().get(heading.getValue()).options();
+                Set<String> names = group.stream().map(OptionSpec::longestName).collect(Collectors.toSet());
+                options.removeIf(option -> names.contains(option.longestName()));
+                grouped.append(String.format("%n%s:%n", heading.getKey())).append(list(help, group));
+            }
+            return list(help, options) + grouped;
+        });
+    }
+
+    private static String list(Help help, List<OptionSpec> options) {
+        Help.Layout layout = help.createDefaultLayout();
+        layout.addAllOptions(options, help.parameterLabelRenderer());
+        return layout.toString();
+    }
+
     @Override
     public Integer call() {
         TrainingArguments arguments = checked(trainingOptions::arguments);
+        requireFolder("--model", model);
+        requireFolder("--init-adapter", initAdapter);
         AdapterConfig initial = initAdapter == null ? null : AdapterConfig.read(initAdapter);
         Method method = initial == null ? adapterOptions.method() : Method.of(initial);
         checkMethod(method);
@@ -145,6 +175,7 @@ final class FinetuneCommand implements Callable<Integer> {
         check(maxSeqLength == null || maxSeqLength >= 2, "--max-seq-length: found " + maxSeqLength
                 + "; expected at least 2");
         checkGiven();
+        checkMetrics();
         try (Stream stream = Stream.on(device.choose(err()), threads)) {
             run(config, arguments, stream);
         } finally {
@@ -160,7 +191,7 @@ final class FinetuneCommand implements Callable<Integer> {
         try {
             return fromOptions.get();
         } catch (InputException e) {
-            throw wrongUse("--" + e.field().replace('_', '-') + ": found " + e.found() + "; expected " + e.expected());
+            throw wrongUse(named(e).getMessage());
         }
     }
 
@@ -198,6 +229,49 @@ final class FinetuneCommand implements Callable<Integer> {
                 + "; expected " + method + ", as the adapter in " + initAdapter + " is");
         for (String option : method == Method.VBLORA ? AdapterOptions.LORA_ONLY : AdapterOptions.VBLORA_ONLY) {
             check(!isGiven(option), option + " means nothing to --method " + method);
+        }
+        if (method == Method.VBLORA && isGiven("--learning-rate")) {
+            say("--learning-rate has no effect with --method %s and --task %s: the parameters are trained with "
+                    + "--learning-rate-vector-bank and --learning-rate-logits", method, task);
+        }
+    }
+
+    private static void requireFolder(String option, Path folder) {
+        if (folder != null && !Files.isDirectory(folder)) {
+            throw new InputException(option, "", folder + (Files.exists(folder) ? ", which is not a folder"
+                    : ", which does not exist"), "a folder");
+        }
+    }
+
+    /** Refuses --metrics on a file that the run reads or replaces only at its end: it would be emptied. */
+    private void checkMetrics() {
+        if (metrics == null) {
+            return;
+        }
+        List<Path> needed = new ArrayList<>(List.of(train, output.resolve(AdapterConfig.FILE_NAME),
+                output.resolve(Adapter.WEIGHTS_FILE)));
+        if (eval != null) {
+            needed.add(eval);
+        }
+        try {
+            needed.addAll(filesIn(model));
+            if (initAdapter != null) {
+                needed.addAll(filesIn(initAdapter));
+            }
+            for (Path file : needed) {
+                boolean same = metrics.toAbsolutePath().normalize().equals(file.toAbsolutePath().normalize())
+                        || Files.exists(metrics) && Files.exists(file) && Files.isSameFile(metrics, file);
+                check(!same, "--metrics: found " + metrics + ", which is " + file
+                        + " that this command needs; expected another file");
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException("The files beside --metrics, " + metrics + ", cannot be read: " + e, e);
+        }
+    }
+
+    private static List<Path> filesIn(Path folder) throws IOException {
+        try (var files = Files.list(folder)) {
+            return files.toList();
         }
     }
 
@@ -253,17 +327,18 @@ final class FinetuneCommand implements Callable<Integer> {
         }
     }
 
-    private static Adapter newAdapter(AdapterConfig config, LlamaModel llama, long seed, Stream stream) {
+    private Adapter newAdapter(AdapterConfig config, LlamaModel llama, long seed, Stream stream) {
         try {
             return Adapter.create(config, llama.linears(), stream, seed);
         } catch (InputException e) {
-            throw new InputException(option(e), "", e.found(), e.expected(), e);
+            throw named(e);
         }
     }
 
-    /** The option that set a field of the configuration. */
-    private static String option(InputException e) {
-        return "--" + e.field().replace('_', '-');
+    /** The exception with the option's name, if it is an option that set the field. */
+    private InputException named(InputException e) {
+        String option = "--" + e.field().replace('_', '-');
+        return spec.findOption(option) == null ? e : new InputException(option, "", e.found(), e.expected(), e);
     }
 
     private List<Example> read(String what, Path file, LlamaConfig modelConfig) {

@@ -1,15 +1,18 @@
 package io.vblora.cli;
 
 import io.vblora.InputException;
+import io.vblora.PrintableText;
 import io.vblora.blas.BlasException;
 import io.vblora.kernels.KernelException;
 import io.vblora.kernels.NativeLibraryException;
+import io.vblora.train.LrSchedulerType;
 import io.vblora.train.TrainingException;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.concurrent.locks.ReentrantLock;
 import picocli.CommandLine;
@@ -21,6 +24,7 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.ScopeType;
 import picocli.CommandLine.Spec;
+import picocli.CommandLine.TypeConversionException;
 
 /**
  * The command {@code vblora}. Exit code 0: done; 1: failed; 2: wrong use. An error is one paragraph on standard error,
@@ -81,14 +85,31 @@ public final class Main implements Runnable {
         CommandLine commandLine = new CommandLine(main)
                 .setOut(new PrintWriter(out, true))
                 .setErr(new PrintWriter(err, true))
-                .setCaseInsensitiveEnumValuesAllowed(true)
                 .setUsageHelpAutoWidth(true)
                 .setParameterExceptionHandler((e, arguments) -> main.reportWrongUse(e))
-                .setExecutionExceptionHandler((e, failed, parsed) -> main.report(e));
+                .setExecutionExceptionHandler((e, failed, parsed) -> main.report(e))
+                .registerConverter(Path.class, Main::path);
+        NamedValues.register(commandLine, AdapterOptions.Method.class);
+        NamedValues.register(commandLine, DeviceOption.class);
+        NamedValues.register(commandLine, DtypeOption.class);
+        NamedValues.register(commandLine, FinetuneCommand.Task.class);
+        NamedValues.register(commandLine, LrSchedulerType.class);
+        FinetuneCommand.groupOptions(commandLine.getSubcommands().get("finetune"));
         try {
             return commandLine.execute(args);
         } catch (OutOfMemoryError | LinkageError | StackOverflowError e) {
             return main.report(e);
+        }
+    }
+
+    private static Path path(String text) {
+        if (text.isEmpty()) {
+            throw new TypeConversionException("found an empty path");
+        }
+        try {
+            return Path.of(text);
+        } catch (InvalidPathException e) {
+            throw new TypeConversionException("found " + PrintableText.of(text) + ", which is no path");
         }
     }
 

@@ -1,10 +1,11 @@
 package io.vblora.cli;
 
+import io.vblora.InputException;
 import io.vblora.train.LrSchedulerType;
 import io.vblora.train.TrainingArguments;
 import picocli.CommandLine.Option;
 
-/** Options of {@code finetune} that become {@link TrainingArguments}; names and defaults are Hugging Face's. */
+/** Options of {@code finetune} that become {@link TrainingArguments}, with their names and defaults. */
 final class TrainingOptions {
     private static final TrainingArguments DEFAULTS = TrainingArguments.builder().build();
 
@@ -17,7 +18,7 @@ final class TrainingOptions {
     private double learningRateLogits = DEFAULTS.learningRateLogits();
 
     @Option(names = "--learning-rate", paramLabel = "RATE",
-            description = "LoRA: learning rate of A and B (default: ${DEFAULT-VALUE}, usual for LoRA).")
+            description = "LoRA: learning rate of A and B; nothing of VB-LoRA (default: ${DEFAULT-VALUE}, usual for LoRA).")
     private double learningRate = DEFAULTS.learningRate();
 
     @Option(names = "--weight-decay", paramLabel = "X",
@@ -91,11 +92,19 @@ final class TrainingOptions {
                 .shuffle(!noShuffle)
                 .seed(seed);
         if (warmupSteps != null) {
-            arguments.warmupSteps(warmupSteps);
+            arguments.warmupSteps(atLeast(0, "warmup_steps", warmupSteps));
         }
         if (maxSteps != null) {
-            arguments.maxSteps(maxSteps);
+            arguments.maxSteps(atLeast(1, "max_steps", maxSteps));
         }
         return arguments.build();
+    }
+
+    /** On the command line -1 is not "unset", as it is in the arguments. */
+    private static long atLeast(long least, String field, long value) {
+        if (value < least) {
+            throw new InputException("training arguments", field, Long.toString(value), "at least " + least);
+        }
+        return value;
     }
 }
