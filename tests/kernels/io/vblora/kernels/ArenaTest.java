@@ -1,9 +1,11 @@
 package io.vblora.kernels;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.vblora.kernels.ops.Memory;
 import java.util.ArrayDeque;
 import java.util.Arrays;
 import java.util.Deque;
@@ -32,7 +34,9 @@ class ArenaTest {
                 float[] values = new float[random.nextInt(100)];
                 Arrays.fill(values, i);
                 Tensor tensor = arena.floats(values.length);
-                assertEquals(0, tensor.pointer().address() % 64, () -> "seed " + seed);
+                if (!planning) {
+                    assertEquals(0, tensor.pointer().address() % 64, () -> "seed " + seed);
+                }
                 taken.push(new Taken(planning ? tensor : tensor.copyFrom(values), mark, i));
             }
         }
@@ -63,10 +67,10 @@ class ArenaTest {
     void keepsLargerMemory() {
         try (Arena arena = Arena.on(Device.CPU)) {
             arena.reserve(1000);
-            Tensor first = arena.take(DType.UINT8, 960);
+            long first = arena.take(DType.UINT8, 960).pointer().address();
             arena.release(0);
             arena.reserve(10);
-            assertEquals(first.pointer().address(), arena.take(DType.UINT8, 960).pointer().address());
+            assertEquals(first, arena.take(DType.UINT8, 960).pointer().address());
         }
     }
 
@@ -92,8 +96,56 @@ class ArenaTest {
     void isUnusableAfterClose() {
         Arena arena = Arena.on(Device.CPU);
         arena.reserve(128);
+        Tensor tensor = arena.floats(2);
         arena.close();
         arena.close();
         assertThrows(IllegalStateException.class, () -> arena.floats(1));
+        assertThrows(IllegalStateException.class, tensor::zero);
+    }
+
+    @Test
+    void releasedTensorsAndTheirViewsAreClosed() {
+        try (Arena arena = Arena.on(Device.CPU)) {
+            arena.reserve(256);
+            Tensor kept = arena.floats(4).zero();
+            Tensor emptyBefore = arena.floats(0);
+            long mark = arena.mark();
+            Tensor emptyAfter = arena.floats(0);
+            Tensor released = arena.floats(4).zero();
+            Tensor view = released.view(1, 2);
+            arena.release(mark);
+            // What is taken next lies where the released tensors lay.
+            Tensor next = arena.floats(4).zero();
+            assertArrayEquals(new float[4], kept.toFloats());
+            assertArrayEquals(new float[0], emptyBefore.toFloats());
+            assertArrayEquals(new float[4], next.toFloats());
+            for (Tensor closed : new Tensor[] {emptyAfter, released, view}) {
+                assertThrows(IllegalStateException.class, closed::pointer);
+                assertThrows(IllegalStateException.class, closed::toFloats);
+            }
+            arena.release(0);
+            arena.reserve(512);
+            assertThrows(IllegalStateException.class, kept::pointer);
+            assertThrows(IllegalStateException.class, next::pointer);
+        }
+    }
+
+    @Test
+    void plannedTensorsHaveShapesAlone() {
+        try (Arena plan = Arena.planning(Device.CPU); Stream stream = Stream.cpu(1); Tensor real = Tensor.of(new float[2], 2)) {
+            Tensor planned = plan.floats(10);
+            Tensor view = planned.view(2, 4, 2).reshape(8);
+            assertTrue(view.hasShape(8));
+            for (Tensor tensor : new Tensor[] {planned, view}) {
+                assertThrows(IllegalStateException.class, tensor::pointer);
+                assertThrows(IllegalStateException.class, tensor::zero);
+                assertThrows(IllegalStateException.class, tensor::toFloats);
+                assertThrows(IllegalStateException.class, () -> tensor.setFloat(0, 1));
+                assertThrows(IllegalStateException.class, () -> tensor.buffer(0, 4));
+                assertThrows(IllegalStateException.class, () -> Memory.zero(stream, tensor));
+            }
+            assertThrows(IllegalStateException.class, () -> planned.view(0, 2).copyFrom(real));
+            Memory.zero(stream.planning(), planned);
+        }
     }
 }

@@ -53,6 +53,14 @@ class LeakTest {
         NativeLibrary.load();
         long before = vbl_allocated_bytes();
         assertThrows(KernelException.class, () -> Tensor.allocate(Device.CPU, DType.UINT8, Long.MAX_VALUE));
+        assertThrows(IllegalArgumentException.class, () -> Tensor.of(new float[3], 4));
+        assertThrows(IllegalArgumentException.class, () -> Tensor.of(new int[3], 2));
+        assertThrows(IllegalArgumentException.class, () -> Tensor.of(new int[3], 4));
+        Tensors tensors = new Tensors(Device.CPU);
+        Tensor first = tensors.allocate(DType.FLOAT32, 4);
+        assertEquals(16, tensors.bytes());
+        assertThrows(KernelException.class, () -> tensors.allocate(DType.UINT8, Long.MAX_VALUE));
+        assertThrows(IllegalStateException.class, first::pointer);
         assertEquals(before, vbl_allocated_bytes());
     }
 

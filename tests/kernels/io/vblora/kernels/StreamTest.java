@@ -2,6 +2,7 @@ package io.vblora.kernels;
 
 import static io.vblora.kernels.global.vblora.VBL_INVALID_ARGUMENT;
 import static io.vblora.kernels.global.vblora.VBL_NO_DEVICE;
+import static io.vblora.kernels.global.vblora.VBL_OK;
 import static io.vblora.kernels.global.vblora.VBL_UNSUPPORTED;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -10,10 +11,14 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.vblora.kernels.ops.Memory;
+import io.vblora.kernels.ops.Optimizer;
 import io.vblora.kernels.ops.Transformer;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
 import org.bytedeco.javacpp.FloatPointer;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -48,14 +53,54 @@ class StreamTest {
     @Test
     void isUnusableAfterClose() {
         Stream stream = Stream.cpu(2);
+        Stream planning = stream.planning();
         stream.close();
         stream.close();
-        assertThrows(IllegalStateException.class, stream::handle);
+        assertThrows(IllegalStateException.class, () -> stream.query(handle -> 0));
+        assertThrows(IllegalStateException.class, () -> stream.run(handle -> 0));
         assertThrows(IllegalStateException.class, stream::synchronize);
         assertThrows(IllegalStateException.class, stream::planning);
         try (Tensor tensor = Tensor.of(new float[1], 1)) {
             assertThrows(IllegalStateException.class, () -> Memory.zero(stream, tensor));
+            assertThrows(IllegalStateException.class, () -> Memory.zero(planning, tensor));
+            assertThrows(IllegalStateException.class, () -> Optimizer.sumSquaresScratchBytes(planning, 1));
+            assertThrows(IllegalStateException.class, planning::planning);
         }
+    }
+
+    /** An op that waits in the middle stands for a long one. */
+    @Test
+    void anotherThreadNeitherRunsNorClosesWhileAnOpRuns() throws Exception {
+        Stream stream = Stream.cpu(1);
+        CountDownLatch running = new CountDownLatch(1);
+        CountDownLatch end = new CountDownLatch(1);
+        CompletableFuture<Void> op = CompletableFuture.runAsync(() -> stream.run(handle -> {
+            running.countDown();
+            try {
+                end.await();
+            } catch (InterruptedException e) {
+                throw new IllegalStateException(e);
+            }
+            return VBL_OK;
+        }));
+        running.await();
+        try (Tensor tensor = Tensor.of(new float[] {1}, 1)) {
+            for (Executable call : new Executable[] {stream::close, stream::synchronize, () -> Memory.zero(stream, tensor),
+                () -> Optimizer.sumSquaresScratchBytes(stream.planning(), 1)}) {
+                IllegalStateException e = assertThrows(IllegalStateException.class, call);
+                assertEquals("The stream is in use by another thread", e.getMessage());
+            }
+            assertEquals(1, tensor.getFloat(0));
+            end.countDown();
+            op.get();
+            Memory.zero(stream, tensor);
+            assertEquals(0, tensor.getFloat(0));
+        }
+        assertThrows(IllegalArgumentException.class, () -> stream.run(handle -> {
+            throw new IllegalArgumentException();
+        }));
+        stream.synchronize();
+        stream.close();
     }
 
     @Test

@@ -109,6 +109,24 @@ class TensorTest {
     }
 
     @Test
+    void viewsAreClosedWithTheirTensor() {
+        Tensor tensor = Tensor.of(new float[6], 6);
+        Tensor view = tensor.view(0, 2);
+        Tensor viewOfView = view.reshape(2, 1);
+        view.close();
+        assertThrows(IllegalStateException.class, view::pointer);
+        assertArrayEquals(new float[2], viewOfView.toFloats());
+        tensor.close();
+        assertThrows(IllegalStateException.class, viewOfView::pointer);
+        assertThrows(IllegalStateException.class, viewOfView::toFloats);
+        assertThrows(IllegalStateException.class, () -> viewOfView.view(0, 1));
+        try (Tensor two = Tensor.of(new float[2], 2)) {
+            assertThrows(IllegalStateException.class, () -> two.copyFrom(viewOfView));
+            assertThrows(IllegalStateException.class, () -> viewOfView.copyFrom(two));
+        }
+    }
+
+    @Test
     void wrapsMemoryOfOthers() {
         try (FloatPointer memory = new FloatPointer(1, 2, 3, 4)) {
             Tensor tensor = Tensor.wrap(Device.CPU, DType.FLOAT32, memory.getPointer(1), 3);

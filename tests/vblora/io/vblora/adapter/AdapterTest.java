@@ -387,6 +387,25 @@ class AdapterTest {
     }
 
     @Test
+    void namesTheFileThatHoldsTheNumber() {
+        String weights = folder.resolve(Adapter.WEIGHTS_FILE).toString();
+        try (Adapter adapter = create(small().build())) {
+            adapter.save(folder, false, stream);
+        }
+        // An infinite logit that is never selected decodes, but cannot be trained.
+        writeTensors(tensors -> tensors.get(B).setFloat(20, Float.NEGATIVE_INFINITY));
+        try (Adapter adapter = Adapter.load(folder, stream)) {
+            InputException e = assertThrows(InputException.class, () -> adapter.composition().enableTraining(stream, 0));
+            assertEquals(List.of(weights, B), List.of(e.source(), e.field()));
+        }
+        for (String name : List.of(BANK, A)) {
+            writeTensors(tensors -> tensors.get(name).setFloat(20, Float.NaN));
+            InputException e = assertThrows(InputException.class, () -> Adapter.load(folder, stream));
+            assertEquals(weights, e.source());
+        }
+    }
+
+    @Test
     void aWeightThatRoundingLeftNegativeIsZero() {
         try (Adapter adapter = create(small().build())) {
             adapter.save(folder, true, stream);

@@ -1,5 +1,7 @@
 package io.vblora.adapter;
 
+import static io.vblora.kernels.global.vblora.VBL_OUT_OF_MEMORY;
+import static io.vblora.kernels.global.vblora.vbl_allocated_bytes;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
@@ -9,6 +11,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.vblora.InputException;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;
+import io.vblora.kernels.KernelException;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Optimizer;
@@ -158,7 +161,7 @@ class CompositionTest {
     }
 
     private VbLoraComposition composition(VbLoraConfig config, int activeSetNumVectors, int capacity) {
-        VbLoraComposition composition = new VbLoraComposition(Device.CPU, config, MODEL, true, activeSetNumVectors,
+        VbLoraComposition composition = new VbLoraComposition(Device.CPU, config, MODEL, true, config.source(), activeSetNumVectors,
                 capacity);
         composition.initialize(config, 11, stream);
         return composition;
@@ -351,6 +354,18 @@ class CompositionTest {
             assertEquals(PeftKeys.logitsB("c"), e.field());
             assertThrows(IllegalStateException.class, composition::packedGradient);
         }
+    }
+
+    /** The bank is the second allocation: 2^24 vectors of 2^24 floats, beyond any address space. */
+    @Test
+    void leavesNothingWhereMemoryIsShort() {
+        VbLoraConfig huge = VbLoraConfig.builder().targetModules("all-linear").r(1).vectorLength(1 << 24)
+                .numVectors(1 << 24).topk(1).build();
+        long before = vbl_allocated_bytes();
+        KernelException e = assertThrows(KernelException.class, () -> new VbLoraComposition(Device.CPU, huge,
+                List.of(new ModuleShape("a", 1 << 24, 1 << 24)), true, huge.source()));
+        assertEquals(VBL_OUT_OF_MEMORY, e.status());
+        assertEquals(before, vbl_allocated_bytes());
     }
 
     @Test

@@ -1,18 +1,26 @@
 package io.vblora.kernels;
 
+import java.util.ArrayList;
+import java.util.List;
+
 /**
  * Memory for the intermediate tensors of one pass: taken from the front, given back by returning to a mark. Nothing is
- * allocated between {@link #reserve} calls. A planning arena hands out tensors without memory and only counts; run the same
- * code over both, so that plan and execution cannot disagree. Not thread-safe.
+ * allocated between {@link #reserve} calls. Tensors that are given back are closed, their views, too. A planning arena
+ * hands out tensors without memory and only counts; run the same code over both, so that plan and execution cannot
+ * disagree. Not thread-safe.
  */
 public final class Arena implements AutoCloseable {
     private static final long ALIGNMENT = 64;
 
     private final Device device;
     private final boolean planning;
+    /** The tensors taken and not given back, and where each begins. */
+    private final List<Taken> taken = new ArrayList<>();
     private Tensor memory;
     private long used;
     private long peak;
+
+    private record Taken(Tensor tensor, long offset) {}
 
     private Arena(Device device, boolean planning) {
         this.device = device;
@@ -40,9 +48,10 @@ public final class Arena implements AutoCloseable {
         }
     }
 
-    /** Takes a tensor. Its contents are undefined. Valid until the arena returns to an earlier mark. */
+    /** Takes a tensor. Its contents are undefined. Valid until the arena returns to an earlier mark or closes. */
     public Tensor take(DType dtype, long... shape) {
-        long bytes = Math.multiplyExact(Tensor.count(shape), dtype.bytes());
+        // At least one byte, so that no two tensors begin at one offset and a mark lies before or behind each.
+        long bytes = Math.max(1, Math.multiplyExact(Tensor.count(shape), dtype.bytes()));
         long offset = used;
         long end = Math.addExact(used, Math.addExact(bytes, ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
         long held = memory == null ? 0 : memory.bytes();
@@ -52,8 +61,12 @@ public final class Arena implements AutoCloseable {
         }
         used = end;
         peak = Math.max(peak, used);
-        long base = planning ? ALIGNMENT : memory.pointer().address();
-        return Tensor.imaginary(device, dtype, base + offset, shape);
+        if (planning) {
+            return Tensor.imaginary(device, dtype, shape);
+        }
+        Tensor tensor = memory.piece(offset, dtype, shape);
+        taken.add(new Taken(tensor, offset));
+        return tensor;
     }
 
     /** Takes a float32 tensor. */
@@ -72,6 +85,9 @@ public final class Arena implements AutoCloseable {
             throw new IllegalArgumentException("Mark " + mark + " does not lie in 0 .. " + used);
         }
         used = mark;
+        while (!taken.isEmpty() && taken.get(taken.size() - 1).offset >= mark) {
+            taken.remove(taken.size() - 1).tensor.close();
+        }
     }
 
     /** The most bytes in use at once so far. */
@@ -79,8 +95,10 @@ public final class Arena implements AutoCloseable {
         return peak;
     }
 
+    /** Frees the memory and closes all tensors taken from it. */
     @Override
     public void close() {
+        release(0);
         if (memory != null) {
             memory.close();
             memory = null;

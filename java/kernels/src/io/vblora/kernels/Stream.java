@@ -7,23 +7,33 @@ import static io.vblora.kernels.global.vblora.vbl_stream_synchronize;
 import static io.vblora.kernels.global.vblora.vbl_stream_threads;
 
 import io.vblora.kernels.bindings.vbl_stream;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.ToIntFunction;
+import java.util.function.ToLongFunction;
 
 /**
  * An execution queue on one device. A CPU stream owns a team of threads and runs each op to its end before returning;
- * results do not depend on the number of threads. Used by one thread at a time; close it to free the threads.
+ * results do not depend on the number of threads. Used by one thread at a time: a thread that runs an op, or closes the
+ * stream, while another one runs an op on it gets an {@link IllegalStateException} and changes nothing. Close it to free
+ * the threads.
  */
 public final class Stream implements AutoCloseable {
+    private enum State { FREE, BUSY, CLOSED }
+
     private final Device device;
     private final vbl_stream handle;
     private final int threads;
     private final boolean planning;
-    private boolean closed;
+    /** Shared with the planning streams. */
+    private final AtomicReference<State> state;
 
     private Stream(Stream real) {
         this.device = real.device;
-        this.handle = real.handle();
+        this.handle = real.handle;
         this.threads = real.threads;
         this.planning = true;
+        this.state = real.state;
+        requireOpen();
     }
 
     private Stream(Device device, int threads) {
@@ -33,6 +43,7 @@ public final class Stream implements AutoCloseable {
         KernelException.check(vbl_stream_create(device.index(), threads, handle));
         this.threads = vbl_stream_threads(handle);
         this.planning = false;
+        this.state = new AtomicReference<>(State.FREE);
     }
 
     /** A CPU stream with the given number of threads, the caller's included; 0 takes what this process may use. */
@@ -47,8 +58,8 @@ public final class Stream implements AutoCloseable {
 
     /**
      * A stream on which ops check their arguments and do nothing else: with an {@link Arena#planning} arena, a dry run of a
-     * model's code that tells how much memory the real run on this stream takes. Closing it does nothing; it must not
-     * outlive this stream.
+     * model's code that tells how much memory the real run on this stream takes. Closing it does nothing; it is closed
+     * with this stream.
      */
     public Stream planning() {
         return new Stream(this);
@@ -74,24 +85,69 @@ public final class Stream implements AutoCloseable {
         return vbl_cpu_isa().getString();
     }
 
-    /** The native handle, for the raw bindings. Valid until {@link #close()}. */
-    public vbl_stream handle() {
-        if (closed) {
-            throw new IllegalStateException("The stream is closed");
+    /**
+     * Runs a native op, which gets this stream's handle and returns its status; does nothing on a planning stream. The
+     * handle is valid in the op only.
+     *
+     * @throws KernelException if the op fails
+     * @throws IllegalStateException if the stream is closed or in use by another thread
+     */
+    public void run(ToIntFunction<vbl_stream> op) {
+        if (planning) {
+            requireOpen();
+            return;
         }
-        return handle;
+        acquire();
+        try {
+            KernelException.check(op.applyAsInt(handle));
+        } finally {
+            state.setRelease(State.FREE);
+        }
+    }
+
+    /**
+     * Asks something of the native stream, on a planning stream, too.
+     *
+     * @throws IllegalStateException as {@link #run}
+     */
+    public long query(ToLongFunction<vbl_stream> question) {
+        acquire();
+        try {
+            return question.applyAsLong(handle);
+        } finally {
+            state.setRelease(State.FREE);
+        }
     }
 
     /** Waits until all work of this stream is done. */
     public void synchronize() {
-        KernelException.check(vbl_stream_synchronize(handle()));
+        run(real -> vbl_stream_synchronize(real));
     }
 
+    /**
+     * Frees the threads. Calling it again does nothing.
+     *
+     * @throws IllegalStateException if another thread runs an op on this stream
+     */
     @Override
     public void close() {
-        if (!closed && !planning) {
-            closed = true;
+        if (!planning && state.get() != State.CLOSED) {
+            acquire();
+            state.set(State.CLOSED);
             KernelException.check(vbl_stream_destroy(handle));
+        }
+    }
+
+    private void acquire() {
+        if (!state.compareAndSet(State.FREE, State.BUSY)) {
+            requireOpen();
+            throw new IllegalStateException("The stream is in use by another thread");
+        }
+    }
+
+    private void requireOpen() {
+        if (state.get() == State.CLOSED) {
+            throw new IllegalStateException("The stream is closed");
         }
     }
 }

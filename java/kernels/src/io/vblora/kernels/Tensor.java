@@ -15,8 +15,9 @@ import org.bytedeco.javacpp.Pointer;
 
 /**
  * Dense, row-major memory of one device: pointer, shape and element type. A tensor made by {@link #allocate} owns its
- * memory and frees it in {@link #close()}, never through the garbage collector; {@link #view} and {@link #wrap} give tensors
- * that own nothing and must not outlive what they show. Not thread-safe.
+ * memory and frees it in {@link #close()}, never through the garbage collector. A {@link #view} owns nothing and is closed
+ * with the tensor whose memory it shows; what {@link #wrap} gives owns nothing and must not outlive the memory. A closed
+ * tensor has a shape, but whatever needs its memory throws {@link IllegalStateException}. Not thread-safe.
  */
 public final class Tensor implements AutoCloseable {
     /** Memory at an address, without owner or bounds. */
@@ -31,16 +32,24 @@ public final class Tensor implements AutoCloseable {
     private final DType dtype;
     private final long[] shape;
     private final long elements;
-    private final boolean owner;
+    /** Whether close() frees the memory. */
+    private final boolean owning;
+    /** The tensor that this one is a view of, directly or not; this one itself if it is none. */
+    private final Tensor root;
+    /** Whether this comes from a planning arena and never had memory. */
+    private final boolean planned;
+    /** Null when closed or planned. */
     private Pointer pointer;
 
-    private Tensor(Device device, DType dtype, long[] shape, Pointer pointer, boolean owner) {
+    private Tensor(Device device, DType dtype, long[] shape, Pointer pointer, boolean owning, Tensor root) {
         this.device = device;
         this.dtype = dtype;
         this.shape = shape;
         this.elements = count(shape);
+        this.planned = pointer == null;
         this.pointer = pointer;
-        this.owner = owner;
+        this.owning = owning;
+        this.root = root == null ? this : root;
     }
 
     /**
@@ -54,28 +63,36 @@ public final class Tensor implements AutoCloseable {
         Pointer pointer = new Pointer();
         KernelException.check(vbl_malloc(device.index(), bytes, pointer));
         Pointer.memset(pointer, 0, bytes);
-        return new Tensor(device, dtype, shape.clone(), new RawPointer(pointer.address()), true);
+        return new Tensor(device, dtype, shape.clone(), new RawPointer(pointer.address()), true, null);
     }
 
     /** A float32 CPU tensor with these values. */
     public static Tensor of(float[] values, long... shape) {
+        checkCount(values.length, shape);
         return allocate(Device.CPU, DType.FLOAT32, shape).copyFrom(values);
     }
 
     /** An int32 CPU tensor with these values. */
     public static Tensor of(int[] values, long... shape) {
+        checkCount(values.length, shape);
         return allocate(Device.CPU, DType.INT32, shape).copyFrom(values);
+    }
+
+    private static void checkCount(int values, long[] shape) {
+        if (count(shape) != values) {
+            throw new IllegalArgumentException(values + " values do not make a tensor of shape " + Arrays.toString(shape));
+        }
     }
 
     /** A tensor over memory that somebody else owns. */
     public static Tensor wrap(Device device, DType dtype, Pointer memory, long... shape) {
         long address = memory.address() + memory.position() * memory.sizeof();
-        return new Tensor(device, dtype, shape.clone(), new RawPointer(address), false);
+        return new Tensor(device, dtype, shape.clone(), new RawPointer(address), false, null);
     }
 
-    /** A tensor at an address that nothing may read or write: for planning. */
-    static Tensor imaginary(Device device, DType dtype, long address, long... shape) {
-        return new Tensor(device, dtype, shape.clone(), new RawPointer(address), false);
+    /** A tensor without memory: for planning. */
+    static Tensor imaginary(Device device, DType dtype, long... shape) {
+        return new Tensor(device, dtype, shape.clone(), null, false, null);
     }
 
     static long count(long[] shape) {
@@ -89,15 +106,20 @@ public final class Tensor implements AutoCloseable {
         return n;
     }
 
-    /** A tensor over the same memory that begins at an element and has its own shape. It owns nothing. */
+    /** A tensor over the same memory that begins at an element and has its own shape. It is closed with this one. */
     public Tensor view(long firstElement, long... viewShape) {
         long n = count(viewShape);
         if (firstElement < 0 || firstElement > elements - n) {
             throw new IllegalArgumentException("A view of " + n + " elements from " + firstElement
                     + " does not lie in a tensor of " + elements);
         }
-        return new Tensor(device, dtype, viewShape.clone(),
-                new RawPointer(pointer().address() + firstElement * dtype.bytes()), false);
+        Pointer start = planned ? null : new RawPointer(pointer().address() + firstElement * dtype.bytes());
+        return new Tensor(device, dtype, viewShape.clone(), start, false, root);
+    }
+
+    /** A tensor of another type over some bytes. It is no view: whoever takes it closes it before this one. */
+    Tensor piece(long firstByte, DType pieceType, long... pieceShape) {
+        return new Tensor(device, pieceType, pieceShape.clone(), new RawPointer(pointer().address() + firstByte), false, null);
     }
 
     /** The same memory in another shape of as many elements. */
@@ -141,10 +163,15 @@ public final class Tensor implements AutoCloseable {
         return elements * dtype.bytes();
     }
 
-    /** The memory. Valid until {@link #close()}. */
+    /**
+     * The memory. Valid until this tensor, or the one that it is a view of, is closed.
+     *
+     * @throws IllegalStateException if it is closed, or comes from a planning arena and has no memory
+     */
     public Pointer pointer() {
-        if (pointer == null) {
-            throw new IllegalStateException("The tensor is closed");
+        if (pointer == null || root.pointer == null) {
+            throw new IllegalStateException(planned ? "The tensor is of a planning arena and has no memory"
+                    : "The tensor is closed: it, the tensor that it is a view of, or its arena");
         }
         return pointer;
     }
@@ -238,7 +265,7 @@ public final class Tensor implements AutoCloseable {
         if (pointer != null) {
             Pointer memory = pointer;
             pointer = null;
-            if (owner) {
+            if (owning) {
                 KernelException.check(vbl_free(device.index(), memory));
             }
         }

@@ -64,7 +64,8 @@ public final class Adapter implements AutoCloseable {
     public static Adapter create(AdapterConfig config, List<ModuleShape> offered, Stream stream, long seed) {
         List<ModuleShape> shapes = ordered(config.modules().select(offered));
         if (config instanceof VbLoraConfig vbLora) {
-            VbLoraComposition composition = new VbLoraComposition(stream.device(), vbLora, shapes, true);
+            VbLoraComposition composition = new VbLoraComposition(stream.device(), vbLora, shapes, true,
+                    config.source());
             return finish(config, shapes, composition, Map.of(), () -> composition.initialize(vbLora, seed, stream));
         }
         LoraConfig lora = (LoraConfig) config;
@@ -202,8 +203,13 @@ public final class Adapter implements AutoCloseable {
     /** {@link #delta(AdaptedModule, Stream)} of all modules by path: as much memory as the adapted weights take. */
     public Map<String, Tensor> delta(Stream stream) {
         Map<String, Tensor> deltas = new LinkedHashMap<>();
-        modules.forEach(module -> deltas.put(module.path(), delta(module, stream)));
-        return deltas;
+        try {
+            modules.forEach(module -> deltas.put(module.path(), delta(module, stream)));
+            return deltas;
+        } catch (RuntimeException | Error e) {
+            deltas.values().forEach(Tensor::close);
+            throw e;
+        }
     }
 
     /** Writes the deltas of all modules to a safetensors file, by path; one of them in memory at a time. */

@@ -3,9 +3,11 @@ package io.vblora.adapter;
 import io.vblora.InputException;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
+import io.vblora.kernels.ops.Memory;
 import io.vblora.kernels.ops.StepState;
 import java.util.List;
 import java.util.Map;
+import java.util.function.BiConsumer;
 
 /**
  * The seam between adapter methods and everything else: turns trainable parameters into the packed A and Bᵀ of all
@@ -53,7 +55,9 @@ public interface Composition extends AutoCloseable {
     Tensor packedGradient();
 
     /** Sets {@link #packedGradient()} to zero, before the first micro-batch of a step. */
-    void zeroGradient(Stream stream);
+    default void zeroGradient(Stream stream) {
+        Memory.zero(stream, packedGradient());
+    }
 
     /** From the packed gradient to the gradients of all parameters, which are overwritten. */
     void backward(Stream stream);
@@ -89,6 +93,18 @@ public interface Composition extends AutoCloseable {
 
     /** AdamW's state under the parameters' names: first and second moments. */
     record Moments(NamedTensors expAvg, NamedTensors expAvgSq) implements AutoCloseable {
+        /** What {@code fill} put into both, or nothing if it failed. */
+        static Moments of(BiConsumer<NamedTensors, NamedTensors> fill) {
+            Moments moments = new Moments(new NamedTensors(), new NamedTensors());
+            try {
+                fill.accept(moments.expAvg, moments.expAvgSq);
+                return moments;
+            } catch (RuntimeException | Error e) {
+                moments.close();
+                throw e;
+            }
+        }
+
         @Override
         public void close() {
             expAvg.close();

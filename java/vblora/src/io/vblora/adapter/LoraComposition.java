@@ -5,7 +5,7 @@ import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
-import io.vblora.kernels.ops.Memory;
+import io.vblora.kernels.Tensors;
 import io.vblora.kernels.ops.Optimizer;
 import io.vblora.kernels.ops.StepState;
 import java.util.List;
@@ -24,21 +24,22 @@ final class LoraComposition implements Composition {
 
     /** Gradient and optimizer state of the whole packed buffer. */
     private final class Training implements AutoCloseable {
-        final Tensor gradient = Tensor.allocate(device, DType.FLOAT32, packed.elements());
-        final Tensor expAvg = Tensor.allocate(device, DType.FLOAT32, packed.elements());
-        final Tensor expAvgSq = Tensor.allocate(device, DType.FLOAT32, packed.elements());
+        final Tensors owned = new Tensors(device);
         final Tensor scratch;
+        final Tensor gradient;
+        final Tensor expAvg;
+        final Tensor expAvgSq;
 
         Training(Stream stream) {
-            scratch = Tensor.allocate(device, DType.UINT8, Optimizer.sumSquaresScratchBytes(stream, packed.elements()));
+            scratch = owned.allocate(DType.UINT8, Optimizer.sumSquaresScratchBytes(stream, packed.elements()));
+            gradient = owned.allocate(DType.FLOAT32, packed.elements());
+            expAvg = owned.allocate(DType.FLOAT32, packed.elements());
+            expAvgSq = owned.allocate(DType.FLOAT32, packed.elements());
         }
 
         @Override
         public void close() {
-            gradient.close();
-            expAvg.close();
-            expAvgSq.close();
-            scratch.close();
+            owned.close();
         }
     }
 
@@ -93,12 +94,11 @@ final class LoraComposition implements Composition {
     }
 
     /** A buffer laid out like the packed one under PEFT's names, B as PEFT has it: a copy. */
-    private NamedTensors named(Stream stream, Tensor buffer) {
+    private NamedTensors named(Stream stream, Tensor buffer, NamedTensors result) {
         stream.synchronize();
-        NamedTensors result = new NamedTensors();
         forEach(buffer, (module, a, bt) -> {
             result.view(PeftKeys.loraA(module.path()), a);
-            Tensor b = result.own(Tensor.allocate(Device.CPU, DType.FLOAT32, module.outFeatures(), r));
+            Tensor b = result.allocate(module.outFeatures(), r);
             Floats.transpose(bt, b);
             result.view(PeftKeys.loraB(module.path()), b);
         });
@@ -142,6 +142,7 @@ final class LoraComposition implements Composition {
         verify(stream);
         if (training != null) {
             training.close();
+            training = null;
         }
         training = new Training(stream);
     }
@@ -149,11 +150,6 @@ final class LoraComposition implements Composition {
     @Override
     public Tensor packedGradient() {
         return training().gradient;
-    }
-
-    @Override
-    public void zeroGradient(Stream stream) {
-        Memory.zero(stream, training().gradient);
     }
 
     /** Nothing to do: the packed gradient is the parameters' gradient. */
@@ -184,17 +180,21 @@ final class LoraComposition implements Composition {
 
     @Override
     public NamedTensors parameters(Stream stream) {
-        return named(stream, packed);
+        return named(stream, packed, new NamedTensors());
     }
 
     @Override
     public NamedTensors gradients(Stream stream) {
-        return named(stream, training().gradient);
+        return named(stream, training().gradient, new NamedTensors());
     }
 
     @Override
     public Moments moments(Stream stream) {
-        return new Moments(named(stream, training().expAvg), named(stream, training.expAvgSq));
+        Training t = training();
+        return Moments.of((first, second) -> {
+            named(stream, t.expAvg, first);
+            named(stream, t.expAvgSq, second);
+        });
     }
 
     @Override

@@ -1,11 +1,12 @@
 package io.vblora.adapter;
 
 import io.vblora.InputException;
+import io.vblora.kernels.DType;
+import io.vblora.kernels.Device;
 import io.vblora.kernels.Tensor;
-import java.util.ArrayList;
+import io.vblora.kernels.Tensors;
 import java.util.Collections;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 
 /**
@@ -14,17 +15,16 @@ import java.util.Map;
  */
 public final class NamedTensors implements AutoCloseable {
     private final Map<String, Tensor> tensors = new LinkedHashMap<>();
-    private final List<Tensor> owned = new ArrayList<>();
+    private final Tensors owned = new Tensors(Device.CPU);
 
     /** Adds a tensor that somebody else owns. */
     void view(String name, Tensor tensor) {
         tensors.put(name, tensor);
     }
 
-    /** Takes over a tensor, to close it with this. */
-    Tensor own(Tensor tensor) {
-        owned.add(tensor);
-        return tensor;
+    /** Allocates a tensor that is closed with this; all such tensors are if it cannot be had. */
+    Tensor allocate(long... shape) {
+        return owned.allocate(DType.FLOAT32, shape);
     }
 
     public Map<String, Tensor> asMap() {
@@ -53,6 +53,6 @@ public final class NamedTensors implements AutoCloseable {
 
     @Override
     public void close() {
-        owned.forEach(Tensor::close);
+        owned.close();
     }
 }

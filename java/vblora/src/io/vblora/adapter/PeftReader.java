@@ -59,7 +59,8 @@ final class PeftReader {
             long columnsB = expect(PeftKeys.logitsB(path) + suffixes[0], "r", -1, vbLora.r(), -1).get(0);
             shapes.add(new ModuleShape(path, multiply(path, columnsA, vbLora), multiply(path, columnsB, vbLora)));
         }
-        VbLoraComposition composition = new VbLoraComposition(stream.device(), vbLora, shapes, !topkOnly);
+        VbLoraComposition composition = new VbLoraComposition(stream.device(), vbLora, shapes, !topkOnly,
+                file.path().toString());
         return Adapter.finish(config, shapes, composition, storedDtypes, () -> {
             fill(PeftKeys.VECTOR_BANK, composition.bank());
             Floats.requireFinite(stream, file.path().toString(), PeftKeys.VECTOR_BANK, composition.bank());

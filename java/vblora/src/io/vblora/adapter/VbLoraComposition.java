@@ -6,11 +6,11 @@ import io.vblora.kernels.Device;
 import io.vblora.kernels.KernelException;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
+import io.vblora.kernels.Tensors;
 import io.vblora.kernels.global.vblora;
 import io.vblora.kernels.ops.ActiveSet;
 import io.vblora.kernels.ops.Admixture;
 import io.vblora.kernels.ops.AdmixtureShape;
-import io.vblora.kernels.ops.Memory;
 import io.vblora.kernels.ops.Optimizer;
 import io.vblora.kernels.ops.StepState;
 import java.util.ArrayList;
@@ -37,11 +37,11 @@ final class VbLoraComposition implements Composition {
 
     private final Device device;
     private final String source;
+    private final Tensors memory;
     private final int numVectors;
     private final int topk;
     private final List<LogitsBlock> blocks;
     private final AdmixtureShape shape;
-    private final Tensor slots;
     private final Tensor bank;
     private final Tensor logits;
     private final Tensor indices;
@@ -51,6 +51,7 @@ final class VbLoraComposition implements Composition {
     private final int activeSetNumVectors;
     private final int activeSetCapacity;
     private Training training;
+    private String logitsSource;
     private long version;
 
     /** The logits of one matrix: rows of the logits matrix under PEFT's name and leading dimensions. */
@@ -72,12 +73,12 @@ final class VbLoraComposition implements Composition {
 
     /** Gradients and optimizer state. */
     private final class Training implements AutoCloseable {
-        final List<Tensor> owned = new ArrayList<>();
-        final Tensor dpacked = own(DType.FLOAT32, packed.elements());
-        final Tensor dbank = own(DType.FLOAT32, bank.shape());
-        final Tensor dlogits = own(DType.FLOAT32, indices.shape());
-        final Tensor bankExpAvg = own(DType.FLOAT32, bank.shape());
-        final Tensor bankExpAvgSq = own(DType.FLOAT32, bank.shape());
+        final Tensors owned = new Tensors(device);
+        final Tensor dpacked = owned.allocate(DType.FLOAT32, packed.elements());
+        final Tensor dbank = owned.allocate(DType.FLOAT32, bank.shape());
+        final Tensor dlogits = owned.allocate(DType.FLOAT32, indices.shape());
+        final Tensor bankExpAvg = owned.allocate(DType.FLOAT32, bank.shape());
+        final Tensor bankExpAvgSq = owned.allocate(DType.FLOAT32, bank.shape());
         final Tensor scratch;
         /** Moments of all logits, or null with an active set. */
         final Tensor expAvg;
@@ -85,25 +86,24 @@ final class VbLoraComposition implements Composition {
         ActiveSet active;
 
         Training(Stream stream, boolean activeSet) {
-            long bytes = Math.max(Admixture.backwardScratchBytes(stream, shape),
-                    Math.max(Optimizer.sumSquaresScratchBytes(stream, bank.elements()),
-                            Optimizer.sumSquaresScratchBytes(stream, dlogits.elements())));
-            if (activeSet) {
-                scratch = own(DType.UINT8, Math.max(bytes, Optimizer.activeScratchBytes(stream, shape)));
-                expAvg = null;
-                expAvgSq = null;
-                load(stream, Math.max(topk, Math.min(numVectors, activeSetCapacity)), null, null);
-            } else {
-                scratch = own(DType.UINT8, bytes);
-                expAvg = own(DType.FLOAT32, logits.shape());
-                expAvgSq = own(DType.FLOAT32, logits.shape());
+            try {
+                scratch = owned.allocate(DType.UINT8, scratchBytes(stream, activeSet));
+                expAvg = activeSet ? null : owned.allocate(DType.FLOAT32, logits.shape());
+                expAvgSq = activeSet ? null : owned.allocate(DType.FLOAT32, logits.shape());
+                if (activeSet) {
+                    load(stream, Math.max(topk, Math.min(numVectors, activeSetCapacity)), null, null);
+                }
+            } catch (RuntimeException | Error e) {
+                close();
+                throw e;
             }
         }
 
-        private Tensor own(DType dtype, long... dimensions) {
-            Tensor tensor = Tensor.allocate(device, dtype, dimensions);
-            owned.add(tensor);
-            return tensor;
+        private long scratchBytes(Stream stream, boolean activeSet) {
+            long bytes = Math.max(Admixture.backwardScratchBytes(stream, shape),
+                    Math.max(Optimizer.sumSquaresScratchBytes(stream, bank.elements()),
+                            Optimizer.sumSquaresScratchBytes(stream, dlogits.elements())));
+            return activeSet ? Math.max(bytes, Optimizer.activeScratchBytes(stream, shape)) : bytes;
         }
 
         private ActiveSet newActiveSet(int capacity) {
@@ -115,10 +115,10 @@ final class VbLoraComposition implements Composition {
             ActiveSet loaded = newActiveSet(capacity);
             try {
                 Optimizer.activeLoad(stream, shape, loaded, logits, expAvg, expAvgSq, scratch);
-            } catch (KernelException e) {
+            } catch (RuntimeException | Error e) {
                 int need = loaded.maxCount().toInts()[0];
                 loaded.close();
-                if (e.status() != vblora.VBL_CAPACITY) {
+                if (!(e instanceof KernelException refusal && refusal.status() == vblora.VBL_CAPACITY)) {
                     throw e;
                 }
                 load(stream, Math.min(numVectors, 2 * need), expAvg, expAvgSq);
@@ -132,7 +132,12 @@ final class VbLoraComposition implements Composition {
             int count = active.maxCount().toInts()[0];
             if (active.capacity() < Math.min(numVectors, count + topk)) {
                 ActiveSet larger = newActiveSet(Math.min(numVectors, Math.max(2 * active.capacity(), count + topk)));
-                Optimizer.activeCopy(stream, shape, active, larger);
+                try {
+                    Optimizer.activeCopy(stream, shape, active, larger);
+                } catch (RuntimeException | Error e) {
+                    larger.close();
+                    throw e;
+                }
                 replace(larger);
             }
         }
@@ -146,7 +151,7 @@ final class VbLoraComposition implements Composition {
 
         @Override
         public void close() {
-            owned.forEach(Tensor::close);
+            owned.close();
             if (active != null) {
                 active.close();
             }
@@ -158,16 +163,19 @@ final class VbLoraComposition implements Composition {
      * top-k-only adapters, the bank and the selection, then {@link #compose}.
      *
      * @param hasLogits false for adapters that were stored with top-k weights alone
+     * @param logitsSource where the logits come from, for messages: until the first update
      */
-    VbLoraComposition(Device device, VbLoraConfig config, List<ModuleShape> modules, boolean hasLogits) {
-        this(device, config, modules, hasLogits, ACTIVE_SET_NUM_VECTORS, ACTIVE_SET_CAPACITY);
+    VbLoraComposition(Device device, VbLoraConfig config, List<ModuleShape> modules, boolean hasLogits,
+            String logitsSource) {
+        this(device, config, modules, hasLogits, logitsSource, ACTIVE_SET_NUM_VECTORS, ACTIVE_SET_CAPACITY);
     }
 
     VbLoraComposition(Device device, VbLoraConfig config, List<ModuleShape> modules, boolean hasLogits,
-            int activeSetNumVectors, int activeSetCapacity) {
+            String logitsSource, int activeSetNumVectors, int activeSetCapacity) {
         int vectorLength = config.vectorLength();
         this.device = device;
         this.source = config.source();
+        this.logitsSource = logitsSource;
         this.numVectors = config.numVectors();
         this.topk = config.topk();
         this.activeSetNumVectors = activeSetNumVectors;
@@ -178,15 +186,16 @@ final class VbLoraComposition implements Composition {
         if (rows > Integer.MAX_VALUE) {
             throw new InputException(source, "vector_length", rows + " sub-vectors", "at most " + Integer.MAX_VALUE);
         }
-        this.slots = Tensor.allocate(device, DType.INT32, rows);
-        fillSlots();
-        this.shape = new AdmixtureShape(rows, numVectors, vectorLength, topk, slots);
-        this.bank = Tensor.allocate(device, DType.FLOAT32, numVectors, vectorLength);
-        this.logits = hasLogits ? Tensor.allocate(device, DType.FLOAT32, rows, numVectors) : null;
-        this.indices = Tensor.allocate(device, DType.INT32, rows, topk);
-        this.weights = Tensor.allocate(device, DType.FLOAT32, rows, topk);
-        this.packed = Tensor.allocate(device, DType.FLOAT32, shape.packedElements());
-        this.badRow = Tensor.allocate(device, DType.INT64, 1);
+        int[] slots = slots((int) rows);
+        this.memory = new Tensors(device);
+        this.shape = new AdmixtureShape(rows, numVectors, vectorLength, topk,
+                memory.allocate(DType.INT32, rows).copyFrom(slots));
+        this.bank = memory.allocate(DType.FLOAT32, numVectors, vectorLength);
+        this.logits = hasLogits ? memory.allocate(DType.FLOAT32, rows, numVectors) : null;
+        this.indices = memory.allocate(DType.INT32, rows, topk);
+        this.weights = memory.allocate(DType.FLOAT32, rows, topk);
+        this.packed = memory.allocate(DType.FLOAT32, shape.packedElements());
+        this.badRow = memory.allocate(DType.INT64, 1);
     }
 
     private static List<LogitsBlock> blocks(VbLoraConfig config, List<ModuleShape> modules) {
@@ -213,8 +222,8 @@ final class VbLoraComposition implements Composition {
     }
 
     /** A's rows lie in order; row (t, i) of B goes to sub-vector t of row i of the transpose. */
-    private void fillSlots() {
-        int[] slot = new int[(int) slots.elements()];
+    private int[] slots(int rows) {
+        int[] slot = new int[rows];
         for (int block = 0; block < blocks.size(); block++) {
             LogitsBlock b = blocks.get(block);
             int first = (int) b.firstRow();
@@ -224,7 +233,7 @@ final class VbLoraComposition implements Composition {
                 slot[first + row] = first + (block % 2 == 0 ? row : j * (int) b.dimension0() + i);
             }
         }
-        slots.copyFrom(slot);
+        return slot;
     }
 
     /** The parameters as PEFT initialises a new adapter, drawn from our own generator: the same for the same seed. */
@@ -254,7 +263,7 @@ final class VbLoraComposition implements Composition {
         long row = badRow.getLong(0);
         if (row >= 0) {
             LogitsBlock block = blocks.stream().filter(b -> row < b.firstRow() + b.rows()).findFirst().orElseThrow();
-            throw new InputException(source, block.name(), "a NaN, or no finite largest logit, in sub-vector "
+            throw new InputException(logitsSource, block.name(), "a NaN, or no finite largest logit, in sub-vector "
                     + (row - block.firstRow()), "numbers");
         }
     }
@@ -333,7 +342,7 @@ final class VbLoraComposition implements Composition {
         }
         Floats.requireFinite(stream, source, PeftKeys.VECTOR_BANK, bank);
         for (LogitsBlock block : blocks) {
-            Floats.requireFinite(stream, source, block.name(), block.view(logits, numVectors));
+            Floats.requireFinite(stream, logitsSource, block.name(), block.view(logits, numVectors));
         }
         training = new Training(stream, weightDecay == 0 && numVectors >= activeSetNumVectors);
     }
@@ -341,11 +350,6 @@ final class VbLoraComposition implements Composition {
     @Override
     public Tensor packedGradient() {
         return training().dpacked;
-    }
-
-    @Override
-    public void zeroGradient(Stream stream) {
-        Memory.zero(stream, training().dpacked);
     }
 
     @Override
@@ -364,6 +368,7 @@ final class VbLoraComposition implements Composition {
     @Override
     public void update(Stream stream, StepState step) {
         Training t = training();
+        logitsSource = source;
         Optimizer.adamw(stream, step, ParameterGroup.VECTOR_BANK.index(), bank, t.dbank, t.bankExpAvg, t.bankExpAvgSq);
         if (t.active != null) {
             t.grow(stream);
@@ -401,7 +406,7 @@ final class VbLoraComposition implements Composition {
     public NamedTensors gradients(Stream stream) {
         Training t = training();
         NamedTensors gradients = new NamedTensors();
-        Tensor dense = gradients.own(Tensor.allocate(device, DType.FLOAT32, logits.shape()));
+        Tensor dense = gradients.allocate(logits.shape());
         stream.synchronize();
         int[] index = indices.toInts();
         float[] value = t.dlogits.toFloats();
@@ -414,17 +419,17 @@ final class VbLoraComposition implements Composition {
     @Override
     public Moments moments(Stream stream) {
         Training t = training();
-        NamedTensors first = new NamedTensors();
-        NamedTensors second = new NamedTensors();
-        Tensor expAvg = t.expAvg;
-        Tensor expAvgSq = t.expAvgSq;
-        if (t.active != null) {
-            expAvg = first.own(Tensor.allocate(device, DType.FLOAT32, logits.shape()));
-            expAvgSq = second.own(Tensor.allocate(device, DType.FLOAT32, logits.shape()));
-            Optimizer.activeStore(stream, shape, t.active, logits, expAvg, expAvgSq);
-        }
-        stream.synchronize();
-        return new Moments(named(first, expAvg, t.bankExpAvg), named(second, expAvgSq, t.bankExpAvgSq));
+        return Moments.of((first, second) -> {
+            boolean dense = t.active == null;
+            Tensor expAvg = dense ? t.expAvg : first.allocate(logits.shape());
+            Tensor expAvgSq = dense ? t.expAvgSq : second.allocate(logits.shape());
+            if (!dense) {
+                Optimizer.activeStore(stream, shape, t.active, logits, expAvg, expAvgSq);
+            }
+            stream.synchronize();
+            named(first, expAvg, t.bankExpAvg);
+            named(second, expAvgSq, t.bankExpAvgSq);
+        });
     }
 
     @Override
@@ -432,8 +437,8 @@ final class VbLoraComposition implements Composition {
         Training t = training();
         try (NamedTensors first = new NamedTensors(); NamedTensors second = new NamedTensors()) {
             boolean dense = t.active == null;
-            Tensor m = dense ? t.expAvg : first.own(Tensor.allocate(device, DType.FLOAT32, logits.shape()));
-            Tensor v = dense ? t.expAvgSq : second.own(Tensor.allocate(device, DType.FLOAT32, logits.shape()));
+            Tensor m = dense ? t.expAvg : first.allocate(logits.shape());
+            Tensor v = dense ? t.expAvgSq : second.allocate(logits.shape());
             named(first, m, t.bankExpAvg).check(source, expAvg);
             named(second, v, t.bankExpAvgSq).check(source, expAvgSq);
             first.copyFrom(expAvg);
@@ -455,11 +460,7 @@ final class VbLoraComposition implements Composition {
 
     @Override
     public void close() {
-        for (Tensor tensor : new Tensor[] {slots, bank, logits, indices, weights, packed, badRow}) {
-            if (tensor != null) {
-                tensor.close();
-            }
-        }
+        memory.close();
         if (training != null) {
             training.close();
         }

@@ -138,6 +138,55 @@ class OptimizerTest {
     }
 
     @Test
+    void closedStatesAreRefused() {
+        AdmixtureShape shape = new AdmixtureShape(1, 4, 1, 1, null);
+        Tensor logits = floats(1, 2, 3, 4);
+        Tensor scratch = zeros(DType.UINT8, Optimizer.activeScratchBytes(stream, shape));
+        ActiveSet open = own(new ActiveSet(Device.CPU, shape, 2, 1));
+        ActiveSet active = own(new ActiveSet(Device.CPU, shape, 2, 1));
+        Optimizer.activeLoad(stream, shape, active, logits, null, null, scratch);
+        Optimizer.activeCopy(stream, shape, active, open);
+        // Closing what it lends changes nothing.
+        active.maxCount().close();
+        Optimizer.activeStore(stream, shape, active, logits, null, null);
+        active.close();
+        Tensor indices = own(Tensor.of(new int[] {3}, 1));
+        Tensor badRow = zeros(DType.INT64, 1);
+        closed("active set", () -> Optimizer.activeStore(stream, shape, active, logits, null, null));
+        closed("active set", () -> Optimizer.activeLoad(stream, shape, active, logits, null, null, scratch));
+        closed("active set", () -> Optimizer.activeCopy(stream, shape, active, open));
+        closed("active set", () -> Optimizer.activeCopy(stream, shape, open, active));
+        closed("active set", () -> Optimizer.adamwActiveSelect(stream, shape, active, step, 0, logits, floats(1), indices,
+                floats(1), badRow, scratch));
+        closed("tensor", () -> active.maxCount().toInts());
+
+        Tensor slots = own(Tensor.of(new int[] {0}, 1));
+        AdmixtureShape withSlots = new AdmixtureShape(1, 4, 1, 1, slots);
+        slots.close();
+        closed("tensor", () -> Admixture.select(stream, withSlots, logits, indices, floats(1), badRow));
+
+        step.close();
+        step.close();
+        Tensor one = floats(1);
+        closed("step state", () -> Optimizer.adamw(stream, step, 0, one, one, floats(0), floats(0)));
+        closed("step state", () -> Optimizer.clip(stream, sum, 1, step));
+        closed("step state", () -> new LowRank(1, 1, 1, 0, 0, 1).dropoutMask(stream, step, 0, 1, one));
+        closed("step state", () -> step.step(2));
+        closed("step state", step::step);
+        closed("step state", () -> step.seed(2));
+        closed("step state", () -> step.microBatch(1));
+        closed("step state", () -> step.gradientScale(1));
+        closed("step state", () -> step.group(0, 0, 0, 0, 1, 0));
+        closed("step state", () -> step.upload(stream));
+        closed("step state", () -> step.gradientNorm(stream));
+    }
+
+    private static void closed(String what, Executable call) {
+        IllegalStateException e = assertThrows(IllegalStateException.class, call);
+        assertTrue(e.getMessage().startsWith("The " + what + " is closed"), e.getMessage());
+    }
+
+    @Test
     void anActiveSetThatIsTooSmallSaysHowManyItNeeds() {
         AdmixtureShape shape = new AdmixtureShape(1, 4, 1, 1, null);
         Tensor logits = floats(1, 2, 3, 4);

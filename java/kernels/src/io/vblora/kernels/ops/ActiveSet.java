@@ -5,6 +5,7 @@ import io.vblora.kernels.Device;
 import io.vblora.kernels.NativeLibrary;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
+import io.vblora.kernels.Tensors;
 import io.vblora.kernels.bindings.vbl_active;
 
 /**
@@ -17,10 +18,10 @@ public final class ActiveSet implements AutoCloseable {
     private final int capacity;
     private final int candidates;
     private final Device device;
-    private final Tensor integers;
-    private final Tensor floats;
+    private final Tensors memory;
     private final Tensor maxCount;
     private final vbl_active handle;
+    private boolean closed;
 
     /**
      * @param capacity entries that a row's list can hold, topk to num_vectors
@@ -38,9 +39,10 @@ public final class ActiveSet implements AutoCloseable {
         this.device = device;
         long rows = shape.rows();
         long entries = Math.multiplyExact(rows, capacity);
-        this.integers = Tensor.allocate(device, DType.INT32, 2 * rows + entries + rows * candidates);
-        this.floats = Tensor.allocate(device, DType.FLOAT32, 3 * entries);
-        this.maxCount = Tensor.allocate(device, DType.INT32, 1);
+        this.memory = new Tensors(device);
+        Tensor integers = memory.allocate(DType.INT32, 2 * rows + entries + rows * candidates);
+        Tensor floats = memory.allocate(DType.FLOAT32, 3 * entries);
+        this.maxCount = memory.allocate(DType.INT32, 1);
         this.handle = new vbl_active();
         handle._capacity(capacity).candidates(candidates)
                 .index(integers.view(0, entries).pointer())
@@ -61,18 +63,21 @@ public final class ActiveSet implements AutoCloseable {
         return candidates;
     }
 
-    /** int32 [1] in device memory: entries of the fullest row, written by every pass. */
+    /** int32 [1] in device memory: entries of the fullest row, written by every pass. A view. */
     public Tensor maxCount() {
-        return maxCount;
+        return maxCount.view(0, 1);
     }
 
     /** Bytes of device memory. */
     public long bytes() {
-        return integers.bytes() + floats.bytes() + maxCount.bytes();
+        return memory.bytes();
     }
 
-    /** The native descriptor, after a check that it belongs to this shape and lies on the stream's device. */
+    /** The native descriptor, after a check that the set is open, belongs to this shape and lies on the stream's device. */
     vbl_active handle(Stream stream, AdmixtureShape expected) {
+        if (closed) {
+            throw new IllegalStateException("The active set is closed");
+        }
         if (expected != shape) {
             throw new IllegalArgumentException("The active set was made for another admixture");
         }
@@ -85,8 +90,7 @@ public final class ActiveSet implements AutoCloseable {
 
     @Override
     public void close() {
-        integers.close();
-        floats.close();
-        maxCount.close();
+        closed = true;
+        memory.close();
     }
 }

@@ -6,7 +6,6 @@ import static io.vblora.kernels.global.vblora.vbl_compose;
 import static io.vblora.kernels.global.vblora.vbl_select;
 
 import io.vblora.kernels.DType;
-import io.vblora.kernels.KernelException;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 
@@ -27,10 +26,8 @@ public final class Admixture {
         Check.floats(stream, "logits", logits, shape.logitsElements());
         checkSelection(stream, shape, indices, weights);
         Check.elements(stream, "badRow", badRow, DType.INT64, 1);
-        if (!stream.isPlanning()) {
-            KernelException.check(vbl_select(stream.handle(), shape.handle(stream), logits.pointer(), indices.pointer(),
-                    weights.pointer(), badRow.pointer()));
-        }
+        stream.run(handle -> vbl_select(handle, shape.handle(stream), logits.pointer(), indices.pointer(),
+                weights.pointer(), badRow.pointer()));
     }
 
     /**
@@ -41,15 +38,13 @@ public final class Admixture {
         Check.floats(stream, "bank", bank, shape.bankElements());
         checkSelection(stream, shape, indices, weights);
         Check.nativeFloat(stream, "packed", packed, shape.packedElements());
-        if (!stream.isPlanning()) {
-            KernelException.check(vbl_compose(stream.handle(), shape.handle(stream), bank.pointer(), indices.pointer(),
-                    weights.pointer(), packed.pointer(), packed.dtype().nativeCode()));
-        }
+        stream.run(handle -> vbl_compose(handle, shape.handle(stream), bank.pointer(), indices.pointer(),
+                weights.pointer(), packed.pointer(), packed.dtype().nativeCode()));
     }
 
     /** Scratch bytes of {@link #backward}. */
     public static long backwardScratchBytes(Stream stream, AdmixtureShape shape) {
-        return vbl_admixture_backward_scratch_bytes(stream.handle(), shape.handle(stream));
+        return stream.query(handle -> vbl_admixture_backward_scratch_bytes(handle, shape.handle(stream)));
     }
 
     /** dpacked -> dlogits, the gradient of the selected logits, and dbank; both are overwritten. */
@@ -61,11 +56,9 @@ public final class Admixture {
         Check.floats(stream, "dlogits", dlogits, shape.selectedElements());
         Check.floats(stream, "dbank", dbank, shape.bankElements());
         Check.scratch(stream, scratch, backwardScratchBytes(stream, shape));
-        if (!stream.isPlanning()) {
-            KernelException.check(vbl_admixture_backward(stream.handle(), shape.handle(stream), bank.pointer(),
-                    indices.pointer(), weights.pointer(), dpacked.pointer(), dlogits.pointer(), dbank.pointer(),
-                    scratch.pointer(), scratch.bytes()));
-        }
+        stream.run(handle -> vbl_admixture_backward(handle, shape.handle(stream), bank.pointer(), indices.pointer(),
+                weights.pointer(), dpacked.pointer(), dlogits.pointer(), dbank.pointer(), scratch.pointer(),
+                scratch.bytes()));
     }
 
     static void checkSelection(Stream stream, AdmixtureShape shape, Tensor indices, Tensor weights) {

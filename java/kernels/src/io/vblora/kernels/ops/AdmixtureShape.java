@@ -38,8 +38,7 @@ public final class AdmixtureShape {
         this.topk = topk;
         this.slots = slots;
         this.handle = new vbl_admixture();
-        handle.rows(rows).num_vectors(numVectors).vector_length(vectorLength).topk(topk)
-                .slots(slots == null ? null : slots.pointer());
+        handle.rows(rows).num_vectors(numVectors).vector_length(vectorLength).topk(topk).slots(null);
     }
 
     public long rows() {
@@ -78,10 +77,11 @@ public final class AdmixtureShape {
         return (long) numVectors * vectorLength;
     }
 
-    /** The native descriptor, after a check that its slots lie on the stream's device. */
+    /** The native descriptor, after a check that its slots are open and lie on the stream's device. */
     vbl_admixture handle(Stream stream) {
         if (slots != null) {
             Check.ints(stream, "slots", slots, rows);
+            handle.slots(slots.pointer());
         }
         return handle;
     }

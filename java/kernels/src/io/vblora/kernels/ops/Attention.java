@@ -6,7 +6,6 @@ import static io.vblora.kernels.global.vblora.vbl_attention_scratch_bytes;
 
 import io.vblora.kernels.Arena;
 import io.vblora.kernels.DType;
-import io.vblora.kernels.KernelException;
 import io.vblora.kernels.NativeLibrary;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
@@ -38,11 +37,9 @@ public final class Attention {
             Tensor out, Tensor lse) {
         checkForward(stream, batch, length, lengths, q, k, v, out, lse);
         long mark = arena.mark();
-        Tensor scratch = scratch(stream, arena, batch, length, lengths);
-        if (!stream.isPlanning()) {
-            KernelException.check(vbl_attention_forward(stream.handle(), shape, q.pointer(), k.pointer(), v.pointer(),
-                    out.pointer(), lse.pointer(), scratch.pointer(), scratch.bytes()));
-        }
+        Tensor scratch = scratch(stream, arena, batch, length);
+        stream.run(handle -> vbl_attention_forward(handle, shape.lengths(lengths.pointer()), q.pointer(), k.pointer(),
+                v.pointer(), out.pointer(), lse.pointer(), scratch.pointer(), scratch.bytes()));
         arena.release(mark);
     }
 
@@ -55,12 +52,10 @@ public final class Attention {
         Check.floats(stream, "dk", dk, k.elements());
         Check.floats(stream, "dv", dv, v.elements());
         long mark = arena.mark();
-        Tensor scratch = scratch(stream, arena, batch, length, lengths);
-        if (!stream.isPlanning()) {
-            KernelException.check(vbl_attention_backward(stream.handle(), shape, q.pointer(), k.pointer(), v.pointer(),
-                    out.pointer(), lse.pointer(), dout.pointer(), dq.pointer(), dk.pointer(), dv.pointer(),
-                    scratch.pointer(), scratch.bytes()));
-        }
+        Tensor scratch = scratch(stream, arena, batch, length);
+        stream.run(handle -> vbl_attention_backward(handle, shape.lengths(lengths.pointer()), q.pointer(), k.pointer(),
+                v.pointer(), out.pointer(), lse.pointer(), dout.pointer(), dq.pointer(), dk.pointer(), dv.pointer(),
+                scratch.pointer(), scratch.bytes()));
         arena.release(mark);
     }
 
@@ -75,8 +70,8 @@ public final class Attention {
         Check.floats(stream, "lse", lse, tokens * heads);
     }
 
-    private Tensor scratch(Stream stream, Arena arena, int batch, int length, Tensor lengths) {
-        shape.batch(batch).length(length).lengths(lengths.pointer());
-        return arena.take(DType.UINT8, vbl_attention_scratch_bytes(stream.handle(), shape));
+    private Tensor scratch(Stream stream, Arena arena, int batch, int length) {
+        shape.batch(batch).length(length);
+        return arena.take(DType.UINT8, stream.query(handle -> vbl_attention_scratch_bytes(handle, shape)));
     }
 }

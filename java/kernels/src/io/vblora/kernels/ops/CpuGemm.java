@@ -48,11 +48,9 @@ public final class CpuGemm {
         gemm.m(m).n(n).k(k).lda(transA ? m : k).ldb(transB ? k : n).ldc(n).trans_a(transA ? 1 : 0).trans_b(transB ? 1 : 0)
                 .b_dtype(b.dtype().nativeCode()).alpha(alpha).beta(beta);
         long mark = arena.mark();
-        Tensor scratch = arena.take(DType.UINT8, vbl_cpu_gemm_scratch_bytes(stream.handle(), gemm));
-        if (!stream.isPlanning()) {
-            KernelException.check(vbl_cpu_gemm(stream.handle(), blas, gemm, a.pointer(), b.pointer(), c.pointer(),
-                    scratch.pointer(), scratch.bytes()));
-        }
+        Tensor scratch = arena.take(DType.UINT8, stream.query(handle -> vbl_cpu_gemm_scratch_bytes(handle, gemm)));
+        stream.run(handle -> vbl_cpu_gemm(handle, blas, gemm, a.pointer(), b.pointer(), c.pointer(), scratch.pointer(),
+                scratch.bytes()));
         arena.release(mark);
     }
 }

@@ -4,7 +4,6 @@ import static io.vblora.kernels.global.vblora.vbl_dropout_mask;
 import static io.vblora.kernels.global.vblora.vbl_lowrank_backward;
 import static io.vblora.kernels.global.vblora.vbl_lowrank_forward;
 
-import io.vblora.kernels.KernelException;
 import io.vblora.kernels.NativeLibrary;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
@@ -44,10 +43,8 @@ public final class LowRank {
         Check.floats(stream, "bt", bt, r * outFeatures);
         Check.floats(stream, "p", p, tokens * r);
         Check.floats(stream, "y", y, tokens * outFeatures);
-        if (!stream.isPlanning()) {
-            KernelException.check(vbl_lowrank_forward(stream.handle(), shape.first_token(firstToken).tokens(tokens),
-                    handle(step), x.pointer(), a.pointer(), bt.pointer(), p.pointer(), y.pointer()));
-        }
+        stream.run(handle -> vbl_lowrank_forward(handle, shape.first_token(firstToken).tokens(tokens), handle(step),
+                x.pointer(), a.pointer(), bt.pointer(), p.pointer(), y.pointer()));
     }
 
     /**
@@ -67,20 +64,16 @@ public final class LowRank {
         if (dx != null) {
             Check.floats(stream, "dx", dx, tokens * inFeatures);
         }
-        if (!stream.isPlanning()) {
-            KernelException.check(vbl_lowrank_backward(stream.handle(), shape.first_token(firstToken).tokens(tokens),
-                    handle(step), x.pointer(), dy.pointer(), a.pointer(), bt.pointer(), p.pointer(), q.pointer(),
-                    dx == null ? null : dx.pointer(), da.pointer(), dbt.pointer()));
-        }
+        stream.run(handle -> vbl_lowrank_backward(handle, shape.first_token(firstToken).tokens(tokens), handle(step),
+                x.pointer(), dy.pointer(), a.pointer(), bt.pointer(), p.pointer(), q.pointer(),
+                dx == null ? null : dx.pointer(), da.pointer(), dbt.pointer()));
     }
 
     /** The dropout mask, 0 or 1 / (1 - dropout): mask [tokens, in]. */
     public void dropoutMask(Stream stream, StepState step, long firstToken, long tokens, Tensor mask) {
         Check.floats(stream, "mask", mask, tokens * inFeatures);
-        if (!stream.isPlanning()) {
-            KernelException.check(vbl_dropout_mask(stream.handle(), shape.first_token(firstToken).tokens(tokens),
-                    handle(step), mask.pointer()));
-        }
+        stream.run(handle -> vbl_dropout_mask(handle, shape.first_token(firstToken).tokens(tokens), handle(step),
+                mask.pointer()));
     }
 
     private static vbl_step handle(StepState step) {

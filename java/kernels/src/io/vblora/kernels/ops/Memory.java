@@ -4,7 +4,6 @@ import static io.vblora.kernels.global.vblora.vbl_convert;
 import static io.vblora.kernels.global.vblora.vbl_memcpy;
 import static io.vblora.kernels.global.vblora.vbl_memset;
 
-import io.vblora.kernels.KernelException;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 
@@ -15,27 +14,21 @@ public final class Memory {
     /** Fills a tensor of any type with zeros. */
     public static void zero(Stream stream, Tensor tensor) {
         Check.elements(stream, "tensor", tensor, tensor.dtype(), tensor.elements());
-        if (!stream.isPlanning()) {
-            KernelException.check(vbl_memset(stream.handle(), tensor.pointer(), 0, tensor.bytes()));
-        }
+        stream.run(handle -> vbl_memset(handle, tensor.pointer(), 0, tensor.bytes()));
     }
 
     /** Copies a tensor of any type to one of the same type and number of elements that does not overlap it. */
     public static void copy(Stream stream, Tensor source, Tensor destination) {
         Check.elements(stream, "source", source, destination.dtype(), destination.elements());
         Check.elements(stream, "destination", destination, destination.dtype(), destination.elements());
-        if (!stream.isPlanning()) {
-            KernelException.check(vbl_memcpy(stream.handle(), destination.pointer(), source.pointer(), source.bytes()));
-        }
+        stream.run(handle -> vbl_memcpy(handle, destination.pointer(), source.pointer(), source.bytes()));
     }
 
     /** Converts between float32, bfloat16 and float16, round to nearest even; the tensors must not overlap. */
     public static void convert(Stream stream, Tensor source, Tensor destination) {
         Check.nativeFloat(stream, "source", source, destination.elements());
         Check.nativeFloat(stream, "destination", destination, destination.elements());
-        if (!stream.isPlanning()) {
-            KernelException.check(vbl_convert(stream.handle(), source.elements(), source.pointer(),
-                    source.dtype().nativeCode(), destination.pointer(), destination.dtype().nativeCode()));
-        }
+        stream.run(handle -> vbl_convert(handle, source.elements(), source.pointer(), source.dtype().nativeCode(),
+                destination.pointer(), destination.dtype().nativeCode()));
     }
 }

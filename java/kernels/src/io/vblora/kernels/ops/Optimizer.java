@@ -27,7 +27,7 @@ public final class Optimizer {
 
     /** Scratch bytes of {@link #sumSquares} over n elements. */
     public static long sumSquaresScratchBytes(Stream stream, long n) {
-        return vbl_sum_squares_scratch_bytes(stream.handle(), n);
+        return stream.query(handle -> vbl_sum_squares_scratch_bytes(handle, n));
     }
 
     /** sum (float64, one element) += Σ x². */
@@ -35,10 +35,8 @@ public final class Optimizer {
         Check.floats(stream, "x", x, x.elements());
         Check.elements(stream, "sum", sum, DType.FLOAT64, 1);
         Check.scratch(stream, scratch, sumSquaresScratchBytes(stream, x.elements()));
-        if (!stream.isPlanning()) {
-            KernelException.check(vbl_sum_squares(stream.handle(), x.elements(), x.pointer(), sum.pointer(),
-                    scratch.pointer(), scratch.bytes()));
-        }
+        stream.run(handle -> vbl_sum_squares(handle, x.elements(), x.pointer(), sum.pointer(), scratch.pointer(),
+                scratch.bytes()));
     }
 
     /**
@@ -47,9 +45,7 @@ public final class Optimizer {
      */
     public static void clip(Stream stream, Tensor sum, float maxNorm, StepState step) {
         Check.elements(stream, "sum", sum, DType.FLOAT64, 1);
-        if (!stream.isPlanning()) {
-            KernelException.check(vbl_clip(stream.handle(), sum.pointer(), maxNorm, step.handle()));
-        }
+        stream.run(handle -> vbl_clip(handle, sum.pointer(), maxNorm, step.handle()));
     }
 
     /** Dense AdamW on a parameter; all tensors of its number of elements. */
@@ -61,10 +57,8 @@ public final class Optimizer {
         Check.floats(stream, "gradient", gradient, n);
         Check.floats(stream, "expAvg", expAvg, n);
         Check.floats(stream, "expAvgSq", expAvgSq, n);
-        if (!stream.isPlanning()) {
-            KernelException.check(vbl_adamw(stream.handle(), n, step.handle(), group, parameter.pointer(),
-                    gradient.pointer(), expAvg.pointer(), expAvgSq.pointer()));
-        }
+        stream.run(handle -> vbl_adamw(handle, n, step.handle(), group, parameter.pointer(), gradient.pointer(),
+                expAvg.pointer(), expAvgSq.pointer()));
     }
 
     /**
@@ -81,16 +75,14 @@ public final class Optimizer {
         Check.floats(stream, "expAvgSq", expAvgSq, shape.logitsElements());
         Admixture.checkSelection(stream, shape, indices, weights);
         Check.elements(stream, "badRow", badRow, DType.INT64, 1);
-        if (!stream.isPlanning()) {
-            KernelException.check(vbl_adamw_select(stream.handle(), shape.handle(stream), step.handle(), group,
-                    logits.pointer(), dlogits.pointer(), expAvg.pointer(), expAvgSq.pointer(), indices.pointer(),
-                    weights.pointer(), badRow.pointer()));
-        }
+        stream.run(handle -> vbl_adamw_select(handle, shape.handle(stream), step.handle(), group, logits.pointer(),
+                dlogits.pointer(), expAvg.pointer(), expAvgSq.pointer(), indices.pointer(), weights.pointer(),
+                badRow.pointer()));
     }
 
     /** Scratch bytes of the active-set ops. */
     public static long activeScratchBytes(Stream stream, AdmixtureShape shape) {
-        return vbl_active_scratch_bytes(stream.handle(), shape.handle(stream));
+        return stream.query(handle -> vbl_active_scratch_bytes(handle, shape.handle(stream)));
     }
 
     /**
@@ -105,10 +97,8 @@ public final class Optimizer {
         Check.floats(stream, "logits", logits, shape.logitsElements());
         checkMoments(stream, shape, expAvg, expAvgSq);
         Check.scratch(stream, scratch, activeScratchBytes(stream, shape));
-        if (!stream.isPlanning()) {
-            KernelException.check(vbl_active_load(stream.handle(), shape.handle(stream), active.handle(stream, shape),
-                    logits.pointer(), pointer(expAvg), pointer(expAvgSq), scratch.pointer(), scratch.bytes()));
-        }
+        stream.run(handle -> vbl_active_load(handle, shape.handle(stream), active.handle(stream, shape),
+                logits.pointer(), pointer(expAvg), pointer(expAvgSq), scratch.pointer(), scratch.bytes()));
     }
 
     /**
@@ -118,10 +108,8 @@ public final class Optimizer {
             Tensor expAvgSq) {
         Check.floats(stream, "logits", logits, shape.logitsElements());
         checkMoments(stream, shape, expAvg, expAvgSq);
-        if (!stream.isPlanning()) {
-            KernelException.check(vbl_active_store(stream.handle(), shape.handle(stream), active.handle(stream, shape),
-                    logits.pointer(), pointer(expAvg), pointer(expAvgSq)));
-        }
+        stream.run(handle -> vbl_active_store(handle, shape.handle(stream), active.handle(stream, shape),
+                logits.pointer(), pointer(expAvg), pointer(expAvgSq)));
     }
 
     /**
@@ -130,10 +118,8 @@ public final class Optimizer {
      * @throws KernelException with status VBL_CAPACITY if that does not hold it
      */
     public static void activeCopy(Stream stream, AdmixtureShape shape, ActiveSet from, ActiveSet to) {
-        if (!stream.isPlanning()) {
-            KernelException.check(vbl_active_copy(stream.handle(), shape.handle(stream), from.handle(stream, shape),
-                    to.handle(stream, shape)));
-        }
+        stream.run(handle -> vbl_active_copy(handle, shape.handle(stream), from.handle(stream, shape),
+                to.handle(stream, shape)));
     }
 
     /**
@@ -151,11 +137,9 @@ public final class Optimizer {
         Admixture.checkSelection(stream, shape, indices, weights);
         Check.elements(stream, "badRow", badRow, DType.INT64, 1);
         Check.scratch(stream, scratch, activeScratchBytes(stream, shape));
-        if (!stream.isPlanning()) {
-            KernelException.check(vbl_adamw_active_select(stream.handle(), shape.handle(stream),
-                    active.handle(stream, shape), step.handle(), group, logits.pointer(), dlogits.pointer(),
-                    indices.pointer(), weights.pointer(), badRow.pointer(), scratch.pointer(), scratch.bytes()));
-        }
+        stream.run(handle -> vbl_adamw_active_select(handle, shape.handle(stream), active.handle(stream, shape),
+                step.handle(), group, logits.pointer(), dlogits.pointer(), indices.pointer(), weights.pointer(),
+                badRow.pointer(), scratch.pointer(), scratch.bytes()));
     }
 
     private static void checkMoments(Stream stream, AdmixtureShape shape, Tensor expAvg, Tensor expAvgSq) {

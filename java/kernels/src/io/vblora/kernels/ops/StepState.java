@@ -28,6 +28,7 @@ public final class StepState implements AutoCloseable {
     private final vbl_step host;
     private final Tensor memory;
     private final vbl_step onDevice;
+    private boolean closed;
 
     /** A step state in the memory of a device, with step 1, no clipping, gradient scale 1 and learning rates 0. */
     public StepState(Device device) {
@@ -47,17 +48,17 @@ public final class StepState implements AutoCloseable {
         if (step < 1) {
             throw new IllegalArgumentException("Steps are numbered from 1, found " + step);
         }
-        host.step(step).micro_batch(0);
+        host().step(step).micro_batch(0);
         return this;
     }
 
     public long step() {
-        return host.step();
+        return host().step();
     }
 
     /** Seed of dropout. */
     public StepState seed(long seed) {
-        host.seed(seed);
+        host().seed(seed);
         return this;
     }
 
@@ -66,13 +67,13 @@ public final class StepState implements AutoCloseable {
         if (microBatch < 0 || microBatch >= MICRO_BATCHES) {
             throw new IllegalArgumentException("A micro-batch is 0 to 65535, found " + microBatch);
         }
-        host.micro_batch(microBatch);
+        host().micro_batch(microBatch);
         return this;
     }
 
     /** Factor applied to every gradient first, for example one over the loss scale. */
     public StepState gradientScale(float scale) {
-        host.gradient_scale(scale);
+        host().gradient_scale(scale);
         return this;
     }
 
@@ -83,34 +84,50 @@ public final class StepState implements AutoCloseable {
      */
     public StepState group(int group, double learningRate, double beta1, double beta2, double eps, double weightDecay) {
         Check.group(group);
-        KernelException.check(vbl_adamw_group_set(host.group(group), host.step(), learningRate, beta1, beta2, eps,
+        KernelException.check(vbl_adamw_group_set(host().group(group), host.step(), learningRate, beta1, beta2, eps,
                 weightDecay));
         return this;
     }
 
     /** Copies the host's values to the device; the clip factor begins at 1 again. */
     public StepState upload(Stream stream) {
-        KernelException.check(vbl_memcpy(stream.handle(), memory.pointer(), host, host.sizeof()));
+        requireOpen();
+        stream.run(handle -> vbl_memcpy(handle, memory.pointer(), host, host.sizeof()));
         return this;
     }
 
-    /** The global gradient norm that {@link Optimizer#clip} wrote. Waits for the stream. */
+    /** The global gradient norm that {@link Optimizer#clip} wrote. Waits for the stream, which must not be planning. */
     public float gradientNorm(Stream stream) {
+        requireOpen();
         try (vbl_step copy = new vbl_step()) {
-            KernelException.check(vbl_memcpy(stream.handle(), copy, memory.pointer(), copy.sizeof()));
+            stream.run(handle -> vbl_memcpy(handle, copy, memory.pointer(), copy.sizeof()));
             stream.synchronize();
             return copy.gradient_norm();
         }
     }
 
-    /** The step in device memory, as ops take it. Valid until {@link #close()}. */
-    public vbl_step handle() {
+    /** The step in device memory, as ops take it. */
+    vbl_step handle() {
+        requireOpen();
         return onDevice;
     }
 
     @Override
     public void close() {
+        closed = true;
         memory.close();
         host.close();
+    }
+
+    /** The host's values. */
+    private vbl_step host() {
+        requireOpen();
+        return host;
+    }
+
+    private void requireOpen() {
+        if (closed) {
+            throw new IllegalStateException("The step state is closed");
+        }
     }
 }

@@ -14,7 +14,6 @@ import static io.vblora.kernels.global.vblora.vbl_silu_mul_forward;
 
 import io.vblora.kernels.Arena;
 import io.vblora.kernels.DType;
-import io.vblora.kernels.KernelException;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 
@@ -30,10 +29,8 @@ public final class Transformer {
         Check.ints(stream, "ids", ids, tokens);
         Check.nativeFloat(stream, "table", table, vocab * hidden);
         Check.floats(stream, "out", out, tokens * hidden);
-        if (!stream.isPlanning()) {
-            KernelException.check(vbl_embedding_forward(stream.handle(), tokens, hidden, vocab, ids.pointer(), table.pointer(),
-                    table.dtype().nativeCode(), out.pointer()));
-        }
+        stream.run(handle -> vbl_embedding_forward(handle, tokens, hidden, vocab, ids.pointer(), table.pointer(),
+                table.dtype().nativeCode(), out.pointer()));
     }
 
     /** dtable [vocab, hidden] += dout [tokens, hidden] at rows ids [tokens] (int32). */
@@ -44,10 +41,8 @@ public final class Transformer {
         Check.ints(stream, "ids", ids, tokens);
         Check.floats(stream, "dout", dout, tokens * hidden);
         Check.floats(stream, "dtable", dtable, vocab * hidden);
-        if (!stream.isPlanning()) {
-            KernelException.check(vbl_embedding_backward(stream.handle(), tokens, hidden, vocab, ids.pointer(),
-                    dout.pointer(), dtable.pointer()));
-        }
+        stream.run(handle -> vbl_embedding_backward(handle, tokens, hidden, vocab, ids.pointer(), dout.pointer(),
+                dtable.pointer()));
     }
 
     /** y = x · rstd · weight, rstd = 1 / sqrt(mean(x²) + eps) per row; x, y [rows, hidden], weight [hidden], rstd [rows]. */
@@ -58,10 +53,8 @@ public final class Transformer {
         Check.floats(stream, "weight", weight, hidden);
         Check.floats(stream, "y", y, rows * hidden);
         Check.floats(stream, "rstd", rstd, rows);
-        if (!stream.isPlanning()) {
-            KernelException.check(vbl_rmsnorm_forward(stream.handle(), rows, hidden, eps, x.pointer(), weight.pointer(),
-                    y.pointer(), rstd.pointer()));
-        }
+        stream.run(handle -> vbl_rmsnorm_forward(handle, rows, hidden, eps, x.pointer(), weight.pointer(), y.pointer(),
+                rstd.pointer()));
     }
 
     /** dx [rows, hidden] += the gradient of x. */
@@ -73,10 +66,8 @@ public final class Transformer {
         Check.floats(stream, "weight", weight, hidden);
         Check.floats(stream, "rstd", rstd, rows);
         Check.floats(stream, "dx", dx, rows * hidden);
-        if (!stream.isPlanning()) {
-            KernelException.check(vbl_rmsnorm_backward(stream.handle(), rows, hidden, dy.pointer(), x.pointer(),
-                    weight.pointer(), rstd.pointer(), dx.pointer()));
-        }
+        stream.run(handle -> vbl_rmsnorm_backward(handle, rows, hidden, dy.pointer(), x.pointer(), weight.pointer(),
+                rstd.pointer(), dx.pointer()));
     }
 
     /**
@@ -89,10 +80,8 @@ public final class Transformer {
         Check.ints(stream, "positions", positions, tokens);
         Check.floats(stream, "sin", sin, cos.elements());
         Check.floats(stream, "x", x, tokens * heads * headDim);
-        if (!stream.isPlanning()) {
-            KernelException.check(vbl_rope(stream.handle(), tokens, heads, headDim, positions.pointer(), cos.pointer(),
-                    sin.pointer(), inverse ? 1 : 0, x.pointer()));
-        }
+        stream.run(handle -> vbl_rope(handle, tokens, heads, headDim, positions.pointer(), cos.pointer(),
+                sin.pointer(), inverse ? 1 : 0, x.pointer()));
     }
 
     /** out = silu(gate) · up, element by element. */
@@ -101,9 +90,7 @@ public final class Transformer {
         Check.floats(stream, "gate", gate, n);
         Check.floats(stream, "up", up, n);
         Check.floats(stream, "out", out, n);
-        if (!stream.isPlanning()) {
-            KernelException.check(vbl_silu_mul_forward(stream.handle(), n, gate.pointer(), up.pointer(), out.pointer()));
-        }
+        stream.run(handle -> vbl_silu_mul_forward(handle, n, gate.pointer(), up.pointer(), out.pointer()));
     }
 
     /** dgate and dup from dout; each may be dout itself. */
@@ -114,19 +101,15 @@ public final class Transformer {
         Check.floats(stream, "dout", dout, n);
         Check.floats(stream, "dgate", dgate, n);
         Check.floats(stream, "dup", dup, n);
-        if (!stream.isPlanning()) {
-            KernelException.check(vbl_silu_mul_backward(stream.handle(), n, gate.pointer(), up.pointer(), dout.pointer(),
-                    dgate.pointer(), dup.pointer()));
-        }
+        stream.run(handle -> vbl_silu_mul_backward(handle, n, gate.pointer(), up.pointer(), dout.pointer(),
+                dgate.pointer(), dup.pointer()));
     }
 
     /** y += x, element by element. */
     public static void add(Stream stream, Tensor x, Tensor y) {
         Check.floats(stream, "x", x, y.elements());
         Check.floats(stream, "y", y, y.elements());
-        if (!stream.isPlanning()) {
-            KernelException.check(vbl_add(stream.handle(), y.elements(), x.pointer(), y.pointer()));
-        }
+        stream.run(handle -> vbl_add(handle, y.elements(), x.pointer(), y.pointer()));
     }
 
     /** y [rows, columns] += bias [columns]. */
@@ -135,9 +118,7 @@ public final class Transformer {
         long rows = y.elements() / columns;
         Check.floats(stream, "bias", bias, columns);
         Check.floats(stream, "y", y, rows * columns);
-        if (!stream.isPlanning()) {
-            KernelException.check(vbl_add_bias(stream.handle(), rows, columns, bias.pointer(), y.pointer()));
-        }
+        stream.run(handle -> vbl_add_bias(handle, rows, columns, bias.pointer(), y.pointer()));
     }
 
     /**
@@ -157,12 +138,10 @@ public final class Transformer {
             Check.floats(stream, "scale", scale, 1);
         }
         long mark = arena.mark();
-        Tensor scratch = arena.take(DType.UINT8, vbl_cross_entropy_scratch_bytes(stream.handle(), rows));
-        if (!stream.isPlanning()) {
-            KernelException.check(vbl_cross_entropy(stream.handle(), rows, vocab, logits.pointer(), labels.pointer(),
-                    scale == null ? null : scale.pointer(), lossSum.pointer(), dlogits == null ? null : dlogits.pointer(),
-                    scratch.pointer(), scratch.bytes()));
-        }
+        Tensor scratch = arena.take(DType.UINT8, stream.query(handle -> vbl_cross_entropy_scratch_bytes(handle, rows)));
+        stream.run(handle -> vbl_cross_entropy(handle, rows, vocab, logits.pointer(), labels.pointer(),
+                scale == null ? null : scale.pointer(), lossSum.pointer(), dlogits == null ? null : dlogits.pointer(),
+                scratch.pointer(), scratch.bytes()));
         arena.release(mark);
     }
 }
