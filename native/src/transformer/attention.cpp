@@ -3,6 +3,7 @@
 // Floor, for a causal sequence of n tokens and h heads of d: forward 2 n² h d FLOPs, backward 5 n² h d.
 #include <algorithm>
 #include <cmath>
+#include <initializer_list>
 
 #include "runtime/scratch.h"
 #include "runtime/stream.h"
@@ -100,6 +101,33 @@ Buffers lay_out(vbl::Scratch &scratch, int32_t threads, const Layout &layout) {
   return b;
 }
 
+struct Argument {
+  const char *name;
+  const void *pointer;
+};
+
+vbl_status check_pass(const char *op, const vbl_stream *stream, const vbl_attention *attention,
+                      std::initializer_list<Argument> arguments, const void *scratch, int64_t scratch_bytes) {
+  VBL_TRY(check(op, attention));
+  for (const Argument &argument : arguments)
+    VBL_REQUIRE(argument.pointer != nullptr, "%s: %s must not be NULL", op, argument.name);
+  VBL_TRY(vbl::check_scratch(op, scratch, scratch_bytes, vbl_attention_scratch_bytes(stream, attention)));
+  return check_lengths(op, *attention);
+}
+
+// What a pass over checked arguments works with.
+struct Pass {
+  Pass(const vbl_stream *stream, const vbl_attention &attention, void *scratch) : a(attention), layout(a) {
+    vbl::Scratch memory(scratch);
+    buffers = lay_out(memory, stream->team.threads(), layout);
+  }
+  Pass(const Pass &) = delete;
+
+  const vbl_attention a;
+  const Layout layout;
+  Buffers buffers;
+};
+
 // Zero in rows begin .. end - 1 of a head.
 void clear(int64_t begin, int64_t end, int64_t stride, int64_t head_dim, float *x) {
   for (int64_t t = begin; t < end; ++t) std::fill_n(x + t * stride, head_dim, 0.0f);
@@ -122,18 +150,12 @@ extern "C" vbl_status vbl_attention_forward(vbl_stream *stream, const vbl_attent
                                             const float *k, const float *v, float *out, float *lse, void *scratch,
                                             int64_t scratch_bytes) {
   VBL_REQUIRE_CPU(stream);
-  VBL_TRY(check(__func__, attention));
-  VBL_REQUIRE_POINTER(q);
-  VBL_REQUIRE_POINTER(k);
-  VBL_REQUIRE_POINTER(v);
-  VBL_REQUIRE_POINTER(out);
-  VBL_REQUIRE_POINTER(lse);
-  VBL_TRY(vbl::check_scratch(__func__, scratch, scratch_bytes, vbl_attention_scratch_bytes(stream, attention)));
-  VBL_TRY(check_lengths(__func__, *attention));
-  const vbl_attention a = *attention;
-  const Layout layout(a);
-  vbl::Scratch memory(scratch);
-  const Buffers buffers = lay_out(memory, stream->team.threads(), layout);
+  VBL_TRY(check_pass(__func__, stream, attention, {{"q", q}, {"k", k}, {"v", v}, {"out", out}, {"lse", lse}}, scratch,
+                     scratch_bytes));
+  const Pass pass(stream, *attention, scratch);
+  const vbl_attention &a = pass.a;
+  const Layout &layout = pass.layout;
+  const Buffers &buffers = pass.buffers;
   constexpr int64_t tile = kAttentionForwardQueries;
   const int64_t tiles = (a.length + tile - 1) / tile;
   const int64_t grain = std::max<int64_t>(1, kTaskScores / (tile * a.length * a.head_dim));
@@ -159,22 +181,14 @@ extern "C" vbl_status vbl_attention_backward(vbl_stream *stream, const vbl_atten
                                              const float *dout, float *dq, float *dk, float *dv, void *scratch,
                                              int64_t scratch_bytes) {
   VBL_REQUIRE_CPU(stream);
-  VBL_TRY(check(__func__, attention));
-  VBL_REQUIRE_POINTER(q);
-  VBL_REQUIRE_POINTER(k);
-  VBL_REQUIRE_POINTER(v);
-  VBL_REQUIRE_POINTER(out);
-  VBL_REQUIRE_POINTER(lse);
-  VBL_REQUIRE_POINTER(dout);
-  VBL_REQUIRE_POINTER(dq);
-  VBL_REQUIRE_POINTER(dk);
-  VBL_REQUIRE_POINTER(dv);
-  VBL_TRY(vbl::check_scratch(__func__, scratch, scratch_bytes, vbl_attention_scratch_bytes(stream, attention)));
-  VBL_TRY(check_lengths(__func__, *attention));
-  const vbl_attention a = *attention;
-  const Layout layout(a);
-  vbl::Scratch memory(scratch);
-  const Buffers buffers = lay_out(memory, stream->team.threads(), layout);
+  VBL_TRY(check_pass(__func__, stream, attention,
+                     {{"q", q}, {"k", k}, {"v", v}, {"out", out}, {"lse", lse}, {"dout", dout}, {"dq", dq}, {"dk", dk},
+                      {"dv", dv}},
+                     scratch, scratch_bytes));
+  const Pass pass(stream, *attention, scratch);
+  const vbl_attention &a = pass.a;
+  const Layout &layout = pass.layout;
+  const Buffers &buffers = pass.buffers;
   const int64_t parts = layout.parts, elements = layout.kv_elements;
   vbl::parallel_for(stream, layout.whole_tasks * parts, 1, [&](int64_t task, int64_t, int32_t worker) {
     const vbl::AttentionScratch work = buffers.worker(worker);
