@@ -19,7 +19,8 @@ class PackageDependenciesTest {
             List.of("kernels", "", "weights", "blas", "adapter", "model", "data", "train", "cli");
 
     // "   io.vblora.cli.Main   -> io.vblora.train.Trainer   classes"
-    private static final Pattern DEPENDENCY = Pattern.compile("\\s+(io\\.vblora\\.\\S+)\\s+-> (io\\.vblora\\.\\S+)\\s.*");
+    private static final Pattern DEPENDENCY =
+            Pattern.compile("\\s+(io\\.vblora\\.\\S+)\\s+-> (io\\.vblora\\.\\S+)\\s.*");
 
     @Test
     void packagesDependDownwardsOnly() throws Exception {

@@ -7,7 +7,8 @@ import org.junit.jupiter.api.Test;
 class PrintableTextTest {
     @Test
     void escapesWhatATerminalWouldActOn() {
-        assertEquals("a\\u001b[31m\\u0000\\u007f\\u0085\\u000a\\u2028b", PrintableText.of("a\33[31m\0\177\u0085\n\u2028b"));
+        assertEquals("a\\u001b[31m\\u0000\\u007f\\u0085\\u000a\\u2028b",
+                PrintableText.of("a\33[31m\0\177\u0085\n\u2028b"));
         assertEquals("\\ud83e x \\udd99", PrintableText.of("\ud83e x \udd99"));
         assertEquals("naïve 🦙 \\u", PrintableText.of("naïve 🦙 \\u"));
     }

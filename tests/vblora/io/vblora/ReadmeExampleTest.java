@@ -51,7 +51,8 @@ class ReadmeExampleTest {
                 var ids = file.read("input_ids")) {
             int[] all = ids.toInts();
             return IntStream.range(0, 8)
-                    .mapToObj(i -> "{\"input_ids\": " + Arrays.toString(Arrays.copyOfRange(all, 64 * i, 64 * i + 64)) + "}")
+                    .mapToObj(i -> Arrays.toString(Arrays.copyOfRange(all, 64 * i, 64 * i + 64)))
+                    .map(row -> "{\"input_ids\": " + row + "}")
                     .toList();
         }
     }
@@ -74,7 +75,8 @@ class ReadmeExampleTest {
         JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();
         StringWriter messages = new StringWriter();
         boolean compiled = compiler.getTask(messages, null, null, List.of("-d", folder.toString(), "-proc:none"), null,
-                List.of(new SimpleJavaFileObject(URI.create("string:///Example.java"), SimpleJavaFileObject.Kind.SOURCE) {
+                List.of(new SimpleJavaFileObject(URI.create("string:///Example.java"),
+                        SimpleJavaFileObject.Kind.SOURCE) {
                     @Override
                     public CharSequence getCharContent(boolean ignoreEncodingErrors) {
                         return source;

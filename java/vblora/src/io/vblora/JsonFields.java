@@ -14,8 +14,9 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 
 /**
- * A JSON object read strictly: duplicate keys and trailing text are refused, and a value of the wrong type or size gives an
- * {@link InputException} that names file, field, what was found and what was expected. A field that is null counts as absent.
+ * A JSON object read strictly: duplicate keys and trailing text are refused, and a value of the wrong type or size
+ * gives an {@link InputException} that names file, field, what was found and what was expected. A field that is null
+ * counts as absent.
  */
 public final class JsonFields {
     private static final long MAX_FILE_BYTES = 16L << 20;
@@ -42,7 +43,8 @@ public final class JsonFields {
         try {
             long size = Files.size(file);
             if (size > MAX_FILE_BYTES) {
-                throw new InputException(file, "", size + " bytes", "a JSON file of at most " + MAX_FILE_BYTES + " bytes");
+                throw new InputException(file, "", size + " bytes",
+                        "a JSON file of at most " + MAX_FILE_BYTES + " bytes");
             }
             return parse(file.toString(), Files.readAllBytes(file));
         } catch (NoSuchFileException e) {
@@ -63,8 +65,8 @@ public final class JsonFields {
     /** What is wrong with a text that is not JSON, without the parser's advice to programmers on how to allow it. */
     public static String problem(JsonProcessingException e) {
         return e.getOriginalMessage().lines().findFirst().orElse("")
-                .replaceAll(": enable `[^`]*` to allow| \\(consider enabling `.*| \\(not recognized as one since Feature.*"
-                        + "|, from `[^`]*`", "");
+                .replaceAll(": enable `[^`]*` to allow| \\(consider enabling `.*"
+                        + "| \\(not recognized as one since Feature.*|, from `[^`]*`", "");
     }
 
     /** Parses UTF-8 text that holds one JSON object; {@code source} is what messages call it. */
@@ -171,7 +173,7 @@ public final class JsonFields {
     public InputException wrong(String field, String expected) {
         JsonNode value = object.get(field);
         String found = value == null ? "nothing" : value.toString();
-        return new InputException(source, prefix + field, found.length() > 200 ? found.substring(0, 200) + "..." : found,
-                expected);
+        return new InputException(source, prefix + field,
+                found.length() > 200 ? found.substring(0, 200) + "..." : found, expected);
     }
 }

@@ -132,7 +132,8 @@ class ArenaTest {
 
     @Test
     void plannedTensorsHaveShapesAlone() {
-        try (Arena plan = Arena.planning(Device.CPU); Stream stream = Stream.cpu(1); Tensor real = Tensor.of(new float[2], 2)) {
+        try (Arena plan = Arena.planning(Device.CPU); Stream stream = Stream.cpu(1); Tensor real =
+                Tensor.of(new float[2], 2)) {
             Tensor planned = plan.floats(10);
             Tensor view = planned.view(2, 4, 2).reshape(8);
             assertTrue(view.hasShape(8));

@@ -28,6 +28,7 @@ class DependenciesTest {
         assertTrue(dependencies.contains("io.vblora.kernels.NativeLibrary -> org.bytedeco.javacpp.Loader"),
                 () -> "jdeps prints in a form not understood:\n" + out);
         assertEquals(List.of(), dependencies.stream()
-                .filter(line -> !line.matches(".* -> (java|org\\.bytedeco\\.javacpp|io\\.vblora\\.kernels)\\..*")).toList());
+                .filter(line -> !line.matches(".* -> (java|org\\.bytedeco\\.javacpp|io\\.vblora\\.kernels)\\..*"))
+                .toList());
     }
 }

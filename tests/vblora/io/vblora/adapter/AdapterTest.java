@@ -395,7 +395,8 @@ class AdapterTest {
         // An infinite logit that is never selected decodes, but cannot be trained.
         writeTensors(tensors -> tensors.get(B).setFloat(20, Float.NEGATIVE_INFINITY));
         try (Adapter adapter = Adapter.load(folder, stream)) {
-            InputException e = assertThrows(InputException.class, () -> adapter.composition().enableTraining(stream, 0));
+            InputException e = assertThrows(InputException.class,
+                    () -> adapter.composition().enableTraining(stream, 0));
             assertEquals(List.of(weights, B), List.of(e.source(), e.field()));
         }
         for (String name : List.of(BANK, A)) {

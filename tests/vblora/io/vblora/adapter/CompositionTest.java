@@ -161,8 +161,8 @@ class CompositionTest {
     }
 
     private VbLoraComposition composition(VbLoraConfig config, int activeSetNumVectors, int capacity) {
-        VbLoraComposition composition = new VbLoraComposition(Device.CPU, config, MODEL, true, config.source(), activeSetNumVectors,
-                capacity);
+        VbLoraComposition composition = new VbLoraComposition(Device.CPU, config, MODEL, true, config.source(),
+                activeSetNumVectors, capacity);
         composition.initialize(config, 11, stream);
         return composition;
     }

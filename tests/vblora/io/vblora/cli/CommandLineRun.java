@@ -27,7 +27,8 @@ record CommandLineRun(int exitCode, String out, String err) {
 
     /** A Java process that runs the command line, its standard error joined to its standard output. */
     static Process start(List<String> jvmOptions, Object... arguments) throws IOException {
-        List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+        List<String> command = new ArrayList<>(List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                 "-cp", System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"))));
         command.addAll(jvmOptions);
         command.add(Main.class.getName());

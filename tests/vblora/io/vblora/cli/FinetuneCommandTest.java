@@ -264,7 +264,7 @@ class FinetuneCommandTest {
         "--vblora-dropout -0.1                | --vblora-dropout: found -0.1",
         "--vblora-dropout 1                   | --vblora-dropout: found 1",
         "--init-logits-std NaN                | --init-logits-std: found",
-        "--init-logits-std 1e38               | --init-logits-std: found 1.0E38; expected a number from 0.0 to 1000000.0",
+        "--init-logits-std 1e38               | --init-logits-std: found 1.0E38; expected a number from 0.0",
         "--init-vector-bank-bound 1e7         | --init-vector-bank-bound: found 1.0E7",
         "--weight-decay -1                    | --weight-decay: found -1.0; expected a finite number that is not "
         + "negative",
@@ -282,7 +282,7 @@ class FinetuneCommandTest {
         "--threads -1                         | --threads: found -1",
         "--threads 1025                       | --threads: found 1025; expected 0 to 1024",
         "--target-modules *                   | --target-modules: found",
-        "--lr-scheduler-type polynomial       | '--lr-scheduler-type': found polynomial; expected linear, cosine, constant.",
+        "--lr-scheduler-type polynomial | '--lr-scheduler-type': found polynomial; expected linear, cosine, constant.",
         "--task seq-cls                       | Invalid value for option '--task': found seq-cls; expected causal-lm.",
         "--task CAUSAL_LM                     | Invalid value for option '--task'",
         "--device gpu                         | '--device': found gpu; expected auto, cpu, cuda.",
@@ -365,8 +365,8 @@ class FinetuneCommandTest {
         ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).putFloat(bytes.length - Float.BYTES, Float.NaN);
         Files.write(shard, bytes);
         CommandLineRun.of("finetune", "--model", model, "--train", train, "--output", output, "--vector-length", 16)
-                .assertError(1, "The loss is NaN in step 1 and the run cannot go on: nothing has been trained yet, so the "
-                        + "weights of the model or the adapter hold numbers that are not finite");
+                .assertError(1, "The loss is NaN in step 1 and the run cannot go on: nothing has been trained yet, so "
+                        + "the weights of the model or the adapter hold numbers that are not finite");
     }
 
     @Test
@@ -379,12 +379,14 @@ class FinetuneCommandTest {
     void optionsMayRepeatTheConfigurationOfTheInitialAdapterButNotChangeIt() {
         Path init = Golden.own("traj/tinyrand_b16/adapter_init");
         finetune("--init-adapter", init, "--r", 8).assertError(2, "--r: found 8; expected 4");
-        finetune("--init-adapter", init, "--vblora-dropout", 0.5).assertError(2, "--vblora-dropout: found 0.5; expected 0.0");
+        finetune("--init-adapter", init, "--vblora-dropout", 0.5)
+                .assertError(2, "--vblora-dropout: found 0.5; expected 0.0");
         finetune("--init-adapter", init, "--target-modules", "q_proj")
                 .assertError(2, "--target-modules: found 5 modules; expected the 35");
         assertFalse(Files.exists(output));
-        finetune("--init-adapter", init, "--method", "vblora", "--r", 4, "--num-vectors", 64, "--vector-length", 16, "--topk", 2,
-                "--target-modules", "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj", "--max-steps", 1).assertDone();
+        finetune("--init-adapter", init, "--method", "vblora", "--r", 4, "--num-vectors", 64, "--vector-length", 16,
+                "--topk", 2, "--target-modules", "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj",
+                "--max-steps", 1).assertDone();
     }
 
     @Test

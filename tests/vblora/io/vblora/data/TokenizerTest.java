@@ -103,7 +103,8 @@ class TokenizerTest {
 
     @Test
     void refusesATextForWhichThereIsNoToken() throws IOException {
-        write("tokenizer.json", TokenizerFixture.WORD_LEVEL.replace("\"unk_token\": \"<unk>\"", "\"unk_token\": \"<none>\""));
+        write("tokenizer.json", TokenizerFixture.WORD_LEVEL
+                .replace("\"unk_token\": \"<unk>\"", "\"unk_token\": \"<none>\""));
         try (Tokenizer tokenizer = Tokenizer.open(folder)) {
             String message = assertThrows(InputException.class, () -> tokenizer.encode("unheard of")).getMessage();
             assertTrue(message.contains("a text that it cannot encode"), message);

@@ -14,7 +14,10 @@ import java.util.Arrays;
 import java.util.stream.StreamSupport;
 import org.junit.jupiter.api.Test;
 
-/** A real pretrained Llama against reference.json: numbers of a float64 numpy model, checked against the original program. */
+/**
+ * A real pretrained Llama against reference.json: numbers of a float64 numpy model, checked against the original
+ * program.
+ */
 class Stories260KTest {
     @Test
     void logitsLossAndGreedyContinuationAreTheReferences() throws Exception {
@@ -31,7 +34,8 @@ class Stories260KTest {
                 for (int i = 0; i < expected.length; i++) {
                     assertEquals(expected[i], last[i], 1e-4 * largest);
                 }
-                double loss = model.lossSum(execution, 1, ids.length, ids, ids, new int[] {ids.length}) / (ids.length - 1);
+                double loss = model.lossSum(execution, 1, ids.length, ids, ids, new int[] {ids.length})
+                        / (ids.length - 1);
                 double nll = reference.get("mean_nll").doubleValue();
                 assertEquals(nll, loss, 1e-5 * nll);
 
@@ -39,7 +43,8 @@ class Stories260KTest {
                 assertTrue(greedy.length > ids.length);
                 assertArrayEquals(ids, Arrays.copyOf(greedy, ids.length));
                 for (int n = ids.length; n < greedy.length; n++) {
-                    assertEquals(greedy[n], argmax(lastLogits(model, execution, Arrays.copyOf(greedy, n))), "token " + n);
+                    assertEquals(greedy[n], argmax(lastLogits(model, execution, Arrays.copyOf(greedy, n))),
+                            "token " + n);
                 }
             }
         }

@@ -34,8 +34,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * The training run that PEFT's own code did in float64 (tests/golden/traj/tinyrand_b16, 60 steps of a small Llama with all
- * linear layers adapted), repeated step by step.
+ * The training run that PEFT's own code did in float64 (tests/golden/traj/tinyrand_b16, 60 steps of a small Llama with
+ * all linear layers adapted), repeated step by step.
  */
 class GoldenTrajectoryTest {
     private static final String RUN = "traj/tinyrand_b16/";
@@ -74,13 +74,16 @@ class GoldenTrajectoryTest {
                 double loss = step.get("loss").doubleValue();
                 worst = Math.max(worst, Math.abs(found.loss() - loss) / loss);
                 assertEquals(loss, found.loss(), LOSS_TOLERANCE * loss, "loss of step " + (i + 1));
-                assertEquals(step.get("lr_bank").doubleValue(), found.learningRates().get("learning_rate_vector_bank"), 1e-15);
-                assertEquals(step.get("lr_logits").doubleValue(), found.learningRates().get("learning_rate_logits"), 1e-15);
-                double norm = Math.hypot(step.get("gradnorm_bank").doubleValue(), step.get("gradnorm_logits").doubleValue());
+                assertEquals(step.get("lr_bank").doubleValue(), found.learningRates().get("learning_rate_vector_bank"),
+                        1e-15);
+                assertEquals(step.get("lr_logits").doubleValue(), found.learningRates().get("learning_rate_logits"),
+                        1e-15);
+                double norm = Math.hypot(step.get("gradnorm_bank").doubleValue(),
+                        step.get("gradnorm_logits").doubleValue());
                 assertEquals(norm, found.gradNorm(), 1e-5 * norm, "gradient norm of step " + (i + 1));
             }
-            System.out.printf("Golden training run: worst relative difference of the loss over %d steps %.2e%n", steps.size(),
-                    worst);
+            System.out.printf("Golden training run: worst relative difference of the loss over %d steps %.2e%n",
+                    steps.size(), worst);
         }
     }
 
@@ -89,9 +92,10 @@ class GoldenTrajectoryTest {
         Path finalFile = Golden.shared("golden/" + RUN + "final.safetensors");
         try (Adapter adapter = Adapter.load(Golden.own(RUN + "adapter_init"), stream)) {
             train(adapter, 60);
-            // PyTorch's own float32 run ends, tensor by tensor, within 3.3e-6 of its float64 run (max abs / max) and 1.12e-6
-            // in the mean of the tensors. A single logit whose gradients nearly cancel can lie further off, since Adam divides
-            // by their size: hence a bound on the mean close to PyTorch's, and a wider one on the worst entry.
+            // PyTorch's own float32 run ends, tensor by tensor, within 3.3e-6 of its float64 run (max abs / max) and
+            // 1.12e-6 in the mean of the tensors. A single logit whose gradients nearly cancel can lie further off,
+            // since Adam divides by their size: hence a bound on the mean close to PyTorch's, and a wider one on the
+            // worst entry.
             double mean = compare(adapter.composition().parameters(stream), finalFile, "f64.", 1e-5);
             assertTrue(mean <= 1.5e-6, "mean over all tensors: " + mean);
         }
@@ -127,7 +131,8 @@ class GoldenTrajectoryTest {
             expAvg.values().forEach(Tensor::close);
             expAvgSq.values().forEach(Tensor::close);
             step.step(11)
-                    .group(ParameterGroup.VECTOR_BANK.index(), eleventh.get("lr_bank").doubleValue(), 0.9, 0.999, 1e-8, 0)
+                    .group(ParameterGroup.VECTOR_BANK.index(), eleventh.get("lr_bank").doubleValue(), 0.9, 0.999,
+                            1e-8, 0)
                     .group(ParameterGroup.LOGITS.index(), eleventh.get("lr_logits").doubleValue(), 0.9, 0.999, 1e-8, 0)
                     .upload(stream);
             gradients(composition, ids().get(10));
@@ -168,7 +173,8 @@ class GoldenTrajectoryTest {
                         worst = Math.max(worst, Math.abs((double) e[i] - f[i]));
                     }
                     sum += worst / largest;
-                    assertTrue(worst <= tolerance * largest, own + ": differs by " + worst / largest + " of its largest");
+                    assertTrue(worst <= tolerance * largest, own + ": differs by " + worst / largest
+                            + " of its largest");
                 }
                 compared++;
             }
@@ -197,8 +203,8 @@ class GoldenTrajectoryTest {
                 examples.add(Example.of(Arrays.copyOfRange(batch, row * 64, row * 64 + 64)));
             }
         }
-        TrainingArguments arguments = TrainingArguments.builder().maxSteps(count).perDeviceTrainBatchSize(4).shuffle(false)
-                .maxGradNorm(0).warmupRatio(0.06).build();
+        TrainingArguments arguments = TrainingArguments.builder().maxSteps(count).perDeviceTrainBatchSize(4)
+                .shuffle(false).maxGradNorm(0).warmupRatio(0.06).build();
         new Trainer(model, execution, arguments, List.of(new TrainingListener() {
             @Override
             public void onStep(Step step) {

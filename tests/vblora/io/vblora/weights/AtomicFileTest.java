@@ -70,7 +70,8 @@ class AtomicFileTest {
     @Test
     void refusesToReplaceAFolder() throws IOException {
         for (Path target : new Path[] {folder, Path.of("/")}) {
-            UncheckedIOException e = assertThrows(UncheckedIOException.class, () -> AtomicFile.write(target, utf8("x")));
+            UncheckedIOException e = assertThrows(UncheckedIOException.class,
+                    () -> AtomicFile.write(target, utf8("x")));
             assertTrue(e.getMessage().contains("Cannot write " + target + ": it is a folder"), e.getMessage());
         }
         assertEquals(List.of(), names());

@@ -83,7 +83,8 @@ class SafetensorsFileTest {
                 broken("a duplicate tensor", "{\"a\":" + tensor("F32", "[1]", "[0,4]") + ",\"a\":"
                         + tensor("F32", "[1]", "[4,8]") + "}", 8, "header"),
                 broken("a duplicate field",
-                        header("{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]}"), 4, "header"),
+                        header("{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]}"), 4,
+                        "header"),
                 broken("metadata that is no object", "{\"__metadata__\":\"pt\"}", 0, "__metadata__"),
                 broken("metadata that is no string", "{\"__metadata__\":{\"format\":1}}", 0, "__metadata__.format"),
                 broken("a tensor that is no object", "{\"a\":3}", 0, "a"),

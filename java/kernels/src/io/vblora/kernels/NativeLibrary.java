@@ -4,8 +4,9 @@ import org.bytedeco.javacpp.Loader;
 
 /**
  * Loads the native library, once, when it is first needed. JavaCPP's rules apply: it is extracted from the
- * {@code vblora-kernels} jar with the platform's classifier into JavaCPP's cache ({@code org.bytedeco.javacpp.cachedir}),
- * or found through {@code org.bytedeco.javacpp.pathsFirst} and {@code java.library.path}. Thread-safe.
+ * {@code vblora-kernels} jar with the platform's classifier into JavaCPP's cache ({@code
+ * org.bytedeco.javacpp.cachedir}), or found through {@code org.bytedeco.javacpp.pathsFirst} and {@code
+ * java.library.path}. Thread-safe.
  */
 public final class NativeLibrary {
     private static volatile boolean loaded;
@@ -40,9 +41,9 @@ public final class NativeLibrary {
         int version = io.vblora.kernels.global.vblora.vbl_abi_version();
         int expected = io.vblora.kernels.global.vblora.VBL_ABI_VERSION;
         if (version != expected) {
-            failure = new NativeLibraryException("The native library found has ABI version " + version + ", these classes "
-                    + "need " + expected + ": the jars vblora-kernels and vblora-kernels:" + Loader.getPlatform()
-                    + " must be of one version", null);
+            failure = new NativeLibraryException("The native library found has ABI version " + version
+                    + ", these classes need " + expected + ": the jars vblora-kernels and vblora-kernels:"
+                    + Loader.getPlatform() + " must be of one version", null);
             throw failure;
         }
         loaded = true;

@@ -14,8 +14,8 @@ import java.util.function.ToLongFunction;
 /**
  * An execution queue on one device. A CPU stream owns a team of threads and runs each op to its end before returning;
  * results do not depend on the number of threads. Used by one thread at a time: a thread that runs an op, or closes the
- * stream, while another one runs an op on it gets an {@link IllegalStateException} and changes nothing. Close it to free
- * the threads.
+ * stream, while another one runs an op on it gets an {@link IllegalStateException} and changes nothing. Close it to
+ * free the threads.
  */
 public final class Stream implements AutoCloseable {
     private enum State { FREE, BUSY, CLOSED }
@@ -57,9 +57,9 @@ public final class Stream implements AutoCloseable {
     }
 
     /**
-     * A stream on which ops check their arguments and do nothing else: with an {@link Arena#planning} arena, a dry run of a
-     * model's code that tells how much memory the real run on this stream takes. Closing it does nothing; it is closed
-     * with this stream.
+     * A stream on which ops check their arguments and do nothing else: with an {@link Arena#planning} arena, a dry run
+     * of a model's code that tells how much memory the real run on this stream takes. Closing it does nothing; it is
+     * closed with this stream.
      */
     public Stream planning() {
         return new Stream(this);

@@ -15,9 +15,9 @@ import org.bytedeco.javacpp.Pointer;
 
 /**
  * Dense, row-major memory of one device: pointer, shape and element type. A tensor made by {@link #allocate} owns its
- * memory and frees it in {@link #close()}, never through the garbage collector. A {@link #view} owns nothing and is closed
- * with the tensor whose memory it shows; what {@link #wrap} gives owns nothing and must not outlive the memory. A closed
- * tensor has a shape, but whatever needs its memory throws {@link IllegalStateException}. Not thread-safe.
+ * memory and frees it in {@link #close()}, never through the garbage collector. A {@link #view} owns nothing and is
+ * closed with the tensor whose memory it shows; what {@link #wrap} gives owns nothing and must not outlive the memory.
+ * A closed tensor has a shape, but whatever needs its memory throws {@link IllegalStateException}. Not thread-safe.
  */
 public final class Tensor implements AutoCloseable {
     /** Memory at an address, without owner or bounds. */
@@ -80,7 +80,8 @@ public final class Tensor implements AutoCloseable {
 
     private static void checkCount(int values, long[] shape) {
         if (count(shape) != values) {
-            throw new IllegalArgumentException(values + " values do not make a tensor of shape " + Arrays.toString(shape));
+            throw new IllegalArgumentException(values + " values do not make a tensor of shape "
+                    + Arrays.toString(shape));
         }
     }
 
@@ -119,13 +120,15 @@ public final class Tensor implements AutoCloseable {
 
     /** A tensor of another type over some bytes. It is no view: whoever takes it closes it before this one. */
     Tensor piece(long firstByte, DType pieceType, long... pieceShape) {
-        return new Tensor(device, pieceType, pieceShape.clone(), new RawPointer(pointer().address() + firstByte), false, null);
+        return new Tensor(device, pieceType, pieceShape.clone(), new RawPointer(pointer().address() + firstByte), false,
+                null);
     }
 
     /** The same memory in another shape of as many elements. */
     public Tensor reshape(long... newShape) {
         if (count(newShape) != elements) {
-            throw new IllegalArgumentException("Shape " + Arrays.toString(shape) + " cannot become " + Arrays.toString(newShape));
+            throw new IllegalArgumentException("Shape " + Arrays.toString(shape) + " cannot become "
+                    + Arrays.toString(newShape));
         }
         return view(0, newShape);
     }
@@ -249,7 +252,9 @@ public final class Tensor implements AutoCloseable {
         return new LongPointer(host()).get(checkIndex(i));
     }
 
-    /** The bytes of a CPU tensor in native order; at most 2^31 - 1 from {@code offset}. Valid until {@link #close()}. */
+    /**
+     * The bytes of a CPU tensor in native order; at most 2^31 - 1 from {@code offset}. Valid until {@link #close()}.
+     */
     public ByteBuffer buffer(long offset, int length) {
         if (offset < 0 || length < 0 || offset > bytes() - length) {
             throw new IllegalArgumentException(length + " bytes from " + offset + " do not lie in a tensor of "
@@ -297,6 +302,7 @@ public final class Tensor implements AutoCloseable {
     }
 
     private IllegalArgumentException mismatch(DType found, long length) {
-        return new IllegalArgumentException("The tensor holds " + elements + " of " + dtype + ", not " + length + " of " + found);
+        return new IllegalArgumentException("The tensor holds " + elements + " of " + dtype + ", not " + length + " of "
+                + found);
     }
 }

@@ -4,8 +4,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Tensors of one device that are allocated one after the other and closed together: where one cannot be had, those before
- * it are closed, so that a constructor that allocates several leaves nothing behind. Not thread-safe.
+ * Tensors of one device that are allocated one after the other and closed together: where one cannot be had, those
+ * before it are closed, so that a constructor that allocates several leaves nothing behind. Not thread-safe.
  */
 public final class Tensors implements AutoCloseable {
     private final Device device;

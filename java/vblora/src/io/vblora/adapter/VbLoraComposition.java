@@ -215,8 +215,8 @@ final class VbLoraComposition implements Composition {
     private static long divide(VbLoraConfig config, ModuleShape module, String dimension, long size) {
         if (size % config.vectorLength() != 0) {
             throw new InputException(config.source(), "vector_length",
-                    config.vectorLength() + ", which does not divide " + dimension + " " + size + " of " + module.path(),
-                    "a divisor of every adapted dimension");
+                    config.vectorLength() + ", which does not divide " + dimension + " " + size + " of "
+                    + module.path(), "a divisor of every adapted dimension");
         }
         return size / config.vectorLength();
     }

@@ -11,8 +11,8 @@ import java.util.List;
 import org.bytedeco.javacpp.Loader;
 
 /**
- * OpenBLAS from the JavaCPP presets. Our own threads call its single-threaded sgemm on fixed tiles, so that results do not
- * depend on the number of threads and two thread pools do not fight.
+ * OpenBLAS from the JavaCPP presets. Our own threads call its single-threaded sgemm on fixed tiles, so that results do
+ * not depend on the number of threads and two thread pools do not fight.
  */
 public final class OpenBlas implements Blas {
     private static final List<String> NAMES = List.of("libopenblas_nolapack.so.0", "libopenblas.so.0");
@@ -33,8 +33,8 @@ public final class OpenBlas implements Blas {
         try {
             jni = Loader.load(org.bytedeco.openblas.global.openblas_nolapack.class);
         } catch (LinkageError | RuntimeException e) {
-            throw new BlasException("OpenBLAS could not be loaded: is the jar org.bytedeco:openblas:" + Loader.getPlatform()
-                    + " on the class path? Cause: " + e.getMessage(), e);
+            throw new BlasException("OpenBLAS could not be loaded: is the jar org.bytedeco:openblas:"
+                    + Loader.getPlatform() + " on the class path? Cause: " + e.getMessage(), e);
         }
         Path folder = Path.of(jni).getParent();
         return NAMES.stream().map(folder::resolve).filter(Files::isRegularFile).findFirst().orElseThrow(
@@ -50,8 +50,8 @@ public final class OpenBlas implements Blas {
     }
 
     @Override
-    public void gemm(Stream stream, Arena arena, boolean transA, boolean transB, long m, long n, long k, float alpha, Tensor a,
-            Tensor b, float beta, Tensor c) {
+    public void gemm(Stream stream, Arena arena, boolean transA, boolean transB, long m, long n, long k, float alpha,
+            Tensor a, Tensor b, float beta, Tensor c) {
         gemm.gemm(stream, arena, transA, transB, m, n, k, alpha, a, b, beta, c);
     }
 }

@@ -87,8 +87,8 @@ final class FinetuneCommand implements Callable<Integer> {
     private Path output;
 
     @Option(names = "--init-adapter", paramLabel = "DIR",
-            description = "Adapter to go on from, with its configuration, which options may repeat but not change; the optimizer begins "
-                    + "anew.")
+            description = "Adapter to go on from, with its configuration, which options may repeat but not change; the "
+                    + "optimizer begins anew.")
     private Path initAdapter;
 
     @Option(names = "--metrics", paramLabel = "FILE",
@@ -143,7 +143,8 @@ final class FinetuneCommand implements Callable<Integer> {
         commandLine.getHelpSectionMap().put(UsageMessageSpec.SECTION_KEY_OPTION_LIST, help -> {
             List<OptionSpec> options = new ArrayList<>(help.commandSpec().options());
             StringBuilder grouped = new StringBuilder();
-            for (var heading : List.of(Map.entry("Adapter", "adapterOptions"), Map.entry("Training", "trainingOptions"))) {
+            for (var heading : List.of(Map.entry("Adapter", "adapterOptions"),
+                    Map.entry("Training", "trainingOptions"))) {
                 List<OptionSpec> group = help.commandSpec().mixins().get(heading.getValue()).options();
                 Set<String> names = group.stream().map(OptionSpec::longestName).collect(Collectors.toSet());
                 options.removeIf(option -> names.contains(option.longestName()));

@@ -150,8 +150,9 @@ final class InspectCommand implements Callable<Integer> {
             JsonNode value = field.getValue();
             if (value.isArray()) {
                 out.println(name);
-                value.forEach(tensor -> out.printf(Locale.ROOT, "  %s %s %s, %,d bytes%n", PrintableText.of(tensor.get("name").asText()),
-                        tensor.get("dtype").asText(), tensor.get("shape"), tensor.get("bytes").asLong()));
+                value.forEach(tensor -> out.printf(Locale.ROOT, "  %s %s %s, %,d bytes%n",
+                        PrintableText.of(tensor.get("name").asText()), tensor.get("dtype").asText(),
+                        tensor.get("shape"), tensor.get("bytes").asLong()));
             } else {
                 out.printf(Locale.ROOT, "%-30s%s%n", name, value.isIntegralNumber()
                         ? String.format(Locale.ROOT, "%,d", value.longValue()) : PrintableText.of(value.asText()));

@@ -18,7 +18,8 @@ final class TrainingOptions {
     private double learningRateLogits = DEFAULTS.learningRateLogits();
 
     @Option(names = "--learning-rate", paramLabel = "RATE",
-            description = "LoRA: learning rate of A and B; nothing of VB-LoRA (default: ${DEFAULT-VALUE}, usual for LoRA).")
+            description = "LoRA: learning rate of A and B; nothing of VB-LoRA (default: ${DEFAULT-VALUE}, "
+                    + "usual for LoRA).")
     private double learningRate = DEFAULTS.learningRate();
 
     @Option(names = "--weight-decay", paramLabel = "X",

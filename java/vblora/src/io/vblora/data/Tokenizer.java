@@ -53,7 +53,8 @@ public final class Tokenizer implements AutoCloseable {
         Path file = Files.isDirectory(path) ? path.resolve(FILE_NAME) : path;
         if (!Files.isRegularFile(file)) {
             throw new InputException(file, "", Files.isDirectory(file) ? "a folder"
-                    : Files.exists(file) ? "not a regular file" : "no such file", "a tokenizer in Hugging Face's format, " + FILE_NAME);
+                    : Files.exists(file) ? "not a regular file" : "no such file",
+                    "a tokenizer in Hugging Face's format, " + FILE_NAME);
         }
         byte[] content;
         try {

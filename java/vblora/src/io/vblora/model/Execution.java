@@ -11,8 +11,8 @@ import java.util.Set;
 import java.util.function.Function;
 
 /**
- * What a model's passes run on: a stream, matrix products, and the memory of intermediate tensors. Memory is planned by a dry
- * run of the very code that is then executed, once for every shape of batch. Used by one thread at a time.
+ * What a model's passes run on: a stream, matrix products, and the memory of intermediate tensors. Memory is planned by
+ * a dry run of the very code that is then executed, once for every shape of batch. Used by one thread at a time.
  */
 public final class Execution implements AutoCloseable {
     private final Stream stream;

@@ -7,8 +7,8 @@ import io.vblora.kernels.ops.LowRank;
 import io.vblora.kernels.ops.Transformer;
 
 /**
- * A frozen linear layer, y = x Wᵀ + bias, with the low-rank update of an adapter if one is attached. W [out, in] in any native
- * type, bias [out] float32 or null; activations are float32.
+ * A frozen linear layer, y = x Wᵀ + bias, with the low-rank update of an adapter if one is attached. W [out, in] in any
+ * native type, bias [out] float32 or null; activations are float32.
  */
 final class Linear {
     private final String path;
@@ -79,7 +79,8 @@ final class Linear {
     }
 
     /**
-     * dx [tokens, in] = (or +=) the gradient of x, unless dx is null, and the gradients of A and B added to the adapter's.
+     * dx [tokens, in] = (or +=) the gradient of x, unless dx is null, and the gradients of A and B added to the
+     * adapter's.
      *
      * @param firstToken place of the first token in the batch
      * @param x what the forward pass read; not used without an adapter
@@ -94,8 +95,8 @@ final class Linear {
         if (isAdapted()) {
             long mark = run.arena().mark();
             Tensor q = run.arena().floats(tokens, adapted.r());
-            branch(run).backward(run.stream(), run.step(), firstToken, tokens, x, dy, adapted.a(), adapted.bt(), p, q, dx,
-                    adapted.da(), adapted.dbt());
+            branch(run).backward(run.stream(), run.step(), firstToken, tokens, x, dy, adapted.a(), adapted.bt(), p, q,
+                    dx, adapted.da(), adapted.dbt());
             run.arena().release(mark);
         }
     }

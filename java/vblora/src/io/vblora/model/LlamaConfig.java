@@ -5,8 +5,8 @@ import java.nio.file.Path;
 
 /** The architecture of a Llama-type decoder, from config.json; names are Hugging Face's. */
 public record LlamaConfig(int hiddenSize, int intermediateSize, int numHiddenLayers, int numAttentionHeads,
-        int numKeyValueHeads, int headDim, int vocabSize, int maxPositionEmbeddings, float rmsNormEps, RopeParameters rope,
-        boolean tieWordEmbeddings, boolean attentionBias, boolean mlpBias) {
+        int numKeyValueHeads, int headDim, int vocabSize, int maxPositionEmbeddings, float rmsNormEps,
+        RopeParameters rope, boolean tieWordEmbeddings, boolean attentionBias, boolean mlpBias) {
 
     private static final int MAX_SIZE = 1 << 24;
 

@@ -23,11 +23,12 @@ final class LlamaLayer {
     private final Linear down;
 
     /** What the backward pass reads of the forward pass; tensors of the arena. */
-    record Saved(Tensor x, Tensor inputRstd, Tensor inputNormed, Tensor q, Tensor k, Tensor v, Tensor attended, Tensor lse,
-            Tensor middle, Tensor middleRstd, Tensor middleNormed, Tensor gate, Tensor up, Tensor qp, Tensor kp, Tensor vp,
-            Tensor op, Tensor gatep, Tensor upp, Tensor downp) {}
+    record Saved(Tensor x, Tensor inputRstd, Tensor inputNormed, Tensor q, Tensor k, Tensor v, Tensor attended,
+            Tensor lse, Tensor middle, Tensor middleRstd, Tensor middleNormed, Tensor gate, Tensor up, Tensor qp,
+            Tensor kp, Tensor vp, Tensor op, Tensor gatep, Tensor upp, Tensor downp) {}
 
-    LlamaLayer(LlamaConfig config, RotaryEmbedding rotary, Tensor inputNorm, Tensor postAttentionNorm, List<Linear> linears) {
+    LlamaLayer(LlamaConfig config, RotaryEmbedding rotary, Tensor inputNorm, Tensor postAttentionNorm,
+            List<Linear> linears) {
         this.config = config;
         this.rotary = rotary;
         this.attention = new Attention(config.numAttentionHeads(), config.numKeyValueHeads(), config.headDim(), true,
@@ -74,7 +75,8 @@ final class LlamaLayer {
         rotary.apply(run, kvHeads, batch.positions(), false, key);
         Tensor attended = arena.floats(tokens, o.inFeatures());
         Tensor lse = arena.floats(tokens * heads);
-        attention.forward(run.stream(), arena, batch.size(), batch.length(), batch.lengths(), query, key, value, attended, lse);
+        attention.forward(run.stream(), arena, batch.size(), batch.length(), batch.lengths(), query, key, value,
+                attended, lse);
 
         Tensor middle = arena.floats(tokens, config.hiddenSize());
         Memory.copy(run.stream(), x, middle);
@@ -83,14 +85,16 @@ final class LlamaLayer {
 
         Tensor middleRstd = arena.floats(tokens);
         Tensor middleNormed = arena.floats(tokens, config.hiddenSize());
-        Transformer.rmsnormForward(run.stream(), config.rmsNormEps(), middle, postAttentionNorm, middleNormed, middleRstd);
+        Transformer.rmsnormForward(run.stream(), config.rmsNormEps(), middle, postAttentionNorm, middleNormed,
+                middleRstd);
         Tensor gated = arena.floats(tokens, gate.outFeatures());
         Tensor upped = arena.floats(tokens, up.outFeatures());
         Tensor gatep = gate.takeP(arena, tokens);
         gate.forward(run, 0, tokens, middleNormed, gatep, gated, false);
         Tensor upp = up.takeP(arena, tokens);
         up.forward(run, 0, tokens, middleNormed, upp, upped, false);
-        // The product is not kept, but computed again by the backward pass; p of the down projection is, so it comes first.
+        // The product is not kept, but computed again by the backward pass; p of the down projection is, so it comes
+        // first.
         Tensor downp = down.takeP(arena, tokens);
         long mark = arena.mark();
         Tensor activated = arena.floats(tokens, down.inFeatures());
@@ -98,8 +102,8 @@ final class LlamaLayer {
         Memory.copy(run.stream(), middle, out);
         down.forward(run, 0, tokens, activated, downp, out, true);
         arena.release(mark);
-        return new Saved(x, inputRstd, inputNormed, query, key, value, attended, lse, middle, middleRstd, middleNormed, gated,
-                upped, qp, kp, vp, op, gatep, upp, downp);
+        return new Saved(x, inputRstd, inputNormed, query, key, value, attended, lse, middle, middleRstd, middleNormed,
+                gated, upped, qp, kp, vp, op, gatep, upp, downp);
     }
 
     /**
@@ -140,8 +144,8 @@ final class LlamaLayer {
         Tensor dq = arena.floats(tokens, q.outFeatures());
         Tensor dk = arena.floats(tokens, k.outFeatures());
         Tensor dv = arena.floats(tokens, v.outFeatures());
-        attention.backward(run.stream(), arena, batch.size(), batch.length(), batch.lengths(), saved.q(), saved.k(), saved.v(),
-                saved.attended(), saved.lse(), dattended, dq, dk, dv);
+        attention.backward(run.stream(), arena, batch.size(), batch.length(), batch.lengths(), saved.q(), saved.k(),
+                saved.v(), saved.attended(), saved.lse(), dattended, dq, dk, dv);
         rotary.apply(run, config.numAttentionHeads(), batch.positions(), true, dq);
         rotary.apply(run, config.numKeyValueHeads(), batch.positions(), true, dk);
         Tensor dnormed = inputGradient ? arena.floats(tokens, config.hiddenSize()) : null;

@@ -20,12 +20,12 @@ import java.util.regex.Pattern;
 
 /**
  * A Llama-type decoder with frozen weights, from a Hugging Face folder. Modules are named as there, for example {@code
- * model.layers.0.self_attn.q_proj}. Batches are given as arrays of size · length, row by row, padded at the end of each row;
- * {@code lengths} says how many tokens of each row are not padding. Used by one thread at a time.
+ * model.layers.0.self_attn.q_proj}. Batches are given as arrays of size · length, row by row, padded at the end of each
+ * row; {@code lengths} says how many tokens of each row are not padding. Used by one thread at a time.
  */
 public final class LlamaModel implements AutoCloseable {
-    private static final List<String> LAYER_LINEARS = List.of("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
-            "self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj");
+    private static final List<String> LAYER_LINEARS = List.of("self_attn.q_proj", "self_attn.k_proj",
+            "self_attn.v_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj");
     private static final Pattern LAYER = Pattern.compile("model\\.layers\\.(\\d{1,9})\\..*", Pattern.DOTALL);
     /** Logits are computed for so many numbers at a time: they are by far the largest intermediate. */
     private static final long LOGITS_AT_ONCE = 1 << 22;
@@ -48,7 +48,8 @@ public final class LlamaModel implements AutoCloseable {
      * Loads a model.
      *
      * @param folder with config.json and model.safetensors, or model.safetensors.index.json and its shards
-     * @param dtype in which the weights of embeddings and linear layers are held, or null to hold them as they are stored
+     * @param dtype in which the weights of embeddings and linear layers are held, or null to hold them as they are
+     * stored
      * @throws InputException if the folder does not hold a Llama-type model
      */
     public static LlamaModel load(Path folder, DType dtype, Stream stream) {
@@ -122,7 +123,8 @@ public final class LlamaModel implements AutoCloseable {
     }
 
     /**
-     * Attaches an adapter, in place of any other; null detaches. The adapter stays the caller's and must outlive its use here.
+     * Attaches an adapter, in place of any other; null detaches. The adapter stays the caller's and must outlive its
+     * use here.
      *
      * @throws InputException if one of its modules is not one of this model, or has another shape
      */
@@ -158,8 +160,8 @@ public final class LlamaModel implements AutoCloseable {
     }
 
     /**
-     * The sum of the cross-entropy over all label tokens. Labels are aligned with inputIds and shifted here: position t is scored
-     * on label t + 1, -100 does not count.
+     * The sum of the cross-entropy over all label tokens. Labels are aligned with inputIds and shifted here: position t
+     * is scored on label t + 1, -100 does not count.
      */
     public double lossSum(Execution execution, int size, int length, int[] inputIds, int[] labels, int[] lengths) {
         prepare(execution, length);
@@ -172,11 +174,11 @@ public final class LlamaModel implements AutoCloseable {
     }
 
     /**
-     * {@link #lossSum}, and the gradients of {@code gradientScale} times that sum added to the attached adapter's packed
-     * gradients.
+     * {@link #lossSum}, and the gradients of {@code gradientScale} times that sum added to the attached adapter's
+     * packed gradients.
      */
-    public double lossSumAndGradients(Execution execution, int size, int length, int[] inputIds, int[] labels, int[] lengths,
-            double gradientScale) {
+    public double lossSumAndGradients(Execution execution, int size, int length, int[] inputIds, int[] labels,
+            int[] lengths, double gradientScale) {
         if (adapter == null) {
             throw new IllegalStateException("No adapter is attached: there is nothing to train");
         }
@@ -210,7 +212,9 @@ public final class LlamaModel implements AutoCloseable {
         private Tensor rstd;
     }
 
-    /** The normalised output of the last layer [tokens, hidden]. With a tape everything is kept, without one nothing. */
+    /**
+     * The normalised output of the last layer [tokens, hidden]. With a tape everything is kept, without one nothing.
+     */
     private Tensor hidden(Execution run, TokenBatch batch, Tape tape) {
         Arena arena = run.arena();
         Tensor x = arena.floats(batch.tokens(), config.hiddenSize());
@@ -257,7 +261,8 @@ public final class LlamaModel implements AutoCloseable {
             Transformer.crossEntropy(run.stream(), arena, logits, targets.view(row, n), scale, lossSum,
                     dnormed == null ? null : logits);
             if (dnormed != null) {
-                head.backward(run, row, n, x, logits, p, dnormed.view(row * config.hiddenSize(), n, config.hiddenSize()), false);
+                head.backward(run, row, n, x, logits, p,
+                        dnormed.view(row * config.hiddenSize(), n, config.hiddenSize()), false);
             }
             arena.release(mark);
         }

@@ -3,8 +3,8 @@ package io.vblora.model;
 import io.vblora.JsonFields;
 
 /**
- * Rotary position embedding: base and frequency scaling, as {@code rope_theta} and {@code rope_scaling} of config.json say
- * (or {@code rope_parameters}, which newer files hold instead).
+ * Rotary position embedding: base and frequency scaling, as {@code rope_theta} and {@code rope_scaling} of config.json
+ * say (or {@code rope_parameters}, which newer files hold instead).
  *
  * @param theta base of the frequencies
  * @param type "default", "linear" or "llama3"

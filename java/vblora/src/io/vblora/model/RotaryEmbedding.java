@@ -5,7 +5,9 @@ import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Transformer;
 
-/** The tables of a rotary position embedding, as long as the longest sequence so far: cos, sin [positions, headDim / 2]. */
+/**
+ * The tables of a rotary position embedding, as long as the longest sequence so far: cos, sin [positions, headDim / 2].
+ */
 final class RotaryEmbedding implements AutoCloseable {
     private final double[] inverseFrequencies;
     private final int headDim;

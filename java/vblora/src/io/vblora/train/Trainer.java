@@ -23,8 +23,9 @@ import java.util.Map;
 import java.util.OptionalDouble;
 
 /**
- * Fine-tunes the adapter attached to a causal language model with AdamW. The loss of a step is the mean of the cross-entropy
- * over the label tokens of all its micro-batches, as Hugging Face's Trainer defines it. Used by one thread.
+ * Fine-tunes the adapter attached to a causal language model with AdamW. The loss of a step is the mean of the
+ * cross-entropy over the label tokens of all its micro-batches, as Hugging Face's Trainer defines it. Used by one
+ * thread.
  */
 public final class Trainer {
     private final LlamaModel model;
@@ -37,7 +38,8 @@ public final class Trainer {
      * @param model with an adapter attached
      * @throws InputException if the adapter cannot be trained
      */
-    public Trainer(LlamaModel model, Execution execution, TrainingArguments arguments, List<TrainingListener> listeners) {
+    public Trainer(LlamaModel model, Execution execution, TrainingArguments arguments,
+            List<TrainingListener> listeners) {
         if (model.adapter() == null) {
             throw new IllegalArgumentException("No adapter is attached to the model");
         }
@@ -191,7 +193,8 @@ public final class Trainer {
         private int taken;
 
         MicroBatches(List<Example> examples) {
-            sampler = new BatchSampler(examples, arguments.perDeviceTrainBatchSize(), arguments.shuffle(), arguments.seed());
+            sampler = new BatchSampler(examples, arguments.perDeviceTrainBatchSize(), arguments.shuffle(),
+                    arguments.seed());
             current = sampler.epoch(0);
         }
 

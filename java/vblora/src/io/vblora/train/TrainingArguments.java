@@ -77,7 +77,8 @@ public record TrainingArguments(
 
     private static void check(boolean condition, String field, Object found, String expected) {
         if (!condition) {
-            throw new InputException("training arguments", field, String.valueOf(found).toLowerCase(Locale.ROOT), expected);
+            throw new InputException("training arguments", field, String.valueOf(found).toLowerCase(Locale.ROOT),
+                    expected);
         }
     }
 
@@ -216,9 +217,10 @@ public record TrainingArguments(
         }
 
         public TrainingArguments build() {
-            return new TrainingArguments(learningRateVectorBank, learningRateLogits, learningRate, weightDecay, adamBeta1,
-                    adamBeta2, adamEpsilon, maxGradNorm, lrSchedulerType, warmupRatio, warmupSteps, perDeviceTrainBatchSize,
-                    perDeviceEvalBatchSize, gradientAccumulationSteps, numTrainEpochs, maxSteps, shuffle, seed);
+            return new TrainingArguments(learningRateVectorBank, learningRateLogits, learningRate, weightDecay,
+                    adamBeta1, adamBeta2, adamEpsilon, maxGradNorm, lrSchedulerType, warmupRatio, warmupSteps,
+                    perDeviceTrainBatchSize, perDeviceEvalBatchSize, gradientAccumulationSteps, numTrainEpochs,
+                    maxSteps, shuffle, seed);
         }
     }
 }

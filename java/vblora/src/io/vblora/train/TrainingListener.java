@@ -3,8 +3,8 @@ package io.vblora.train;
 import java.util.Map;
 
 /**
- * Told what happens in a training run, on the thread that trains. What a listener throws ends the run. Progress bars and
- * metrics files are listeners.
+ * Told what happens in a training run, on the thread that trains. What a listener throws ends the run. Progress bars
+ * and metrics files are listeners.
  */
 public interface TrainingListener {
     /**
@@ -28,8 +28,8 @@ public interface TrainingListener {
      * @param tokens tokens of the step, padding excluded
      * @param tokensPerSecond rate of this step
      */
-    record Step(long step, long totalSteps, double epoch, double loss, Map<String, Double> learningRates, double gradNorm,
-            long tokens, double tokensPerSecond) {}
+    record Step(long step, long totalSteps, double epoch, double loss, Map<String, Double> learningRates,
+            double gradNorm, long tokens, double tokensPerSecond) {}
 
     /** Loss over held-out data, after {@code step} optimizer steps; mean over its label tokens. */
     record Evaluation(long step, double evalLoss) {}

@@ -156,8 +156,8 @@ class OptimizerTest {
         closed("active set", () -> Optimizer.activeLoad(stream, shape, active, logits, null, null, scratch));
         closed("active set", () -> Optimizer.activeCopy(stream, shape, active, open));
         closed("active set", () -> Optimizer.activeCopy(stream, shape, open, active));
-        closed("active set", () -> Optimizer.adamwActiveSelect(stream, shape, active, step, 0, logits, floats(1), indices,
-                floats(1), badRow, scratch));
+        closed("active set", () -> Optimizer.adamwActiveSelect(stream, shape, active, step, 0, logits, floats(1),
+                indices, floats(1), badRow, scratch));
         closed("tensor", () -> active.maxCount().toInts());
 
         Tensor slots = own(Tensor.of(new int[] {0}, 1));

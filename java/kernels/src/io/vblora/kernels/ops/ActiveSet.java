@@ -73,7 +73,9 @@ public final class ActiveSet implements AutoCloseable {
         return memory.bytes();
     }
 
-    /** The native descriptor, after a check that the set is open, belongs to this shape and lies on the stream's device. */
+    /**
+     * The native descriptor, after a check that the set is open, belongs to this shape and lies on the stream's device.
+     */
     vbl_active handle(Stream stream, AdmixtureShape expected) {
         if (closed) {
             throw new IllegalStateException("The active set is closed");

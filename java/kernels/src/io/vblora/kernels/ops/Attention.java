@@ -12,9 +12,9 @@ import io.vblora.kernels.Tensor;
 import io.vblora.kernels.bindings.vbl_attention;
 
 /**
- * Scaled dot-product attention with grouped key/value heads and padding at the end of sequences. Shapes: q, out [batch ·
- * length, heads · headDim], k, v [batch · length, kvHeads · headDim], lse [batch, heads, length], lengths [batch] (int32,
- * tokens that are not padding); otherwise float32.
+ * Scaled dot-product attention with grouped key/value heads and padding at the end of sequences. Shapes: q, out [batch
+ * · length, heads · headDim], k, v [batch · length, kvHeads · headDim], lse [batch, heads, length], lengths [batch]
+ * (int32, tokens that are not padding); otherwise float32.
  */
 public final class Attention {
     private final int heads;
@@ -32,7 +32,9 @@ public final class Attention {
         shape.heads(heads).kv_heads(kvHeads).head_dim(headDim).causal(causal ? 1 : 0).scale(scale);
     }
 
-    /** out = softmax(scale · q kᵀ + mask) v, and lse for the backward pass. Scratch comes from the arena and goes back. */
+    /**
+     * out = softmax(scale · q kᵀ + mask) v, and lse for the backward pass. Scratch comes from the arena and goes back.
+     */
     public void forward(Stream stream, Arena arena, int batch, int length, Tensor lengths, Tensor q, Tensor k, Tensor v,
             Tensor out, Tensor lse) {
         checkForward(stream, batch, length, lengths, q, k, v, out, lse);
@@ -44,8 +46,8 @@ public final class Attention {
     }
 
     /** dq, dk, dv from dout and what the forward pass saw and wrote. */
-    public void backward(Stream stream, Arena arena, int batch, int length, Tensor lengths, Tensor q, Tensor k, Tensor v,
-            Tensor out, Tensor lse, Tensor dout, Tensor dq, Tensor dk, Tensor dv) {
+    public void backward(Stream stream, Arena arena, int batch, int length, Tensor lengths, Tensor q, Tensor k,
+            Tensor v, Tensor out, Tensor lse, Tensor dout, Tensor dq, Tensor dk, Tensor dv) {
         checkForward(stream, batch, length, lengths, q, k, v, out, lse);
         Check.floats(stream, "dout", dout, out.elements());
         Check.floats(stream, "dq", dq, q.elements());
@@ -59,8 +61,8 @@ public final class Attention {
         arena.release(mark);
     }
 
-    private void checkForward(Stream stream, int batch, int length, Tensor lengths, Tensor q, Tensor k, Tensor v, Tensor out,
-            Tensor lse) {
+    private void checkForward(Stream stream, int batch, int length, Tensor lengths, Tensor q, Tensor k, Tensor v,
+            Tensor out, Tensor lse) {
         long tokens = (long) batch * length;
         Check.ints(stream, "lengths", lengths, batch);
         Check.floats(stream, "q", q, tokens * heads * headDim);

@@ -26,7 +26,8 @@ final class Check {
 
     /** Requires a tensor of one of the native floating-point types. */
     static void nativeFloat(Stream stream, String name, Tensor tensor, long elements) {
-        if (!tensor.dtype().isNativeFloat() || tensor.elements() != elements || !tensor.device().equals(stream.device())) {
+        if (!tensor.dtype().isNativeFloat() || tensor.elements() != elements
+                || !tensor.device().equals(stream.device())) {
             throw refusal(stream, name, tensor, "FLOAT32, BFLOAT16 or FLOAT16 of " + elements + " elements");
         }
     }
@@ -46,7 +47,7 @@ final class Check {
     }
 
     private static IllegalArgumentException refusal(Stream stream, String name, Tensor tensor, String expected) {
-        return new IllegalArgumentException(name + ": found " + tensor.dtype() + Arrays.toString(tensor.shape()) + " on "
-                + tensor.device() + "; expected " + expected + " on " + stream.device());
+        return new IllegalArgumentException(name + ": found " + tensor.dtype() + Arrays.toString(tensor.shape())
+                + " on " + tensor.device() + "; expected " + expected + " on " + stream.device());
     }
 }

@@ -15,8 +15,8 @@ import io.vblora.kernels.bindings.vbl_gemm;
 import java.nio.file.Path;
 
 /**
- * Matrix products on the CPU: a BLAS library's single-threaded sgemm on fixed tiles over the stream's threads, so that the
- * bits do not depend on their number.
+ * Matrix products on the CPU: a BLAS library's single-threaded sgemm on fixed tiles over the stream's threads, so that
+ * the bits do not depend on their number.
  */
 public final class CpuGemm {
     private final vbl_blas blas;
@@ -34,18 +34,19 @@ public final class CpuGemm {
     }
 
     /**
-     * C [m,n] = alpha · op(A) [m,k] · op(B) [k,n] + beta · C, row-major, without padding between rows. A and C are float32; B
-     * is float32, bfloat16 or float16. Scratch comes from the arena and goes back.
+     * C [m,n] = alpha · op(A) [m,k] · op(B) [k,n] + beta · C, row-major, without padding between rows. A and C are
+     * float32; B is float32, bfloat16 or float16. Scratch comes from the arena and goes back.
      *
      * @param transA whether A is stored [k,m]
      * @param transB whether B is stored [n,k]
      */
-    public void gemm(Stream stream, Arena arena, boolean transA, boolean transB, long m, long n, long k, float alpha, Tensor a,
-            Tensor b, float beta, Tensor c) {
+    public void gemm(Stream stream, Arena arena, boolean transA, boolean transB, long m, long n, long k, float alpha,
+            Tensor a, Tensor b, float beta, Tensor c) {
         Check.floats(stream, "a", a, Math.multiplyExact(m, k));
         Check.nativeFloat(stream, "b", b, Math.multiplyExact(k, n));
         Check.floats(stream, "c", c, Math.multiplyExact(m, n));
-        gemm.m(m).n(n).k(k).lda(transA ? m : k).ldb(transB ? k : n).ldc(n).trans_a(transA ? 1 : 0).trans_b(transB ? 1 : 0)
+        gemm.m(m).n(n).k(k).lda(transA ? m : k).ldb(transB ? k : n).ldc(n)
+                .trans_a(transA ? 1 : 0).trans_b(transB ? 1 : 0)
                 .b_dtype(b.dtype().nativeCode()).alpha(alpha).beta(beta);
         long mark = arena.mark();
         Tensor scratch = arena.take(DType.UINT8, stream.query(handle -> vbl_cpu_gemm_scratch_bytes(handle, gemm)));

@@ -11,10 +11,10 @@ import io.vblora.kernels.bindings.vbl_lowrank;
 import io.vblora.kernels.bindings.vbl_step;
 
 /**
- * The low-rank branch of one adapted linear layer: y += scaling · (drop(x) Aᵀ) Bᵀ. Shapes: x [tokens, in], y [tokens, out],
- * a [r, in], bt = Bᵀ [r, out], p and q [tokens, r]; all float32. The step gives dropout its seed, step and micro-batch;
- * it may be null where dropout is 0. Where a batch is passed in pieces, firstToken is
- * the place of the first token in it.
+ * The low-rank branch of one adapted linear layer: y += scaling · (drop(x) Aᵀ) Bᵀ. Shapes: x [tokens, in], y [tokens,
+ * out], a [r, in], bt = Bᵀ [r, out], p and q [tokens, r]; all float32. The step gives dropout its seed, step and
+ * micro-batch; it may be null where dropout is 0. Where a batch is passed in pieces, firstToken is the place of the
+ * first token in it.
  */
 public final class LowRank {
     private final long inFeatures;
@@ -48,8 +48,8 @@ public final class LowRank {
     }
 
     /**
-     * With q = scaling · dy B: da += qᵀ drop(x), dbt += scaling · pᵀ dy, and dx += mask ⊙ (q A) unless dx is null. p is what
-     * {@link #forward} wrote.
+     * With q = scaling · dy B: da += qᵀ drop(x), dbt += scaling · pᵀ dy, and dx += mask ⊙ (q A) unless dx is null. p is
+     * what {@link #forward} wrote.
      */
     public void backward(Stream stream, StepState step, long firstToken, long tokens, Tensor x, Tensor dy, Tensor a,
             Tensor bt, Tensor p, Tensor q, Tensor dx, Tensor da, Tensor dbt) {

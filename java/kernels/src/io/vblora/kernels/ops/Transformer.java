@@ -21,7 +21,9 @@ import io.vblora.kernels.Tensor;
 public final class Transformer {
     private Transformer() {}
 
-    /** out [tokens, hidden] = table[ids]; table [vocab, hidden] in any native type, ids [tokens] int32 in [0, vocab). */
+    /**
+     * out [tokens, hidden] = table[ids]; table [vocab, hidden] in any native type, ids [tokens] int32 in [0, vocab).
+     */
     public static void embeddingForward(Stream stream, Tensor ids, Tensor table, Tensor out) {
         long tokens = ids.elements();
         long vocab = table.dimension(0);
@@ -45,7 +47,10 @@ public final class Transformer {
                 dtable.pointer()));
     }
 
-    /** y = x · rstd · weight, rstd = 1 / sqrt(mean(x²) + eps) per row; x, y [rows, hidden], weight [hidden], rstd [rows]. */
+    /**
+     * y = x · rstd · weight, rstd = 1 / sqrt(mean(x²) + eps) per row; x, y [rows, hidden], weight [hidden], rstd
+     * [rows].
+     */
     public static void rmsnormForward(Stream stream, float eps, Tensor x, Tensor weight, Tensor y, Tensor rstd) {
         long hidden = weight.elements();
         long rows = rstd.elements();
@@ -71,11 +76,11 @@ public final class Transformer {
     }
 
     /**
-     * Rotary position embedding in place (half-split), or with {@code inverse} its backward pass. x [tokens, heads · headDim],
-     * positions [tokens] int32, cos and sin [positions, headDim / 2].
+     * Rotary position embedding in place (half-split), or with {@code inverse} its backward pass. x [tokens, heads ·
+     * headDim], positions [tokens] int32, cos and sin [positions, headDim / 2].
      */
-    public static void rope(Stream stream, int heads, int headDim, Tensor positions, Tensor cos, Tensor sin, boolean inverse,
-            Tensor x) {
+    public static void rope(Stream stream, int heads, int headDim, Tensor positions, Tensor cos, Tensor sin,
+            boolean inverse, Tensor x) {
         long tokens = positions.elements();
         Check.ints(stream, "positions", positions, tokens);
         Check.floats(stream, "sin", sin, cos.elements());
@@ -122,12 +127,12 @@ public final class Transformer {
     }
 
     /**
-     * Softmax cross-entropy of logits [rows, vocab] against labels [rows] (int32, -100 does not count). lossSum (float64, one
-     * element) += the sum over the rows that count; dlogits, unless null, = (softmax - onehot) · scale, and may be logits
-     * itself; scale is one float.
+     * Softmax cross-entropy of logits [rows, vocab] against labels [rows] (int32, -100 does not count). lossSum
+     * (float64, one element) += the sum over the rows that count; dlogits, unless null, = (softmax - onehot) · scale,
+     * and may be logits itself; scale is one float.
      */
-    public static void crossEntropy(Stream stream, Arena arena, Tensor logits, Tensor labels, Tensor scale, Tensor lossSum,
-            Tensor dlogits) {
+    public static void crossEntropy(Stream stream, Arena arena, Tensor logits, Tensor labels, Tensor scale,
+            Tensor lossSum, Tensor dlogits) {
         long rows = labels.elements();
         long vocab = logits.elements() / rows;
         Check.ints(stream, "labels", labels, rows);
