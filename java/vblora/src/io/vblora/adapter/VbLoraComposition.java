@@ -405,11 +405,11 @@ final class VbLoraComposition implements Composition {
     @Override
     public NamedTensors gradients(Stream stream) {
         Training t = training();
-        NamedTensors gradients = new NamedTensors();
-        Tensor dense = gradients.allocate(logits.shape());
         stream.synchronize();
         int[] index = indices.toInts();
         float[] value = t.dlogits.toFloats();
+        NamedTensors gradients = new NamedTensors();
+        Tensor dense = gradients.allocate(logits.shape());
         for (int i = 0; i < index.length; i++) {
             dense.setFloat((long) (i / topk) * numVectors + index[i], value[i]);
         }
