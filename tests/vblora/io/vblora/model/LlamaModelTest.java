@@ -1,69 +1,69 @@
 package io.vblora.model;
 
-import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.vblora.Golden;
 import io.vblora.InputException;
+import io.vblora.adapter.Adapter;
+import io.vblora.adapter.VbLoraConfig;
+import io.vblora.blas.Blas;
+import io.vblora.kernels.KernelException;
 import io.vblora.kernels.Stream;
-import io.vblora.kernels.Tensor;
-import io.vblora.weights.SafetensorsFile;
-import io.vblora.weights.SafetensorsWriter;
-import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.util.LinkedHashMap;
-import java.util.Map;
-import java.util.Random;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
-/** What a model folder must hold. */
+/** What a model refuses, and how adapters come and go; its numbers are checked elsewhere. */
 class LlamaModelTest {
-    @TempDir
-    Path folder;
+    private final Stream stream = Stream.cpu(2);
+    private final Execution execution = new Execution(stream, Blas.on(stream.device()));
+    private final LlamaModel model = LlamaModel.load(Golden.own("models/tinyrand"), null, stream);
+    private final int[] ids = {1, 2, 3, 4, 5, 6};
 
-    private InputException refusal() {
-        try (Stream stream = Stream.cpu(1)) {
-            return assertThrows(InputException.class, () -> LlamaModel.load(folder, null, stream).close());
-        }
-    }
-
-    /** Adds a tensor of one number to the model's weights. */
-    private void add(String name) throws IOException {
-        Path file = folder.resolve("model.safetensors");
-        Map<String, Tensor> tensors = new LinkedHashMap<>();
-        try (SafetensorsFile weights = SafetensorsFile.open(file)) {
-            weights.names().forEach(stored -> tensors.put(stored, weights.read(stored)));
-        }
-        tensors.put(name, Tensor.of(new float[] {1}, 1));
-        new SafetensorsWriter().addAll(tensors).write(file);
-        tensors.values().forEach(Tensor::close);
+    @AfterEach
+    void close() {
+        execution.close();
+        model.close();
+        stream.close();
     }
 
     @Test
-    void refusesWeightsOfMoreLayersThanTheConfigurationHas() throws IOException {
-        int layers = TinyLlama.write(folder, new Random(3), 2).config().numHiddenLayers();
-        add("model.layers.0.self_attn.rotary_emb.inv_freq");
-        try (Stream stream = Stream.cpu(1); LlamaModel model = LlamaModel.load(folder, null, stream)) {
-            assertEquals(7 * layers + 1, model.linears().size());
-        }
-        add("model.layers." + (layers + 1) + ".mlp.up_proj.weight");
-        InputException e = refusal();
-        assertEquals(folder.resolve("config.json").toString(), e.source());
-        assertEquals("num_hidden_layers", e.field());
-        assertEquals(Integer.toString(layers), e.found());
-        assertEquals(layers + 2 + ", as the weights have model.layers." + (layers + 1), e.expected());
+    void refusesBatchesThatDoNotFit() {
+        assertMessage("found 6 and 1", () -> model.logits(execution, 2, 3, ids, new int[] {3}));
+        assertMessage("found 6 and 2", () -> model.lossSum(execution, 2, 4, ids, ids, new int[] {4, 4}));
+        assertMessage("found 2", () -> model.lossSum(execution, 2, 3, ids, new int[] {1, 2}, new int[] {3, 3}));
+        assertMessage("0 rows", () -> model.logits(execution, 0, 3, new int[0], new int[0]));
+        int[] unknown = {1, 2, 3, 4, 5, 512};
+        assertThrows(KernelException.class, () -> model.logits(execution, 2, 3, unknown, new int[] {3, 3}));
+        assertThrows(KernelException.class, () -> model.logits(execution, 2, 3, ids, new int[] {3, 0}));
+        assertThrows(InputException.class, () -> model.logits(execution, 1, 513, new int[513], new int[] {513}));
+        assertThrows(IllegalStateException.class,
+                () -> model.lossSumAndGradients(execution, 2, 3, ids, ids, new int[] {3, 3}, 1));
     }
 
     @Test
-    void refusesAModelOfSequencesTooShortToPredictAToken() throws IOException {
-        TinyLlama.write(folder, new Random(3), 2);
-        Path config = folder.resolve("config.json");
-        Files.writeString(config, Files.readString(config)
-                .replace("\"max_position_embeddings\": 64", "\"max_position_embeddings\": 1"));
-        InputException e = refusal();
-        assertEquals(config.toString(), e.source());
-        assertEquals("max_position_embeddings", e.field());
-        assertEquals("1", e.found());
+    void anAdapterChangesTheLogitsWhileItIsAttached() {
+        int[] lengths = {3, 3};
+        VbLoraConfig config = VbLoraConfig.builder().targetModules("all-linear").numVectors(32).vectorLength(16)
+                .initVectorBankBound(1).build();
+        float[] base = model.logits(execution, 2, 3, ids, lengths);
+        try (Adapter adapter = Adapter.create(config, model.linears(), stream, 1)) {
+            model.attach(adapter);
+            float[] adapted = model.logits(execution, 2, 3, ids, lengths);
+            assertTrue(Math.abs(adapted[0] - base[0]) > 1e-6);
+            model.attach(null);
+            assertArrayEquals(base, model.logits(execution, 2, 3, ids, lengths));
+            model.attach(adapter);
+        }
+        // The adapter is closed but still attached: an error, not whatever its memory holds by now.
+        String message = assertThrows(IllegalStateException.class, () -> model.logits(execution, 2, 3, ids, lengths))
+                .getMessage();
+        assertTrue(message.startsWith("The tensor is closed"), message);
+    }
+
+    private static void assertMessage(String part, org.junit.jupiter.api.function.Executable call) {
+        String message = assertThrows(IllegalArgumentException.class, call).getMessage();
+        assertTrue(message.contains(part), message);
     }
 }

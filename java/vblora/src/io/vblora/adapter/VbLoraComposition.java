@@ -13,6 +13,7 @@ import io.vblora.kernels.ops.Admixture;
 import io.vblora.kernels.ops.AdmixtureShape;
 import io.vblora.kernels.ops.Optimizer;
 import io.vblora.kernels.ops.StepState;
+import java.math.BigInteger;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -202,8 +203,8 @@ final class VbLoraComposition implements Composition {
         List<LogitsBlock> blocks = new ArrayList<>();
         long row = 0;
         for (ModuleShape module : modules) {
-            long columnsA = divide(config, module, "in_features", module.inFeatures());
-            long columnsB = divide(config, module, "out_features", module.outFeatures());
+            long columnsA = divide(config, modules, module, "in_features", module.inFeatures());
+            long columnsB = divide(config, modules, module, "out_features", module.outFeatures());
             blocks.add(new LogitsBlock(PeftKeys.logitsA(module.path()), row, config.r(), columnsA));
             row += config.r() * columnsA;
             blocks.add(new LogitsBlock(PeftKeys.logitsB(module.path()), row, columnsB, config.r()));
@@ -212,11 +213,14 @@ final class VbLoraComposition implements Composition {
         return List.copyOf(blocks);
     }
 
-    private static long divide(VbLoraConfig config, ModuleShape module, String dimension, long size) {
+    private static long divide(VbLoraConfig config, List<ModuleShape> modules, ModuleShape module, String dimension,
+            long size) {
         if (size % config.vectorLength() != 0) {
+            BigInteger common = modules.stream().flatMap(m -> java.util.stream.Stream.of(m.inFeatures(), m.outFeatures()))
+                    .map(BigInteger::valueOf).reduce(BigInteger.ZERO, BigInteger::gcd);
             throw new InputException(config.source(), "vector_length",
                     config.vectorLength() + ", which does not divide " + dimension + " " + size + " of "
-                    + module.path(), "a divisor of every adapted dimension");
+                    + module.path(), "a divisor of every adapted dimension, that is of " + common);
         }
         return size / config.vectorLength();
     }

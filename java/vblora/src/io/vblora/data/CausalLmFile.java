@@ -20,6 +20,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.OptionalInt;
 import java.util.Locale;
 import java.util.function.Supplier;
 
@@ -46,7 +47,8 @@ public record CausalLmFile(List<Example> examples, int truncated) {
     /**
      * Reads and checks a whole file.
      *
-     * @param tokenizer asked at each text; null, or giving null, if there is none
+     * @param tokenizer asked once, at the first text: data that is tokenised already needs none; null, or giving null, if
+     *     there is none. It stays the caller's
      * @param maxSeqLength tokens to which an example is cut, at least 2
      * @param vocabSize token ids lie in [0, vocabSize)
      * @throws InputException if a line cannot be used; it names file and line
@@ -87,7 +89,9 @@ public record CausalLmFile(List<Example> examples, int truncated) {
     /** Reads one file; lives as long as that takes. */
     private static final class Reader {
         private final Path file;
-        private final Supplier<Tokenizer> tokenizer;
+        private final Supplier<Tokenizer> supplier;
+        /** What the supplier gave at the first text. */
+        private Tokenizer tokenizer;
         private final int maxSeqLength;
         private final int vocabSize;
         private final List<Example> examples = new ArrayList<>();
@@ -97,7 +101,7 @@ public record CausalLmFile(List<Example> examples, int truncated) {
 
         Reader(Path file, Supplier<Tokenizer> tokenizer, int maxSeqLength, int vocabSize) {
             this.file = file;
-            this.tokenizer = tokenizer;
+            this.supplier = tokenizer;
             this.maxSeqLength = maxSeqLength;
             this.vocabSize = vocabSize;
             String name = file.getFileName().toString().toLowerCase(Locale.ROOT);
@@ -250,14 +254,17 @@ public record CausalLmFile(List<Example> examples, int truncated) {
         }
 
         private void addText(String text) {
-            Tokenizer t = tokenizer == null ? null : tokenizer.get();
-            if (t == null) {
+            if (tokenizer == null) {
+                tokenizer = supplier == null ? null : supplier.get();
+            }
+            if (tokenizer == null) {
                 throw refuse("", "text, but there is no tokenizer", "a tokenizer.json, or rows with input_ids", null);
             }
-            int[] ids = t.encode(text);
-            if (t.eosTokenId().isPresent() && (ids.length == 0 || ids[ids.length - 1] != t.eosTokenId().getAsInt())) {
+            int[] ids = tokenizer.encode(text);
+            OptionalInt eos = tokenizer.eosTokenId();
+            if (eos.isPresent() && (ids.length == 0 || ids[ids.length - 1] != eos.getAsInt())) {
                 ids = Arrays.copyOf(ids, ids.length + 1);
-                ids[ids.length - 1] = t.eosTokenId().getAsInt();
+                ids[ids.length - 1] = eos.getAsInt();
             }
             for (int id : ids) {
                 if (id >= vocabSize) {

@@ -19,7 +19,9 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * A Llama-type decoder with frozen weights, from a Hugging Face folder. Modules are named as there, for example {@code
+ * A Llama-type decoder with frozen weights, from a Hugging Face folder whose config.json has model_type llama: RMSNorm,
+ * rotary positions (default, linear or llama3 scaling), grouped-query attention, SiLU-gated MLP, with or without biases,
+ * tied or untied output head, weights in float32, bfloat16 or float16. Modules are named as there, for example {@code
  * model.layers.0.self_attn.q_proj}. Batches are given as arrays of size · length, row by row, padded at the end of each
  * row; {@code lengths} says how many tokens of each row are not padding. Used by one thread at a time.
  */
@@ -143,9 +145,14 @@ public final class LlamaModel implements AutoCloseable {
         return adapter;
     }
 
-    /** Logits [size · length, vocab] of every position, row by row. */
+    /**
+     * Logits [size · length, vocab]: token v at position t of row i is element (i · length + t) · vocab + v.
+     *
+     * @param inputIds [size · length], padded at the end of each row
+     * @param lengths [size], tokens of each row that are not padding
+     */
     public float[] logits(Execution execution, int size, int length, int[] inputIds, int[] lengths) {
-        prepare(execution, length);
+        prepare(execution, size, length, inputIds, lengths);
         return execution.run(new PassShape("logits", size, length, adapter), run -> {
             TokenBatch batch = TokenBatch.take(run, size, length, inputIds, lengths);
             Tensor hidden = hidden(run, batch, null);
@@ -164,10 +171,10 @@ public final class LlamaModel implements AutoCloseable {
      * is scored on label t + 1, -100 does not count.
      */
     public double lossSum(Execution execution, int size, int length, int[] inputIds, int[] labels, int[] lengths) {
-        prepare(execution, length);
+        prepare(execution, size, length, inputIds, lengths);
         return execution.run(new PassShape("loss", size, length, adapter), run -> {
             TokenBatch batch = TokenBatch.take(run, size, length, inputIds, lengths);
-            Tensor targets = run.ints(TokenBatch.shift(labels, length, VBL_IGNORE_INDEX));
+            Tensor targets = run.ints(shiftedLabels(inputIds, labels, length));
             Tensor hidden = hidden(run, batch, null);
             return headLoss(run, hidden, targets, null, null);
         });
@@ -182,10 +189,10 @@ public final class LlamaModel implements AutoCloseable {
         if (adapter == null) {
             throw new IllegalStateException("No adapter is attached: there is nothing to train");
         }
-        prepare(execution, length);
+        prepare(execution, size, length, inputIds, lengths);
         return execution.run(new PassShape("gradients", size, length, adapter), run -> {
             TokenBatch batch = TokenBatch.take(run, size, length, inputIds, lengths);
-            Tensor targets = run.ints(TokenBatch.shift(labels, length, VBL_IGNORE_INDEX));
+            Tensor targets = run.ints(shiftedLabels(inputIds, labels, length));
             Tensor scale = run.scalar((float) gradientScale);
             Tape tape = new Tape();
             Tensor normed = hidden(run, batch, tape);
@@ -282,12 +289,24 @@ public final class LlamaModel implements AutoCloseable {
         return lowest;
     }
 
-    private void prepare(Execution execution, int length) {
+    private void prepare(Execution execution, int size, int length, int[] inputIds, int[] lengths) {
         if (length > config.maxPositionEmbeddings()) {
             throw new InputException("batch", "length", length + " tokens", "at most max_position_embeddings, "
                     + config.maxPositionEmbeddings());
         }
+        long tokens = (long) size * length;
+        if (size < 1 || length < 1 || inputIds.length != tokens || lengths.length != size) {
+            throw new IllegalArgumentException("A batch of " + size + " rows of " + length + " tokens has " + tokens
+                    + " inputIds and " + size + " lengths, found " + inputIds.length + " and " + lengths.length);
+        }
         rotary.reserve(execution.stream(), length);
+    }
+
+    private static int[] shiftedLabels(int[] inputIds, int[] labels, int length) {
+        if (labels.length != inputIds.length) {
+            throw new IllegalArgumentException(inputIds.length + " inputIds have as many labels, found " + labels.length);
+        }
+        return TokenBatch.shift(labels, length, VBL_IGNORE_INDEX);
     }
 
     @Override

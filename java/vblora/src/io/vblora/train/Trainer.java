@@ -24,8 +24,8 @@ import java.util.OptionalDouble;
 
 /**
  * Fine-tunes the adapter attached to a causal language model with AdamW. The loss of a step is the mean of the
- * cross-entropy over the label tokens of all its micro-batches, as Hugging Face's Trainer defines it. Used by one
- * thread.
+ * cross-entropy over the label tokens of all its micro-batches, as Hugging Face's Trainer defines it. A run goes from
+ * its first to its last step in one call; the optimizer's state lives as long as the call. Used by one thread.
  */
 public final class Trainer {
     private final LlamaModel model;
@@ -36,7 +36,8 @@ public final class Trainer {
 
     /**
      * @param model with an adapter attached
-     * @throws InputException if the adapter cannot be trained
+     * @param listeners told of every step, in this order
+     * @throws IllegalArgumentException if no adapter is attached
      */
     public Trainer(LlamaModel model, Execution execution, TrainingArguments arguments,
             List<TrainingListener> listeners) {
@@ -55,6 +56,7 @@ public final class Trainer {
      *
      * @param examples training data, not empty
      * @param heldOut held-out data, scored before the first and after the last step; may be empty
+     * @throws InputException if the adapter cannot be trained, or the data holds nothing to learn from
      * @throws TrainingException if the loss or the gradients are no longer finite
      */
     public TrainingResult train(List<Example> examples, List<Example> heldOut) {

@@ -71,7 +71,7 @@ final class SafetensorsHeader {
         long length = readBytes(file, 0, Long.BYTES).getLong();
         if (length < 0 || length > Math.min(MAX_BYTES, file.size() - Long.BYTES)) {
             throw new InputException(path, "header length", Long.toUnsignedString(length) + " bytes",
-                    "at most " + MAX_BYTES + ", in a file of " + file.size() + " bytes");
+                    "at most " + MAX_BYTES + ", in a safetensors file of " + file.size() + " bytes");
         }
         String json = decode(path, readBytes(file, Long.BYTES, (int) length));
         if (!json.startsWith("{")) {
