@@ -16,8 +16,8 @@ import org.bytedeco.javacpp.Pointer;
 /**
  * Dense, row-major memory of one device: pointer, shape and element type. A tensor made by {@link #allocate} owns its
  * memory and frees it in {@link #close()}, never through the garbage collector. A {@link #view} owns nothing and is
- * closed with the tensor whose memory it shows; what {@link #wrap} gives owns nothing and must not outlive the memory. A
- * closed tensor has a shape, but whatever needs its memory throws {@link IllegalStateException}. Not thread-safe.
+ * closed with the tensor whose memory it shows; what {@link #wrap} gives owns nothing and must not outlive the memory.
+ * A closed tensor has a shape, but whatever needs its memory throws {@link IllegalStateException}. Not thread-safe.
  */
 public final class Tensor implements AutoCloseable {
     /** Memory at an address, without owner or bounds. */

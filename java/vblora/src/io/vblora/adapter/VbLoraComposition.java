@@ -18,6 +18,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
+import java.util.stream.LongStream;
 
 /**
  * VB-LoRA: every sub-vector of A and B is a top-k admixture of a shared vector bank. The logits of all modules are the
@@ -216,8 +217,9 @@ final class VbLoraComposition implements Composition {
     private static long divide(VbLoraConfig config, List<ModuleShape> modules, ModuleShape module, String dimension,
             long size) {
         if (size % config.vectorLength() != 0) {
-            BigInteger common = modules.stream().flatMap(m -> java.util.stream.Stream.of(m.inFeatures(), m.outFeatures()))
-                    .map(BigInteger::valueOf).reduce(BigInteger.ZERO, BigInteger::gcd);
+            BigInteger common = modules.stream()
+                    .flatMapToLong(m -> LongStream.of(m.inFeatures(), m.outFeatures()))
+                    .mapToObj(BigInteger::valueOf).reduce(BigInteger.ZERO, BigInteger::gcd);
             throw new InputException(config.source(), "vector_length",
                     config.vectorLength() + ", which does not divide " + dimension + " " + size + " of "
                     + module.path(), "a divisor of every adapted dimension, that is of " + common);

@@ -36,7 +36,8 @@ import picocli.CommandLine.TypeConversionException;
         description = "VB-LoRA fine-tuning for the JVM: parameter-efficient adapters that share one vector bank "
                 + "(arXiv 2405.15179), read and written as Hugging Face PEFT does.",
         footer = {"", "Exit code: 0 done, 1 failed, 2 wrong use.",
-            "'vblora COMMAND --help' explains a command and its options; in a checkout, './vblora test' runs the tests."})
+            "'vblora COMMAND --help' explains a command and its options.",
+            "In a checkout, './vblora test' runs the tests."})
 public final class Main implements Runnable {
     /** Held while files that belong together are written: a Ctrl-C waits for the last of them. */
     static final ReentrantLock WRITING = new ReentrantLock();

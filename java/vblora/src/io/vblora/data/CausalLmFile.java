@@ -47,8 +47,8 @@ public record CausalLmFile(List<Example> examples, int truncated) {
     /**
      * Reads and checks a whole file.
      *
-     * @param tokenizer asked once, at the first text: data that is tokenised already needs none; null, or giving null, if
-     *     there is none. It stays the caller's
+     * @param tokenizer asked once, at the first text: data that is tokenised already needs none; null, or giving null,
+     *     if there is none. It stays the caller's
      * @param maxSeqLength tokens to which an example is cut, at least 2
      * @param vocabSize token ids lie in [0, vocabSize)
      * @throws InputException if a line cannot be used; it names file and line

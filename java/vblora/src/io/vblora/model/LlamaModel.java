@@ -20,10 +20,10 @@ import java.util.regex.Pattern;
 
 /**
  * A Llama-type decoder with frozen weights, from a Hugging Face folder whose config.json has model_type llama: RMSNorm,
- * rotary positions (default, linear or llama3 scaling), grouped-query attention, SiLU-gated MLP, with or without biases,
- * tied or untied output head, weights in float32, bfloat16 or float16. Modules are named as there, for example {@code
- * model.layers.0.self_attn.q_proj}. Batches are given as arrays of size · length, row by row, padded at the end of each
- * row; {@code lengths} says how many tokens of each row are not padding. Used by one thread at a time.
+ * rotary positions (default, linear or llama3 scaling), grouped-query attention, SiLU-gated MLP, with or without
+ * biases, tied or untied output head, weights in float32, bfloat16 or float16. Modules are named as there, for example
+ * {@code model.layers.0.self_attn.q_proj}. Batches are given as arrays of size · length, row by row, padded at the end
+ * of each row; {@code lengths} says how many tokens of each row are not padding. Used by one thread at a time.
  */
 public final class LlamaModel implements AutoCloseable {
     private static final List<String> LAYER_LINEARS = List.of("self_attn.q_proj", "self_attn.k_proj",
@@ -304,7 +304,8 @@ public final class LlamaModel implements AutoCloseable {
 
     private static int[] shiftedLabels(int[] inputIds, int[] labels, int length) {
         if (labels.length != inputIds.length) {
-            throw new IllegalArgumentException(inputIds.length + " inputIds have as many labels, found " + labels.length);
+            throw new IllegalArgumentException(inputIds.length + " inputIds have as many labels, found "
+                    + labels.length);
         }
         return TokenBatch.shift(labels, length, VBL_IGNORE_INDEX);
     }
