@@ -13,7 +13,7 @@ namespace {
 
 // Ops follow each other within microseconds, and waking a sleeping thread takes tens of them: so both sides look again
 // this often before they sleep.
-constexpr int kSpins = 4000;
+constexpr int kSpins = 1000;
 
 inline void pause() {
 #if defined(__x86_64__)
