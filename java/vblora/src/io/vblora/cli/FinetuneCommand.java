@@ -389,8 +389,9 @@ final class FinetuneCommand implements Callable<Integer> {
                     saveOnlyTopkWeights ? "with all logits" : "with only top-k weights",
                     adapter.config().r(), adapter.loraStoredBytes());
         }
-        out.printf("%nnext            vblora inspect %s%n", output);
-        out.printf("                vblora delta --adapter %s --output delta.safetensors%n", output);
+        String command = System.getProperty(Main.COMMAND, "vblora");
+        out.printf("%nnext            %s inspect %s%n", command, output);
+        out.printf("                %s delta --adapter %s --output delta.safetensors%n", command, output);
         out.printf("                in Python: peft.PeftModel.from_pretrained(model, \"%s\")%n", output);
         out.flush();
     }

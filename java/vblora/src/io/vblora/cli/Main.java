@@ -39,6 +39,9 @@ import picocli.CommandLine.TypeConversionException;
             "'vblora COMMAND --help' explains a command and its options.",
             "In a checkout, './vblora test' runs the tests."})
 public final class Main implements Runnable {
+    /** System property by which a launcher says how it was called. */
+    static final String COMMAND = "vblora.command";
+
     /** Held while files that belong together are written: a Ctrl-C waits for the last of them. */
     static final ReentrantLock WRITING = new ReentrantLock();
 
