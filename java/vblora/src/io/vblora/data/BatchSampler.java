@@ -1,6 +1,8 @@
 package io.vblora.data;
 
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Comparator;
 import java.util.Iterator;
 import java.util.List;
 import java.util.NoSuchElementException;
@@ -9,29 +11,39 @@ import java.util.NoSuchElementException;
  * Groups examples into batches, epoch by epoch: in their own order, or in a random one that depends on seed and epoch
  * alone. The last batch of an epoch may be smaller. Immutable.
  *
+ * <p>Grouped by length, examples of similar length meet in a batch, which then needs little padding: as in Hugging
+ * Face's {@code group_by_length} that order is cut into stretches of up to 50 batches (fewer where there would be less
+ * than four stretches), each is sorted from long to short, equal lengths as they come, and the longest example of all
+ * changes places with the very first, so that a batch that does not fit into memory shows at once.
+ *
  * <p>The random order is the same on every platform: a Fisher-Yates shuffle (from the last position down, swapping i
  * with j in [0, i]) driven by SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) with start state mix(seed) + epoch, where
  * mix is SplitMix64's output function; j is the upper part of the 63-bit draw times (i + 1).
  */
-public final class BatchSampler {
+public final class BatchSampler<E extends TokenSequence> {
     private static final long GOLDEN_GAMMA = 0x9E3779B97F4A7C15L;
+    /** Batches in a stretch that is sorted by length, at most; Hugging Face's number. */
+    private static final int STRETCH_BATCHES = 50;
 
-    private final List<Example> examples;
+    private final List<E> examples;
     private final int batchSize;
     private final boolean shuffle;
+    private final boolean groupByLength;
     private final long seed;
 
     /**
      * @param batchSize examples in a batch, at least 1
+     * @param groupByLength whether examples of similar length come together
      * @param seed of the random order; without {@code shuffle} not used
      */
-    public BatchSampler(List<Example> examples, int batchSize, boolean shuffle, long seed) {
+    public BatchSampler(List<E> examples, int batchSize, boolean shuffle, boolean groupByLength, long seed) {
         if (examples.isEmpty() || batchSize < 1) {
             throw new IllegalArgumentException(examples.size() + " examples cannot make batches of " + batchSize);
         }
         this.examples = List.copyOf(examples);
         this.batchSize = batchSize;
         this.shuffle = shuffle;
+        this.groupByLength = groupByLength;
         this.seed = seed;
     }
 
@@ -40,8 +52,8 @@ public final class BatchSampler {
         return (int) ((examples.size() + (long) batchSize - 1) / batchSize);
     }
 
-    /** The batches of an epoch, counted from 0. Batches are made as the iterator reaches them. */
-    public Iterator<Batch> epoch(long epoch) {
+    /** The batches of an epoch, counted from 0; none is empty. They are made as the iterator reaches them. */
+    public Iterator<List<E>> epoch(long epoch) {
         int[] order = order(epoch);
         return new Iterator<>() {
             private int next;
@@ -52,15 +64,15 @@ public final class BatchSampler {
             }
 
             @Override
-            public Batch next() {
+            public List<E> next() {
                 if (!hasNext()) {
                     throw new NoSuchElementException();
                 }
-                List<Example> rows = new ArrayList<>();
+                List<E> rows = new ArrayList<>();
                 for (int end = (int) Math.min(order.length, next + (long) batchSize); next < end; next++) {
                     rows.add(examples.get(order[next]));
                 }
-                return Batch.of(rows);
+                return rows;
             }
         };
     }
@@ -81,7 +93,22 @@ public final class BatchSampler {
                 order[j] = swapped;
             }
         }
-        return order;
+        return groupByLength ? grouped(order) : order;
+    }
+
+    private int[] grouped(int[] order) {
+        long stretch = batchSize * Math.max(1, Math.min(order.length / (4L * batchSize), STRETCH_BATCHES));
+        Integer[] sorted = Arrays.stream(order).boxed().toArray(Integer[]::new);
+        Comparator<Integer> longestFirst = Comparator.comparingInt(i -> -examples.get(i).length());
+        int longest = 0;
+        for (long start = 0; start < sorted.length; start += stretch) {
+            Arrays.sort(sorted, (int) start, (int) Math.min(sorted.length, start + stretch), longestFirst);
+            longest = longestFirst.compare(sorted[(int) start], sorted[longest]) < 0 ? (int) start : longest;
+        }
+        Integer first = sorted[0];
+        sorted[0] = sorted[longest];
+        sorted[longest] = first;
+        return Arrays.stream(sorted).mapToInt(i -> i).toArray();
     }
 
     private static long mix(long z) {

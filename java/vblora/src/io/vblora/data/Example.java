@@ -2,13 +2,12 @@ package io.vblora.data;
 
 /**
  * A tokenized training example. Labels are not shifted, as in Hugging Face's causal language models: position t
- * predicts
- * {@code labels[t + 1]}, so {@code labels[0]} never counts. Neither array is copied.
+ * predicts {@code labels[t + 1]}, so {@code labels[0]} never counts. Neither array is copied.
  *
  * @param inputIds token ids, [length]
  * @param labels token ids, or {@link #IGNORE_INDEX} where the loss is not counted, [length]
  */
-public record Example(int[] inputIds, int[] labels) {
+public record Example(int[] inputIds, int[] labels) implements TokenSequence {
     /** The label that is left out of the loss, PyTorch's {@code ignore_index}. */
     public static final int IGNORE_INDEX = -100;
 
@@ -21,11 +20,6 @@ public record Example(int[] inputIds, int[] labels) {
     /** An example whose every token is its own label. */
     public static Example of(int... inputIds) {
         return new Example(inputIds, inputIds);
-    }
-
-    /** Number of tokens. */
-    public int length() {
-        return inputIds.length;
     }
 
     /** Number of positions that count in the loss. */

@@ -107,9 +107,9 @@ public final class Trainer {
     public double evaluate(List<Example> examples) {
         double sum = 0;
         long count = 0;
-        Iterator<Batch> batches = new BatchSampler(examples, arguments.perDeviceEvalBatchSize(), false, 0).epoch(0);
-        while (batches.hasNext()) {
-            Batch b = batches.next();
+        var sampler = new BatchSampler<>(examples, arguments.perDeviceEvalBatchSize(), false, false, 0);
+        for (Iterator<List<Example>> batches = sampler.epoch(0); batches.hasNext();) {
+            Batch b = Batch.of(batches.next());
             sum += model.lossSum(execution, b.size(), b.length(), b.inputIds(), b.labels(), b.lengths());
             count += b.countedLabels();
         }
@@ -189,13 +189,13 @@ public final class Trainer {
 
     /** Micro-batches, epoch after epoch; the last step of an epoch takes what is left of it. */
     private final class MicroBatches {
-        private final BatchSampler sampler;
-        private Iterator<Batch> current;
+        private final BatchSampler<Example> sampler;
+        private Iterator<List<Example>> current;
         private long epoch;
         private int taken;
 
         MicroBatches(List<Example> examples) {
-            sampler = new BatchSampler(examples, arguments.perDeviceTrainBatchSize(), arguments.shuffle(),
+            sampler = new BatchSampler<>(examples, arguments.perDeviceTrainBatchSize(), arguments.shuffle(), false,
                     arguments.seed());
             current = sampler.epoch(0);
         }
@@ -207,7 +207,7 @@ public final class Trainer {
             }
             List<Batch> step = new ArrayList<>();
             while (step.size() < arguments.gradientAccumulationSteps() && current.hasNext()) {
-                step.add(current.next());
+                step.add(Batch.of(current.next()));
                 taken++;
             }
             return step;

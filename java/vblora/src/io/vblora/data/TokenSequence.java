@@ -1,0 +1,12 @@
+package io.vblora.data;
+
+/** What a data set consists of and batches are made from: a sequence of tokens, and whatever is learnt about it. */
+public interface TokenSequence {
+    /** Token ids, [length]; not a copy. */
+    int[] inputIds();
+
+    /** Number of tokens. */
+    default int length() {
+        return inputIds().length;
+    }
+}
