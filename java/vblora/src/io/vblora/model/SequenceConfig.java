@@ -1,0 +1,119 @@
+package io.vblora.model;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.vblora.InputException;
+import io.vblora.JsonFields;
+import io.vblora.weights.AtomicFile;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+
+/**
+ * The task of a model with a head on an encoder: what an adapter's folder says beside the adapter, so that it can be
+ * used without being told again.
+ *
+ * @param pooling null before a model has chosen its own
+ * @param labels names of the classes, by index; empty for regression
+ * @param maxSeqLength tokens that texts are cut to, special tokens included
+ */
+public record SequenceConfig(ProblemType problemType, Pooling pooling, List<String> labels, int maxSeqLength) {
+    /** Name of the file in an adapter's folder. */
+    public static final String FILE_NAME = "task_config.json";
+
+    private static final JsonMapper MAPPER = new JsonMapper();
+    private static final int MAX_LABELS = 1 << 20;
+
+    /** @throws InputException if labels and problem do not fit each other, or a label is there twice */
+    public SequenceConfig {
+        labels = List.copyOf(labels);
+        boolean classes = problemType == ProblemType.SINGLE_LABEL_CLASSIFICATION;
+        if (classes ? labels.size() < 2 : !labels.isEmpty()) {
+            throw new InputException("task", "labels", labels.size() + " labels",
+                    (classes ? "two or more for " : "none for ") + problemType);
+        }
+        if (new HashSet<>(labels).size() != labels.size()) {
+            throw new InputException("task", "labels", "the same label twice in " + labels, "different labels");
+        }
+        if (maxSeqLength < 1) {
+            throw new InputException("task", "max_seq_length", Integer.toString(maxSeqLength), "1 or more");
+        }
+    }
+
+    /** Outputs of the head: one per class, one for regression. */
+    public int numLabels() {
+        return Math.max(1, labels.size());
+    }
+
+    /** The same task with this pooling. */
+    public SequenceConfig withPooling(Pooling newPooling) {
+        return new SequenceConfig(problemType, newPooling, labels, maxSeqLength);
+    }
+
+    /**
+     * Reads {@value #FILE_NAME} of an adapter's folder.
+     *
+     * @throws InputException if it is not there, or a value is not what it must be
+     */
+    public static SequenceConfig read(Path adapterFolder) {
+        Path file = adapterFolder.resolve(FILE_NAME);
+        JsonFields fields = JsonFields.read(file);
+        ProblemType problem = value(fields, "problem_type", ProblemType.values());
+        Pooling pooling = value(fields, "pooling", Pooling.values());
+        int maxSeqLength = (int) fields.integer("max_seq_length", 1, 1 << 24);
+        List<String> labels = new ArrayList<>();
+        if (problem == ProblemType.SINGLE_LABEL_CLASSIFICATION) {
+            JsonFields names = fields.object("id2label");
+            int count = names.object().size();
+            if (count < 2 || count > MAX_LABELS) {
+                throw new InputException(file, "id2label", count + " labels", "two or more");
+            }
+            for (int id = 0; id < count; id++) {
+                labels.add(names.string(Integer.toString(id)));
+            }
+            if (new HashSet<>(labels).size() != count) {
+                throw fields.wrong("id2label", "different labels");
+            }
+        }
+        return new SequenceConfig(problem, pooling, labels, maxSeqLength);
+    }
+
+    private static <E extends Enum<E>> E value(JsonFields fields, String field, E[] values) {
+        String found = fields.string(field);
+        List<String> names = new ArrayList<>();
+        for (E value : values) {
+            if (value.toString().equals(found)) {
+                return value;
+            }
+            names.add(value.toString());
+        }
+        throw fields.wrong(field, "one of " + String.join(", ", names));
+    }
+
+    /**
+     * Writes {@value #FILE_NAME} into an adapter's folder, which must exist.
+     *
+     * @throws java.io.UncheckedIOException if it cannot be written
+     */
+    public void write(Path adapterFolder) {
+        ObjectNode json = MAPPER.createObjectNode();
+        json.put("problem_type", problemType.toString());
+        json.put("pooling", pooling.toString());
+        if (!labels.isEmpty()) {
+            ObjectNode names = json.putObject("id2label");
+            for (int id = 0; id < labels.size(); id++) {
+                names.put(Integer.toString(id), labels.get(id));
+            }
+        }
+        json.put("max_seq_length", maxSeqLength);
+        try {
+            String text = MAPPER.writerWithDefaultPrettyPrinter().writeValueAsString(json) + "\n";
+            AtomicFile.write(adapterFolder.resolve(FILE_NAME), text.getBytes(StandardCharsets.UTF_8));
+        } catch (JsonProcessingException e) {
+            throw new IllegalStateException("writing to memory", e);
+        }
+    }
+}
