@@ -1,4 +1,4 @@
-/* The ops of Llama-type decoders around their matrix products, forward and backward, in float32.
+/* The ops of Llama-type decoders and BERT-type encoders around their matrix products, forward and backward, in float32.
  * A batch is sequences padded at their end to a common length: tokens = batch · length rows.
  * Weights are frozen: no op gives a weight gradient unless documented. */
 #ifndef VBLORA_TRANSFORMER_H
@@ -11,9 +11,11 @@
 extern "C" {
 #endif
 
-/** out [tokens, hidden] = table[ids], table [vocab, hidden] of table_dtype (vbl_dtype). ids must lie in [0, vocab). */
+/** out [tokens, hidden] = table[ids], or with accumulate 1 (else 0) out += table[ids]; table [vocab, hidden] of
+ *  table_dtype (vbl_dtype). ids must lie in [0, vocab). */
 VBL_API vbl_status vbl_embedding_forward(vbl_stream *stream, int64_t tokens, int64_t hidden, int64_t vocab,
-                                         const int32_t *ids, const void *table, int32_t table_dtype, float *out);
+                                         const int32_t *ids, const void *table, int32_t table_dtype,
+                                         int32_t accumulate, float *out);
 /** dtable [vocab, hidden] += for every token t: dout[t] at row ids[t]. */
 VBL_API vbl_status vbl_embedding_backward(vbl_stream *stream, int64_t tokens, int64_t hidden, int64_t vocab,
                                           const int32_t *ids, const float *dout, float *dtable);
@@ -25,6 +27,15 @@ VBL_API vbl_status vbl_rmsnorm_forward(vbl_stream *stream, int64_t rows, int64_t
 /** dx [rows, hidden] += the gradient of x. */
 VBL_API vbl_status vbl_rmsnorm_backward(vbl_stream *stream, int64_t rows, int64_t hidden, const float *dy,
                                         const float *x, const float *weight, const float *rstd, float *dx);
+
+/** y = (x - mean) · rstd · weight + bias with the row's mean, and rstd = 1 / sqrt(mean((x - mean)^2) + eps); x, y
+ *  [rows, hidden], weight, bias [hidden], mean, rstd [rows] (written). Sums are in float64. y may be x. */
+VBL_API vbl_status vbl_layernorm_forward(vbl_stream *stream, int64_t rows, int64_t hidden, float eps, const float *x,
+                                         const float *weight, const float *bias, float *y, float *mean, float *rstd);
+/** dx [rows, hidden] = the gradient of x, from the forward pass's x, mean and rstd. dx may be dy. */
+VBL_API vbl_status vbl_layernorm_backward(vbl_stream *stream, int64_t rows, int64_t hidden, const float *dy,
+                                          const float *x, const float *weight, const float *mean, const float *rstd,
+                                          float *dx);
 
 /** Rotary position embedding in place, half-split as Hugging Face's rotate_half: for every token and head, with
  *  c, s = cos, sin [positions, head_dim / 2] at row positions[token]: (x1, x2) -> (x1 c - x2 s, x2 c + x1 s), x1 and x2
@@ -61,11 +72,42 @@ VBL_API vbl_status vbl_silu_mul_forward(vbl_stream *stream, int64_t n, const flo
 VBL_API vbl_status vbl_silu_mul_backward(vbl_stream *stream, int64_t n, const float *gate, const float *up,
                                          const float *dout, float *dgate, float *dup);
 
+/** Activations of one argument. Where x is not a number, neither is the result. */
+typedef enum vbl_activation {
+  VBL_GELU = 0,      /**< x/2 · (1 + erf(x / sqrt(2))) */
+  VBL_GELU_TANH = 1, /**< x/2 · (1 + tanh(sqrt(2/pi) · (x + 0.044715 x^3))) */
+  VBL_RELU = 2,      /**< max(x, 0), with the slope 0 at 0 */
+  VBL_TANH = 3
+} vbl_activation;
+
+/** y = activation(x) over n elements. y may be x. */
+VBL_API vbl_status vbl_activation_forward(vbl_stream *stream, int32_t activation, int64_t n, const float *x, float *y);
+/** dx = dy · activation'(x), x being what the forward pass saw. dx may be dy, or x. */
+VBL_API vbl_status vbl_activation_backward(vbl_stream *stream, int32_t activation, int64_t n, const float *x,
+                                           const float *dy, float *dx);
+
 /** y += x over n elements: the residual connection, and its gradient. */
 VBL_API vbl_status vbl_add(vbl_stream *stream, int64_t n, const float *x, float *y);
 
 /** y [rows, columns] += bias [columns]. */
 VBL_API vbl_status vbl_add_bias(vbl_stream *stream, int64_t rows, int64_t columns, const float *bias, float *y);
+/** dbias [columns] += the sums of dy's [rows, columns] columns, in float64 and from the first row on. */
+VBL_API vbl_status vbl_add_bias_backward(vbl_stream *stream, int64_t rows, int64_t columns, const float *dy,
+                                         float *dbias);
+
+/** How the tokens of a sequence become one row. */
+typedef enum vbl_pooling {
+  VBL_POOL_CLS = 0, /**< the first token */
+  VBL_POOL_MEAN = 1 /**< the mean of the tokens that are not padding */
+} vbl_pooling;
+
+/** out [batch, hidden] from x [batch · length, hidden]. lengths [batch]: tokens that are not padding, from 1 to length;
+ *  NULL: all. Padding is not read. Sums are in float64 and from the first token on. */
+VBL_API vbl_status vbl_pool_forward(vbl_stream *stream, int32_t pooling, int64_t batch, int64_t length, int64_t hidden,
+                                    const int32_t *lengths, const float *x, float *out);
+/** dx [batch · length, hidden] (overwritten; 0 in what was not pooled) from dout [batch, hidden]. */
+VBL_API vbl_status vbl_pool_backward(vbl_stream *stream, int32_t pooling, int64_t batch, int64_t length,
+                                     int64_t hidden, const int32_t *lengths, const float *dout, float *dx);
 
 /** Label of a row that does not count. */
 #define VBL_IGNORE_INDEX (-100)
@@ -79,6 +121,15 @@ VBL_API int64_t vbl_cross_entropy_scratch_bytes(const vbl_stream *stream, int64_
 VBL_API vbl_status vbl_cross_entropy(vbl_stream *stream, int64_t rows, int64_t vocab, const float *logits,
                                      const int32_t *labels, const float *scale, double *loss_sum, float *dlogits,
                                      void *scratch, int64_t scratch_bytes);
+
+/** Scratch of vbl_squared_error. */
+VBL_API int64_t vbl_squared_error_scratch_bytes(const vbl_stream *stream, int64_t n);
+/** *loss_sum += the sum over n of (predictions - targets)^2, in float64 and in a fixed order. dpredictions, unless
+ *  NULL: 2 (predictions - targets) · *scale; it may be predictions itself. scale (one float in device memory) is not
+ *  read if dpredictions is NULL. */
+VBL_API vbl_status vbl_squared_error(vbl_stream *stream, int64_t n, const float *predictions, const float *targets,
+                                     const float *scale, double *loss_sum, float *dpredictions, void *scratch,
+                                     int64_t scratch_bytes);
 
 #ifdef __cplusplus
 }

@@ -22,7 +22,7 @@ TEST(embedding_looks_up_rows_of_every_dtype) {
       CHECK_STATUS(VBL_OK, vbl_convert(stream, count, table.data(), VBL_FLOAT32, stored.data(), dtype));
       std::vector<float> out(static_cast<size_t>(tokens * hidden), NAN);
       CHECK_STATUS(VBL_OK,
-                   vbl_embedding_forward(stream, tokens, hidden, vocab, ids.data(), stored.data(), dtype, out.data()));
+                   vbl_embedding_forward(stream, tokens, hidden, vocab, ids.data(), stored.data(), dtype, 0, out.data()));
       for (size_t t = 0; t < ids.size(); ++t)
         CHECK(std::memcmp(&out[t * static_cast<size_t>(hidden)], &table[static_cast<size_t>(ids[t] * hidden)],
                           static_cast<size_t>(hidden) * sizeof(float)) == 0);
@@ -57,7 +57,7 @@ TEST(embedding_refuses_ids_outside_the_vocabulary) {
   float table[6] = {}, out[6] = {};
   for (int32_t wrong : {-1, 3, INT32_MIN, INT32_MAX}) {
     const int32_t ids[2] = {2, wrong};
-    for (vbl_status status : {vbl_embedding_forward(stream, 2, 2, 3, ids, table, VBL_FLOAT32, out),
+    for (vbl_status status : {vbl_embedding_forward(stream, 2, 2, 3, ids, table, VBL_FLOAT32, 0, out),
                               vbl_embedding_backward(stream, 2, 2, 3, ids, out, table)}) {
       CHECK(status == VBL_INVALID_ARGUMENT);
       CHECK(std::strstr(vbl_last_error(), "ids[1]") != nullptr &&
@@ -65,12 +65,12 @@ TEST(embedding_refuses_ids_outside_the_vocabulary) {
     }
   }
   const int32_t ids[2] = {2, 0};
-  CHECK_STATUS(VBL_OK, vbl_embedding_forward(stream, 0, 2, 3, nullptr, nullptr, VBL_FLOAT32, nullptr));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_embedding_forward(nullptr, 2, 2, 3, ids, table, VBL_FLOAT32, out));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_embedding_forward(stream, 2, 2, 3, nullptr, table, VBL_FLOAT32, out));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_embedding_forward(stream, 2, 2, 3, ids, nullptr, VBL_FLOAT32, out));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_embedding_forward(stream, 2, 2, 3, ids, table, 9, out));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_embedding_forward(stream, 2, 0, 3, ids, table, VBL_FLOAT32, out));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_embedding_forward(stream, -2, 2, 3, ids, table, VBL_FLOAT32, out));
+  CHECK_STATUS(VBL_OK, vbl_embedding_forward(stream, 0, 2, 3, nullptr, nullptr, VBL_FLOAT32, 0, nullptr));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_embedding_forward(nullptr, 2, 2, 3, ids, table, VBL_FLOAT32, 0, out));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_embedding_forward(stream, 2, 2, 3, nullptr, table, VBL_FLOAT32, 0, out));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_embedding_forward(stream, 2, 2, 3, ids, nullptr, VBL_FLOAT32, 0, out));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_embedding_forward(stream, 2, 2, 3, ids, table, 9, 0, out));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_embedding_forward(stream, 2, 0, 3, ids, table, VBL_FLOAT32, 0, out));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_embedding_forward(stream, -2, 2, 3, ids, table, VBL_FLOAT32, 0, out));
   CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_embedding_backward(stream, 2, 2, 3, ids, nullptr, table));
 }

@@ -226,7 +226,7 @@ public final class LlamaModel implements AutoCloseable {
         Arena arena = run.arena();
         Tensor x = arena.floats(batch.tokens(), config.hiddenSize());
         Tensor y = tape == null ? arena.floats(batch.tokens(), config.hiddenSize()) : null;
-        Transformer.embeddingForward(run.stream(), batch.ids(), embedding, x);
+        Transformer.embeddingForward(run.stream(), batch.ids(), embedding, false, x);
         for (LlamaLayer layer : layers) {
             if (tape == null) {
                 long mark = arena.mark();

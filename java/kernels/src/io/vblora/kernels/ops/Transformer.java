@@ -1,30 +1,45 @@
 package io.vblora.kernels.ops;
 
+import static io.vblora.kernels.global.vblora.vbl_activation_backward;
+import static io.vblora.kernels.global.vblora.vbl_activation_forward;
 import static io.vblora.kernels.global.vblora.vbl_add;
 import static io.vblora.kernels.global.vblora.vbl_add_bias;
+import static io.vblora.kernels.global.vblora.vbl_add_bias_backward;
 import static io.vblora.kernels.global.vblora.vbl_cross_entropy;
 import static io.vblora.kernels.global.vblora.vbl_cross_entropy_scratch_bytes;
 import static io.vblora.kernels.global.vblora.vbl_embedding_backward;
 import static io.vblora.kernels.global.vblora.vbl_embedding_forward;
+import static io.vblora.kernels.global.vblora.vbl_layernorm_backward;
+import static io.vblora.kernels.global.vblora.vbl_layernorm_forward;
+import static io.vblora.kernels.global.vblora.vbl_pool_backward;
+import static io.vblora.kernels.global.vblora.vbl_pool_forward;
 import static io.vblora.kernels.global.vblora.vbl_rmsnorm_backward;
 import static io.vblora.kernels.global.vblora.vbl_rmsnorm_forward;
 import static io.vblora.kernels.global.vblora.vbl_rope;
 import static io.vblora.kernels.global.vblora.vbl_silu_mul_backward;
 import static io.vblora.kernels.global.vblora.vbl_silu_mul_forward;
+import static io.vblora.kernels.global.vblora.vbl_squared_error;
+import static io.vblora.kernels.global.vblora.vbl_squared_error_scratch_bytes;
 
 import io.vblora.kernels.Arena;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 
-/** The ops of decoders around their matrix products. All tensors are float32 unless said otherwise. */
+/**
+ * The ops of decoders and encoders around their matrix products. All tensors are float32 unless said otherwise.
+ *
+ * <p>Every method throws {@link IllegalArgumentException} where a tensor's type, size or device does not fit, and {@link
+ * io.vblora.kernels.KernelException} where the op itself refuses a value.
+ */
 public final class Transformer {
     private Transformer() {}
 
     /**
-     * out [tokens, hidden] = table[ids]; table [vocab, hidden] in any native type, ids [tokens] int32 in [0, vocab).
+     * out [tokens, hidden] = table[ids], or with {@code accumulate} out += table[ids]; table [vocab, hidden] in any
+     * native type, ids [tokens] int32 in [0, vocab).
      */
-    public static void embeddingForward(Stream stream, Tensor ids, Tensor table, Tensor out) {
+    public static void embeddingForward(Stream stream, Tensor ids, Tensor table, boolean accumulate, Tensor out) {
         long tokens = ids.elements();
         long vocab = table.dimension(0);
         long hidden = table.dimension(1);
@@ -32,7 +47,7 @@ public final class Transformer {
         Check.nativeFloat(stream, "table", table, vocab * hidden);
         Check.floats(stream, "out", out, tokens * hidden);
         stream.run(handle -> vbl_embedding_forward(handle, tokens, hidden, vocab, ids.pointer(), table.pointer(),
-                table.dtype().nativeCode(), out.pointer()));
+                table.dtype().nativeCode(), accumulate ? 1 : 0, out.pointer()));
     }
 
     /** dtable [vocab, hidden] += dout [tokens, hidden] at rows ids [tokens] (int32). */
@@ -76,6 +91,39 @@ public final class Transformer {
     }
 
     /**
+     * y = (x - mean) · rstd · weight + bias, rstd = 1 / sqrt(mean((x - mean)²) + eps) per row; x, y [rows, hidden],
+     * weight, bias [hidden], mean, rstd [rows] (both written). y may be x.
+     */
+    public static void layernormForward(Stream stream, float eps, Tensor x, Tensor weight, Tensor bias, Tensor y,
+            Tensor mean, Tensor rstd) {
+        long hidden = weight.elements();
+        long rows = rstd.elements();
+        Check.floats(stream, "x", x, rows * hidden);
+        Check.floats(stream, "weight", weight, hidden);
+        Check.floats(stream, "bias", bias, hidden);
+        Check.floats(stream, "y", y, rows * hidden);
+        Check.floats(stream, "mean", mean, rows);
+        Check.floats(stream, "rstd", rstd, rows);
+        stream.run(handle -> vbl_layernorm_forward(handle, rows, hidden, eps, x.pointer(), weight.pointer(),
+                bias.pointer(), y.pointer(), mean.pointer(), rstd.pointer()));
+    }
+
+    /** dx [rows, hidden] = the gradient of x, from the forward pass's x, mean and rstd; dx may be dy. */
+    public static void layernormBackward(Stream stream, Tensor dy, Tensor x, Tensor weight, Tensor mean, Tensor rstd,
+            Tensor dx) {
+        long hidden = weight.elements();
+        long rows = rstd.elements();
+        Check.floats(stream, "dy", dy, rows * hidden);
+        Check.floats(stream, "x", x, rows * hidden);
+        Check.floats(stream, "weight", weight, hidden);
+        Check.floats(stream, "mean", mean, rows);
+        Check.floats(stream, "rstd", rstd, rows);
+        Check.floats(stream, "dx", dx, rows * hidden);
+        stream.run(handle -> vbl_layernorm_backward(handle, rows, hidden, dy.pointer(), x.pointer(), weight.pointer(),
+                mean.pointer(), rstd.pointer(), dx.pointer()));
+    }
+
+    /**
      * Rotary position embedding in place (half-split), or with {@code inverse} its backward pass. x [tokens, heads ·
      * headDim], positions [tokens] int32, cos and sin [positions, headDim / 2].
      */
@@ -110,6 +158,24 @@ public final class Transformer {
                 dgate.pointer(), dup.pointer()));
     }
 
+    /** y = activation(x), element by element; y may be x. */
+    public static void activationForward(Stream stream, Activation activation, Tensor x, Tensor y) {
+        long n = x.elements();
+        Check.floats(stream, "x", x, n);
+        Check.floats(stream, "y", y, n);
+        stream.run(handle -> vbl_activation_forward(handle, activation.nativeCode(), n, x.pointer(), y.pointer()));
+    }
+
+    /** dx = dy · activation'(x) with the x that the forward pass saw; dx may be dy, or x. */
+    public static void activationBackward(Stream stream, Activation activation, Tensor x, Tensor dy, Tensor dx) {
+        long n = x.elements();
+        Check.floats(stream, "x", x, n);
+        Check.floats(stream, "dy", dy, n);
+        Check.floats(stream, "dx", dx, n);
+        stream.run(handle -> vbl_activation_backward(handle, activation.nativeCode(), n, x.pointer(), dy.pointer(),
+                dx.pointer()));
+    }
+
     /** y += x, element by element. */
     public static void add(Stream stream, Tensor x, Tensor y) {
         Check.floats(stream, "x", x, y.elements());
@@ -124,6 +190,40 @@ public final class Transformer {
         Check.floats(stream, "bias", bias, columns);
         Check.floats(stream, "y", y, rows * columns);
         stream.run(handle -> vbl_add_bias(handle, rows, columns, bias.pointer(), y.pointer()));
+    }
+
+    /** dbias [columns] += the sums of dy's [rows, columns] columns. */
+    public static void addBiasBackward(Stream stream, Tensor dy, Tensor dbias) {
+        long columns = dbias.elements();
+        long rows = dy.elements() / columns;
+        Check.floats(stream, "dy", dy, rows * columns);
+        Check.floats(stream, "dbias", dbias, columns);
+        stream.run(handle -> vbl_add_bias_backward(handle, rows, columns, dy.pointer(), dbias.pointer()));
+    }
+
+    /**
+     * out [size, hidden] from the tokens x [size · length, hidden] of sequences whose lengths [size] (int32, 1 to
+     * length) do not count padding, which is not read.
+     */
+    public static void poolForward(Stream stream, PoolingMode mode, int size, int length, Tensor lengths, Tensor x,
+            Tensor out) {
+        long hidden = out.elements() / size;
+        Check.ints(stream, "lengths", lengths, size);
+        Check.floats(stream, "x", x, size * length * hidden);
+        Check.floats(stream, "out", out, size * hidden);
+        stream.run(handle -> vbl_pool_forward(handle, mode.nativeCode(), size, length, hidden, lengths.pointer(),
+                x.pointer(), out.pointer()));
+    }
+
+    /** dx [size · length, hidden] = the gradient of {@link #poolForward}'s x, 0 in what was not pooled. */
+    public static void poolBackward(Stream stream, PoolingMode mode, int size, int length, Tensor lengths, Tensor dout,
+            Tensor dx) {
+        long hidden = dout.elements() / size;
+        Check.ints(stream, "lengths", lengths, size);
+        Check.floats(stream, "dout", dout, size * hidden);
+        Check.floats(stream, "dx", dx, size * length * hidden);
+        stream.run(handle -> vbl_pool_backward(handle, mode.nativeCode(), size, length, hidden, lengths.pointer(),
+                dout.pointer(), dx.pointer()));
     }
 
     /**
@@ -147,6 +247,29 @@ public final class Transformer {
         stream.run(handle -> vbl_cross_entropy(handle, rows, vocab, logits.pointer(), labels.pointer(),
                 scale == null ? null : scale.pointer(), lossSum.pointer(), dlogits == null ? null : dlogits.pointer(),
                 scratch.pointer(), scratch.bytes()));
+        arena.release(mark);
+    }
+
+    /**
+     * The squared error of predictions against targets, of as many elements. lossSum (float64, one element) += the sum
+     * of (prediction - target)²; dpredictions, unless null, = 2 (prediction - target) · scale, and may be predictions
+     * itself; scale is one float.
+     */
+    public static void squaredError(Stream stream, Arena arena, Tensor predictions, Tensor targets, Tensor scale,
+            Tensor lossSum, Tensor dpredictions) {
+        long n = predictions.elements();
+        Check.floats(stream, "predictions", predictions, n);
+        Check.floats(stream, "targets", targets, n);
+        Check.elements(stream, "lossSum", lossSum, DType.FLOAT64, 1);
+        if (dpredictions != null) {
+            Check.floats(stream, "dpredictions", dpredictions, n);
+            Check.floats(stream, "scale", scale, 1);
+        }
+        long mark = arena.mark();
+        Tensor scratch = arena.take(DType.UINT8, stream.query(handle -> vbl_squared_error_scratch_bytes(handle, n)));
+        stream.run(handle -> vbl_squared_error(handle, n, predictions.pointer(), targets.pointer(),
+                scale == null ? null : scale.pointer(), lossSum.pointer(),
+                dpredictions == null ? null : dpredictions.pointer(), scratch.pointer(), scratch.bytes()));
         arena.release(mark);
     }
 }

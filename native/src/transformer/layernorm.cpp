@@ -1,0 +1,49 @@
+// LayerNorm (Ba, Kiros, Hinton, arXiv 1607.06450), forward and backward. Floor: x is read and y written once forward, x
+// and dy read and dx written once backward; a row stays in cache.
+#include <cmath>
+
+#include "transformer/layernorm.simd.h"
+#include "transformer/shape.h"
+#include "vblora/transformer.h"
+
+extern "C" vbl_status vbl_layernorm_forward(vbl_stream *stream, int64_t rows, int64_t hidden, float eps, const float *x,
+                                            const float *weight, const float *bias, float *y, float *mean,
+                                            float *rstd) {
+  VBL_REQUIRE_CPU(stream);
+  VBL_REQUIRE_SIZE(rows, 0);
+  VBL_REQUIRE_SIZE(hidden, 1);
+  VBL_REQUIRE(eps >= 0 && std::isfinite(eps), "vbl_layernorm_forward: eps must be a number from 0, found %g",
+              static_cast<double>(eps));
+  if (rows == 0) return VBL_OK;
+  VBL_REQUIRE_POINTER(x);
+  VBL_REQUIRE_POINTER(weight);
+  VBL_REQUIRE_POINTER(bias);
+  VBL_REQUIRE_POINTER(y);
+  VBL_REQUIRE_POINTER(mean);
+  VBL_REQUIRE_POINTER(rstd);
+  vbl::parallel_for(stream, rows, vbl::rows_per_task(hidden), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      VBL_SIMD(layernorm_forward)(hidden, eps, x + i * hidden, weight, bias, y + i * hidden, mean + i, rstd + i);
+  });
+  return VBL_OK;
+}
+
+extern "C" vbl_status vbl_layernorm_backward(vbl_stream *stream, int64_t rows, int64_t hidden, const float *dy,
+                                             const float *x, const float *weight, const float *mean, const float *rstd,
+                                             float *dx) {
+  VBL_REQUIRE_CPU(stream);
+  VBL_REQUIRE_SIZE(rows, 0);
+  VBL_REQUIRE_SIZE(hidden, 1);
+  if (rows == 0) return VBL_OK;
+  VBL_REQUIRE_POINTER(dy);
+  VBL_REQUIRE_POINTER(x);
+  VBL_REQUIRE_POINTER(weight);
+  VBL_REQUIRE_POINTER(mean);
+  VBL_REQUIRE_POINTER(rstd);
+  VBL_REQUIRE_POINTER(dx);
+  vbl::parallel_for(stream, rows, vbl::rows_per_task(hidden), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      VBL_SIMD(layernorm_backward)(hidden, dy + i * hidden, x + i * hidden, weight, mean[i], rstd[i], dx + i * hidden);
+  });
+  return VBL_OK;
+}
