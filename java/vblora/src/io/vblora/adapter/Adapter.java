@@ -16,10 +16,11 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Consumer;
 
 /**
  * Low-rank updates of some linear layers of a model: configuration, modules and the composition that makes their
- * matrices. Modules are ordered by path, numbers in it by value, however the adapter was made. Not thread-safe; close
+ * matrices; and the heads of a task that are trained whole beside them, or alone. Modules are ordered by path, numbers in it by value, however the adapter was made. Not thread-safe; close
  * it to free its memory.
  */
 public final class Adapter implements AutoCloseable {
@@ -28,21 +29,20 @@ public final class Adapter implements AutoCloseable {
 
     private final AdapterConfig config;
     private final Composition composition;
+    private final ModulesToSave modulesToSave;
     private final List<AdaptedModule> modules = new ArrayList<>();
     private final Map<String, AdaptedModule> byPath = new LinkedHashMap<>();
     private final Map<String, DType> storedDtypes;
     private final long storedVersion;
 
-    /**
-     * {@code storedDtypes}: types of the tensors that the composition was filled from, under the names of the
-     * parameters.
-     */
+    /** {@code storedDtypes}: types of the tensors that the parameters were read from, under their names. */
     private Adapter(AdapterConfig config, List<ModuleShape> shapes, Composition composition,
-            Map<String, DType> storedDtypes) {
+            ModulesToSave modulesToSave, Map<String, DType> storedDtypes) {
         this.config = config;
         this.composition = composition;
+        this.modulesToSave = modulesToSave;
         this.storedDtypes = storedDtypes;
-        this.storedVersion = composition.version();
+        this.storedVersion = version();
         float scaling = config instanceof LoraConfig lora ? (float) lora.scaling() : 1;
         long offset = 0;
         for (ModuleShape shape : shapes) {
@@ -54,28 +54,43 @@ public final class Adapter implements AutoCloseable {
         }
     }
 
+    /** A new adapter on a model without heads: {@link #create(AdapterConfig, List, List, Stream, long)}. */
+    public static Adapter create(AdapterConfig config, List<ModuleShape> linears, Stream stream, long seed) {
+        return create(config, linears, List.of(), stream, seed);
+    }
+
     /**
-     * A new adapter on the modules of a model that the configuration selects, initialised as PEFT does, from a seed:
-     * the same numbers in every run.
+     * A new adapter on the modules of a model that the configuration selects, initialised from a seed as PEFT
+     * initialises updates and Hugging Face's models heads: the same numbers in every run, and the same heads whatever
+     * the method.
      *
-     * @param offered all linear layers of the model
-     * @throws InputException if a target is unknown or a dimension does not fit
+     * @param linears all linear layers of the base model
+     * @param heads the linear layers of the task's head, of which {@code modules_to_save} names those to train
+     * @throws InputException if a target is unknown, {@code modules_to_save} names no head, or a dimension does not fit
      */
-    public static Adapter create(AdapterConfig config, List<ModuleShape> offered, Stream stream, long seed) {
-        List<ModuleShape> shapes = ordered(config.modules().select(offered));
+    public static Adapter create(AdapterConfig config, List<ModuleShape> linears, List<ModuleShape> heads,
+            Stream stream, long seed) {
+        List<ModuleShape> shapes = ordered(config.modules().select(linears));
+        List<ModuleShape> toSave = ordered(config.modules().selectToSave(linears, heads));
         if (config instanceof VbLoraConfig vbLora) {
             VbLoraComposition composition = new VbLoraComposition(stream.device(), vbLora, shapes, true,
                     config.source());
-            return finish(config, shapes, composition, Map.of(), () -> composition.initialize(vbLora, seed, stream));
+            return finish(config, shapes, toSave, composition, Map.of(), modulesToSave -> {
+                composition.initialize(vbLora, seed, stream);
+                modulesToSave.initialize(seed);
+            });
         }
         LoraConfig lora = (LoraConfig) config;
         LoraComposition composition = new LoraComposition(stream.device(), lora, shapes);
-        return finish(config, shapes, composition, Map.of(), () -> composition.initialize(lora, seed));
+        return finish(config, shapes, toSave, composition, Map.of(), modulesToSave -> {
+            composition.initialize(lora, seed);
+            modulesToSave.initialize(seed);
+        });
     }
 
     /**
      * Reads an adapter as PEFT writes it: {@code adapter_config.json} and {@code adapter_model.safetensors}, with all
-     * logits, with top-k weights alone, or LoRA's. The base model is not needed: dimensions come from the tensors.
+     * logits, with top-k weights alone, or LoRA's, and its modules to save. The base model is not needed: dimensions come from the tensors.
      *
      * @throws InputException if anything is missing or contradicts
      */
@@ -83,14 +98,19 @@ public final class Adapter implements AutoCloseable {
         return PeftReader.read(folder, stream);
     }
 
-    /** Fills a composition and makes the adapter; frees the composition if that fails. */
-    static Adapter finish(AdapterConfig config, List<ModuleShape> shapes, Composition composition,
-            Map<String, DType> storedDtypes, Runnable fill) {
+    /** Fills composition and modules to save and makes the adapter; frees them if that fails. */
+    static Adapter finish(AdapterConfig config, List<ModuleShape> shapes, List<ModuleShape> toSave,
+            Composition composition, Map<String, DType> storedDtypes, Consumer<ModulesToSave> fill) {
+        ModulesToSave modulesToSave = null;
         try {
-            fill.run();
-            return new Adapter(config, shapes, composition, storedDtypes);
+            modulesToSave = new ModulesToSave(composition.packed().device(), config.source(), toSave);
+            fill.accept(modulesToSave);
+            return new Adapter(config, shapes, composition, modulesToSave, storedDtypes);
         } catch (RuntimeException | Error e) {
             composition.close();
+            if (modulesToSave != null) {
+                modulesToSave.close();
+            }
             throw e;
         }
     }
@@ -104,7 +124,7 @@ public final class Adapter implements AutoCloseable {
         return config;
     }
 
-    /** All adapted modules, in the adapter's order. */
+    /** All adapted modules, in the adapter's order; none where heads alone are trained. */
     public List<AdaptedModule> modules() {
         return List.copyOf(modules);
     }
@@ -118,29 +138,56 @@ public final class Adapter implements AutoCloseable {
         return composition;
     }
 
+    /** Heads that are trained whole; without any its parameter count is 0. */
+    public ModulesToSave modulesToSave() {
+        return modulesToSave;
+    }
+
+    /** Composition and modules to save, without what has no parameters. */
+    public List<Trainable> trainables() {
+        return List.<Trainable>of(composition, modulesToSave).stream().filter(t -> t.parameterCount() > 0).toList();
+    }
+
     /** Whether it can be trained; one stored with top-k weights alone cannot. */
     public boolean trainable() {
         return composition.trainable();
     }
 
+    /** Checks that a model without heads fits: {@link #checkFits(List, List)}. */
+    public void checkFits(List<ModuleShape> linears) {
+        checkFits(linears, List.of());
+    }
+
     /**
-     * Checks that a model has all adapted modules, with their dimensions.
+     * Checks that a model has all adapted modules, with their dimensions, and that its heads are the modules to save.
      *
-     * @param offered all linear layers of the model
+     * @param linears all linear layers of the base model
+     * @param heads the linear layers of the task's head
      * @throws InputException naming the first module that does not fit
      */
-    public void checkFits(List<ModuleShape> offered) {
+    public void checkFits(List<ModuleShape> linears, List<ModuleShape> heads) {
+        checkFit("an adapter", modules.stream().map(AdaptedModule::shape).toList(), "module", linears);
+        checkFit("a head", modulesToSave.modules(), "head", heads);
+        for (ModuleShape head : heads) {
+            if (!modulesToSave.modules().contains(head)) {
+                throw new InputException(config.source(), "modules_to_save", "an adapter without " + head.path(),
+                        "all heads of the model, " + describe(head) + " in this one");
+            }
+        }
+    }
+
+    private void checkFit(String what, List<ModuleShape> own, String kind, List<ModuleShape> offered) {
         Map<String, ModuleShape> model = new LinkedHashMap<>();
         offered.forEach(shape -> model.put(shape.path(), shape));
-        for (AdaptedModule module : modules) {
+        for (ModuleShape module : own) {
             ModuleShape shape = model.get(module.path());
             if (shape == null) {
-                throw new InputException(config.source(), module.path(), "a module that the model does not have",
-                        "one of the model's; the nearest are " + String.join(", ",
-                                NearestNames.of(module.path(), model.keySet())));
+                throw new InputException(config.source(), module.path(), "a " + kind + " that the model does not have",
+                        offered.isEmpty() ? "none, as the model has no " + kind : "one of the model's; the nearest are "
+                                + String.join(", ", NearestNames.of(module.path(), model.keySet())));
             }
-            if (!shape.equals(module.shape())) {
-                throw new InputException(config.source(), module.path(), "an adapter from " + describe(module.shape()),
+            if (!shape.equals(module)) {
+                throw new InputException(config.source(), module.path(), what + " from " + describe(module),
                         "one from " + describe(shape) + ", as in the model");
             }
         }
@@ -180,14 +227,22 @@ public final class Adapter implements AutoCloseable {
         return PeftFormat.tensors(this, saveOnlyTopkWeights, null, null).bytes();
     }
 
-    /** Bytes of the {@code adapter_model.safetensors} of a float32 LoRA adapter of the same modules and rank. */
+    /**
+     * Bytes of the {@code adapter_model.safetensors} of a float32 LoRA adapter of the same modules, rank and modules to
+     * save.
+     */
     public long loraStoredBytes() {
         return PeftFormat.loraTensors(this, name -> DType.FLOAT32, null, null).bytes();
     }
 
+    /** Counts changes of all parameters. */
+    private long version() {
+        return composition.version() + modulesToSave.version();
+    }
+
     /** The element type to store a parameter in. */
     DType storedDtype(String parameter) {
-        return composition.version() == storedVersion ? storedDtypes.getOrDefault(parameter, DType.FLOAT32)
+        return version() == storedVersion ? storedDtypes.getOrDefault(parameter, DType.FLOAT32)
                 : DType.FLOAT32;
     }
 
@@ -225,5 +280,6 @@ public final class Adapter implements AutoCloseable {
     @Override
     public void close() {
         composition.close();
+        modulesToSave.close();
     }
 }

@@ -57,7 +57,6 @@ public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
             throw fields.wrong("task_type", "one of " + String.join(", ", TASK_TYPES));
         }
         fields.string("base_model_name_or_path", null);
-        requireUnset(fields, Set.of("modules_to_save"));
     }
 
     /**
@@ -108,9 +107,14 @@ public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
         return fanInFanOut;
     }
 
-    /** Which modules of a model are adapted. */
+    /** Which modules of a model are adapted, and which are trained whole. */
     public ModuleSelector modules() {
         return modules;
+    }
+
+    /** Names of the modules that are trained whole and saved beside the updates; empty if there are none. */
+    public List<String> modulesToSave() {
+        return modules.modulesToSave();
     }
 
     /** The base model's name or path, or null. */
@@ -211,7 +215,10 @@ public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
             return self();
         }
 
-        /** Modules whose whole path matches this regular expression, or all linear layers for "all-linear". */
+        /**
+         * Modules whose whole path matches this regular expression, all linear layers for "all-linear", or none for
+         * {@link ModuleSelector#DUMMY_TARGET_MODULES}.
+         */
         public B targetModules(String pattern) {
             json.put("target_modules", pattern);
             return self();
@@ -239,6 +246,15 @@ public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
         /** Names of the lists of layers in module paths, as in {@code layers} of {@code model.layers.0}. */
         public B layersPattern(List<String> names) {
             json.set("layers_pattern", strings(names));
+            return self();
+        }
+
+        /**
+         * Modules that are trained whole and saved, the heads of a task: those whose path, or that of a module they are
+         * part of, ends with one of these names.
+         */
+        public B modulesToSave(List<String> names) {
+            json.set("modules_to_save", strings(names));
             return self();
         }
 

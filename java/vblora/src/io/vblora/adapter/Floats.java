@@ -40,6 +40,11 @@ final class Floats {
      */
     static void requireFinite(Stream stream, String source, String name, Tensor tensor) {
         stream.synchronize();
+        requireFinite(source, name, tensor);
+    }
+
+    /** As {@link #requireFinite(Stream, String, String, Tensor)}, of elements that no stream writes. */
+    static void requireFinite(String source, String name, Tensor tensor) {
         chunks(tensor, (first, values) -> {
             for (int i = 0; i < values.limit(); i++) {
                 if (!Float.isFinite(values.get(i))) {

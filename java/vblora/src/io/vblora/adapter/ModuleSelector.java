@@ -15,9 +15,13 @@ import java.util.stream.Stream;
 
 /**
  * Which modules of a model are adapted, by PEFT's rules for {@code target_modules}, {@code exclude_modules},
- * {@code layers_to_transform} and {@code layers_pattern}. Immutable.
+ * {@code layers_to_transform} and {@code layers_pattern}, and which are trained whole, by {@code modules_to_save}.
+ * Immutable.
  */
 public final class ModuleSelector {
+    /** PEFT's {@code target_modules} of a LoRA adapter without adapted modules, which has only modules to save. */
+    public static final String DUMMY_TARGET_MODULES = "dummy-target-modules";
+
     private static final String ALL_LINEAR = "all-linear";
     private static final String OUTPUT_HEAD = "lm_head";
     private static final int MAX_LAYER = 1_000_000;
@@ -30,6 +34,7 @@ public final class ModuleSelector {
     private final Names excluded;
     private final List<Integer> layers;
     private final List<Pattern> layerPatterns;
+    private final List<String> toSave;
 
     /** Names of which one equals a path or ends it, or a pattern of whole paths: one of the two is null, or both. */
     private record Names(List<String> names, Pattern pattern) {
@@ -44,17 +49,18 @@ public final class ModuleSelector {
     }
 
     private ModuleSelector(String source, Names targets, Names excluded, List<Integer> layers,
-            List<Pattern> layerPatterns) {
+            List<Pattern> layerPatterns, List<String> toSave) {
         this.source = source;
         this.targets = targets;
         this.excluded = excluded;
         this.layers = layers;
         this.layerPatterns = layerPatterns;
+        this.toSave = toSave;
     }
 
     static ModuleSelector of(JsonFields fields) {
         List<Pattern> layerPatterns = new ArrayList<>();
-        for (String pattern : strings(fields, "layers_pattern", true)) {
+        for (String pattern : strings(fields, "layers_pattern", "a string or a list of strings", true)) {
             layerPatterns.add(compile(fields, "layers_pattern", pattern, ModuleSelector::layer));
         }
         List<Integer> layers = layers(fields);
@@ -62,7 +68,7 @@ public final class ModuleSelector {
             throw fields.wrong("layers_to_transform", "numbers of layers, as there is a layers_pattern");
         }
         return new ModuleSelector(fields.source(), names(fields, "target_modules"), names(fields, "exclude_modules"),
-                layers, layerPatterns);
+                layers, layerPatterns, strings(fields, "modules_to_save", "a list of names or null", false));
     }
 
     private static Names names(JsonFields fields, String key) {
@@ -70,7 +76,8 @@ public final class ModuleSelector {
         if (value.isTextual()) {
             return new Names(null, compile(fields, key, value.textValue(), Pattern::compile));
         }
-        return new Names(fields.has(key) ? strings(fields, key, false) : null, null);
+        return new Names(fields.has(key)
+                ? strings(fields, key, "a list of names, a regular expression or null", false) : null, null);
     }
 
     /** Python's named groups are the one common spelling that Java has otherwise. */
@@ -87,9 +94,8 @@ public final class ModuleSelector {
         return Pattern.compile(".*?\\." + list + "\\.(\\d{1,9})\\.");
     }
 
-    private static List<String> strings(JsonFields fields, String key, boolean one) {
+    private static List<String> strings(JsonFields fields, String key, String expected, boolean one) {
         JsonNode value = fields.object().path(key);
-        String expected = one ? "a string or a list of strings" : "a list of names, a regular expression or null";
         List<String> strings = new ArrayList<>();
         if (one && value.isTextual()) {
             if (!value.textValue().isEmpty()) {
@@ -123,6 +129,60 @@ public final class ModuleSelector {
         return List.copyOf(layers);
     }
 
+    /** Names of the modules that are trained whole; empty if there are none. */
+    List<String> modulesToSave() {
+        return toSave;
+    }
+
+    /** Whether no module is adapted, as {@link #DUMMY_TARGET_MODULES} says. */
+    boolean adaptsNothing() {
+        return targets.pattern != null && targets.pattern.pattern().equals(DUMMY_TARGET_MODULES);
+    }
+
+    /**
+     * Whether a module is trained whole: its path, or that of a module it is part of, ends with a name, whole parts of
+     * the path or not, as PEFT has it.
+     */
+    boolean isToSave(String path) {
+        return toSave.stream().anyMatch(name -> isToSave(path, name));
+    }
+
+    private static boolean isToSave(String path, String name) {
+        for (int end = path.indexOf('.'); end >= 0; end = path.indexOf('.', end + 1)) {
+            if (path.substring(0, end).endsWith(name)) {
+                return true;
+            }
+        }
+        return path.endsWith(name);
+    }
+
+    /**
+     * The modules of a model that are trained whole, in the model's order. As in PEFT a name may match no module, as long
+     * as one does.
+     *
+     * @param linears all linear layers of the base model
+     * @param heads the linear layers of the task's head
+     * @throws InputException if no name matches a head, or one matches a layer of the base model, which cannot be trained
+     *         whole
+     */
+    List<ModuleShape> selectToSave(List<ModuleShape> linears, List<ModuleShape> heads) {
+        linears.stream().filter(module -> isToSave(module.path())).findFirst().ifPresent(module -> {
+            throw new InputException(source, "modules_to_save", toSave + ", which includes " + module.path()
+                    + " of the base model", "names of heads: " + paths(heads));
+        });
+        List<ModuleShape> selected = heads.stream().filter(module -> isToSave(module.path())).toList();
+        if (selected.isEmpty() && (!toSave.isEmpty() || adaptsNothing())) {
+            throw new InputException(source, "modules_to_save", toSave + ", which names no head of the model",
+                    heads.isEmpty() ? "none, as the model has no head" : "one of " + paths(heads));
+        }
+        return selected;
+    }
+
+    private static String paths(List<ModuleShape> modules) {
+        return modules.isEmpty() ? "(there are none)"
+                : String.join(", ", modules.stream().map(ModuleShape::path).toList());
+    }
+
     /**
      * The modules of a model that this selects, in the model's order.
      *
@@ -130,6 +190,9 @@ public final class ModuleSelector {
      * @throws InputException if a target names no module, with the nearest names; or if nothing is left
      */
     public List<ModuleShape> select(List<ModuleShape> offered) {
+        if (adaptsNothing()) {
+            return List.of();
+        }
         if (!targets.isSet() || targets.pattern == null && targets.names.isEmpty()) {
             throw new InputException(source, "target_modules", targets.isSet() ? "an empty list" : "nothing",
                     "a list of module names, a regular expression or \"" + ALL_LINEAR + "\"");
@@ -176,7 +239,7 @@ public final class ModuleSelector {
     }
 
     private boolean isSelected(String path) {
-        if (excluded.matches(path)) {
+        if (excluded.matches(path) || toSave.stream().anyMatch(name -> hasPart(path, name))) {
             return false;
         }
         if (targets.pattern != null) {
@@ -197,6 +260,11 @@ public final class ModuleSelector {
             }
         }
         return false;
+    }
+
+    /** Whether a name stands anywhere in a path, as whole parts of it: PEFT adapts nothing inside a module to save. */
+    private static boolean hasPart(String path, String name) {
+        return ('.' + path + '.').contains('.' + name + '.');
     }
 
     private static boolean isNamed(String path, String name) {

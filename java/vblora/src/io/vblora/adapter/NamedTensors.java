@@ -36,6 +36,13 @@ public final class NamedTensors implements AutoCloseable {
         return tensors.get(name);
     }
 
+    /** The same numbers in memory of their own, which no change of the adapter reaches. */
+    public NamedTensors copy() {
+        NamedTensors copy = new NamedTensors();
+        tensors.forEach((name, tensor) -> copy.view(name, copy.allocate(tensor.shape()).copyFrom(tensor)));
+        return copy;
+    }
+
     /** Requires a tensor of the same name and shape for each of these; {@code source} is what messages call them. */
     void check(String source, Map<String, Tensor> values) {
         tensors.forEach((name, tensor) -> {
@@ -44,6 +51,11 @@ public final class NamedTensors implements AutoCloseable {
                 throw new InputException(source, name, value == null ? "nothing" : value.toString(), tensor.toString());
             }
         });
+    }
+
+    /** Requires finite elements of the checked values of these names. */
+    void requireFinite(String source, Map<String, Tensor> values) {
+        tensors.keySet().forEach(name -> Floats.requireFinite(source, name, values.get(name)));
     }
 
     /** Copies checked values. */

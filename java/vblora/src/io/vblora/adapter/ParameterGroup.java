@@ -6,8 +6,10 @@ public enum ParameterGroup {
     VECTOR_BANK,
     /** VB-LoRA's logits. */
     LOGITS,
-    /** All others: LoRA's A and B. */
-    OTHER;
+    /** All others that make low-rank updates: LoRA's A and B. */
+    OTHER,
+    /** Modules that are trained whole. */
+    HEAD;
 
     /** Number of the group in a step. */
     public int index() {

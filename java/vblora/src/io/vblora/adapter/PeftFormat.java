@@ -21,7 +21,7 @@ final class PeftFormat {
         return numVectors < 1 << 8 ? DType.UINT8 : numVectors < 1 << 15 ? DType.INT16 : DType.INT32;
     }
 
-    /** The parameters that this way of storing needs; none for the selection alone. */
+    /** The composition's parameters that this way of storing needs; none for the selection alone. */
     static NamedTensors parameters(Adapter adapter, boolean saveOnlyTopkWeights, Stream stream) {
         if (!saveOnlyTopkWeights) {
             return adapter.composition().parameters(stream);
@@ -61,10 +61,19 @@ final class PeftFormat {
                         () -> convert(stream, parameters.get(block.name()), dtype));
             }
         }
+        return addModulesToSave(writer, adapter, adapter::storedDtype, stream);
+    }
+
+    private static SafetensorsWriter addModulesToSave(SafetensorsWriter writer, Adapter adapter,
+            Function<String, DType> dtypes, Stream stream) {
+        ModulesToSave modulesToSave = adapter.modulesToSave();
+        modulesToSave.named(modulesToSave.values(), new NamedTensors()).asMap().forEach((name, tensor) ->
+                writer.add(name, dtypes.apply(name), tensor.shape(),
+                        () -> convert(stream, tensor, dtypes.apply(name))));
         return writer;
     }
 
-    /** The tensors of a LoRA adapter with this adapter's modules and rank. */
+    /** The tensors of a LoRA adapter with this adapter's modules, rank and modules to save. */
     static SafetensorsWriter loraTensors(Adapter adapter, Function<String, DType> dtypes, NamedTensors parameters,
             Stream stream) {
         SafetensorsWriter writer = new SafetensorsWriter().metadata("format", "pt");
@@ -76,7 +85,7 @@ final class PeftFormat {
             writer.add(nameB, dtypes.apply(nameB), new long[] {module.outFeatures(), module.r()},
                     () -> convert(stream, parameters.get(nameB), dtypes.apply(nameB)));
         }
-        return writer;
+        return addModulesToSave(writer, adapter, dtypes, stream);
     }
 
     /** The tensor itself if it has that type, else a converted one; source is then closed. */

@@ -11,6 +11,9 @@ final class PeftKeys {
     static final String TOPK_WEIGHTS = "_topk_weights";
     static final String LORA_A = ".lora_A.weight";
     static final String LORA_B = ".lora_B.weight";
+    /** Suffixes of a module that is saved whole. */
+    static final String WEIGHT = ".weight";
+    static final String BIAS = ".bias";
 
     private PeftKeys() {}
 
@@ -20,6 +23,14 @@ final class PeftKeys {
 
     static String logitsB(String path) {
         return MODULE_PREFIX + path + LOGITS_B;
+    }
+
+    static String weight(String path) {
+        return MODULE_PREFIX + path + WEIGHT;
+    }
+
+    static String bias(String path) {
+        return MODULE_PREFIX + path + BIAS;
     }
 
     static String loraA(String path) {

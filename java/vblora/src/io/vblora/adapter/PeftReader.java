@@ -51,7 +51,8 @@ final class PeftReader {
         boolean topkOnly = vbLora.saveOnlyTopkWeights();
         checkMode(topkOnly);
         String[] suffixes = topkOnly ? new String[] {PeftKeys.TOPK_INDICES, PeftKeys.TOPK_WEIGHTS} : new String[] {""};
-        Set<String> paths = paths(PeftKeys.LOGITS_A, PeftKeys.LOGITS_B, suffixes, Set.of(PeftKeys.VECTOR_BANK));
+        List<ModuleShape> toSave = modulesToSave(List.of(PeftKeys.LOGITS_A, PeftKeys.LOGITS_B));
+        Set<String> paths = paths(PeftKeys.LOGITS_A, PeftKeys.LOGITS_B, suffixes, Set.of(PeftKeys.VECTOR_BANK), toSave);
         expect(PeftKeys.VECTOR_BANK, "num_vectors, vector_length", vbLora.numVectors(), vbLora.vectorLength());
         List<ModuleShape> shapes = new ArrayList<>();
         for (String path : paths) {
@@ -61,7 +62,7 @@ final class PeftReader {
         }
         VbLoraComposition composition = new VbLoraComposition(stream.device(), vbLora, shapes, !topkOnly,
                 file.path().toString());
-        return Adapter.finish(config, shapes, composition, storedDtypes, () -> {
+        return Adapter.finish(config, shapes, toSave, composition, storedDtypes, modulesToSave -> {
             fill(PeftKeys.VECTOR_BANK, composition.bank());
             Floats.requireFinite(stream, file.path().toString(), PeftKeys.VECTOR_BANK, composition.bank());
             for (VbLoraComposition.LogitsBlock block : composition.blocks()) {
@@ -77,6 +78,7 @@ final class PeftReader {
             } else {
                 composition.select(stream);
             }
+            fill(modulesToSave);
         });
     }
 
@@ -183,34 +185,89 @@ final class PeftReader {
     }
 
     private Adapter readLora(LoraConfig lora) {
-        Set<String> paths = paths(PeftKeys.LORA_A, PeftKeys.LORA_B, new String[] {""}, Set.of());
+        List<ModuleShape> toSave = modulesToSave(List.of(PeftKeys.LORA_A, PeftKeys.LORA_B));
+        Set<String> paths = paths(PeftKeys.LORA_A, PeftKeys.LORA_B, new String[] {""}, Set.of(), toSave);
         List<ModuleShape> shapes = new ArrayList<>();
         for (String path : paths) {
             long in = expect(PeftKeys.loraA(path), "r", lora.r(), -1).get(1);
             long out = expect(PeftKeys.loraB(path), "r", -1, lora.r()).get(0);
-            if (in < 1 || out < 1) {
-                throw new InputException(file.path(), path, "a module from " + in + " to " + out + " features",
-                        "at least 1");
-            }
-            shapes.add(new ModuleShape(path, in, out));
+            shapes.add(shape(path, in, out));
         }
         LoraComposition composition = new LoraComposition(stream.device(), lora, shapes);
-        return Adapter.finish(config, shapes, composition, storedDtypes, () -> {
-            for (ModuleShape shape : shapes) {
-                try (Tensor a = readFinite(PeftKeys.loraA(shape.path()));
-                        Tensor b = readFinite(PeftKeys.loraB(shape.path()))) {
-                    composition.set(shape, a, b);
+        return Adapter.finish(config, shapes, toSave, composition, storedDtypes, modulesToSave -> {
+            fill(composition);
+            fill(modulesToSave);
+        });
+    }
+
+    private ModuleShape shape(String path, long in, long out) {
+        if (in < 1 || out < 1) {
+            throw new InputException(file.path(), path, "a module from " + in + " to " + out + " features",
+                    "at least 1");
+        }
+        return new ModuleShape(path, in, out);
+    }
+
+    /** The modules that are saved whole, in order: linear ones, of which weight and bias are there. */
+    private List<ModuleShape> modulesToSave(List<String> keysOfUpdates) {
+        Set<String> paths = new TreeSet<>(NaturalOrder.INSTANCE);
+        for (String name : file.names()) {
+            if (name.startsWith(PeftKeys.MODULE_PREFIX) && keysOfUpdates.stream().noneMatch(name::endsWith)) {
+                for (String suffix : List.of(PeftKeys.WEIGHT, PeftKeys.BIAS)) {
+                    if (name.endsWith(suffix) && name.length() > PeftKeys.MODULE_PREFIX.length() + suffix.length()) {
+                        String path = name.substring(PeftKeys.MODULE_PREFIX.length(), name.length() - suffix.length());
+                        if (config.modules().isToSave(path)) {
+                            paths.add(path);
+                        }
+                    }
                 }
             }
-        });
+        }
+        List<ModuleShape> shapes = new ArrayList<>();
+        for (String path : paths) {
+            for (String name : List.of(PeftKeys.weight(path), PeftKeys.bias(path))) {
+                if (!file.contains(name)) {
+                    throw new InputException(file.path(), name, "no tensor of this name", "weight and bias of " + path
+                            + ": modules to save are linear layers with a bias");
+                }
+            }
+            List<Long> weight = file.entry(PeftKeys.weight(path)).shape();
+            if (weight.size() != 2) {
+                throw new InputException(file.path(), PeftKeys.weight(path), "shape " + weight,
+                        "[out, in]: modules to save are linear layers");
+            }
+            List<Long> bias = file.entry(PeftKeys.bias(path)).shape();
+            if (!bias.equals(weight.subList(0, 1))) {
+                throw new InputException(file.path(), PeftKeys.bias(path), "shape " + bias,
+                        weight.subList(0, 1) + ", as the weight has shape " + weight);
+            }
+            shapes.add(shape(path, weight.get(1), weight.get(0)));
+        }
+        return shapes;
+    }
+
+    /** Reads all parameters. */
+    private void fill(FlatParameters parameters) {
+        Map<String, Tensor> values = new HashMap<>();
+        try (NamedTensors expected = parameters.parameters(stream)) {
+            expected.asMap().keySet().forEach(name -> values.put(name, readFinite(name)));
+            parameters.loadParameters(stream, values);
+        } finally {
+            values.values().forEach(Tensor::close);
+        }
     }
 
     /**
      * The module paths that the file's tensors name, in order, each with all its tensors; anything else in the file is
      * refused.
      */
-    private Set<String> paths(String keyA, String keyB, String[] suffixes, Set<String> others) {
+    private Set<String> paths(String keyA, String keyB, String[] suffixes, Set<String> others,
+            List<ModuleShape> toSave) {
         Set<String> expected = new HashSet<>(others);
+        for (ModuleShape module : toSave) {
+            expected.add(PeftKeys.weight(module.path()));
+            expected.add(PeftKeys.bias(module.path()));
+        }
         Set<String> paths = new TreeSet<>(NaturalOrder.INSTANCE);
         for (String name : file.names()) {
             for (String suffix : suffixes) {
@@ -232,7 +289,9 @@ final class PeftReader {
         for (String name : file.names()) {
             if (!expected.contains(name)) {
                 throw new InputException(file.path(), name,
-                        "a tensor that is no part of a " + config.peftType() + " adapter", "names like " + what);
+                        "a tensor that is no part of a " + config.peftType() + " adapter", "names like " + what
+                                + (config.modulesToSave().isEmpty() ? ", as there are no modules_to_save"
+                                        : ", or weight and bias of modules_to_save " + config.modulesToSave()));
             }
         }
         for (String name : new TreeSet<>(expected)) {
@@ -240,10 +299,23 @@ final class PeftReader {
                 throw new InputException(file.path(), name, "no tensor of this name", "all tensors of each module");
             }
         }
-        if (paths.isEmpty()) {
+        if (config.modules().adaptsNothing()) {
+            checkOnlySaved(paths, toSave);
+        } else if (paths.isEmpty()) {
             throw new InputException(file.path(), "", "no adapted module", "names like " + what);
         }
         return paths;
+    }
+
+    private void checkOnlySaved(Set<String> paths, List<ModuleShape> toSave) {
+        if (!paths.isEmpty()) {
+            throw new InputException(config.source(), "target_modules", '"' + ModuleSelector.DUMMY_TARGET_MODULES
+                    + "\", but the file holds updates of " + paths.iterator().next(), "the modules that are adapted");
+        }
+        if (toSave.isEmpty()) {
+            throw new InputException(file.path(), "", "no module to save, and none is adapted",
+                    "weight and bias of modules_to_save " + config.modulesToSave());
+        }
     }
 
     /** Requires a shape, -1 standing for any size; {@code keys} are those of the configuration that demand it. */

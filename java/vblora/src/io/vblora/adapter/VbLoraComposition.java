@@ -408,6 +408,30 @@ final class VbLoraComposition implements Composition {
         return named(new NamedTensors(), logits, bank);
     }
 
+    /** With active sets this needs room for the moments of all logits meanwhile. */
+    @Override
+    public void loadParameters(Stream stream, Map<String, Tensor> values) {
+        requireTrainable("to set its logits");
+        stream.synchronize();
+        NamedTensors parameters = named(new NamedTensors(), logits, bank);
+        parameters.check(source, values);
+        parameters.requireFinite(source, values);
+        if (training != null && training.active != null) {
+            try (Tensors moments = new Tensors(device)) {
+                Tensor expAvg = moments.allocate(DType.FLOAT32, logits.shape());
+                Tensor expAvgSq = moments.allocate(DType.FLOAT32, logits.shape());
+                Optimizer.activeStore(stream, shape, training.active, logits, expAvg, expAvgSq);
+                stream.synchronize();
+                parameters.copyFrom(values);
+                training.load(stream, training.active.capacity(), expAvg, expAvgSq);
+            }
+        } else {
+            parameters.copyFrom(values);
+        }
+        logitsSource = source;
+        select(stream);
+    }
+
     @Override
     public NamedTensors gradients(Stream stream) {
         Training t = training();

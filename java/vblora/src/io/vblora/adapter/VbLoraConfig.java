@@ -27,6 +27,9 @@ public final class VbLoraConfig extends AdapterConfig {
         if (topk > numVectors) {
             throw fields.wrong("topk", "at most num_vectors, which is " + numVectors);
         }
+        if (modules().adaptsNothing()) {
+            throw fields.wrong("target_modules", "modules to adapt: without any, VB-LoRA has no bank to share");
+        }
         this.saveOnlyTopkWeights = fields.bool("save_only_topk_weights", false);
         this.initVectorBankBound = fields.number("init_vector_bank_bound", 0, MAX_INITIAL, 0.02);
         this.initLogitsStd = fields.number("init_logits_std", 0, MAX_INITIAL, 0.1);

@@ -137,7 +137,7 @@ public final class Trainer {
             double rate = factor * switch (group) {
                 case VECTOR_BANK -> arguments.learningRateVectorBank();
                 case LOGITS -> arguments.learningRateLogits();
-                case OTHER -> arguments.learningRate();
+                case OTHER, HEAD -> arguments.learningRate();
             };
             state.group(group.index(), rate, arguments.adamBeta1(), arguments.adamBeta2(), arguments.adamEpsilon(),
                     arguments.weightDecay());
@@ -145,6 +145,7 @@ public final class Trainer {
                 case VECTOR_BANK -> "learning_rate_vector_bank";
                 case LOGITS -> "learning_rate_logits";
                 case OTHER -> "learning_rate";
+                case HEAD -> "learning_rate_head";
             }, rate);
         }
         return rates;

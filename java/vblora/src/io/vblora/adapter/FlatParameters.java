@@ -1,0 +1,209 @@
+package io.vblora.adapter;
+
+import io.vblora.kernels.DType;
+import io.vblora.kernels.Device;
+import io.vblora.kernels.Stream;
+import io.vblora.kernels.Tensor;
+import io.vblora.kernels.Tensors;
+import io.vblora.kernels.ops.Memory;
+import io.vblora.kernels.ops.Optimizer;
+import io.vblora.kernels.ops.StepState;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Parameters of one group that lie one after the other in one float32 buffer, and are themselves what the model reads.
+ * Gradient and moments are buffers laid out alike.
+ */
+abstract class FlatParameters implements Trainable {
+    private final Device device;
+    private final String source;
+    private final ParameterGroup group;
+    private final Tensor values;
+    private Training training;
+    private long version;
+
+    /** Gradient and optimizer state of the whole buffer. */
+    private final class Training implements AutoCloseable {
+        final Tensors owned = new Tensors(device);
+        final Tensor scratch;
+        final Tensor gradient;
+        final Tensor expAvg;
+        final Tensor expAvgSq;
+
+        Training(Stream stream) {
+            scratch = owned.allocate(DType.UINT8, Optimizer.sumSquaresScratchBytes(stream, values.elements()));
+            gradient = owned.allocate(DType.FLOAT32, values.elements());
+            expAvg = owned.allocate(DType.FLOAT32, values.elements());
+            expAvgSq = owned.allocate(DType.FLOAT32, values.elements());
+        }
+
+        @Override
+        public void close() {
+            owned.close();
+        }
+    }
+
+    /**
+     * Allocates the parameters, all zero.
+     *
+     * @param source what messages call them
+     */
+    FlatParameters(Device device, String source, ParameterGroup group, long elements) {
+        this.device = device;
+        this.source = source;
+        this.group = group;
+        this.values = Tensor.allocate(device, DType.FLOAT32, elements);
+    }
+
+    /** Adds the tensors in a buffer laid out like the parameters' to {@code result}, under PEFT's names. */
+    abstract NamedTensors named(Tensor buffer, NamedTensors result);
+
+    /** Copies tensors under PEFT's names, whose shapes are right, to a buffer laid out like the parameters'. */
+    abstract void copy(Map<String, Tensor> from, Tensor buffer);
+
+    String source() {
+        return source;
+    }
+
+    /** All parameters, float32 [parameterCount]. */
+    Tensor values() {
+        return values;
+    }
+
+    /** The gradient of {@link #values()}, to be added to. */
+    Tensor gradient() {
+        return training().gradient;
+    }
+
+    /** Notes that the parameters were written. */
+    void changed() {
+        version++;
+    }
+
+    private Training training() {
+        if (training == null) {
+            throw new IllegalStateException("Training is not enabled");
+        }
+        return training;
+    }
+
+    @Override
+    public List<ParameterGroup> groups() {
+        return List.of(group);
+    }
+
+    @Override
+    public long version() {
+        return version;
+    }
+
+    @Override
+    public long parameterCount() {
+        return values.elements();
+    }
+
+    @Override
+    public boolean trainable() {
+        return true;
+    }
+
+    @Override
+    public void enableTraining(Stream stream, double weightDecay) {
+        verify(stream);
+        if (training != null) {
+            training.close();
+            training = null;
+        }
+        training = new Training(stream);
+    }
+
+    @Override
+    public void zeroGradient(Stream stream) {
+        Memory.zero(stream, gradient());
+    }
+
+    /** Nothing to do: what the passes added is the parameters' gradient. */
+    @Override
+    public void backward(Stream stream) {
+        training();
+    }
+
+    @Override
+    public void sumSquares(Stream stream, Tensor sum) {
+        Optimizer.sumSquares(stream, gradient(), sum, training.scratch);
+    }
+
+    @Override
+    public void update(Stream stream, StepState step) {
+        Training t = training();
+        Optimizer.adamw(stream, step, group.index(), values, t.gradient, t.expAvg, t.expAvgSq);
+        changed();
+    }
+
+    @Override
+    public void verify(Stream stream) {
+        try (NamedTensors parameters = parameters(stream)) {
+            parameters.requireFinite(source, parameters.asMap());
+        }
+    }
+
+    @Override
+    public NamedTensors parameters(Stream stream) {
+        return named(stream, values);
+    }
+
+    @Override
+    public void loadParameters(Stream stream, Map<String, Tensor> from) {
+        try (NamedTensors parameters = parameters(stream)) {
+            parameters.check(source, from);
+            parameters.requireFinite(source, from);
+        }
+        copy(from, values);
+        changed();
+    }
+
+    @Override
+    public NamedTensors gradients(Stream stream) {
+        return named(stream, gradient());
+    }
+
+    @Override
+    public Moments moments(Stream stream) {
+        Training t = training();
+        stream.synchronize();
+        return Moments.of((first, second) -> {
+            named(t.expAvg, first);
+            named(t.expAvgSq, second);
+        });
+    }
+
+    @Override
+    public void loadMoments(Stream stream, Map<String, Tensor> expAvg, Map<String, Tensor> expAvgSq) {
+        try (Moments moments = moments(stream)) {
+            moments.expAvg().check(source, expAvg);
+            moments.expAvgSq().check(source, expAvgSq);
+        }
+        copy(expAvg, training.expAvg);
+        copy(expAvgSq, training.expAvgSq);
+    }
+
+    private NamedTensors named(Stream stream, Tensor buffer) {
+        stream.synchronize();
+        NamedTensors result = new NamedTensors();
+        try {
+            return named(buffer, result);
+        } catch (RuntimeException | Error e) {
+            result.close();
+            throw e;
+        }
+    }
+
+    @Override
+    public void close() {
+        values.close();
+        if (training != null) {
+            training.close();
+        }
+    }
+}
