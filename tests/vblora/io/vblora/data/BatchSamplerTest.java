@@ -114,7 +114,8 @@ class BatchSamplerTest {
     void groupingSavesPaddingAndLosesNothing() {
         Random random = new Random(3);
         List<Example> examples = IntStream.range(0, 1000)
-                .mapToObj(i -> Example.of(IntStream.generate(() -> i).limit(1 + random.nextInt(100)).toArray())).toList();
+                .mapToObj(i -> Example.of(IntStream.generate(() -> i).limit(1 + random.nextInt(100)).toArray()))
+                .toList();
         BatchSampler<Example> plain = new BatchSampler<>(examples, 8, true, false, 5);
         BatchSampler<Example> grouped = new BatchSampler<>(examples, 8, true, true, 5);
         assertEquals(IntStream.range(0, 1000).boxed().toList(), visited(grouped, 2).stream().sorted().toList());

@@ -2,6 +2,7 @@ package io.vblora.data;
 
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
 import ai.djl.huggingface.tokenizers.jni.LibUtils;
+import ai.djl.huggingface.tokenizers.jni.TokenizersLibrary;
 import ai.djl.util.Platform;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.vblora.InputException;
@@ -196,12 +197,85 @@ public final class Tokenizer implements AutoCloseable {
      * @throws InputException if the tokenizer cannot express the text
      */
     public int[] encode(String text) {
+        return encode(text, null, Integer.MAX_VALUE).inputIds();
+    }
+
+    /**
+     * A tokenized text or pair of texts, special tokens among them.
+     *
+     * @param inputIds token ids, [length]
+     * @param tokenTypeIds which of the texts each token belongs to, as the file's post-processor has it, [length]
+     * @param truncated whether tokens were left out
+     */
+    public record Encoding(int[] inputIds, int[] tokenTypeIds, boolean truncated) {}
+
+    /**
+     * Tokenizes a text or a pair of texts. What is longer than {@code maxLength} tokens loses tokens from the ends of
+     * its texts, never special ones, the longer text first, as Hugging Face's {@code longest_first} has it.
+     *
+     * @param pair the second text; null if there is none
+     * @param maxLength tokens at most, special ones included
+     * @throws InputException if the tokenizer cannot express the text, or no more than special tokens fit
+     */
+    public Encoding encode(String text, String pair, int maxLength) {
+        // The library's own functions: DJL's encode fetches much more, and its batchEncode aborts the process where a
+        // text cannot be expressed.
+        TokenizersLibrary library = TokenizersLibrary.LIB;
+        long handle = tokenizer.getHandle();
+        long encoding;
         try {
-            return LongStream.of(tokenizer.encode(text).getIds()).mapToInt(Math::toIntExact).toArray();
+            encoding = pair == null ? library.encode(handle, text, true)
+                    : library.encodeDual(handle, text, pair, true);
         } catch (RuntimeException e) {
             throw new InputException(file.toString(), "", "a text that it cannot encode (" + rootMessage(e) + ")",
                     "a tokenizer that has a token for anything unknown", e);
         }
+        try {
+            int[] inputIds = ints(library.getTokenIds(encoding));
+            int[] tokenTypeIds = ints(library.getTypeIds(encoding));
+            return inputIds.length <= maxLength ? new Encoding(inputIds, tokenTypeIds, false)
+                    : truncated(inputIds, tokenTypeIds, library.getSequenceIds(encoding), maxLength);
+        } finally {
+            library.deleteEncoding(encoding);
+        }
+    }
+
+    /** {@code sequenceIds}: 0 in the first text, 1 in the second, -1 at special tokens. */
+    private static Encoding truncated(int[] inputIds, int[] tokenTypeIds, long[] sequenceIds, int maxLength) {
+        int first = (int) LongStream.of(sequenceIds).filter(id -> id == 0).count();
+        int second = (int) LongStream.of(sequenceIds).filter(id -> id == 1).count();
+        int special = inputIds.length - first - second;
+        int room = maxLength - special;
+        if (room < 1) {
+            throw new InputException("max_seq_length", "", maxLength + ", of which special tokens take " + special,
+                    "at least " + (special + 1));
+        }
+        // The longer text is cut to what the shorter leaves; where that is less than the shorter has, they share.
+        int shorter = Math.min(first, second);
+        int longer = Math.max(shorter, room - shorter);
+        if (shorter + longer > room) {
+            shorter = room / 2;
+            longer = room - shorter;
+        }
+        int[] left = first > second ? new int[] {longer, shorter} : new int[] {shorter, longer};
+        int[] ids = new int[maxLength];
+        int[] types = new int[maxLength];
+        int n = 0;
+        for (int i = 0; i < inputIds.length; i++) {
+            if (sequenceIds[i] < 0 || left[(int) sequenceIds[i]]-- > 0) {
+                ids[n] = inputIds[i];
+                types[n++] = tokenTypeIds[i];
+            }
+        }
+        return new Encoding(ids, types, true);
+    }
+
+    private static int[] ints(long[] values) {
+        int[] ints = new int[values.length];
+        for (int i = 0; i < ints.length; i++) {
+            ints[i] = Math.toIntExact(values[i]);
+        }
+        return ints;
     }
 
     /** The text of token ids, special tokens left out. */

@@ -1,0 +1,29 @@
+package io.vblora.data;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.function.Function;
+import java.util.stream.IntStream;
+
+/** Work on rows by all processors whose outcome does not depend on them. */
+final class InParallel {
+    private InParallel() {}
+
+    /** The results in the order of the rows. Where rows fail, the first of them fails the whole. */
+    @SuppressWarnings("unchecked")
+    static <T, R> List<R> map(List<T> rows, Function<T, R> function) {
+        Object[] results = IntStream.range(0, rows.size()).parallel().mapToObj(i -> {
+            try {
+                return function.apply(rows.get(i));
+            } catch (RuntimeException e) {
+                return e;
+            }
+        }).toArray();
+        for (Object result : results) {
+            if (result instanceof RuntimeException e) {
+                throw e;
+            }
+        }
+        return (List<R>) Arrays.asList(results);
+    }
+}

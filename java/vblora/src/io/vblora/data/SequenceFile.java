@@ -1,0 +1,200 @@
+package io.vblora.data;
+
+import io.vblora.InputException;
+import java.math.BigInteger;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.stream.Collectors;
+
+/**
+ * The examples of a file for classification or regression of texts or pairs of texts, tokenized.
+ *
+ * <p>A text must not be blank; of a pair one may be, not both. Space around a label does not count; a label must not be
+ * blank. Where no label column is named, the targets are NaN.
+ *
+ * @param examples in the order of the file
+ * @param labels the classes by index; empty for regression and data without labels
+ * @param truncated how many examples were cut
+ */
+public record SequenceFile(List<SequenceExample> examples, List<String> labels, int truncated) {
+    private static final String INTEGER = "[+-]?[0-9]{1,100}";
+    private static final String NUMBER = "[+-]?([0-9]++(\\.[0-9]*+)?|\\.[0-9]+)([eE][+-]?[0-9]+)?";
+
+    /**
+     * Reads data for classification.
+     *
+     * @param tokenizer stays the caller's
+     * @param maxSeqLength tokens to which an example is cut
+     * @param vocabSize token ids lie in [0, vocabSize)
+     * @param labels the classes by index, which are all that the file may have; null to take those of the file, sorted
+     *     by number if all are integers, else by text
+     * @throws InputException if a row cannot be used; it names file and line
+     * @throws java.io.UncheckedIOException if the file cannot be read
+     */
+    public static SequenceFile readClassification(Path file, TableFormat format, SequenceColumns columns,
+            Tokenizer tokenizer, int maxSeqLength, int vocabSize, List<String> labels) {
+        Rows rows = new Rows(file, format, columns);
+        if (columns.label() == null) {
+            return rows.tokenize(tokenizer, maxSeqLength, vocabSize, List.of(), row -> Float.NaN);
+        }
+        List<String> classes = labels == null ? rows.sortedLabels() : List.copyOf(labels);
+        Map<String, Integer> indices = new HashMap<>();
+        classes.forEach(label -> indices.put(label, indices.size()));
+        return rows.tokenize(tokenizer, maxSeqLength, vocabSize, classes, row -> {
+            String label = rows.label(row);
+            if (!indices.containsKey(label)) {
+                throw rows.refuse(row, columns.label(), '"' + label + '"', "one of the labels of the training data, "
+                        + some(classes));
+            }
+            return indices.get(label);
+        });
+    }
+
+    /**
+     * Reads data for regression: labels are finite decimal numbers. Else as
+     * {@link #readClassification(Path, TableFormat, SequenceColumns, Tokenizer, int, int, List)}.
+     */
+    public static SequenceFile readRegression(Path file, TableFormat format, SequenceColumns columns,
+            Tokenizer tokenizer, int maxSeqLength, int vocabSize) {
+        Rows rows = new Rows(file, format, columns);
+        return rows.tokenize(tokenizer, maxSeqLength, vocabSize, List.of(), row -> {
+            if (columns.label() == null) {
+                return Float.NaN;
+            }
+            String label = rows.label(row);
+            float value = label.matches(NUMBER) ? Float.parseFloat(label) : Float.NaN;
+            if (!Float.isFinite(value)) {
+                throw rows.refuse(row, columns.label(), '"' + label + '"', "a finite number");
+            }
+            return value;
+        });
+    }
+
+    /** Tokens of all examples. */
+    public long tokens() {
+        return examples.stream().mapToLong(SequenceExample::length).sum();
+    }
+
+    /** Says in a line what was read. */
+    public String summary() {
+        return String.format(Locale.ROOT, "%,d examples%s, %,d tokens, longest %,d%s", examples.size(),
+                labels.isEmpty() ? "" : String.format(Locale.ROOT, " of %,d classes", labels.size()), tokens(),
+                examples.stream().mapToInt(SequenceExample::length).max().orElse(0),
+                truncated == 0 ? "" : String.format(Locale.ROOT, ", %,d truncated", truncated));
+    }
+
+    private static String some(List<String> labels) {
+        return labels.stream().limit(10).map(label -> '"' + label + '"').collect(Collectors.joining(", "))
+                + (labels.size() > 10 ? ", ..." : "");
+    }
+
+    @FunctionalInterface
+    private interface Targets {
+        float of(TableFile.Row row);
+    }
+
+    /** The rows of one file. */
+    private static final class Rows {
+        private final Path file;
+        private final SequenceColumns columns;
+        private final List<TableFile.Row> rows;
+
+        Rows(Path file, TableFormat format, SequenceColumns columns) {
+            this.file = file;
+            this.columns = columns;
+            this.rows = TableFile.read(file, format, columns.names());
+        }
+
+        String label(TableFile.Row row) {
+            String label = row.values().get(row.values().size() - 1);
+            if (label == null || label.isBlank()) {
+                throw refuse(row, columns.label(), "no label", "one");
+            }
+            return label.strip();
+        }
+
+        List<String> sortedLabels() {
+            List<String> labels = rows.stream().map(this::label).distinct().collect(Collectors.toList());
+            Comparator<String> order = labels.stream().allMatch(label -> label.matches(INTEGER))
+                    ? Comparator.comparing((String label) -> new BigInteger(label)).thenComparing(label -> label)
+                    : Comparator.naturalOrder();
+            labels.sort(order);
+            if (labels.size() < 2) {
+                throw new InputException(file, columns.label(), "only the label \"" + labels.get(0) + '"',
+                        "at least two different labels");
+            }
+            return Collections.unmodifiableList(labels);
+        }
+
+        SequenceFile tokenize(Tokenizer tokenizer, int maxSeqLength, int vocabSize, List<String> labels,
+                Targets targets) {
+            float[] target = new float[rows.size()];
+            for (int i = 0; i < target.length; i++) {
+                checkTexts(rows.get(i));
+                target[i] = targets.of(rows.get(i));
+            }
+            List<Tokenizer.Encoding> encodings = InParallel.map(rows, row -> encode(tokenizer, row, maxSeqLength));
+            List<SequenceExample> examples = new ArrayList<>(target.length);
+            int truncated = 0;
+            for (int i = 0; i < target.length; i++) {
+                Tokenizer.Encoding encoding = encodings.get(i);
+                checkTokens(rows.get(i), encoding.inputIds(), vocabSize);
+                truncated += encoding.truncated() ? 1 : 0;
+                examples.add(new SequenceExample(encoding.inputIds(), encoding.tokenTypeIds(), target[i]));
+            }
+            return new SequenceFile(Collections.unmodifiableList(examples), labels, truncated);
+        }
+
+        private void checkTexts(TableFile.Row row) {
+            boolean blank = isBlank(row, 0, columns.text());
+            boolean pair = columns.textPair() != null;
+            if (blank && (!pair || isBlank(row, 1, columns.textPair()))) {
+                throw refuse(row, columns.text(), "a blank text",
+                        pair ? "a text, here or in " + columns.textPair() : "a text");
+            }
+        }
+
+        private boolean isBlank(TableFile.Row row, int column, String name) {
+            String text = row.values().get(column);
+            if (text == null) {
+                throw refuse(row, name, "nothing", "a text");
+            }
+            return text.isBlank();
+        }
+
+        private Tokenizer.Encoding encode(Tokenizer tokenizer, TableFile.Row row, int maxSeqLength) {
+            try {
+                return tokenizer.encode(row.values().get(0), columns.textPair() == null ? null : row.values().get(1),
+                        maxSeqLength);
+            } catch (InputException e) {
+                throw new InputException(where(row), e.source(), e.found(), e.expected(), e);
+            }
+        }
+
+        private void checkTokens(TableFile.Row row, int[] inputIds, int vocabSize) {
+            for (int id : inputIds) {
+                if (id >= vocabSize) {
+                    throw refuse(row, "", "a text whose tokens have id " + id,
+                            "a tokenizer of the model, whose vocabulary has " + vocabSize + " tokens");
+                }
+            }
+            if (inputIds.length == 0) {
+                throw refuse(row, "", "a text without tokens", "at least one token");
+            }
+        }
+
+        private String where(TableFile.Row row) {
+            return file + ", line " + row.line();
+        }
+
+        InputException refuse(TableFile.Row row, String field, String found, String expected) {
+            return new InputException(where(row), field, found, expected);
+        }
+    }
+}

@@ -1,0 +1,195 @@
+package io.vblora.data;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.vblora.Golden;
+import io.vblora.InputException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+class SequenceFileTest {
+    private static final int VOCAB_SIZE = 7;
+    private static final SequenceColumns TEXT_LABEL = new SequenceColumns("text", null, "label");
+
+    @TempDir
+    Path folder;
+
+    private Tokenizer tokenizer;
+
+    @BeforeEach
+    void open() throws IOException {
+        TokenizerFixture.write(folder);
+        tokenizer = Tokenizer.open(folder);
+    }
+
+    @AfterEach
+    void close() {
+        tokenizer.close();
+    }
+
+    private Path write(String content) throws IOException {
+        return Files.writeString(folder.resolve("data.csv"), content);
+    }
+
+    private SequenceFile classes(String content, SequenceColumns columns, List<String> labels) throws IOException {
+        return SequenceFile.readClassification(write(content), TableFormat.CSV, columns, tokenizer, 5, VOCAB_SIZE,
+                labels);
+    }
+
+    private SequenceFile values(String content) throws IOException {
+        return SequenceFile.readRegression(write(content), TableFormat.CSV, TEXT_LABEL, tokenizer, 5, VOCAB_SIZE);
+    }
+
+    @Test
+    void numbersTheLabelsInTextOrder() throws IOException {
+        SequenceFile file =
+                classes("text,label\nthe bank of vectors of the,b\nbank,  a\nvectors,b \n", TEXT_LABEL, null);
+        assertEquals(List.of("a", "b"), file.labels());
+        assertEquals("3 examples of 2 classes, 9 tokens, longest 5, 1 truncated", file.summary());
+        assertArrayEquals(new int[] {1, 3, 4, 5, 6}, file.examples().get(0).inputIds());
+        assertArrayEquals(new int[] {1, 4}, file.examples().get(1).inputIds());
+        assertArrayEquals(new int[2], file.examples().get(1).tokenTypeIds());
+        assertEquals(List.of(1f, 0f, 1f), file.examples().stream().map(SequenceExample::target).toList());
+    }
+
+    @Test
+    void sortsIntegersAsNumbers() throws IOException {
+        assertEquals(List.of("-1", "2", "10"),
+                classes("text,label\nthe,10\nthe,2\nthe,-1\n", TEXT_LABEL, null).labels());
+        assertEquals(List.of("10", "2", "a"), classes("text,label\nthe,10\nthe,2\nthe,a\n", TEXT_LABEL, null).labels());
+    }
+
+    @Test
+    void readsPairsOfWhichOneMayBeBlank() throws IOException {
+        SequenceColumns pairs = new SequenceColumns("text", "text2", "label");
+        SequenceFile file = classes("label,text2,text\nx,of,the bank\ny,,the\ny,the, \n", pairs, null);
+        assertArrayEquals(new int[] {3, 4, 5}, file.examples().get(0).inputIds());
+        assertArrayEquals(new int[] {0, 0, 1}, file.examples().get(0).tokenTypeIds());
+        assertArrayEquals(new int[] {3}, file.examples().get(1).inputIds());
+        assertArrayEquals(new int[] {1}, file.examples().get(2).tokenTypeIds());
+        String message = assertThrows(InputException.class,
+                () -> classes("label,text2,text\nx,,\ny,,the\n", pairs, null)).getMessage();
+        assertEquals(folder.resolve("data.csv") + ", line 2: text: found a blank text; expected a text, here or in "
+                + "text2", message);
+    }
+
+    @Test
+    void readsHeldOutDataByTheLabelsOfTheTrainingData() throws IOException {
+        SequenceFile file = classes("text,label\nthe,b\n", TEXT_LABEL, List.of("a", "b"));
+        assertEquals(List.of("a", "b"), file.labels());
+        assertEquals(1f, file.examples().get(0).target());
+        String message = assertThrows(InputException.class,
+                () -> classes("text,label\nthe,b\nof,c\n", TEXT_LABEL, List.of("a", "b"))).getMessage();
+        assertEquals(folder.resolve("data.csv") + ", line 3: label: found \"c\"; expected one of the labels of the "
+                + "training data, \"a\", \"b\"", message);
+    }
+
+    @Test
+    void readsDataWithoutLabels() throws IOException {
+        SequenceFile file = classes("text\nthe\n", new SequenceColumns("text", null, null), List.of("a", "b"));
+        assertTrue(Float.isNaN(file.examples().get(0).target()));
+        assertEquals("1 examples, 2 tokens, longest 2", file.summary());
+    }
+
+    @Test
+    void readsNumbers() throws IOException {
+        SequenceFile file = values("text,label\nthe,5.000\nof, -.5e1\nof,7\n");
+        assertEquals(List.of(5f, -5f, 7f), file.examples().stream().map(SequenceExample::target).toList());
+        assertEquals(List.of(), file.labels());
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', quoteCharacter = '`', value = {
+        "NaN", "Infinity", "1e39", "0x1p3", "1f", "one", "1 2", "`1,5`", ".", "-", "1e", "1.2.3"})
+    void refusesWhatIsNoFiniteNumber(String label) throws IOException {
+        String message = assertThrows(InputException.class,
+                () -> values("text,label\nthe,1\nof,\"" + label + "\"\n")).getMessage();
+        assertEquals(folder.resolve("data.csv") + ", line 3: label: found \"" + label + "\"; expected a finite number",
+                message);
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', quoteCharacter = '`', value = {
+        "the,a\\n ,b    | , line 3: text: found a blank text; expected a text",
+        "the,a\\nof,    | , line 3: label: found no label; expected one",
+        "the,a\\nof,a   | : label: found only the label \"a\"; expected at least two different labels",
+    })
+    void refusesRowsThatTeachNothing(String rows, String expected) throws IOException {
+        String message = assertThrows(InputException.class,
+                () -> classes("text,label\n" + rows.replace("\\n", "\n"), TEXT_LABEL, null)).getMessage();
+        assertEquals(folder.resolve("data.csv") + expected, message);
+    }
+
+    @Test
+    void namesTheRowWhoseTextTheTokenizerCannotExpress() throws IOException {
+        Files.writeString(folder.resolve("tokenizer.json"),
+                TokenizerFixture.WORD_LEVEL.replace("\"unk_token\": \"<unk>\"", "\"unk_token\": \"<none>\""));
+        tokenizer.close();
+        tokenizer = Tokenizer.open(folder);
+        String message = assertThrows(InputException.class,
+                () -> classes("text,label\nthe,a\n\nunheard,b\n", TEXT_LABEL, null)).getMessage();
+        assertTrue(message.startsWith(folder.resolve("data.csv") + ", line 4: ")
+                && message.contains("a text that it cannot encode"), message);
+    }
+
+    @Test
+    void refusesATokenizerWithMoreTokensThanTheModel() throws IOException {
+        Path file = write("text,label\nthe,1\nvectors,2\n");
+        String message = assertThrows(InputException.class, () -> SequenceFile.readRegression(file, TableFormat.CSV,
+                TEXT_LABEL, tokenizer, 5, 6)).getMessage();
+        assertEquals(file + ", line 3: found a text whose tokens have id 6; expected a tokenizer of the model, whose "
+                + "vocabulary has 6 tokens", message);
+    }
+
+    @Test
+    void refusesColumnsThatAreTheSame() {
+        assertThrows(InputException.class, () -> new SequenceColumns("a", "a", null));
+        assertThrows(InputException.class, () -> new SequenceColumns("a", null, "a"));
+        assertThrows(InputException.class, () -> new SequenceColumns(null, null, "a"));
+    }
+
+    /** Expected numbers: counts of rows and labels that grep, cut, sort and uniq give for the published files. */
+    @ParameterizedTest
+    @CsvSource(nullValues = "-", value = {
+        "MRPC/train.tsv, tsv, #1 String, #2 String, Quality, 3668, 0 1",
+        "MRPC/dev.tsv, tsv, #1 String, #2 String, Quality, 408, 0 1",
+        "MRPC/test.tsv, tsv, #1 String, #2 String, -, 1725, ''",
+        "RTE/train.tsv, tsv, sentence1, sentence2, label, 2490, entailment not_entailment",
+        "RTE/dev.tsv, tsv, sentence1, sentence2, label, 277, entailment not_entailment",
+        "CoLA/train.tsv, bare, 4, -, 2, 8551, 0 1",
+        "CoLA/dev.tsv, bare, 4, -, 2, 1043, 0 1",
+        "SST-2/train.tsv, tsv, sentence, -, label, 67349, 0 1",
+        "SST-2/dev.tsv, tsv, sentence, -, label, 872, 0 1",
+        "SST-2/test-labeled.tsv, tsv, sentence, -, label, 1821, 0 1",
+    })
+    void readsGlue(String name, String format, String text, String pair, String label, int rows, String labels) {
+        Path file = Golden.shared("data/glue").resolve(name);
+        SequenceFile data = SequenceFile.readClassification(file, TableFormat.TSV.withHeader(format.equals("tsv")),
+                new SequenceColumns(text, pair, label), tokenizer, 64, VOCAB_SIZE, null);
+        assertEquals(rows, data.examples().size());
+        assertEquals(labels, String.join(" ", data.labels()));
+    }
+
+    /** Expected numbers: rows as wc counts them, the mean as awk prints it. */
+    @ParameterizedTest
+    @CsvSource({"sts-train.csv, 5749, 2.70100", "sts-dev.csv, 1500, 2.36391", "sts-test.csv, 1379, 2.60792"})
+    void readsStsB(String name, int rows, double mean) {
+        Path file = Golden.shared("data/glue/STS-B").resolve(name);
+        SequenceFile data = SequenceFile.readRegression(file, TableFormat.TSV.withHeader(false),
+                new SequenceColumns("6", "7", "5"), tokenizer, 64, VOCAB_SIZE);
+        assertEquals(rows, data.examples().size());
+        // awk prints five decimals
+        assertEquals(mean, data.examples().stream().mapToDouble(SequenceExample::target).average().orElseThrow(), 6e-6);
+    }
+}
