@@ -90,9 +90,17 @@ final class ReferenceLlama {
 
     private double[][] linear(double[][] x, String path, int first, Map<String, Branch> branches) {
         boolean tied = path.equals("lm_head") && config.tieWordEmbeddings();
-        float[] weight = weights.get((tied ? "model.embed_tokens" : path) + ".weight");
-        float[] bias = weights.get(path + ".bias");
-        Branch branch = branches.get(path);
+        return linear(x, weights.get((tied ? "model.embed_tokens" : path) + ".weight"), weights.get(path + ".bias"),
+                first, branches.get(path));
+    }
+
+    /**
+     * x Wᵀ + bias, and a low-rank update unless that is null.
+     *
+     * @param bias or null
+     * @param first place of the first row of x in the batch
+     */
+    static double[][] linear(double[][] x, float[] weight, float[] bias, int first, Branch branch) {
         int in = x[0].length;
         int out = weight.length / in;
         double[][] y = new double[x.length][out];

@@ -20,6 +20,12 @@ record TinyAdapter(Path folder, AdapterConfig config, ReferenceAdapter reference
 
     static TinyAdapter write(Path folder, Random random, AdapterConfig config, List<ModuleShape> modules)
             throws IOException {
+        return write(folder, random, config, modules, List.of());
+    }
+
+    /** @param heads trained whole */
+    static TinyAdapter write(Path folder, Random random, AdapterConfig config, List<ModuleShape> modules,
+            List<ModuleShape> heads) throws IOException {
         Map<String, long[]> shapes = new LinkedHashMap<>();
         Map<String, Double> spread = new LinkedHashMap<>();
         if (config instanceof VbLoraConfig vbLora) {
@@ -43,6 +49,12 @@ record TinyAdapter(Path folder, AdapterConfig config, ReferenceAdapter reference
                 spread.put(b, 0.2);
             }
         }
+        for (ModuleShape head : heads) {
+            String weight = ReferenceAdapter.name(head, "weight");
+            shapes.put(weight, new long[] {head.outFeatures(), head.inFeatures()});
+            shapes.put(ReferenceAdapter.name(head, "bias"), new long[] {head.outFeatures()});
+            spread.put(weight, 1 / Math.sqrt(head.inFeatures()));
+        }
         Map<String, double[]> parameters = new LinkedHashMap<>();
         Map<String, Tensor> tensors = new LinkedHashMap<>();
         shapes.forEach((name, shape) -> {
@@ -65,13 +77,21 @@ record TinyAdapter(Path folder, AdapterConfig config, ReferenceAdapter reference
     /** A random configuration of a method for these modules, whose dimensions are multiples of a number. */
     static AdapterConfig config(Random random, boolean vbLora, int multiple, List<ModuleShape> modules,
             double dropout) {
+        return config(random, vbLora, multiple, modules, List.of(), dropout);
+    }
+
+    /** @param heads trained whole */
+    static AdapterConfig config(Random random, boolean vbLora, int multiple, List<ModuleShape> modules,
+            List<ModuleShape> heads, double dropout) {
         List<String> paths = modules.stream().map(ModuleShape::path).toList();
+        List<String> saved = heads.stream().map(ModuleShape::path).toList();
         if (vbLora) {
             int h = 2 + random.nextInt(10);
             return VbLoraConfig.builder().r(1 + random.nextInt(4)).targetModules(paths).vectorLength(multiple)
-                    .numVectors(h).topk(1 + random.nextInt(Math.min(h, 4))).vbloraDropout(dropout).build();
+                    .numVectors(h).topk(1 + random.nextInt(Math.min(h, 4))).vbloraDropout(dropout)
+                    .modulesToSave(saved).build();
         }
         return LoraConfig.builder().r(1 + random.nextInt(4)).targetModules(paths).loraAlpha(1 + random.nextInt(4))
-                .useRslora(random.nextBoolean()).loraDropout(dropout).build();
+                .useRslora(random.nextBoolean()).loraDropout(dropout).modulesToSave(saved).build();
     }
 }

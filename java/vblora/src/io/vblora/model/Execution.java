@@ -84,10 +84,34 @@ public final class Execution implements AutoCloseable {
         return isPlanning() ? tensor : tensor.copyFrom(values);
     }
 
+    /** Takes a float32 tensor with these values from the arena. */
+    public Tensor floats(float[] values, long... shape) {
+        Tensor tensor = arena.floats(shape);
+        return isPlanning() ? tensor : tensor.copyFrom(values);
+    }
+
     /** Takes a float32 tensor of one element from the arena. */
     public Tensor scalar(float value) {
         Tensor tensor = arena.floats(1);
         return isPlanning() ? tensor : tensor.copyFrom(value);
+    }
+
+    /** Waits for the stream and reads all elements of a float32 tensor; null in a dry run. */
+    public float[] read(Tensor tensor) {
+        if (isPlanning()) {
+            return null;
+        }
+        stream.synchronize();
+        return tensor.toFloats();
+    }
+
+    /** Waits for the stream and reads a float64 tensor of one element; 0 in a dry run. */
+    public double readDouble(Tensor tensor) {
+        if (isPlanning()) {
+            return 0;
+        }
+        stream.synchronize();
+        return tensor.toDoubles()[0];
     }
 
     @Override

@@ -154,15 +154,11 @@ public final class LlamaModel implements AutoCloseable {
     public float[] logits(Execution execution, int size, int length, int[] inputIds, int[] lengths) {
         prepare(execution, size, length, inputIds, lengths);
         return execution.run(new PassShape("logits", size, length, adapter), run -> {
-            TokenBatch batch = TokenBatch.take(run, size, length, inputIds, lengths);
+            TokenBatch batch = TokenBatch.take(run, size, length, inputIds, lengths, 0);
             Tensor hidden = hidden(run, batch, null);
             Tensor logits = run.arena().floats(batch.tokens(), config.vocabSize());
             head.forward(run, 0, batch.tokens(), hidden, head.takeP(run.arena(), batch.tokens()), logits, false);
-            if (run.isPlanning()) {
-                return null;
-            }
-            run.stream().synchronize();
-            return logits.toFloats();
+            return run.read(logits);
         });
     }
 
@@ -173,7 +169,7 @@ public final class LlamaModel implements AutoCloseable {
     public double lossSum(Execution execution, int size, int length, int[] inputIds, int[] labels, int[] lengths) {
         prepare(execution, size, length, inputIds, lengths);
         return execution.run(new PassShape("loss", size, length, adapter), run -> {
-            TokenBatch batch = TokenBatch.take(run, size, length, inputIds, lengths);
+            TokenBatch batch = TokenBatch.take(run, size, length, inputIds, lengths, 0);
             Tensor targets = run.ints(shiftedLabels(inputIds, labels, length));
             Tensor hidden = hidden(run, batch, null);
             return headLoss(run, hidden, targets, null, null);
@@ -191,7 +187,7 @@ public final class LlamaModel implements AutoCloseable {
         }
         prepare(execution, size, length, inputIds, lengths);
         return execution.run(new PassShape("gradients", size, length, adapter), run -> {
-            TokenBatch batch = TokenBatch.take(run, size, length, inputIds, lengths);
+            TokenBatch batch = TokenBatch.take(run, size, length, inputIds, lengths, 0);
             Tensor targets = run.ints(shiftedLabels(inputIds, labels, length));
             Tensor scale = run.scalar((float) gradientScale);
             Tape tape = new Tape();
@@ -273,11 +269,7 @@ public final class LlamaModel implements AutoCloseable {
             }
             arena.release(mark);
         }
-        if (run.isPlanning()) {
-            return 0;
-        }
-        run.stream().synchronize();
-        return lossSum.toDoubles()[0];
+        return run.readDouble(lossSum);
     }
 
     /** Gradients stop at the lowest layer that has something to train; at the number of layers if only the head has. */

@@ -6,11 +6,11 @@ import java.util.Arrays;
 /** A batch on the device: sequences padded at their end to one length. All tensors are int32. */
 record TokenBatch(int size, int length, Tensor ids, Tensor positions, Tensor lengths) {
 
-    /** Takes the tensors from the execution's arena. */
-    static TokenBatch take(Execution run, int size, int length, int[] inputIds, int[] lengths) {
+    /** Takes the tensors from the execution's arena; every sequence begins at the given position. */
+    static TokenBatch take(Execution run, int size, int length, int[] inputIds, int[] lengths, int firstPosition) {
         int[] positions = new int[size * length];
         for (int i = 0; i < positions.length; i++) {
-            positions[i] = i % length;
+            positions[i] = firstPosition + i % length;
         }
         return new TokenBatch(size, length, run.ints(inputIds), run.ints(positions), run.ints(lengths));
     }

@@ -1,0 +1,139 @@
+package io.vblora.model;
+
+import io.vblora.kernels.Arena;
+import io.vblora.kernels.Tensor;
+import io.vblora.kernels.ops.Attention;
+import io.vblora.kernels.ops.Memory;
+import io.vblora.kernels.ops.Transformer;
+import java.util.List;
+
+/** One encoder layer: y = norm(x + attention(x)), then norm(y + mlp(y)). */
+final class BertLayer {
+    private final BertConfig config;
+    private final Attention attention;
+    private final Linear q;
+    private final Linear k;
+    private final Linear v;
+    private final Linear attentionDense;
+    private final LayerNorm attentionNorm;
+    private final Linear intermediate;
+    private final Linear outputDense;
+    private final LayerNorm outputNorm;
+
+    /**
+     * What the backward pass reads of the forward pass; tensors of the arena. The activation is not kept, but computed
+     * again from its input.
+     */
+    record Saved(Tensor x, Tensor q, Tensor k, Tensor v, Tensor attended, Tensor lse, Tensor attentionSum,
+            LayerNorm.Saved attentionStatistics, Tensor middle, Tensor intermediate, Tensor outputSum,
+            LayerNorm.Saved outputStatistics, Tensor qp, Tensor kp, Tensor vp, Tensor attentionDensep,
+            Tensor intermediatep, Tensor outputDensep) {}
+
+    /** @param linears query, key, value, attention.output.dense, intermediate.dense, output.dense */
+    BertLayer(BertConfig config, List<Linear> linears, LayerNorm attentionNorm, LayerNorm outputNorm) {
+        this.config = config;
+        this.attention = new Attention(config.numAttentionHeads(), config.numAttentionHeads(), config.headDim(), false,
+                (float) (1 / Math.sqrt(config.headDim())));
+        this.q = linears.get(0);
+        this.k = linears.get(1);
+        this.v = linears.get(2);
+        this.attentionDense = linears.get(3);
+        this.intermediate = linears.get(4);
+        this.outputDense = linears.get(5);
+        this.attentionNorm = attentionNorm;
+        this.outputNorm = outputNorm;
+    }
+
+    List<Linear> linears() {
+        return List.of(q, k, v, attentionDense, intermediate, outputDense);
+    }
+
+    boolean isAdapted() {
+        return linears().stream().anyMatch(Linear::isAdapted);
+    }
+
+    /** out [tokens, hidden] = the layer's output for x [tokens, hidden]. */
+    Saved forward(Execution run, TokenBatch batch, Tensor x, Tensor out) {
+        Arena arena = run.arena();
+        long tokens = batch.tokens();
+        Tensor query = arena.floats(tokens, q.outFeatures());
+        Tensor key = arena.floats(tokens, k.outFeatures());
+        Tensor value = arena.floats(tokens, v.outFeatures());
+        Tensor qp = q.takeP(arena, tokens);
+        q.forward(run, 0, tokens, x, qp, query, false);
+        Tensor kp = k.takeP(arena, tokens);
+        k.forward(run, 0, tokens, x, kp, key, false);
+        Tensor vp = v.takeP(arena, tokens);
+        v.forward(run, 0, tokens, x, vp, value, false);
+        Tensor attended = arena.floats(tokens, config.hiddenSize());
+        Tensor lse = arena.floats(tokens * config.numAttentionHeads());
+        attention.forward(run.stream(), arena, batch.size(), batch.length(), batch.lengths(), query, key, value,
+                attended, lse);
+        Tensor attentionSum = arena.floats(tokens, config.hiddenSize());
+        Memory.copy(run.stream(), x, attentionSum);
+        Tensor attentionDensep = attentionDense.takeP(arena, tokens);
+        attentionDense.forward(run, 0, tokens, attended, attentionDensep, attentionSum, true);
+        Tensor middle = arena.floats(tokens, config.hiddenSize());
+        LayerNorm.Saved attentionStatistics = attentionNorm.forward(run, attentionSum, middle);
+
+        Tensor inner = arena.floats(tokens, config.intermediateSize());
+        Tensor intermediatep = intermediate.takeP(arena, tokens);
+        intermediate.forward(run, 0, tokens, middle, intermediatep, inner, false);
+        Tensor outputSum = arena.floats(tokens, config.hiddenSize());
+        Memory.copy(run.stream(), middle, outputSum);
+        Tensor outputDensep = outputDense.takeP(arena, tokens);
+        long mark = arena.mark();
+        Tensor activated = arena.floats(tokens, config.intermediateSize());
+        Transformer.activationForward(run.stream(), config.hiddenAct(), inner, activated);
+        outputDense.forward(run, 0, tokens, activated, outputDensep, outputSum, true);
+        arena.release(mark);
+        LayerNorm.Saved outputStatistics = outputNorm.forward(run, outputSum, out);
+        return new Saved(x, query, key, value, attended, lse, attentionSum, attentionStatistics, middle, inner,
+                outputSum, outputStatistics, qp, kp, vp, attentionDensep, intermediatep, outputDensep);
+    }
+
+    /**
+     * Turns dx [tokens, hidden], the gradient of the output, into that of the input, and adds the adapter's gradients.
+     *
+     * @param inputGradient false if nobody needs the gradient of the input: dx is then undefined afterwards
+     */
+    void backward(Execution run, TokenBatch batch, Saved saved, Tensor dx, boolean inputGradient) {
+        long mark = run.arena().mark();
+        outputNorm.backward(run, saved.outputSum(), saved.outputStatistics(), dx);
+        mlpBackward(run, batch.tokens(), saved, dx);
+        run.arena().release(mark);
+        attentionNorm.backward(run, saved.attentionSum(), saved.attentionStatistics(), dx);
+        attentionBackward(run, batch, saved, dx, inputGradient);
+        run.arena().release(mark);
+    }
+
+    /** dx is the gradient of the sum, and thereby of both of its terms: the product's part is added to it. */
+    private void mlpBackward(Execution run, long tokens, Saved saved, Tensor dx) {
+        Arena arena = run.arena();
+        Tensor dinner = arena.floats(tokens, config.intermediateSize());
+        Tensor activated = null;
+        if (outputDense.isAdapted()) {
+            activated = arena.floats(tokens, config.intermediateSize());
+            Transformer.activationForward(run.stream(), config.hiddenAct(), saved.intermediate(), activated);
+        }
+        outputDense.backward(run, 0, tokens, activated, dx, saved.outputDensep(), dinner, false);
+        Transformer.activationBackward(run.stream(), config.hiddenAct(), saved.intermediate(), dinner, dinner);
+        intermediate.backward(run, 0, tokens, saved.middle(), dinner, saved.intermediatep(), dx, true);
+    }
+
+    private void attentionBackward(Execution run, TokenBatch batch, Saved saved, Tensor dx, boolean inputGradient) {
+        Arena arena = run.arena();
+        long tokens = batch.tokens();
+        Tensor dattended = arena.floats(tokens, config.hiddenSize());
+        attentionDense.backward(run, 0, tokens, saved.attended(), dx, saved.attentionDensep(), dattended, false);
+        Tensor dq = arena.floats(tokens, config.hiddenSize());
+        Tensor dk = arena.floats(tokens, config.hiddenSize());
+        Tensor dv = arena.floats(tokens, config.hiddenSize());
+        attention.backward(run.stream(), arena, batch.size(), batch.length(), batch.lengths(), saved.q(), saved.k(),
+                saved.v(), saved.attended(), saved.lse(), dattended, dq, dk, dv);
+        Tensor dinput = inputGradient ? dx : null;
+        q.backward(run, 0, tokens, saved.x(), dq, saved.qp(), dinput, true);
+        k.backward(run, 0, tokens, saved.x(), dk, saved.kp(), dinput, true);
+        v.backward(run, 0, tokens, saved.x(), dv, saved.vp(), dinput, true);
+    }
+}

@@ -1,0 +1,276 @@
+package io.vblora.model;
+
+import io.vblora.InputException;
+import io.vblora.JsonFields;
+import io.vblora.kernels.Arena;
+import io.vblora.kernels.DType;
+import io.vblora.kernels.Stream;
+import io.vblora.kernels.Tensor;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * A BERT-type encoder with frozen weights: embeddings, layers normalised behind their residual connections,
+ * bidirectional attention, and a pooler if the weights have one. It is read from a Hugging Face folder whose
+ * config.json has model_type bert, roberta or xlm-roberta, or from an ONNX file. No dropout of its own is drawn. Used
+ * by one thread at a time.
+ */
+public final class BertModel implements AutoCloseable {
+    private static final List<String> LAYER_LINEARS = List.of("attention.self.query", "attention.self.key",
+            "attention.self.value", "attention.output.dense", "intermediate.dense", "output.dense");
+
+    private final BertConfig config;
+    private final Path folder;
+    private final Optional<Pooling> graphPooling;
+    private final List<Tensor> weights = new ArrayList<>();
+    private final List<BertLayer> layers = new ArrayList<>();
+    private BertEmbeddings embeddings;
+    private Linear poolerDense;
+
+    private BertModel(BertSource source) {
+        this.config = source.config();
+        this.folder = source.folder();
+        this.graphPooling = source.pooling();
+    }
+
+    /**
+     * The architecture of an encoder, without its weights being read.
+     *
+     * @param model as {@link #load}
+     * @throws InputException if it is not a BERT-type encoder
+     */
+    public static BertConfig config(Path model) {
+        try (BertSource source = BertSource.open(model)) {
+            return source.config();
+        }
+    }
+
+    /**
+     * Loads an encoder.
+     *
+     * @param model a folder with config.json and safetensors files, as Hugging Face writes it, with the names of
+     * weights with or without their prefix; or a folder with model.onnx or onnx/model.onnx; or an ONNX file
+     * @param dtype in which the weights of embeddings and linear layers are held, or null to hold them as they are
+     * stored
+     * @throws InputException if it is not a BERT-type encoder
+     */
+    public static BertModel load(Path model, DType dtype, Stream stream) {
+        try (BertSource source = BertSource.open(model)) {
+            BertModel loaded = new BertModel(source);
+            try {
+                loaded.readWeights(source, dtype, stream);
+                return loaded;
+            } catch (RuntimeException | Error e) {
+                loaded.close();
+                throw e;
+            }
+        }
+    }
+
+    private void readWeights(BertSource source, DType dtype, Stream stream) {
+        WeightReader reader = new WeightReader(source.weights(), dtype, stream, weights);
+        long hidden = config.hiddenSize();
+        long inner = config.intermediateSize();
+        String prefix = source.prefix();
+        embeddings = new BertEmbeddings(
+                reader.matrix(prefix + "embeddings.word_embeddings.weight", config.vocabSize(), hidden),
+                reader.matrix(prefix + "embeddings.position_embeddings.weight", config.maxPositionEmbeddings(), hidden),
+                reader.matrix(prefix + "embeddings.token_type_embeddings.weight", config.typeVocabSize(), hidden),
+                layerNorm(source, reader, prefix + "embeddings.LayerNorm"));
+        long[][] shapes = {{hidden, hidden}, {hidden, hidden}, {hidden, hidden}, {hidden, hidden}, {inner, hidden},
+            {hidden, inner}};
+        for (int layer = 0; layer < config.numHiddenLayers(); layer++) {
+            String path = "encoder.layer." + layer + ".";
+            List<Linear> linears = new ArrayList<>();
+            for (int i = 0; i < shapes.length; i++) {
+                linears.add(linear(reader, prefix, path + LAYER_LINEARS.get(i), shapes[i][0], shapes[i][1]));
+            }
+            layers.add(new BertLayer(config, linears,
+                    layerNorm(source, reader, prefix + path + "attention.output.LayerNorm"),
+                    layerNorm(source, reader, prefix + path + "output.LayerNorm")));
+        }
+        if (source.weights().contains(prefix + "pooler.dense.weight")) {
+            poolerDense = linear(reader, prefix, "pooler.dense", hidden, hidden);
+        }
+    }
+
+    /** A linear layer, named as in a model with a head. */
+    private Linear linear(WeightReader reader, String prefix, String path, long out, long in) {
+        return new Linear((config.isRoberta() ? "roberta." : "bert.") + path,
+                reader.matrix(prefix + path + ".weight", out, in), reader.vector(prefix + path + ".bias", out));
+    }
+
+    /** Older files call weight and bias gamma and beta. */
+    private LayerNorm layerNorm(BertSource source, WeightReader reader, String path) {
+        boolean old = source.weights().contains(path + ".gamma") && !source.weights().contains(path + ".weight");
+        return new LayerNorm(reader.vector(path + (old ? ".gamma" : ".weight"), config.hiddenSize()),
+                reader.vector(path + (old ? ".beta" : ".bias"), config.hiddenSize()), config.layerNormEps());
+    }
+
+    public BertConfig config() {
+        return config;
+    }
+
+    /** Numbers in the frozen weights. */
+    public long parameters() {
+        return weights.stream().mapToLong(Tensor::elements).sum();
+    }
+
+    /**
+     * How the model is meant to be pooled: as 1_Pooling/config.json of its folder says, which sentence-transformers
+     * writes, else as the ONNX graph does, else by the pooler if there is one, else by the mean.
+     *
+     * @throws InputException if 1_Pooling/config.json names another way
+     */
+    public Pooling defaultPooling() {
+        Path file = folder.resolve("1_Pooling").resolve("config.json");
+        if (!Files.exists(file)) {
+            return graphPooling.orElse(poolerDense == null ? Pooling.MEAN : Pooling.POOLER);
+        }
+        JsonFields pooling = JsonFields.read(file);
+        if (pooling.bool("pooling_mode_cls_token", false)) {
+            return Pooling.CLS;
+        }
+        if (!pooling.bool("pooling_mode_mean_tokens", false)) {
+            throw pooling.wrong("pooling_mode_mean_tokens", "true, or pooling_mode_cls_token true");
+        }
+        return Pooling.MEAN;
+    }
+
+    /**
+     * The output of the last layer [size · length, hidden]; at padding it is undefined.
+     *
+     * @throws InputException if rows are longer than the model has positions
+     */
+    public float[] lastHiddenState(Execution execution, TokenRows rows) {
+        checkLength(rows);
+        return execution.run(new PassShape("lastHiddenState", this, rows.size(), rows.length()), run -> {
+            return run.read(hidden(run, rows, batch(run, rows), null));
+        });
+    }
+
+    /**
+     * A vector per sequence [size, hidden].
+     *
+     * @param normalize whether to divide each by its Euclidean length
+     * @throws InputException if rows are longer than the model has positions, or the model has no pooler
+     */
+    public float[] embeddings(Execution execution, TokenRows rows, Pooling pooling, boolean normalize) {
+        checkLength(rows);
+        Pooler pooler = pooler(pooling);
+        float[] pooled = execution.run(new PassShape(pooling.toString(), this, rows.size(), rows.length()), run -> {
+            TokenBatch batch = batch(run, rows);
+            Tensor features = run.arena().floats(rows.size(), config.hiddenSize());
+            pooler.forward(run, batch, hidden(run, rows, batch, null), features);
+            return run.read(features);
+        });
+        if (normalize) {
+            for (int start = 0; start < pooled.length; start += config.hiddenSize()) {
+                normalize(pooled, start, config.hiddenSize());
+            }
+        }
+        return pooled;
+    }
+
+    private static void normalize(float[] values, int start, int n) {
+        double squares = 0;
+        for (int i = start; i < start + n; i++) {
+            squares += (double) values[i] * values[i];
+        }
+        double length = Math.max(Math.sqrt(squares), 1e-12);
+        for (int i = start; i < start + n; i++) {
+            values[i] = (float) (values[i] / length);
+        }
+    }
+
+    /** Passes that take the same memory. */
+    private record PassShape(String kind, BertModel model, int size, int length) {}
+
+    /** The linear layers of all encoder layers, in the order of the model. */
+    List<Linear> linears() {
+        return layers.stream().flatMap(layer -> layer.linears().stream()).toList();
+    }
+
+    /**
+     * What pools the output of the last layer.
+     *
+     * @throws InputException if the model has no pooler and that is asked for
+     */
+    Pooler pooler(Pooling pooling) {
+        if (pooling == Pooling.POOLER && poolerDense == null) {
+            throw new InputException(folder, "pooling", "pooler, but no weights pooler.dense", "cls or mean");
+        }
+        return new Pooler(pooling, pooling == Pooling.POOLER ? poolerDense : null);
+    }
+
+    /** @throws InputException if rows are longer than the model has positions */
+    void checkLength(TokenRows rows) {
+        if (rows.length() > config.maxLength()) {
+            throw new InputException("batch", "length", rows.length() + " tokens", "at most " + config.maxLength()
+                    + ", for which the model has positions");
+        }
+    }
+
+    /** The batch on the device, from the execution's arena. */
+    TokenBatch batch(Execution run, TokenRows rows) {
+        return TokenBatch.take(run, rows.size(), rows.length(), rows.inputIds(), rows.lengths(),
+                config.positionOffset());
+    }
+
+    /** Whether a layer has something to train. */
+    boolean isAdapted() {
+        return lowestAdaptedLayer() < layers.size();
+    }
+
+    /** Gradients stop at the lowest layer that has something to train; the number of layers if none has. */
+    private int lowestAdaptedLayer() {
+        int lowest = 0;
+        while (lowest < layers.size() && !layers.get(lowest).isAdapted()) {
+            lowest++;
+        }
+        return lowest;
+    }
+
+    /**
+     * The output of the last layer [tokens, hidden].
+     *
+     * @param saved gets what {@link #backward} reads, from the lowest adapted layer upwards; null to keep nothing
+     */
+    Tensor hidden(Execution run, TokenRows rows, TokenBatch batch, List<BertLayer.Saved> saved) {
+        Arena arena = run.arena();
+        int lowest = saved == null ? layers.size() : lowestAdaptedLayer();
+        Tensor x = arena.floats(batch.tokens(), config.hiddenSize());
+        Tensor y = lowest == 0 ? null : arena.floats(batch.tokens(), config.hiddenSize());
+        embeddings.forward(run, batch, rows.tokenTypeIds(), x);
+        for (BertLayer layer : layers.subList(0, lowest)) {
+            long mark = arena.mark();
+            layer.forward(run, batch, x, y);
+            arena.release(mark);
+            Tensor swap = x;
+            x = y;
+            y = swap;
+        }
+        for (BertLayer layer : layers.subList(lowest, layers.size())) {
+            Tensor out = arena.floats(batch.tokens(), config.hiddenSize());
+            saved.add(layer.forward(run, batch, x, out));
+            x = out;
+        }
+        return x;
+    }
+
+    /** Adds the adapter's gradients; dx [tokens, hidden], the gradient of the output, is undefined afterwards. */
+    void backward(Execution run, TokenBatch batch, List<BertLayer.Saved> saved, Tensor dx) {
+        int lowest = layers.size() - saved.size();
+        for (int i = layers.size() - 1; i >= lowest; i--) {
+            layers.get(i).backward(run, batch, saved.get(i - lowest), dx, i > lowest);
+        }
+    }
+
+    @Override
+    public void close() {
+        weights.forEach(Tensor::close);
+    }
+}

@@ -1,0 +1,64 @@
+package io.vblora.model;
+
+import io.vblora.kernels.Arena;
+import io.vblora.kernels.Tensor;
+import io.vblora.kernels.ops.Activation;
+import io.vblora.kernels.ops.PoolingMode;
+import io.vblora.kernels.ops.Transformer;
+import java.util.Optional;
+
+/** Makes one vector [hidden] of each sequence's output. */
+final class Pooler {
+    private final PoolingMode mode;
+    private final Linear dense;
+
+    /** What the backward pass reads of the forward pass; all null without a linear layer. */
+    record Saved(Tensor first, Tensor p, Tensor inner) {}
+
+    /** @param dense the linear layer of {@link Pooling#POOLER}, else null */
+    Pooler(Pooling pooling, Linear dense) {
+        this.mode = pooling == Pooling.MEAN ? PoolingMode.MEAN : PoolingMode.CLS;
+        this.dense = dense;
+    }
+
+    /** The linear layer, if there is one. */
+    Optional<Linear> linear() {
+        return Optional.ofNullable(dense);
+    }
+
+    boolean isAdapted() {
+        return dense != null && dense.isAdapted();
+    }
+
+    /** features [size, hidden], written, of hidden [tokens, hidden]. */
+    Saved forward(Execution run, TokenBatch batch, Tensor hidden, Tensor features) {
+        Arena arena = run.arena();
+        Tensor pooled = dense == null ? features : arena.floats(features.shape());
+        Transformer.poolForward(run.stream(), mode, batch.size(), batch.length(), batch.lengths(), hidden, pooled);
+        if (dense == null) {
+            return new Saved(null, null, null);
+        }
+        Tensor p = dense.takeP(arena, batch.size());
+        Tensor inner = arena.floats(batch.size(), dense.outFeatures());
+        dense.forward(run, 0, batch.size(), pooled, p, inner, false);
+        Transformer.activationForward(run.stream(), Activation.TANH, inner, features);
+        return new Saved(pooled, p, inner);
+    }
+
+    /**
+     * The adapter's gradients, and unless it is null dhidden [tokens, hidden], overwritten. dfeatures [size, hidden] is
+     * undefined afterwards.
+     */
+    void backward(Execution run, TokenBatch batch, Saved saved, Tensor dfeatures, Tensor dhidden) {
+        Tensor dpooled = dfeatures;
+        if (dense != null) {
+            Transformer.activationBackward(run.stream(), Activation.TANH, saved.inner, dfeatures, dfeatures);
+            dpooled = dhidden == null ? null : run.arena().floats(dfeatures.shape());
+            dense.backward(run, 0, batch.size(), saved.first, dfeatures, saved.p, dpooled, false);
+        }
+        if (dhidden != null) {
+            Transformer.poolBackward(run.stream(), mode, batch.size(), batch.length(), batch.lengths(), dpooled,
+                    dhidden);
+        }
+    }
+}

@@ -1,0 +1,286 @@
+package io.vblora.model;
+
+import io.vblora.InputException;
+import io.vblora.adapter.Adapter;
+import io.vblora.adapter.ModuleShape;
+import io.vblora.kernels.Arena;
+import io.vblora.kernels.DType;
+import io.vblora.kernels.Stream;
+import io.vblora.kernels.Tensor;
+import io.vblora.kernels.ops.Memory;
+import io.vblora.kernels.ops.Transformer;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * A frozen BERT-type encoder with a trained head for one class or one number per sequence: Hugging Face's model for
+ * sequence classification, and its names of modules. The head's weights are the adapter's. Dropout is drawn only on the
+ * adapter's branches, as its configuration says; the base model's own dropout is not. Used by one thread at a time.
+ */
+public final class SequenceModel implements AutoCloseable {
+    private final BertModel encoder;
+    private final SequenceConfig config;
+    private final Pooler pooler;
+    private final SequenceHead head;
+    private Adapter adapter;
+
+    private SequenceModel(BertModel encoder, SequenceConfig task) {
+        this.encoder = encoder;
+        this.config = task.pooling() == null ? task.withPooling(encoder.defaultPooling()) : task;
+        if (config.maxSeqLength() > encoder.config().maxLength()) {
+            throw new InputException("task", "max_seq_length", Integer.toString(config.maxSeqLength()), "at most "
+                    + encoder.config().maxLength() + ", for which the model has positions");
+        }
+        this.pooler = encoder.pooler(config.pooling());
+        this.head = new SequenceHead(encoder.config().isRoberta() && config.pooling() == Pooling.CLS,
+                encoder.config().hiddenSize(), config.numLabels());
+    }
+
+    /**
+     * Loads the encoder; the head comes with an adapter.
+     *
+     * @param model as {@link BertModel#load}
+     * @param task its pooling may be null: the model's own
+     * @param dtype as {@link BertModel#load}
+     * @throws InputException if the model is not a BERT-type encoder, or the task does not fit it
+     */
+    public static SequenceModel load(Path model, SequenceConfig task, DType dtype, Stream stream) {
+        BertModel encoder = BertModel.load(model, dtype, stream);
+        try {
+            return new SequenceModel(encoder, task);
+        } catch (RuntimeException | Error e) {
+            encoder.close();
+            throw e;
+        }
+    }
+
+    /** The task; its pooling is set. */
+    public SequenceConfig config() {
+        return config;
+    }
+
+    public BertModel encoder() {
+        return encoder;
+    }
+
+    /** The frozen linear layers that an adapter can be attached to, in the order of the model. */
+    public List<ModuleShape> linears() {
+        return frozenLinears().stream().map(l -> new ModuleShape(l.path(), l.inFeatures(), l.outFeatures())).toList();
+    }
+
+    private List<Linear> frozenLinears() {
+        List<Linear> all = new ArrayList<>(encoder.linears());
+        pooler.linear().ifPresent(all::add);
+        return all;
+    }
+
+    /** The linear layers of the head, which an adapter has to hold. */
+    public List<ModuleShape> heads() {
+        return head.linears().stream().map(TrainedLinear::shape).toList();
+    }
+
+    /**
+     * Attaches an adapter, in place of any other; null detaches. The adapter stays the caller's and must outlive its
+     * use here.
+     *
+     * @throws InputException if it does not hold the head, or one of its modules is not one of this model or has
+     * another shape
+     */
+    public void attach(Adapter newAdapter) {
+        if (newAdapter != null) {
+            newAdapter.checkFits(linears(), heads());
+        }
+        adapter = newAdapter;
+        for (Linear linear : frozenLinears()) {
+            linear.attach(newAdapter == null ? null : newAdapter.module(linear.path()).orElse(null));
+        }
+        head.attach(newAdapter == null ? null : newAdapter.modulesToSave());
+    }
+
+    /** The attached adapter, or null. */
+    public Adapter adapter() {
+        return adapter;
+    }
+
+    /**
+     * Logits [size, numLabels], for regression the predictions [size].
+     *
+     * @throws IllegalStateException without an adapter
+     */
+    public float[] logits(Execution execution, TokenRows rows) {
+        check(rows);
+        return execution.run(shape("logits", rows.size(), rows.length()),
+                run -> logits(run, pooled(run, rows), rows.size()));
+    }
+
+    /**
+     * The loss summed over the rows: cross-entropy, or the squared error.
+     *
+     * @param targets [size], index of the class, or the number
+     * @throws IllegalStateException without an adapter
+     */
+    public double lossSum(Execution execution, TokenRows rows, float[] targets) {
+        check(rows);
+        checkTargets(rows.size(), targets);
+        return execution.run(shape("loss", rows.size(), rows.length()),
+                run -> run.readDouble(headLoss(run, pooled(run, rows), targets, null, null)));
+    }
+
+    /**
+     * {@link #lossSum}, and the gradients of the loss times {@code gradientScale}, added to those of the adapter's
+     * composition and of its head.
+     *
+     * @throws IllegalStateException without an adapter, or if its training is not enabled
+     */
+    public double lossSumAndGradients(Execution execution, TokenRows rows, float[] targets, double gradientScale) {
+        check(rows);
+        checkTargets(rows.size(), targets);
+        return execution.run(shape("gradients", rows.size(), rows.length()), run -> {
+            Arena arena = run.arena();
+            long hiddenSize = encoder.config().hiddenSize();
+            TokenBatch batch = encoder.batch(run, rows);
+            List<BertLayer.Saved> saved = new ArrayList<>();
+            Tensor hidden = encoder.hidden(run, rows, batch, saved);
+            Tensor features = arena.floats(rows.size(), hiddenSize);
+            Pooler.Saved pooled = pooler.forward(run, batch, hidden, features);
+            boolean trainsEncoder = encoder.isAdapted();
+            Tensor dfeatures = trainsEncoder || pooler.isAdapted() ? arena.floats(rows.size(), hiddenSize) : null;
+            Tensor loss = headLoss(run, features, targets, run.scalar((float) gradientScale), dfeatures);
+            if (dfeatures != null) {
+                Tensor dhidden = trainsEncoder ? arena.floats(batch.tokens(), hiddenSize) : null;
+                pooler.backward(run, batch, pooled, dfeatures, dhidden);
+                if (trainsEncoder) {
+                    encoder.backward(run, batch, saved, dhidden);
+                }
+            }
+            return run.readDouble(loss);
+        });
+    }
+
+    /** The pooled output of the encoder [size, hidden], which the head reads. */
+    public float[] features(Execution execution, TokenRows rows) {
+        encoder.checkLength(rows);
+        return execution.run(shape("features", rows.size(), rows.length()), run -> {
+            return run.read(pooled(run, rows));
+        });
+    }
+
+    /** {@link #logits} of rows whose {@link #features} are known. */
+    public float[] logitsOf(Execution execution, float[] features) {
+        int size = checkFeatures(features);
+        return execution.run(shape("logits of features", size, 0),
+                run -> logits(run, onDevice(run, features, size), size));
+    }
+
+    /** {@link #lossSum} of rows whose {@link #features} are known. */
+    public double lossSumOf(Execution execution, float[] features, float[] targets) {
+        int size = checkFeatures(features);
+        checkTargets(size, targets);
+        return execution.run(shape("loss of features", size, 0),
+                run -> run.readDouble(headLoss(run, onDevice(run, features, size), targets, null, null)));
+    }
+
+    /** {@link #lossSumAndGradients} of rows whose {@link #features} are known, for an adapter that is but a head. */
+    public double lossSumAndGradientsOf(Execution execution, float[] features, float[] targets, double gradientScale) {
+        int size = checkFeatures(features);
+        checkTargets(size, targets);
+        if (encoder.isAdapted() || pooler.isAdapted()) {
+            throw new IllegalStateException("The adapter adapts the encoder: its features change with every update");
+        }
+        return execution.run(shape("gradients of features", size, 0), run -> run.readDouble(headLoss(run,
+                onDevice(run, features, size), targets, run.scalar((float) gradientScale), null)));
+    }
+
+    /** Passes that take the same memory. */
+    private record PassShape(String kind, SequenceModel model, int size, int length, Adapter adapter) {}
+
+    private PassShape shape(String kind, int size, int length) {
+        return new PassShape(kind, this, size, length, adapter);
+    }
+
+    private Tensor pooled(Execution run, TokenRows rows) {
+        TokenBatch batch = encoder.batch(run, rows);
+        Tensor features = run.arena().floats(rows.size(), encoder.config().hiddenSize());
+        pooler.forward(run, batch, encoder.hidden(run, rows, batch, null), features);
+        return features;
+    }
+
+    private Tensor onDevice(Execution run, float[] features, int size) {
+        return run.floats(features, size, encoder.config().hiddenSize());
+    }
+
+    private float[] logits(Execution run, Tensor features, int size) {
+        Tensor logits = run.arena().floats(size, config.numLabels());
+        head.forward(run, size, features, logits);
+        return run.read(logits);
+    }
+
+    /** The sum of the loss, float64; with a scale also the gradients of the head, and in dfeatures, unless null. */
+    private Tensor headLoss(Execution run, Tensor features, float[] targets, Tensor scale, Tensor dfeatures) {
+        Arena arena = run.arena();
+        Tensor lossSum = arena.take(DType.FLOAT64, 1);
+        Memory.zero(run.stream(), lossSum);
+        Tensor logits = arena.floats(targets.length, config.numLabels());
+        SequenceHead.Saved saved = head.forward(run, targets.length, features, logits);
+        Tensor dlogits = scale == null ? null : logits;
+        if (config.problemType() == ProblemType.REGRESSION) {
+            Transformer.squaredError(run.stream(), arena, logits, run.floats(targets, targets.length), scale, lossSum,
+                    dlogits);
+        } else {
+            Transformer.crossEntropy(run.stream(), arena, logits, run.ints(classes(targets)), scale, lossSum, dlogits);
+        }
+        if (dlogits != null) {
+            head.backward(run, targets.length, saved, dlogits, dfeatures);
+        }
+        return lossSum;
+    }
+
+    private static int[] classes(float[] targets) {
+        int[] classes = new int[targets.length];
+        for (int i = 0; i < classes.length; i++) {
+            classes[i] = (int) targets[i];
+        }
+        return classes;
+    }
+
+    private void check(TokenRows rows) {
+        encoder.checkLength(rows);
+        requireHead();
+    }
+
+    private int checkFeatures(float[] features) {
+        requireHead();
+        int hidden = encoder.config().hiddenSize();
+        if (features.length == 0 || features.length % hidden != 0) {
+            throw new IllegalArgumentException("Features are rows of " + hidden + " numbers, found " + features.length
+                    + " in all");
+        }
+        return features.length / hidden;
+    }
+
+    private void requireHead() {
+        if (adapter == null) {
+            throw new IllegalStateException("No adapter is attached: the head's weights are the adapter's");
+        }
+    }
+
+    private void checkTargets(int size, float[] targets) {
+        if (targets.length != size) {
+            throw new IllegalArgumentException(size + " rows have as many targets, found " + targets.length);
+        }
+        if (config.problemType() == ProblemType.SINGLE_LABEL_CLASSIFICATION) {
+            for (float target : targets) {
+                if (!(target >= 0 && target < config.numLabels() && target == (int) target)) {
+                    throw new IllegalArgumentException("A target is " + target + "; expected the index of a class, "
+                            + "below " + config.numLabels());
+                }
+            }
+        }
+    }
+
+    @Override
+    public void close() {
+        encoder.close();
+    }
+}
