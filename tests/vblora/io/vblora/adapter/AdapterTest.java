@@ -24,29 +24,15 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.function.Consumer;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-class AdapterTest {
+class AdapterTest extends WithStream {
     private static final List<ModuleShape> MODEL = List.of(new ModuleShape("layers.10.up", 8, 12),
             new ModuleShape("layers.2.up", 12, 8), new ModuleShape("layers.2.odd", 9, 8));
 
     @TempDir
     private Path folder;
-
-    private Stream stream;
-
-    @BeforeEach
-    void open() {
-        stream = Stream.cpu(2);
-    }
-
-    @AfterEach
-    void close() {
-        stream.close();
-    }
 
     private static VbLoraConfig.Builder small() {
         return VbLoraConfig.builder().targetModules(List.of("up")).r(2).numVectors(6).vectorLength(4).topk(3);

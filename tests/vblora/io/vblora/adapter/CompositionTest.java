@@ -12,7 +12,6 @@ import io.vblora.InputException;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;
 import io.vblora.kernels.KernelException;
-import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Optimizer;
 import io.vblora.kernels.ops.StepState;
@@ -22,29 +21,15 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.stream.IntStream;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-class CompositionTest {
+class CompositionTest extends WithStream {
     private static final List<ModuleShape> MODEL =
             List.of(new ModuleShape("a", 8, 12), new ModuleShape("b", 4, 20), new ModuleShape("c", 16, 4));
 
     @TempDir
     private Path folder;
-
-    private Stream stream;
-
-    @BeforeEach
-    void open() {
-        stream = Stream.cpu(2);
-    }
-
-    @AfterEach
-    void close() {
-        stream.close();
-    }
 
     private static VbLoraConfig config(int numVectors, int topk) {
         return VbLoraConfig.builder().targetModules("all-linear").r(3).vectorLength(4).numVectors(numVectors).topk(topk)
@@ -57,20 +42,6 @@ class CompositionTest {
             values[i] = (float) random.nextGaussian();
         }
         return values;
-    }
-
-    /** All parameters of an adapter, copied. */
-    private Map<String, float[]> copy(NamedTensors tensors) {
-        try (tensors) {
-            Map<String, float[]> result = new HashMap<>();
-            tensors.asMap().forEach((name, tensor) -> result.put(name, tensor.toFloats()));
-            return result;
-        }
-    }
-
-    private static void assertSame(Map<String, float[]> expected, Map<String, float[]> found, String message) {
-        assertEquals(expected.keySet(), found.keySet(), message);
-        expected.forEach((name, values) -> assertArrayEquals(values, found.get(name), () -> message + " " + name));
     }
 
     /**
@@ -129,9 +100,9 @@ class CompositionTest {
                 composition.zeroGradient(stream);
                 composition.packedGradient().copyFrom(cotangent);
                 composition.backward(stream);
-                Map<String, float[]> gradients = copy(composition.gradients(stream));
+                Map<String, float[]> gradients = numbers(composition.gradients(stream));
                 Map<String, double[]> parameters = new HashMap<>();
-                copy(composition.parameters(stream)).forEach((name, values) -> parameters.put(name,
+                numbers(composition.parameters(stream)).forEach((name, values) -> parameters.put(name,
                         IntStream.range(0, values.length).mapToDouble(i -> values[i]).toArray()));
                 double expectedLoss = loss(config, parameters, cotangent);
                 double packedLoss = 0;
@@ -188,7 +159,7 @@ class CompositionTest {
                 VbLoraComposition active = composition(config, 1, 2); StepState step = new StepState(Device.CPU)) {
             dense.enableTraining(stream, 0);
             active.enableTraining(stream, 0);
-            Map<String, float[]> before = copy(dense.parameters(stream));
+            Map<String, float[]> before = numbers(dense.parameters(stream));
             for (int number = 1; number <= 300; number++) {
                 float[] gradient = randomFloats(random, dense.packed().elements());
                 step(dense, step, number, gradient);
@@ -196,11 +167,12 @@ class CompositionTest {
                 assertArrayEquals(dense.packed().toFloats(), active.packed().toFloats(), "step " + number);
                 assertArrayEquals(dense.indices().toInts(), active.indices().toInts(), "step " + number);
                 if (number % 100 == 0) {
-                    assertSame(copy(dense.parameters(stream)), copy(active.parameters(stream)), "step " + number);
-                    try (Composition.Moments d = dense.moments(stream);
-                            Composition.Moments a = active.moments(stream)) {
-                        assertSame(copy(d.expAvg()), copy(a.expAvg()), "step " + number);
-                        assertSame(copy(d.expAvgSq()), copy(a.expAvgSq()), "step " + number);
+                    assertSameBits(numbers(dense.parameters(stream)), numbers(active.parameters(stream)),
+                            "step " + number);
+                    try (Trainable.Moments d = dense.moments(stream);
+                            Trainable.Moments a = active.moments(stream)) {
+                        assertSameBits(numbers(d.expAvg()), numbers(a.expAvg()), "step " + number);
+                        assertSameBits(numbers(d.expAvgSq()), numbers(a.expAvgSq()), "step " + number);
                     }
                 }
                 if (number == 150) {
@@ -209,7 +181,7 @@ class CompositionTest {
             }
             assertEquals(dense.version(), active.version());
             float[] first = before.get(PeftKeys.logitsA("a"));
-            float[] last = copy(dense.parameters(stream)).get(PeftKeys.logitsA("a"));
+            float[] last = numbers(dense.parameters(stream)).get(PeftKeys.logitsA("a"));
             long moved = IntStream.range(0, first.length).filter(i -> first[i] != last[i]).count();
             assertTrue(moved > 2 * config.topk() * first.length / 40, "entries that moved: " + moved);
             dense.verify(stream);
@@ -219,24 +191,22 @@ class CompositionTest {
 
     /** Training anew, with the moments that there were: nothing is lost. */
     private void reload(Composition composition) {
-        Map<String, Tensor> expAvg = new HashMap<>();
-        Map<String, Tensor> expAvgSq = new HashMap<>();
-        try (Composition.Moments moments = composition.moments(stream)) {
-            moments.expAvg().asMap()
-                    .forEach((name, tensor) -> expAvg.put(name, Tensor.of(tensor.toFloats(), tensor.shape())));
-            moments.expAvgSq().asMap()
-                    .forEach((name, tensor) -> expAvgSq.put(name, Tensor.of(tensor.toFloats(), tensor.shape())));
+        NamedTensors expAvg;
+        NamedTensors expAvgSq;
+        try (Trainable.Moments moments = composition.moments(stream)) {
+            expAvg = moments.expAvg().copy();
+            expAvgSq = moments.expAvgSq().copy();
         }
-        composition.enableTraining(stream, 0);
-        Map<String, Tensor> incomplete = new HashMap<>(expAvgSq);
-        String missing = incomplete.keySet().iterator().next();
-        incomplete.remove(missing);
-        InputException e = assertThrows(InputException.class,
-                () -> composition.loadMoments(stream, expAvg, incomplete));
-        assertEquals(missing, e.field());
-        composition.loadMoments(stream, expAvg, expAvgSq);
-        expAvg.values().forEach(Tensor::close);
-        expAvgSq.values().forEach(Tensor::close);
+        try (expAvg; expAvgSq) {
+            composition.enableTraining(stream, 0);
+            Map<String, Tensor> incomplete = new HashMap<>(expAvgSq.asMap());
+            String missing = incomplete.keySet().iterator().next();
+            incomplete.remove(missing);
+            InputException e = assertThrows(InputException.class,
+                    () -> composition.loadMoments(stream, expAvg.asMap(), incomplete));
+            assertEquals(missing, e.field());
+            composition.loadMoments(stream, expAvg.asMap(), expAvgSq.asMap());
+        }
     }
 
     /** Whatever trained, the matrices in memory are those of the adapter on disk. */
@@ -266,7 +236,6 @@ class CompositionTest {
         }
     }
 
-
     @Test
     void addsTheSquaresOfAllGradients() {
         for (AdapterConfig config : List.of(config(9, 2), LoraConfig.builder().targetModules("all-linear").build())) {
@@ -279,7 +248,7 @@ class CompositionTest {
                 composition.backward(stream);
                 composition.sumSquares(stream, sum);
                 double expected = 0;
-                for (float[] gradient : copy(composition.gradients(stream)).values()) {
+                for (float[] gradient : numbers(composition.gradients(stream)).values()) {
                     for (float g : gradient) {
                         expected += (double) g * g;
                     }
@@ -299,14 +268,14 @@ class CompositionTest {
         try (Adapter adapter = Adapter.create(config, MODEL, stream, 4); StepState step = new StepState(Device.CPU)) {
             Composition composition = adapter.composition();
             composition.enableTraining(stream, 0.1);
-            Map<String, float[]> before = copy(composition.parameters(stream));
+            Map<String, float[]> before = numbers(composition.parameters(stream));
             composition.packedGradient().copyFrom(randomFloats(random, composition.packed().elements()));
             composition.backward(stream);
-            Map<String, float[]> gradients = copy(composition.gradients(stream));
+            Map<String, float[]> gradients = numbers(composition.gradients(stream));
             step.step(1).group(ParameterGroup.OTHER.index(), 0.01, 0.9, 0.999, 1e-8, 0.1).upload(stream);
             composition.update(stream, step);
             // The first step of AdamW: p (1 - lr decay) - lr g / (|g| + eps).
-            copy(composition.parameters(stream)).forEach((name, values) -> {
+            numbers(composition.parameters(stream)).forEach((name, values) -> {
                 for (int i = 0; i < values.length; i++) {
                     double g = gradients.get(name)[i];
                     assertEquals(before.get(name)[i] * (1 - 0.001) - 0.01 * g / (Math.abs(g) + 1e-8), values[i], 1e-6,
@@ -314,13 +283,13 @@ class CompositionTest {
                 }
             });
             Map<String, float[]> moments;
-            try (Composition.Moments m = composition.moments(stream)) {
-                moments = copy(m.expAvg());
+            try (Trainable.Moments m = composition.moments(stream)) {
+                moments = numbers(m.expAvg());
                 assertArrayEquals(new long[] {12, 2}, m.expAvg().get(PeftKeys.loraB("a")).shape());
             }
             reload(composition);
-            try (Composition.Moments m = composition.moments(stream)) {
-                assertSame(moments, copy(m.expAvg()), "reloaded");
+            try (Trainable.Moments m = composition.moments(stream)) {
+                assertSameBits(moments, numbers(m.expAvg()), "reloaded");
             }
         }
     }

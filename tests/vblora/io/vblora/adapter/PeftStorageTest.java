@@ -12,7 +12,6 @@ import io.vblora.InputException;
 import io.vblora.JsonFields;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;
-import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.weights.SafetensorsFile;
 import java.io.IOException;
@@ -20,8 +19,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -31,7 +28,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  * Folders that PEFT wrote, with the deltas that PEFT computes from them in float64 (../shared/golden/storage, of which
  * tests/golden/storage is the small part).
  */
-class PeftStorageTest {
+class PeftStorageTest extends WithStream {
     /** Error of PyTorch's own float32 in its worst case, delta_f32_vs_f64_relmax of mlp_h4_k4_topk. */
     private static final double PYTORCH_WORST = 1.98e-7;
     /** Of rounding the truth to float32. */
@@ -39,18 +36,6 @@ class PeftStorageTest {
 
     @TempDir
     private Path temporary;
-
-    private Stream stream;
-
-    @BeforeEach
-    void open() {
-        stream = Stream.cpu(2);
-    }
-
-    @AfterEach
-    void close() {
-        stream.close();
-    }
 
     static List<String> ownCases() {
         return cases(Golden.own("storage"));

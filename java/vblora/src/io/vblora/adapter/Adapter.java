@@ -20,8 +20,8 @@ import java.util.function.Consumer;
 
 /**
  * Low-rank updates of some linear layers of a model: configuration, modules and the composition that makes their
- * matrices; and the heads of a task that are trained whole beside them, or alone. Modules are ordered by path, numbers in it by value, however the adapter was made. Not thread-safe; close
- * it to free its memory.
+ * matrices; and the heads of a task that are trained whole beside them, or alone. Modules are ordered by path, numbers
+ * in it by value, however the adapter was made. Not thread-safe; close it to free its memory.
  */
 public final class Adapter implements AutoCloseable {
     /** Name of the file in an adapter's folder that holds its tensors. */
@@ -90,7 +90,8 @@ public final class Adapter implements AutoCloseable {
 
     /**
      * Reads an adapter as PEFT writes it: {@code adapter_config.json} and {@code adapter_model.safetensors}, with all
-     * logits, with top-k weights alone, or LoRA's, and its modules to save. The base model is not needed: dimensions come from the tensors.
+     * logits, with top-k weights alone, or LoRA's, and its modules to save. The base model is not needed: dimensions
+     * come from the tensors.
      *
      * @throws InputException if anything is missing or contradicts
      */

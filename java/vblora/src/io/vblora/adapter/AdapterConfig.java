@@ -178,7 +178,7 @@ public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
 
     /** Sets what differs from PEFT's defaults; {@code build} checks all values. */
     public abstract static sealed class Builder<B extends Builder<B>> permits VbLoraConfig.Builder, LoraConfig.Builder {
-        final ObjectNode json;
+        private final ObjectNode json;
 
         Builder(ObjectNode json) {
             this.json = json;
@@ -195,7 +195,34 @@ public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
                     .put("inference_mode", false);
         }
 
+        /** This builder, under the type that its setters return. */
         abstract B self();
+
+        B set(String key, JsonNode value) {
+            json.set(key, value);
+            return self();
+        }
+
+        B set(String key, String value) {
+            return set(key, json.textNode(value));
+        }
+
+        B set(String key, boolean value) {
+            return set(key, json.booleanNode(value));
+        }
+
+        B set(String key, int value) {
+            return set(key, json.numberNode(value));
+        }
+
+        B set(String key, double value) {
+            return set(key, json.numberNode(value));
+        }
+
+        /** A copy of what was set, to build a configuration from; {@code name} is what messages call it. */
+        JsonFields fields(String name) {
+            return JsonFields.of(name, json.deepCopy());
+        }
 
         /**
          * Checks all values.
@@ -205,14 +232,12 @@ public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
         public abstract AdapterConfig build();
 
         public B r(int value) {
-            json.put("r", value);
-            return self();
+            return set("r", value);
         }
 
         /** Modules whose path is one of these names or ends with "." and one of them. */
         public B targetModules(List<String> names) {
-            json.set("target_modules", strings(names));
-            return self();
+            return set("target_modules", strings(names));
         }
 
         /**
@@ -220,33 +245,29 @@ public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
          * {@link ModuleSelector#DUMMY_TARGET_MODULES}.
          */
         public B targetModules(String pattern) {
-            json.put("target_modules", pattern);
-            return self();
+            return set("target_modules", pattern);
         }
 
         /** Modules that are left out, named as in {@link #targetModules(List)}. */
         public B excludeModules(List<String> names) {
-            json.set("exclude_modules", strings(names));
-            return self();
+            return set("exclude_modules", strings(names));
         }
 
         /** Modules that are left out: those whose whole path matches. */
         public B excludeModules(String pattern) {
-            json.put("exclude_modules", pattern);
-            return self();
+            return set("exclude_modules", pattern);
         }
 
         /** Only modules of the layers with these numbers. */
         public B layersToTransform(List<Integer> layers) {
-            ArrayNode array = json.putArray("layers_to_transform");
+            ArrayNode array = json.arrayNode();
             layers.forEach(array::add);
-            return self();
+            return set("layers_to_transform", array);
         }
 
         /** Names of the lists of layers in module paths, as in {@code layers} of {@code model.layers.0}. */
         public B layersPattern(List<String> names) {
-            json.set("layers_pattern", strings(names));
-            return self();
+            return set("layers_pattern", strings(names));
         }
 
         /**
@@ -254,24 +275,20 @@ public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
          * part of, ends with one of these names.
          */
         public B modulesToSave(List<String> names) {
-            json.set("modules_to_save", strings(names));
-            return self();
+            return set("modules_to_save", strings(names));
         }
 
         public B fanInFanOut(boolean value) {
-            json.put("fan_in_fan_out", value);
-            return self();
+            return set("fan_in_fan_out", value);
         }
 
         public B baseModelNameOrPath(String value) {
-            json.put("base_model_name_or_path", value);
-            return self();
+            return set("base_model_name_or_path", value);
         }
 
         /** PEFT's task type, for example CAUSAL_LM. */
         public B taskType(String value) {
-            json.put("task_type", value);
-            return self();
+            return set("task_type", value);
         }
 
         private ArrayNode strings(List<String> names) {

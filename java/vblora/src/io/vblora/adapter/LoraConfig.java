@@ -81,26 +81,20 @@ public final class LoraConfig extends AdapterConfig {
 
         @Override
         public LoraConfig build() {
-            return new LoraConfig(JsonFields.of("LoraConfig", json.deepCopy()));
+            return new LoraConfig(fields("LoraConfig"));
         }
 
         public Builder loraAlpha(double value) {
-            if (value == Math.rint(value) && Math.abs(value) < 1e9) {
-                json.put("lora_alpha", (int) value);
-            } else {
-                json.put("lora_alpha", value);
-            }
-            return this;
+            return value == Math.rint(value) && Math.abs(value) < 1e9 ? set("lora_alpha", (int) value)
+                    : set("lora_alpha", value);
         }
 
         public Builder loraDropout(double value) {
-            json.put("lora_dropout", value);
-            return this;
+            return set("lora_dropout", value);
         }
 
         public Builder useRslora(boolean value) {
-            json.put("use_rslora", value);
-            return this;
+            return set("use_rslora", value);
         }
     }
 }

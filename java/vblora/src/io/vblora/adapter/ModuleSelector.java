@@ -157,13 +157,13 @@ public final class ModuleSelector {
     }
 
     /**
-     * The modules of a model that are trained whole, in the model's order. As in PEFT a name may match no module, as long
-     * as one does.
+     * The modules of a model that are trained whole, in the model's order. As in PEFT a name may match no module, as
+     * long as one does.
      *
      * @param linears all linear layers of the base model
      * @param heads the linear layers of the task's head
-     * @throws InputException if no name matches a head, or one matches a layer of the base model, which cannot be trained
-     *         whole
+     * @throws InputException if no name matches a head, or one matches a layer of the base model, which cannot be
+     *         trained whole
      */
     List<ModuleShape> selectToSave(List<ModuleShape> linears, List<ModuleShape> heads) {
         linears.stream().filter(module -> isToSave(module.path())).findFirst().ifPresent(module -> {

@@ -9,8 +9,8 @@ import java.util.Map;
 import java.util.SplittableRandom;
 
 /**
- * Linear modules that are trained whole and saved beside the low-rank updates, PEFT's {@code modules_to_save}: the heads
- * of a task, which the base model lacks. Of each a weight [out, in] and a bias [out], float32; y = x Wᵀ + bias.
+ * Linear modules that are trained whole and saved beside the low-rank updates, PEFT's {@code modules_to_save}: the
+ * heads of a task, which the base model lacks. Of each a weight [out, in] and a bias [out], float32; y = x Wᵀ + bias.
  * Whoever runs the model reads them and adds to their gradients.
  */
 public final class ModulesToSave extends FlatParameters {

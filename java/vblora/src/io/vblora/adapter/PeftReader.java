@@ -336,8 +336,13 @@ final class PeftReader {
     private Tensor readFinite(String name) {
         storedDtypes.put(name, file.entry(name).dtype());
         Tensor tensor = file.readFloat32(name);
-        Floats.requireFinite(stream, file.path().toString(), name, tensor);
-        return tensor;
+        try {
+            Floats.requireFinite(file.path().toString(), name, tensor);
+            return tensor;
+        } catch (RuntimeException | Error e) {
+            tensor.close();
+            throw e;
+        }
     }
 
     private void fill(String name, Tensor destination) {

@@ -67,9 +67,9 @@ public interface Trainable extends AutoCloseable {
     NamedTensors parameters(Stream stream);
 
     /**
-     * Sets all parameters, named and shaped as {@link #parameters} gives them (others in the map are ignored), and makes
-     * anew all that is made from them. AdamW's moments stay as they are, where training is enabled. Not for top-k-only
-     * adapters.
+     * Sets all parameters, named and shaped as {@link #parameters} gives them (others in the map are ignored), and
+     * makes anew all that is made from them. AdamW's moments stay as they are, where training is enabled. Not for
+     * top-k-only adapters.
      *
      * @throws InputException naming the parameter that is missing, of another shape or not finite; nothing has changed
      *         then

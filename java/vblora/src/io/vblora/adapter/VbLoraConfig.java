@@ -98,49 +98,42 @@ public final class VbLoraConfig extends AdapterConfig {
 
         @Override
         public VbLoraConfig build() {
-            return new VbLoraConfig(JsonFields.of("VbLoraConfig", json.deepCopy()));
+            return new VbLoraConfig(fields("VbLoraConfig"));
         }
 
         /** Vectors in the bank, h; PEFT's default is 256. */
         public Builder numVectors(int value) {
-            json.put("num_vectors", value);
-            return this;
+            return set("num_vectors", value);
         }
 
         /** Elements of a bank vector, b, which must divide every adapted dimension; PEFT's default is 256. */
         public Builder vectorLength(int value) {
-            json.put("vector_length", value);
-            return this;
+            return set("vector_length", value);
         }
 
         /** Bank vectors mixed into each sub-vector, k; PEFT's default is 2. */
         public Builder topk(int value) {
-            json.put("topk", value);
-            return this;
+            return set("topk", value);
         }
 
         /** Probability of dropout on the branch's input while training, in [0, 1); 0 by default. */
         public Builder vbloraDropout(double value) {
-            json.put("vblora_dropout", value);
-            return this;
+            return set("vblora_dropout", value);
         }
 
         /** Whether the folder holds the selected indices and weights instead of all logits; false by default. */
         public Builder saveOnlyTopkWeights(boolean value) {
-            json.put("save_only_topk_weights", value);
-            return this;
+            return set("save_only_topk_weights", value);
         }
 
         /** The bank begins uniform within this bound; 0.02 by default. */
         public Builder initVectorBankBound(double value) {
-            json.put("init_vector_bank_bound", value);
-            return this;
+            return set("init_vector_bank_bound", value);
         }
 
         /** Standard deviation of the normal logits at the beginning; 0.1 by default. */
         public Builder initLogitsStd(double value) {
-            json.put("init_logits_std", value);
-            return this;
+            return set("init_logits_std", value);
         }
     }
 }

@@ -1,0 +1,217 @@
+package io.vblora.adapter;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.vblora.InputException;
+import io.vblora.kernels.Device;
+import io.vblora.kernels.Tensor;
+import io.vblora.kernels.ops.StepState;
+import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Parameters and moments taken from an adapter in training and given back: the same bits, for every method. */
+class RestoreTest extends WithStream {
+    private static final List<ModuleShape> LINEARS = List.of(new ModuleShape("a", 8, 12), new ModuleShape("b", 16, 4));
+    private static final List<ModuleShape> HEADS = List.of(new ModuleShape("classifier", 8, 3));
+
+    @TempDir
+    private Path folder;
+
+    /** A way of keeping state: VB-LoRA's dense logits or active sets, LoRA; each with a head. */
+    private record Way(String name, AdapterConfig config, double weightDecay) {}
+
+    private static VbLoraConfig vbLora(int numVectors) {
+        return VbLoraConfig.builder().targetModules(List.of("a", "b")).modulesToSave(List.of("classifier")).r(3)
+                .vectorLength(4).numVectors(numVectors).topk(2).initVectorBankBound(1).build();
+    }
+
+    private static final List<Way> WAYS = List.of(
+            new Way("active sets", vbLora(VbLoraComposition.ACTIVE_SET_NUM_VECTORS), 0),
+            new Way("dense logits by weight decay", vbLora(VbLoraComposition.ACTIVE_SET_NUM_VECTORS), 0.01),
+            new Way("dense logits of a small bank", vbLora(9), 0),
+            new Way("LoRA", LoraConfig.builder().targetModules(List.of("a", "b"))
+                    .modulesToSave(List.of("classifier")).r(2).build(), 0),
+            new Way("head alone", LoraConfig.builder().targetModules(ModuleSelector.DUMMY_TARGET_MODULES)
+                    .modulesToSave(List.of("classifier")).build(), 0));
+
+    private Adapter create(Way way) {
+        return Adapter.create(way.config, LINEARS, HEADS, stream, 5);
+    }
+
+    /** One step on gradients drawn from the step's number. */
+    private void step(Adapter adapter, StepState state, long number, double weightDecay) {
+        Random random = new Random(number);
+        state.step(number);
+        for (Trainable trainable : adapter.trainables()) {
+            trainable.zeroGradient(stream);
+            Tensor gradient = trainable instanceof Composition composition ? composition.packedGradient()
+                    : adapter.modulesToSave().gradient();
+            Floats.fill(gradient, random::nextGaussian);
+            trainable.groups().forEach(g -> state.group(g.index(), 0.05, 0.9, 0.999, 1e-8, weightDecay));
+        }
+        state.upload(stream);
+        for (Trainable trainable : adapter.trainables()) {
+            trainable.backward(stream);
+            trainable.update(stream, state);
+        }
+    }
+
+    /** Parameters, moments and composed matrices of all trainables. */
+    private Map<String, float[]> state(Adapter adapter) {
+        Map<String, float[]> state = new LinkedHashMap<>();
+        for (Trainable trainable : adapter.trainables()) {
+            numbers(trainable.parameters(stream)).forEach((name, v) -> state.put(name, v));
+            try (Trainable.Moments moments = trainable.moments(stream)) {
+                numbers(moments.expAvg()).forEach((name, v) -> state.put("m " + name, v));
+                numbers(moments.expAvgSq()).forEach((name, v) -> state.put("v " + name, v));
+            }
+        }
+        state.put("packed", adapter.composition().packed().toFloats());
+        return state;
+    }
+
+    @Test
+    void aRunGoesOnFromWhatWasTakenBitForBit() {
+        for (Way way : WAYS) {
+            try (Adapter adapter = create(way); Adapter fresh = Adapter.create(way.config, LINEARS, HEADS, stream, 6);
+                    StepState state = new StepState(Device.CPU)) {
+                adapter.trainables().forEach(t -> t.enableTraining(stream, way.weightDecay));
+                for (long number = 1; number <= 10; number++) {
+                    step(adapter, state, number, way.weightDecay);
+                }
+                Map<String, float[]> taken = state(adapter);
+                List<NamedTensors> kept = adapter.trainables().stream().map(t -> t.parameters(stream).copy()).toList();
+                List<Trainable.Moments> moments = adapter.trainables().stream().map(t -> t.moments(stream)).toList();
+                List<NamedTensors> first = moments.stream().map(m -> m.expAvg().copy()).toList();
+                List<NamedTensors> second = moments.stream().map(m -> m.expAvgSq().copy()).toList();
+                moments.forEach(Trainable.Moments::close);
+                for (long number = 11; number <= 20; number++) {
+                    step(adapter, state, number, way.weightDecay);
+                }
+                Map<String, float[]> end = state(adapter);
+                // Into the same adapter, whose active sets now hold other entries, and into a new one.
+                for (Adapter target : List.of(adapter, fresh)) {
+                    List<Trainable> trainables = target.trainables();
+                    if (target == fresh) {
+                        trainables.forEach(t -> t.enableTraining(stream, way.weightDecay));
+                    }
+                    for (int i = 0; i < trainables.size(); i++) {
+                        trainables.get(i).loadParameters(stream, kept.get(i).asMap());
+                        trainables.get(i).loadMoments(stream, first.get(i).asMap(), second.get(i).asMap());
+                    }
+                    assertSameBits(taken, state(target), way.name + " given back");
+                    for (long number = 11; number <= 20; number++) {
+                        step(target, state, number, way.weightDecay);
+                    }
+                    assertSameBits(end, state(target), way.name + " trained on");
+                }
+                kept.forEach(NamedTensors::close);
+                first.forEach(NamedTensors::close);
+                second.forEach(NamedTensors::close);
+            }
+        }
+    }
+
+    /** The best parameters restored at the end of a run: the adapter is then that of the step they are from. */
+    @Test
+    void parametersAloneComeBackAndMomentsStay() {
+        for (Way way : WAYS) {
+            try (Adapter adapter = create(way); StepState state = new StepState(Device.CPU)) {
+                adapter.trainables().forEach(t -> t.enableTraining(stream, way.weightDecay));
+                step(adapter, state, 1, way.weightDecay);
+                Map<String, float[]> best = state(adapter);
+                List<NamedTensors> kept = adapter.trainables().stream().map(t -> t.parameters(stream).copy()).toList();
+                adapter.save(folder, false, stream);
+                for (long number = 2; number <= 8; number++) {
+                    step(adapter, state, number, way.weightDecay);
+                }
+                Map<String, float[]> last = state(adapter);
+                List<Trainable> trainables = adapter.trainables();
+                for (int i = 0; i < trainables.size(); i++) {
+                    long version = trainables.get(i).version();
+                    trainables.get(i).loadParameters(stream, kept.get(i).asMap());
+                    assertTrue(trainables.get(i).version() > version, way.name);
+                    trainables.get(i).verify(stream);
+                }
+                kept.forEach(NamedTensors::close);
+                Map<String, float[]> expected = new LinkedHashMap<>(last);
+                best.forEach((name, values) -> {
+                    if (!name.startsWith("m ") && !name.startsWith("v ")) {
+                        expected.put(name, values);
+                    }
+                });
+                assertSameBits(expected, state(adapter), way.name);
+                try (Adapter saved = Adapter.load(folder, stream)) {
+                    assertArrayEquals(saved.composition().packed().toFloats(),
+                            adapter.composition().packed().toFloats(), way.name);
+                    // And without training.
+                    for (int i = 0; i < trainables.size(); i++) {
+                        try (NamedTensors now = trainables.get(i).parameters(stream).copy()) {
+                            saved.trainables().get(i).loadParameters(stream, now.asMap());
+                            assertSameBits(numbers(now.copy()), numbers(saved.trainables().get(i).parameters(stream)),
+                                    way.name);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    @Test
+    void whatDoesNotFitIsRefusedAndChangesNothing() {
+        for (Way way : WAYS) {
+            try (Adapter adapter = create(way)) {
+                adapter.trainables().forEach(t -> t.enableTraining(stream, way.weightDecay));
+                Map<String, float[]> before = state(adapter);
+                for (Trainable trainable : adapter.trainables()) {
+                    long version = trainable.version();
+                    try (NamedTensors values = trainable.parameters(stream).copy();
+                            Tensor other = Tensor.of(new float[6], 2, 3)) {
+                        for (String name : values.asMap().keySet()) {
+                            Map<String, Tensor> changed = new HashMap<>(values.asMap());
+                            values.asMap().values().forEach(tensor -> tensor.setFloat(0, 7));
+                            changed.remove(name);
+                            assertRefused(trainable, changed, name, "nothing");
+                            changed.put(name, other);
+                            assertRefused(trainable, changed, name, "[2, 3]");
+                            Tensor own = values.get(name);
+                            changed.put(name, own);
+                            own.setFloat(own.elements() - 1, Float.NaN);
+                            assertRefused(trainable, changed, name, "NaN");
+                            own.setFloat(own.elements() - 1, 0);
+                        }
+                    }
+                    assertEquals(version, trainable.version());
+                }
+                assertSameBits(before, state(adapter), way.name);
+            }
+        }
+    }
+
+    private void assertRefused(Trainable trainable, Map<String, Tensor> values, String field, String found) {
+        InputException e = assertThrows(InputException.class, () -> trainable.loadParameters(stream, values));
+        assertEquals(field, e.field(), e.getMessage());
+        assertTrue(e.found().contains(found), e.getMessage());
+    }
+
+    @Test
+    void aSelectionAloneCannotBeReplaced() {
+        try (Adapter adapter = create(WAYS.get(2))) {
+            adapter.save(folder, true, stream);
+        }
+        try (Adapter adapter = Adapter.load(folder, stream)) {
+            InputException e = assertThrows(InputException.class,
+                    () -> adapter.composition().loadParameters(stream, Map.of()));
+            assertEquals("save_only_topk_weights", e.field());
+        }
+    }
+}
