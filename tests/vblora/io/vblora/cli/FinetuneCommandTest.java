@@ -136,7 +136,11 @@ class FinetuneCommandTest {
         for (String line : Files.readAllLines(metrics)) {
             steps.add(JSON.readTree(line));
         }
-        assertEquals(30, steps.size());
+        assertEquals(32, steps.size());
+        JsonNode scoredBefore = steps.remove(0);
+        JsonNode scoredAfter = steps.remove(30);
+        assertEquals(0, scoredBefore.get("step").asInt());
+        assertEquals(30, scoredAfter.get("step").asInt());
         for (int i = 0; i < steps.size(); i++) {
             assertEquals(i + 1, steps.get(i).get("step").asInt());
             List<String> fields = new ArrayList<>();
@@ -155,6 +159,8 @@ class FinetuneCommandTest {
         double before = Double.parseDouble(words[2]);
         double after = Double.parseDouble(words[4]);
         assertTrue(after < before && after > 0, run.out());
+        assertEquals(before, scoredBefore.get("eval_loss").doubleValue(), 5.001e-7); // printed with six digits
+        assertEquals(after, scoredAfter.get("eval_loss").doubleValue(), 5.001e-7);
         assertTrue(run.out().contains(String.format("%,d bytes", adapter.get("stored_file_bytes").asLong())),
                 run.out());
         assertTrue(run.out().contains(String.format("LoRA of rank 4 on the same modules: %,d",
@@ -250,7 +256,7 @@ class FinetuneCommandTest {
                 2,
                 "--max-steps", 20, "--learning-rate", 0.01).assertDone();
         finetune("--init-adapter", first, "--max-steps", 1, "--metrics", metrics, "--eval", train).assertDone();
-        double loss = JSON.readTree(Files.readAllLines(metrics).get(0)).get("loss").doubleValue();
+        double loss = JSON.readTree(Files.readAllLines(metrics).get(1)).get("loss").doubleValue();
         finetune("--method", "lora", "--max-steps", 1, "--metrics", metrics).assertDone();
         double fresh = JSON.readTree(Files.readAllLines(metrics).get(0)).get("loss").doubleValue();
         assertTrue(loss < fresh - 0.5, loss + " is not much less than " + fresh);

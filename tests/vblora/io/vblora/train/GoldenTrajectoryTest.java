@@ -205,7 +205,7 @@ class GoldenTrajectoryTest {
         }
         TrainingArguments arguments = TrainingArguments.builder().maxSteps(count).perDeviceTrainBatchSize(4)
                 .shuffle(false).maxGradNorm(0).warmupRatio(0.06).build();
-        new Trainer(model, execution, arguments, List.of(new TrainingListener() {
+        new Trainer<>(new CausalLmObjective(model), execution, arguments, List.of(new TrainingListener() {
             @Override
             public void onStep(Step step) {
                 steps.add(step);

@@ -54,7 +54,7 @@ class LeakTest {
         List<Example> examples = IntStream.of(5, 30, 9).mapToObj(n -> Example.of(IntStream.range(0, n).toArray()))
                 .toList();
         TrainingArguments arguments = TrainingArguments.builder().maxSteps(2).build();
-        new Trainer(model, execution, arguments, List.of()).train(examples, examples);
+        new Trainer<>(new CausalLmObjective(model), execution, arguments, List.of()).train(examples, examples);
         adapter.composition().moments(stream).close();
         adapter.composition().gradients(stream).close();
         adapter.save(folder.resolve("adapter"), false, stream);

@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -42,6 +43,23 @@ class MetricsFileTest {
             assertEquals(1e-12, second.get("loss").doubleValue());
             assertEquals(2, second.get("step").longValue());
         }
+    }
+
+    @Test
+    void writesAnObjectPerScoring() throws IOException {
+        Path file = folder.resolve("metrics.jsonl");
+        Map<String, Double> scores = new LinkedHashMap<>();
+        scores.put("eval_loss", 0.1);
+        scores.put("pearson", Double.NaN);
+        try (MetricsFile metrics = new MetricsFile(file)) {
+            metrics.onEvaluation(new TrainingListener.Evaluation(0, scores, true));
+            metrics.onStep(step(1, 2));
+            metrics.onEvaluation(new TrainingListener.Evaluation(1, scores, false));
+        }
+        List<String> lines = Files.readAllLines(file);
+        assertEquals("{\"step\":0,\"eval_loss\":0.1,\"pearson\":\"NaN\",\"best\":true}", lines.get(0));
+        assertEquals("{\"step\":1,\"eval_loss\":0.1,\"pearson\":\"NaN\",\"best\":false}", lines.get(2));
+        assertEquals(3, lines.size());
     }
 
     @Test

@@ -23,7 +23,7 @@ class ProgressListenerTest {
         ProgressListener progress = new ProgressListener(out, false, () -> nanos);
         progress.onTrainingBegin(new TrainingListener.Run(2000, 10, 100));
         nanos += 3_000_000_000L;
-        progress.onEvaluation(new TrainingListener.Evaluation(0, 7));
+        progress.onEvaluation(new TrainingListener.Evaluation(0, Map.of("eval_loss", 7.0), true));
         for (int step = 1; step <= 2000; step++) {
             nanos += 2_000_000;
             if (step == 1000) {

@@ -39,4 +39,15 @@ class TrainingArgumentsTest {
         assertEquals(8, unset.totalSteps(20));
         assertEquals(2, unset.warmupStepsOf(8));
     }
+
+    @Test
+    void earlyStoppingNeedsScoringsInBetween() {
+        assertRefused("early_stopping_patience", "eval_steps above 0 with it",
+                TrainingArguments.builder().earlyStoppingPatience(2));
+        TrainingArguments.builder().earlyStoppingPatience(2).evalSteps(10).build();
+        assertRefused("eval_steps", "a number of steps, or 0 for none in between",
+                TrainingArguments.builder().evalSteps(-1));
+        assertRefused("metric_for_best_model", "the name of a score",
+                TrainingArguments.builder().metricForBestModel(" "));
+    }
 }

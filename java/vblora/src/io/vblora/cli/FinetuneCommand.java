@@ -14,7 +14,9 @@ import io.vblora.kernels.Stream;
 import io.vblora.model.Execution;
 import io.vblora.model.LlamaConfig;
 import io.vblora.model.LlamaModel;
+import io.vblora.train.CausalLmObjective;
 import io.vblora.train.MetricsFile;
+import io.vblora.train.Objective;
 import io.vblora.train.ProgressListener;
 import io.vblora.train.Trainer;
 import io.vblora.train.TrainingArguments;
@@ -321,7 +323,8 @@ final class FinetuneCommand implements Callable<Integer> {
                 }
                 say("training %,d parameters on %s with %,d threads", adapter.composition().parameterCount(),
                         stream.device(), stream.threads());
-                TrainingResult result = new Trainer(llama, execution, arguments, listeners).train(examples, heldOut);
+                TrainingResult result = new Trainer<>(new CausalLmObjective(llama), execution, arguments, listeners)
+                        .train(examples, heldOut);
                 save(adapter, stream);
                 summarize(adapter, result);
             }
@@ -377,9 +380,9 @@ final class FinetuneCommand implements Callable<Integer> {
                 adapter.composition().parameterCount(), result.steps(), result.tokens(), result.seconds());
         out.printf(Locale.ROOT, "training loss   %.6f mean of all steps, %.6f last step%n", result.trainLoss(),
                 result.lastLoss());
-        if (result.evalLossBefore().isPresent() && result.evalLossAfter().isPresent()) {
-            out.printf(Locale.ROOT, "held-out loss   %.6f before, %.6f after%n", result.evalLossBefore().getAsDouble(),
-                    result.evalLossAfter().getAsDouble());
+        if (!result.metricsAfter().isEmpty()) {
+            out.printf(Locale.ROOT, "held-out loss   %.6f before, %.6f after%n",
+                    result.metricsBefore().get(Objective.EVAL_LOSS), result.metricsAfter().get(Objective.EVAL_LOSS));
         }
         out.printf(Locale.ROOT, "adapter         %s, %,d bytes", output, adapter.storedBytes(saveOnlyTopkWeights));
         if (Method.of(adapter.config()) == Method.VBLORA) {

@@ -10,10 +10,12 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 /**
- * Writes a JSON object per optimizer step, one on each line: {@code step}, {@code loss} (mean over the step's label
- * tokens), {@code learning_rate_vector_bank} and so on, {@code grad_norm} (before clipping) and {@code
- * tokens_per_second}. Numbers have all digits of a double; one that is not finite is written as a string, "NaN". Every
- * line goes to the operating system at once, so a crash loses no step that was reported.
+ * Writes a JSON object on each line. One per optimizer step: {@code step}, {@code loss} (mean over what counts in the
+ * step: label tokens or examples), {@code learning_rate_vector_bank} and so on, {@code grad_norm} (before clipping) and
+ * {@code tokens_per_second}. One per scoring of held-out data, after the line of the step before it: {@code step} (0
+ * before the first), {@code eval_loss}, the task's metrics by name, and {@code best}, whether they are the best so far.
+ * Numbers have all digits of a double; one that is not finite is written as a string, "NaN". Every line goes to the
+ * operating system at once, so a crash loses no step that was reported.
  */
 public final class MetricsFile implements TrainingListener, AutoCloseable {
     private static final ObjectMapper JSON = new ObjectMapper();
@@ -43,6 +45,19 @@ public final class MetricsFile implements TrainingListener, AutoCloseable {
         step.learningRates().forEach(json::put);
         json.put("grad_norm", step.gradNorm());
         json.put("tokens_per_second", step.tokensPerSecond());
+        write(json);
+    }
+
+    @Override
+    public void onEvaluation(Evaluation evaluation) {
+        ObjectNode json = JSON.createObjectNode();
+        json.put("step", evaluation.step());
+        evaluation.metrics().forEach(json::put);
+        json.put("best", evaluation.best());
+        write(json);
+    }
+
+    private void write(ObjectNode json) {
         try {
             out.write((json + "\n").getBytes(StandardCharsets.UTF_8));
         } catch (IOException e) {

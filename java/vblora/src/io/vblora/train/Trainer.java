@@ -1,12 +1,10 @@
 package io.vblora.train;
 
 import io.vblora.InputException;
-import io.vblora.adapter.Adapter;
-import io.vblora.adapter.Composition;
 import io.vblora.adapter.ParameterGroup;
-import io.vblora.data.Batch;
+import io.vblora.adapter.Trainable;
 import io.vblora.data.BatchSampler;
-import io.vblora.data.Example;
+import io.vblora.data.TokenSequence;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
@@ -14,130 +12,151 @@ import io.vblora.kernels.ops.Memory;
 import io.vblora.kernels.ops.Optimizer;
 import io.vblora.kernels.ops.StepState;
 import io.vblora.model.Execution;
-import io.vblora.model.LlamaModel;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.OptionalDouble;
+import java.util.Set;
 
 /**
- * Fine-tunes the adapter attached to a causal language model with AdamW. The loss of a step is the mean of the
- * cross-entropy over the label tokens of all its micro-batches, as Hugging Face's Trainer defines it. A run goes from
- * its first to its last step in one call; the optimizer's state lives as long as the call. Used by one thread.
+ * Fine-tunes an objective's adapter, low-rank updates and modules to save, with AdamW. The loss of a step is the mean
+ * over what counts (label tokens or examples) in all its micro-batches, as Hugging Face's Trainer defines it. A run
+ * goes from its first to its last step in one call; the optimizer's state lives as long as the call. Used by one
+ * thread.
+ *
+ * @param <E> the examples
  */
-public final class Trainer {
-    private final LlamaModel model;
-    private final Adapter adapter;
+public final class Trainer<E extends TokenSequence> {
+    private final Objective<E> objective;
     private final Execution execution;
     private final TrainingArguments arguments;
     private final List<TrainingListener> listeners;
+    private final List<Trainable> trainables;
 
-    /**
-     * @param model with an adapter attached
-     * @param listeners told of every step, in this order
-     * @throws IllegalArgumentException if no adapter is attached
-     */
-    public Trainer(LlamaModel model, Execution execution, TrainingArguments arguments,
+    /** @param listeners told of every step, in this order */
+    public Trainer(Objective<E> objective, Execution execution, TrainingArguments arguments,
             List<TrainingListener> listeners) {
-        if (model.adapter() == null) {
-            throw new IllegalArgumentException("No adapter is attached to the model");
-        }
-        this.model = model;
-        this.adapter = model.adapter();
+        this.objective = objective;
         this.execution = execution;
         this.arguments = arguments;
         this.listeners = List.copyOf(listeners);
+        this.trainables = objective.adapter().trainables();
     }
 
     /**
      * Trains from the adapter's present parameters, with fresh optimizer state.
      *
      * @param examples training data, not empty
-     * @param heldOut held-out data, scored before the first and after the last step; may be empty
-     * @throws InputException if the adapter cannot be trained, or the data holds nothing to learn from
+     * @param heldOut held-out data, scored before the first step, every {@link TrainingArguments#evalSteps} steps and
+     * after the last one; may be empty
+     * @throws InputException if the adapter cannot be trained, the data holds nothing to learn from, or the arguments
+     * ask for held-out data or a metric that is not there
      * @throws TrainingException if the loss or the gradients are no longer finite
      */
-    public TrainingResult train(List<Example> examples, List<Example> heldOut) {
-        if (examples.isEmpty()) {
-            throw new InputException("training data", "", "no examples", "at least one");
-        }
+    public TrainingResult train(List<E> examples, List<E> heldOut) {
+        checkData(examples, heldOut);
         long totalSteps = arguments.totalSteps(examples.size());
-        Composition composition = adapter.composition();
-        composition.enableTraining(execution.stream(), arguments.weightDecay());
-        listeners.forEach(l -> l.onTrainingBegin(
-                new TrainingListener.Run(totalSteps, examples.size(), composition.parameterCount())));
+        trainables.forEach(t -> t.enableTraining(execution.stream(), arguments.weightDecay()));
+        long parameters = trainables.stream().mapToLong(Trainable::parameterCount).sum();
+        listeners.forEach(l -> l.onTrainingBegin(new TrainingListener.Run(totalSteps, examples.size(), parameters)));
         try (StepState step = new StepState(execution.stream().device());
-                Tensor squares = Tensor.allocate(execution.stream().device(), DType.FLOAT64, 1)) {
-            OptionalDouble before = score(heldOut, 0);
+                Tensor squares = Tensor.allocate(execution.stream().device(), DType.FLOAT64, 1);
+                BestParameters best = new BestParameters(arguments.metricForBestModel(),
+                        arguments.loadBestModelAtEnd(), trainables, execution.stream())) {
+            Map<String, Double> before = score(heldOut, 0, best);
+            Map<String, Double> after = before;
             MicroBatches batches = new MicroBatches(examples);
             double sumOfLosses = 0;
             double lastLoss = Double.NaN;
             double seconds = 0;
             long tokens = 0;
             boolean updated = false;
-            for (long s = 1; s <= totalSteps; s++) {
+            long s = 0;
+            while (s < totalSteps && !isOver(best)) {
+                s++;
                 long start = System.nanoTime();
-                List<Batch> micro = batches.nextStep();
+                List<List<E>> micro = batches.nextStep();
                 Map<String, Double> rates = prepare(step, s, totalSteps);
                 lastLoss = step(step, squares, micro, s, updated);
                 double gradNorm = step.gradientNorm(execution.stream());
                 requireFinite("gradient norm", gradNorm, s, updated);
                 updated |= rates.values().stream().anyMatch(rate -> rate > 0);
                 double elapsed = (System.nanoTime() - start) * 1e-9;
-                long stepTokens = micro.stream().mapToLong(Batch::tokens).sum();
+                long stepTokens = micro.stream().flatMap(List::stream).mapToLong(TokenSequence::length).sum();
                 sumOfLosses += lastLoss;
                 seconds += elapsed;
                 tokens += stepTokens;
                 var record = new TrainingListener.Step(s, totalSteps, batches.epochsDone(), lastLoss, rates, gradNorm,
                         stepTokens, stepTokens / elapsed);
                 listeners.forEach(l -> l.onStep(record));
+                if (s == totalSteps || arguments.evalSteps() > 0 && s % arguments.evalSteps() == 0) {
+                    trainables.forEach(t -> t.verify(execution.stream()));
+                    after = score(heldOut, s, best);
+                }
             }
-            composition.verify(execution.stream());
-            OptionalDouble after = score(heldOut, totalSteps);
-            return new TrainingResult(totalSteps, sumOfLosses / totalSteps, lastLoss, before, after, tokens, seconds);
+            if (arguments.loadBestModelAtEnd()) {
+                best.restore();
+                after = best.metrics();
+            }
+            return new TrainingResult(s, sumOfLosses / s, lastLoss, before, after, best.step(), tokens, seconds);
         } finally {
             execution.step(null);
             listeners.forEach(TrainingListener::onTrainingEnd);
         }
     }
 
-    /** Mean of the cross-entropy over the label tokens of the data, without dropout. */
-    public double evaluate(List<Example> examples) {
-        double sum = 0;
-        long count = 0;
-        var sampler = new BatchSampler<>(examples, arguments.perDeviceEvalBatchSize(), false, false, 0);
-        for (Iterator<List<Example>> batches = sampler.epoch(0); batches.hasNext();) {
-            Batch b = Batch.of(batches.next());
-            sum += model.lossSum(execution, b.size(), b.length(), b.inputIds(), b.labels(), b.lengths());
-            count += b.countedLabels();
+    private void checkData(List<E> examples, List<E> heldOut) {
+        if (examples.isEmpty()) {
+            throw new InputException("training data", "", "no examples", "at least one");
         }
-        if (count == 0) {
-            throw new InputException("held-out data", "labels", "none that counts", "at least one");
+        if (trainables.isEmpty()) {
+            throw new InputException("adapter", "", "no parameters", "an adapted module or one to save");
         }
-        return sum / count;
+        if (heldOut.isEmpty()) {
+            refuseWithoutHeldOut(arguments.evalSteps() > 0, "eval_steps", arguments.evalSteps());
+            refuseWithoutHeldOut(arguments.loadBestModelAtEnd(), "load_best_model_at_end", true);
+        }
     }
 
-    private OptionalDouble score(List<Example> heldOut, long step) {
-        if (heldOut.isEmpty()) {
-            return OptionalDouble.empty();
+    private static void refuseWithoutHeldOut(boolean asked, String field, Object found) {
+        if (asked) {
+            throw new InputException("training arguments", field, found + " without held-out data",
+                    "held-out data to score");
         }
-        double loss = evaluate(heldOut);
-        listeners.forEach(l -> l.onEvaluation(new TrainingListener.Evaluation(step, loss)));
-        return OptionalDouble.of(loss);
+    }
+
+    private boolean isOver(BestParameters best) {
+        int patience = arguments.earlyStoppingPatience();
+        return patience > 0 && best.evaluationsSince() >= patience;
+    }
+
+    private Map<String, Double> score(List<E> heldOut, long step, BestParameters best) {
+        if (heldOut.isEmpty()) {
+            return Map.of();
+        }
+        Map<String, Double> metrics = objective.evaluate(execution, heldOut, arguments.perDeviceEvalBatchSize(),
+                scored -> listeners.forEach(l -> l.onPredictionStep(
+                        new TrainingListener.PredictionStep(step, scored, heldOut.size()))));
+        var record = new TrainingListener.Evaluation(step, metrics, best.offer(step, metrics));
+        listeners.forEach(l -> l.onEvaluation(record));
+        return metrics;
     }
 
     /** Sets the step's constants; returns the learning rates by name. */
     private Map<String, Double> prepare(StepState state, long step, long totalSteps) {
         double factor = arguments.lrSchedulerType().factor(step, arguments.warmupStepsOf(totalSteps), totalSteps);
         state.step(step).seed(arguments.seed());
+        Set<ParameterGroup> groups = new LinkedHashSet<>();
+        trainables.forEach(t -> groups.addAll(t.groups()));
         Map<String, Double> rates = new LinkedHashMap<>();
-        for (ParameterGroup group : adapter.composition().groups()) {
+        for (ParameterGroup group : groups) {
             double rate = factor * switch (group) {
                 case VECTOR_BANK -> arguments.learningRateVectorBank();
                 case LOGITS -> arguments.learningRateLogits();
-                case OTHER, HEAD -> arguments.learningRate();
+                case OTHER -> arguments.learningRate();
+                case HEAD -> arguments.learningRateHead();
             };
             state.group(group.index(), rate, arguments.adamBeta1(), arguments.adamBeta2(), arguments.adamEpsilon(),
                     arguments.weightDecay());
@@ -152,29 +171,26 @@ public final class Trainer {
     }
 
     /** One optimizer step; returns its loss. {@code updated}: whether one before it has changed the parameters. */
-    private double step(StepState state, Tensor squares, List<Batch> micro, long number, boolean updated) {
+    private double step(StepState state, Tensor squares, List<List<E>> micro, long number, boolean updated) {
         Stream stream = execution.stream();
-        Composition composition = adapter.composition();
-        long counted = micro.stream().mapToLong(Batch::countedLabels).sum();
+        long counted = micro.stream().mapToLong(objective::counted).sum();
         if (counted == 0) {
             throw new InputException("training data", "labels", "none that counts in step " + number, "at least one");
         }
-        composition.zeroGradient(stream);
+        trainables.forEach(t -> t.zeroGradient(stream));
         double sum = 0;
         for (int i = 0; i < micro.size(); i++) {
-            Batch b = micro.get(i);
             execution.step(state.microBatch(i).upload(stream));
-            sum += model.lossSumAndGradients(execution, b.size(), b.length(), b.inputIds(), b.labels(), b.lengths(),
-                    1.0 / counted);
+            sum += objective.lossSumAndGradients(execution, micro.get(i), 1.0 / counted);
         }
         execution.step(null);
         double loss = sum / counted;
         requireFinite("loss", loss, number, updated);
-        composition.backward(stream);
+        trainables.forEach(t -> t.backward(stream));
         Memory.zero(stream, squares);
-        composition.sumSquares(stream, squares);
+        trainables.forEach(t -> t.sumSquares(stream, squares));
         Optimizer.clip(stream, squares, (float) arguments.maxGradNorm(), state);
-        composition.update(stream, state);
+        trainables.forEach(t -> t.update(stream, state));
         return loss;
     }
 
@@ -190,25 +206,25 @@ public final class Trainer {
 
     /** Micro-batches, epoch after epoch; the last step of an epoch takes what is left of it. */
     private final class MicroBatches {
-        private final BatchSampler<Example> sampler;
-        private Iterator<List<Example>> current;
+        private final BatchSampler<E> sampler;
+        private Iterator<List<E>> current;
         private long epoch;
         private int taken;
 
-        MicroBatches(List<Example> examples) {
-            sampler = new BatchSampler<>(examples, arguments.perDeviceTrainBatchSize(), arguments.shuffle(), false,
-                    arguments.seed());
+        MicroBatches(List<E> examples) {
+            sampler = new BatchSampler<>(examples, arguments.perDeviceTrainBatchSize(), arguments.shuffle(),
+                    arguments.groupByLength(), arguments.seed());
             current = sampler.epoch(0);
         }
 
-        List<Batch> nextStep() {
+        List<List<E>> nextStep() {
             if (!current.hasNext()) {
                 current = sampler.epoch(++epoch);
                 taken = 0;
             }
-            List<Batch> step = new ArrayList<>();
+            List<List<E>> step = new ArrayList<>();
             while (step.size() < arguments.gradientAccumulationSteps() && current.hasNext()) {
-                step.add(Batch.of(current.next()));
+                step.add(current.next());
                 taken++;
             }
             return step;

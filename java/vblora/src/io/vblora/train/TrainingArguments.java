@@ -7,11 +7,12 @@ import java.util.Locale;
 /**
  * How to train. Names, meanings and defaults are those of Hugging Face's {@code TrainingArguments}, but for learning
  * rates and warm-up: the learning rates of the vector bank and the logits and the warm-up ratio default to the VB-LoRA
- * paper's (Li et al., 2024, appendix A), the learning rate of other weights to 2e-4, as is usual for LoRA.
+ * paper's (Li et al., 2024, appendix A), LoRA's learning rate to 2e-4, as is usual, and that of heads to 2e-3.
  *
  * @param learningRateVectorBank base learning rate of VB-LoRA's vector bank
  * @param learningRateLogits base learning rate of VB-LoRA's logits
- * @param learningRate base learning rate of all other trainable weights: LoRA's
+ * @param learningRate base learning rate of LoRA's weights
+ * @param learningRateHead base learning rate of modules to save: the heads of tasks
  * @param weightDecay AdamW's decoupled weight decay
  * @param adamBeta1 AdamW's beta1, in [0, 1)
  * @param adamBeta2 AdamW's beta2, in [0, 1)
@@ -26,12 +27,22 @@ import java.util.Locale;
  * @param numTrainEpochs passes over the data, at most 1e6; not used if {@code maxSteps} is positive
  * @param maxSteps optimizer steps, or -1 to follow {@code numTrainEpochs}
  * @param shuffle whether the examples are shuffled in each epoch
+ * @param groupByLength whether examples of similar length come together in a micro-batch
+ * @param evalSteps steps from one scoring of the held-out data to the next, or 0 to score it before the first step and
+ * after the last one alone
+ * @param metricForBestModel score on the held-out data by which the best parameters are chosen: the less the better if
+ * its name ends in "loss", else the more
+ * @param loadBestModelAtEnd whether a run ends with the parameters that scored best, those before the first step
+ * included, instead of the last ones; a copy of them is kept in memory
+ * @param earlyStoppingPatience a run stops when so many scorings in a row have not been better than the best; 0 for
+ * never
  * @param seed of shuffling and dropout
  */
 public record TrainingArguments(
         double learningRateVectorBank,
         double learningRateLogits,
         double learningRate,
+        double learningRateHead,
         double weightDecay,
         double adamBeta1,
         double adamBeta2,
@@ -46,6 +57,11 @@ public record TrainingArguments(
         double numTrainEpochs,
         long maxSteps,
         boolean shuffle,
+        boolean groupByLength,
+        long evalSteps,
+        String metricForBestModel,
+        boolean loadBestModelAtEnd,
+        int earlyStoppingPatience,
         long seed) {
 
     /** More are refused as absurd, before steps are too many to count. */
@@ -55,6 +71,7 @@ public record TrainingArguments(
         notNegative("learning_rate_vector_bank", learningRateVectorBank);
         notNegative("learning_rate_logits", learningRateLogits);
         notNegative("learning_rate", learningRate);
+        notNegative("learning_rate_head", learningRateHead);
         notNegative("weight_decay", weightDecay);
         notNegative("max_grad_norm", maxGradNorm);
         check(adamBeta1 >= 0 && adamBeta1 < 1, "adam_beta1", adamBeta1, "a number in [0, 1)");
@@ -69,6 +86,12 @@ public record TrainingArguments(
         check(maxSteps == -1 || maxSteps > 0, "max_steps", maxSteps, "at least 1, or -1 for num_train_epochs");
         check(maxSteps > 0 || (numTrainEpochs > 0 && numTrainEpochs <= MAX_EPOCHS), "num_train_epochs", numTrainEpochs,
                 "a number above 0, at most " + (long) MAX_EPOCHS);
+        check(evalSteps >= 0, "eval_steps", evalSteps, "a number of steps, or 0 for none in between");
+        check(!metricForBestModel.isBlank(), "metric_for_best_model", "nothing", "the name of a score");
+        check(earlyStoppingPatience >= 0, "early_stopping_patience", earlyStoppingPatience,
+                "a number of scorings, or 0 for never");
+        check(earlyStoppingPatience == 0 || evalSteps > 0, "early_stopping_patience", earlyStoppingPatience
+                + " without eval_steps", "eval_steps above 0 with it");
     }
 
     private static void notNegative(String field, double value) {
@@ -110,6 +133,7 @@ public record TrainingArguments(
         private double learningRateVectorBank = 1e-3;
         private double learningRateLogits = 1e-2;
         private double learningRate = 2e-4;
+        private double learningRateHead = 2e-3;
         private double weightDecay;
         private double adamBeta1 = 0.9;
         private double adamBeta2 = 0.999;
@@ -124,6 +148,11 @@ public record TrainingArguments(
         private double numTrainEpochs = 3;
         private long maxSteps = -1;
         private boolean shuffle = true;
+        private boolean groupByLength;
+        private long evalSteps;
+        private String metricForBestModel = Objective.EVAL_LOSS;
+        private boolean loadBestModelAtEnd;
+        private int earlyStoppingPatience;
         private long seed = 42;
 
         public Builder learningRateVectorBank(double value) {
@@ -138,6 +167,11 @@ public record TrainingArguments(
 
         public Builder learningRate(double value) {
             learningRate = value;
+            return this;
+        }
+
+        public Builder learningRateHead(double value) {
+            learningRateHead = value;
             return this;
         }
 
@@ -211,16 +245,42 @@ public record TrainingArguments(
             return this;
         }
 
+        public Builder groupByLength(boolean value) {
+            groupByLength = value;
+            return this;
+        }
+
+        public Builder evalSteps(long value) {
+            evalSteps = value;
+            return this;
+        }
+
+        public Builder metricForBestModel(String value) {
+            metricForBestModel = value;
+            return this;
+        }
+
+        public Builder loadBestModelAtEnd(boolean value) {
+            loadBestModelAtEnd = value;
+            return this;
+        }
+
+        public Builder earlyStoppingPatience(int value) {
+            earlyStoppingPatience = value;
+            return this;
+        }
+
         public Builder seed(long value) {
             seed = value;
             return this;
         }
 
         public TrainingArguments build() {
-            return new TrainingArguments(learningRateVectorBank, learningRateLogits, learningRate, weightDecay,
-                    adamBeta1, adamBeta2, adamEpsilon, maxGradNorm, lrSchedulerType, warmupRatio, warmupSteps,
-                    perDeviceTrainBatchSize, perDeviceEvalBatchSize, gradientAccumulationSteps, numTrainEpochs,
-                    maxSteps, shuffle, seed);
+            return new TrainingArguments(learningRateVectorBank, learningRateLogits, learningRate,
+                    learningRateHead, weightDecay, adamBeta1, adamBeta2, adamEpsilon, maxGradNorm, lrSchedulerType,
+                    warmupRatio, warmupSteps, perDeviceTrainBatchSize, perDeviceEvalBatchSize,
+                    gradientAccumulationSteps, numTrainEpochs, maxSteps, shuffle, groupByLength, evalSteps,
+                    metricForBestModel, loadBestModelAtEnd, earlyStoppingPatience, seed);
         }
     }
 }

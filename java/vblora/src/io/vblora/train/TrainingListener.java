@@ -10,7 +10,7 @@ public interface TrainingListener {
     /**
      * What will be run.
      *
-     * @param totalSteps optimizer steps
+     * @param totalSteps optimizer steps, fewer if the run stops early
      * @param examples training examples
      * @param trainableParameters numbers that are trained
      */
@@ -22,7 +22,7 @@ public interface TrainingListener {
      * @param step its number, from 1
      * @param totalSteps steps of the run
      * @param epoch passes over the data so far, this step included
-     * @param loss mean of the loss over the step's label tokens, before the update
+     * @param loss mean of the loss over what counts in the step (label tokens or examples), before the update
      * @param learningRates by name, {@code learning_rate_vector_bank} and so on, as used in this step
      * @param gradNorm global 2-norm of the gradients before clipping
      * @param tokens tokens of the step, padding excluded
@@ -31,12 +31,29 @@ public interface TrainingListener {
     record Step(long step, long totalSteps, double epoch, double loss, Map<String, Double> learningRates,
             double gradNorm, long tokens, double tokensPerSecond) {}
 
-    /** Loss over held-out data, after {@code step} optimizer steps; mean over its label tokens. */
-    record Evaluation(long step, double evalLoss) {}
+    /**
+     * How far the scoring of held-out data is.
+     *
+     * @param step optimizer steps before it
+     * @param scored held-out examples scored so far
+     * @param examples held-out examples
+     */
+    record PredictionStep(long step, long scored, long examples) {}
+
+    /**
+     * Scores on held-out data.
+     *
+     * @param step optimizer steps before it
+     * @param metrics by name: {@code eval_loss}, the mean loss, and the metrics of the task
+     * @param best whether they are better, by the metric that chooses, than all before
+     */
+    record Evaluation(long step, Map<String, Double> metrics, boolean best) {}
 
     default void onTrainingBegin(Run run) {}
 
     default void onStep(Step step) {}
+
+    default void onPredictionStep(PredictionStep step) {}
 
     default void onEvaluation(Evaluation evaluation) {}
 

@@ -1,6 +1,6 @@
 package io.vblora.train;
 
-import java.util.OptionalDouble;
+import java.util.Map;
 
 /**
  * How a run went.
@@ -8,10 +8,11 @@ import java.util.OptionalDouble;
  * @param steps optimizer steps done
  * @param trainLoss mean over all steps of the training loss
  * @param lastLoss training loss of the last step
- * @param evalLossBefore loss on the held-out data before the first step, if there is held-out data
- * @param evalLossAfter loss on the held-out data after the last step
+ * @param metricsBefore scores on the held-out data before the first step; empty without such data
+ * @param metricsAfter scores on the held-out data of the parameters as the run leaves them; empty without such data
+ * @param bestStep steps before the best of all evaluations; -1 without held-out data
  * @param tokens tokens trained on, padding excluded
  * @param seconds time of the steps alone
  */
-public record TrainingResult(long steps, double trainLoss, double lastLoss, OptionalDouble evalLossBefore,
-        OptionalDouble evalLossAfter, long tokens, double seconds) {}
+public record TrainingResult(long steps, double trainLoss, double lastLoss, Map<String, Double> metricsBefore,
+        Map<String, Double> metricsAfter, long bestStep, long tokens, double seconds) {}

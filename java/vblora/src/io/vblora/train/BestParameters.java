@@ -1,0 +1,104 @@
+package io.vblora.train;
+
+import io.vblora.InputException;
+import io.vblora.adapter.NamedTensors;
+import io.vblora.adapter.Trainable;
+import io.vblora.kernels.Device;
+import io.vblora.kernels.Stream;
+import io.vblora.kernels.Tensor;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/** Remembers which evaluation of a run was the best, and on request the parameters that it scored. */
+final class BestParameters implements AutoCloseable {
+    private final String metric;
+    private final boolean keep;
+    private final List<Trainable> trainables;
+    private final Stream stream;
+    /** Copies of the parameters of each trainable, in host memory. */
+    private final List<Map<String, Tensor>> kept;
+    private Map<String, Double> metrics;
+    private long step = -1;
+    private int evaluationsSince;
+
+    /**
+     * @param metric what chooses: less is better if its name ends in "loss", more otherwise
+     * @param keep whether parameters are kept
+     */
+    BestParameters(String metric, boolean keep, List<Trainable> trainables, Stream stream) {
+        this.metric = metric;
+        this.keep = keep;
+        this.trainables = trainables;
+        this.stream = stream;
+        this.kept = trainables.stream().map(t -> (Map<String, Tensor>) new LinkedHashMap<String, Tensor>()).toList();
+    }
+
+    /**
+     * Takes scores of the present parameters; returns whether they are the best so far. Of equal ones the first is, and
+     * a score that is not a number never beats another.
+     *
+     * @throws InputException if they lack the metric
+     */
+    boolean offer(long atStep, Map<String, Double> found) {
+        if (!found.containsKey(metric)) {
+            throw new InputException("training arguments", "metric_for_best_model", metric, "one of "
+                    + String.join(", ", found.keySet()));
+        }
+        if (metrics != null && !isBetter(found.get(metric), metrics.get(metric))) {
+            evaluationsSince++;
+            return false;
+        }
+        step = atStep;
+        metrics = found;
+        evaluationsSince = 0;
+        if (keep) {
+            keepParameters();
+        }
+        return true;
+    }
+
+    private boolean isBetter(double score, double best) {
+        if (Double.isNaN(best) || Double.isNaN(score)) {
+            return !Double.isNaN(score);
+        }
+        return metric.endsWith("loss") ? score < best : score > best;
+    }
+
+    private void keepParameters() {
+        for (int i = 0; i < trainables.size(); i++) {
+            Map<String, Tensor> copies = kept.get(i);
+            try (NamedTensors parameters = trainables.get(i).parameters(stream)) {
+                parameters.asMap().forEach((name, tensor) -> copies.computeIfAbsent(name,
+                        n -> Tensor.allocate(Device.CPU, tensor.dtype(), tensor.shape())).copyFrom(tensor));
+            }
+        }
+    }
+
+    /** Sets the parameters to those of the best evaluation. */
+    void restore() {
+        for (int i = 0; i < trainables.size(); i++) {
+            trainables.get(i).loadParameters(stream, kept.get(i));
+        }
+    }
+
+    /** Steps before the best evaluation, -1 if there was none. */
+    long step() {
+        return step;
+    }
+
+    /** Scores of the best evaluation, null if there was none. */
+    Map<String, Double> metrics() {
+        return metrics;
+    }
+
+    /** Evaluations after the best one. */
+    int evaluationsSince() {
+        return evaluationsSince;
+    }
+
+    @Override
+    public void close() {
+        kept.forEach(copies -> copies.values().forEach(Tensor::close));
+    }
+}

@@ -1,0 +1,66 @@
+package io.vblora.train;
+
+import io.vblora.InputException;
+import io.vblora.adapter.Adapter;
+import io.vblora.data.Batch;
+import io.vblora.data.BatchSampler;
+import io.vblora.data.Example;
+import io.vblora.model.Execution;
+import io.vblora.model.LlamaModel;
+import java.util.Iterator;
+import java.util.List;
+import java.util.Map;
+import java.util.function.IntConsumer;
+
+/** Predicting the next token: cross-entropy over the label tokens. */
+public final class CausalLmObjective implements Objective<Example> {
+    private final LlamaModel model;
+
+    /**
+     * @param model with an adapter attached
+     * @throws IllegalArgumentException if none is
+     */
+    public CausalLmObjective(LlamaModel model) {
+        if (model.adapter() == null) {
+            throw new IllegalArgumentException("No adapter is attached to the model");
+        }
+        this.model = model;
+    }
+
+    @Override
+    public Adapter adapter() {
+        return model.adapter();
+    }
+
+    @Override
+    public long counted(List<Example> batch) {
+        return batch.stream().mapToLong(Example::countedLabels).sum();
+    }
+
+    @Override
+    public double lossSumAndGradients(Execution execution, List<Example> batch, double gradientScale) {
+        Batch b = Batch.of(batch);
+        return model.lossSumAndGradients(execution, b.size(), b.length(), b.inputIds(), b.labels(), b.lengths(),
+                gradientScale);
+    }
+
+    @Override
+    public Map<String, Double> evaluate(Execution execution, List<Example> examples, int batchSize,
+            IntConsumer scored) {
+        double sum = 0;
+        long count = 0;
+        int done = 0;
+        Iterator<List<Example>> batches = new BatchSampler<>(examples, batchSize, false, false, 0).epoch(0);
+        while (batches.hasNext()) {
+            Batch b = Batch.of(batches.next());
+            sum += model.lossSum(execution, b.size(), b.length(), b.inputIds(), b.labels(), b.lengths());
+            count += b.countedLabels();
+            done += b.size();
+            scored.accept(done);
+        }
+        if (count == 0) {
+            throw new InputException("held-out data", "labels", "none that counts", "at least one");
+        }
+        return Map.of(EVAL_LOSS, sum / count);
+    }
+}
