@@ -3,10 +3,8 @@ package io.vblora.train;
 import io.vblora.InputException;
 import io.vblora.adapter.NamedTensors;
 import io.vblora.adapter.Trainable;
-import io.vblora.kernels.Device;
 import io.vblora.kernels.Stream;
-import io.vblora.kernels.Tensor;
-import java.util.LinkedHashMap;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 
@@ -16,8 +14,8 @@ final class BestParameters implements AutoCloseable {
     private final boolean keep;
     private final List<Trainable> trainables;
     private final Stream stream;
-    /** Copies of the parameters of each trainable, in host memory. */
-    private final List<Map<String, Tensor>> kept;
+    /** Copies of the parameters of each trainable. */
+    private final List<NamedTensors> kept = new ArrayList<>();
     private Map<String, Double> metrics;
     private long step = -1;
     private int evaluationsSince;
@@ -31,7 +29,6 @@ final class BestParameters implements AutoCloseable {
         this.keep = keep;
         this.trainables = trainables;
         this.stream = stream;
-        this.kept = trainables.stream().map(t -> (Map<String, Tensor>) new LinkedHashMap<String, Tensor>()).toList();
     }
 
     /**
@@ -66,19 +63,18 @@ final class BestParameters implements AutoCloseable {
     }
 
     private void keepParameters() {
-        for (int i = 0; i < trainables.size(); i++) {
-            Map<String, Tensor> copies = kept.get(i);
-            try (NamedTensors parameters = trainables.get(i).parameters(stream)) {
-                parameters.asMap().forEach((name, tensor) -> copies.computeIfAbsent(name,
-                        n -> Tensor.allocate(Device.CPU, tensor.dtype(), tensor.shape())).copyFrom(tensor));
+        close();
+        for (Trainable trainable : trainables) {
+            try (NamedTensors parameters = trainable.parameters(stream)) {
+                kept.add(parameters.copy());
             }
         }
     }
 
     /** Sets the parameters to those of the best evaluation. */
     void restore() {
-        for (int i = 0; i < trainables.size(); i++) {
-            trainables.get(i).loadParameters(stream, kept.get(i));
+        for (int i = 0; i < kept.size(); i++) {
+            trainables.get(i).loadParameters(stream, kept.get(i).asMap());
         }
     }
 
@@ -99,6 +95,7 @@ final class BestParameters implements AutoCloseable {
 
     @Override
     public void close() {
-        kept.forEach(copies -> copies.values().forEach(Tensor::close));
+        kept.forEach(NamedTensors::close);
+        kept.clear();
     }
 }
