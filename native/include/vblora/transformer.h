@@ -72,7 +72,9 @@ VBL_API vbl_status vbl_silu_mul_forward(vbl_stream *stream, int64_t n, const flo
 VBL_API vbl_status vbl_silu_mul_backward(vbl_stream *stream, int64_t n, const float *gate, const float *up,
                                          const float *dout, float *dgate, float *dup);
 
-/** Activations of one argument. Where x is not a number, neither is the result. */
+/** Activations of one argument. Where x is not a number, neither is the result. Forward, GELU, GELU_TANH and TANH are
+ *  within 8, 4 and 3 units in the last place of results from 1e-36 on, and within 3 of x; their slopes, which dy is
+ *  multiplied by, within 2^-22. */
 typedef enum vbl_activation {
   VBL_GELU = 0,      /**< x/2 · (1 + erf(x / sqrt(2))) */
   VBL_GELU_TANH = 1, /**< x/2 · (1 + tanh(sqrt(2/pi) · (x + 0.044715 x^3))) */

@@ -67,7 +67,6 @@ inline float fma(float a, float b, float c) {
 #endif
 }
 
-// b where a is not a number.
 // b where a is not greater, or not less, or either is not a number: one instruction, which GCC does not find by itself.
 inline vfloat max(vfloat a, vfloat b) {
 #if defined(VBL_ISA_avx512)

@@ -12,14 +12,15 @@ namespace {
 //   dy/dx = (x < 0 ? tail : 1 - tail) + x · density(t).
 // Neither loses digits where y is small. From `most` on tail and density are 0, and x may be cut to it.
 struct Tail {
-  vfloat tail, density;
+  vfloat exponential, ratio;  // factors of tail: their product may be denormal where t · tail is not
+  vfloat density;
 };
 
 struct Gelu {
   static constexpr float most = 15;
   static Tail tail(vfloat t) {
     const NormalTail normal = normal_tail(t);
-    return {normal.tail, normal.exponential * 0.398942280f};  // 1 / sqrt(2 pi)
+    return {normal.exponential, normal.ratio, normal.exponential * 0.398942280f};  // 1 / sqrt(2 pi)
   }
 };
 
@@ -37,30 +38,33 @@ struct GeluTanh {
     const vfloat z_rest = product_error(t, slope, z) + t * slope_rest;
     vfloat e = exp(-z);
     e = fma(e, -z_rest, e);
-    const vfloat other = 1.0f / (1.0f + e), tail = e * other;
-    return {tail, tail * other * fma(square, splat(3 * b), splat(a))};
+    const vfloat other = 1.0f / (1.0f + e);
+    return {e, other, e * other * other * fma(square, splat(3 * b), splat(a))};
   }
 };
 
 template <class Form>
 vfloat gelu(vfloat x) {
   const vfloat t = min(splat(Form::most), abs(x));
-  return max(vfloat{}, x) - t * Form::tail(t).tail;
+  const Tail at = Form::tail(t);
+  return max(vfloat{}, x) - at.exponential * (t * at.ratio);
 }
 
 template <class Form>
 vfloat gelu_slope(vfloat x) {
   const vfloat t = min(splat(Form::most), abs(x));
   const Tail at = Form::tail(t);
-  return (x < 0.0f ? at.tail : 1.0f - at.tail) + copysign(t, x) * at.density;
+  const vfloat tail = at.exponential * at.ratio;
+  return (x < 0.0f ? tail : 1.0f - tail) + copysign(t, x) * at.density;
 }
 
 vfloat relu(vfloat x) { return max(vfloat{}, x); }
 vfloat relu_slope(vfloat x) { return x <= 0.0f ? vfloat{} : x > 0.0f ? splat(1) : x; }
 
+// 1 - tanh² = 4 e / (1 + e)² with e = e^-2|x|, which does not cancel as the difference does.
 vfloat tanh_slope(vfloat x) {
-  const vfloat y = tanh(x);
-  return (1.0f - y) * (1.0f + y);
+  const vfloat t = abs(x), e = exp(-(t + t)), sum = 1.0f + e;
+  return 4.0f * e / (sum * sum);
 }
 
 template <vfloat (*f)(vfloat)>

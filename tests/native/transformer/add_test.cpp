@@ -1,4 +1,4 @@
-// Sums in place: one float32 addition each, so the expected bits are known.
+// Sums in place: one float32 addition each, or one rounding of a sum in float64, so the expected bits are known.
 #include "arrays.h"
 
 TEST(add_and_add_bias_add_once_everywhere) {
@@ -23,6 +23,27 @@ TEST(add_and_add_bias_add_once_everywhere) {
   }
 }
 
+TEST(the_gradient_of_a_bias_is_summed_in_float64_from_the_first_row_on) {
+  check::Random random(check::seed() + 1);
+  const int64_t shapes[][2] = {{1, 1}, {7, 5}, {2000, 63}, {33, 1025}, {129, 128}};
+  for (const auto &s : shapes) {
+    const int64_t rows = s[0], columns = s[1];
+    std::vector<float> dy = check::normals(random, rows * columns);
+    const std::vector<float> before = check::normals(random, columns);
+    if (rows == 7) dy[0] = 1e30f, dy[static_cast<size_t>(columns)] = -1e30f;
+    std::vector<double> sums(before.size());
+    for (size_t i = 0; i < dy.size(); ++i) sums[i % before.size()] += dy[i];
+    std::vector<float> expected = before;
+    for (size_t c = 0; c < expected.size(); ++c) expected[c] = static_cast<float>(expected[c] + sums[c]);
+    for (int32_t threads : {1, 2, 3}) {
+      check::CpuStream stream(threads);
+      std::vector<float> dbias = before;
+      CHECK_STATUS(VBL_OK, vbl_add_bias_backward(stream, rows, columns, dy.data(), dbias.data()));
+      CHECK(check::same_bits(dbias, expected));
+    }
+  }
+}
+
 TEST(add_and_add_bias_refuse_what_they_cannot_take) {
   check::CpuStream stream;
   float x[2] = {}, y[2] = {};
@@ -32,4 +53,10 @@ TEST(add_and_add_bias_refuse_what_they_cannot_take) {
   CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_add(nullptr, 2, x, y));
   CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_add_bias(stream, -1, 2, x, y));
   CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_add_bias(stream, 1, 2, x, nullptr));
+  CHECK_STATUS(VBL_OK, vbl_add_bias_backward(stream, 0, 2, nullptr, y));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_add_bias_backward(stream, 1, -1, x, y));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_add_bias_backward(stream, -1, 2, x, y));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_add_bias_backward(stream, 1, 2, nullptr, y));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_add_bias_backward(stream, 1, 2, x, nullptr));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_add_bias_backward(nullptr, 1, 2, x, y));
 }

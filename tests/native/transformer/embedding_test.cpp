@@ -4,7 +4,7 @@
 
 #include "arrays.h"
 
-TEST(embedding_looks_up_rows_of_every_dtype) {
+TEST(embedding_looks_up_and_adds_rows_of_every_dtype) {
   check::Random random(check::seed());
   const int64_t vocab = 37;
   for (int64_t hidden : {1, 7, 64, 1025})
@@ -26,6 +26,11 @@ TEST(embedding_looks_up_rows_of_every_dtype) {
       for (size_t t = 0; t < ids.size(); ++t)
         CHECK(std::memcmp(&out[t * static_cast<size_t>(hidden)], &table[static_cast<size_t>(ids[t] * hidden)],
                           static_cast<size_t>(hidden) * sizeof(float)) == 0);
+      std::vector<float> sums = check::normals(random, tokens * hidden), expected = sums;
+      for (size_t i = 0; i < sums.size(); ++i) expected[i] += out[i];
+      CHECK_STATUS(VBL_OK, vbl_embedding_forward(stream, tokens, hidden, vocab, ids.data(), stored.data(), dtype, 1,
+                                                 sums.data()));
+      CHECK(check::same_bits(sums, expected));
     }
 }
 
@@ -70,6 +75,7 @@ TEST(embedding_refuses_ids_outside_the_vocabulary) {
   CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_embedding_forward(stream, 2, 2, 3, nullptr, table, VBL_FLOAT32, 0, out));
   CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_embedding_forward(stream, 2, 2, 3, ids, nullptr, VBL_FLOAT32, 0, out));
   CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_embedding_forward(stream, 2, 2, 3, ids, table, 9, 0, out));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_embedding_forward(stream, 2, 2, 3, ids, table, VBL_FLOAT32, 2, out));
   CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_embedding_forward(stream, 2, 0, 3, ids, table, VBL_FLOAT32, 0, out));
   CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_embedding_forward(stream, -2, 2, 3, ids, table, VBL_FLOAT32, 0, out));
   CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_embedding_backward(stream, 2, 2, 3, ids, nullptr, table));

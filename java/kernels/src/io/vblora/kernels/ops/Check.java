@@ -39,6 +39,12 @@ final class Check {
         }
     }
 
+    static void positive(String name, int value) {
+        if (value < 1) {
+            throw new IllegalArgumentException(name + ": found " + value + "; expected 1 or more");
+        }
+    }
+
     /** Requires the number of a parameter group. */
     static void group(int group) {
         if (group < 0 || group >= StepState.GROUPS) {

@@ -207,10 +207,11 @@ public final class Transformer {
      */
     public static void poolForward(Stream stream, PoolingMode mode, int size, int length, Tensor lengths, Tensor x,
             Tensor out) {
+        Check.positive("size", size);
         long hidden = out.elements() / size;
         Check.ints(stream, "lengths", lengths, size);
-        Check.floats(stream, "x", x, size * length * hidden);
         Check.floats(stream, "out", out, size * hidden);
+        Check.floats(stream, "x", x, (long) size * length * hidden);
         stream.run(handle -> vbl_pool_forward(handle, mode.nativeCode(), size, length, hidden, lengths.pointer(),
                 x.pointer(), out.pointer()));
     }
@@ -218,10 +219,11 @@ public final class Transformer {
     /** dx [size · length, hidden] = the gradient of {@link #poolForward}'s x, 0 in what was not pooled. */
     public static void poolBackward(Stream stream, PoolingMode mode, int size, int length, Tensor lengths, Tensor dout,
             Tensor dx) {
+        Check.positive("size", size);
         long hidden = dout.elements() / size;
         Check.ints(stream, "lengths", lengths, size);
         Check.floats(stream, "dout", dout, size * hidden);
-        Check.floats(stream, "dx", dx, size * length * hidden);
+        Check.floats(stream, "dx", dx, (long) size * length * hidden);
         stream.run(handle -> vbl_pool_backward(handle, mode.nativeCode(), size, length, hidden, lengths.pointer(),
                 dout.pointer(), dx.pointer()));
     }

@@ -1,0 +1,185 @@
+package io.vblora.kernels.ops;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.vblora.kernels.Arena;
+import io.vblora.kernels.DType;
+import io.vblora.kernels.Device;
+import io.vblora.kernels.KernelException;
+import io.vblora.kernels.Stream;
+import io.vblora.kernels.Tensor;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
+
+/** That arguments reach the native ops of encoders in their order; the numbers are worked by hand. */
+class TransformerTest {
+    private final List<AutoCloseable> owned = new ArrayList<>();
+    private final Stream stream = own(Stream.cpu(1));
+
+    private <T extends AutoCloseable> T own(T closeable) {
+        owned.add(0, closeable);
+        return closeable;
+    }
+
+    private Tensor floats(float... values) {
+        return own(Tensor.of(values, values.length));
+    }
+
+    private Tensor ints(int... values) {
+        return own(Tensor.of(values, values.length));
+    }
+
+    private Tensor zeros(DType dtype, long... shape) {
+        return own(Tensor.allocate(Device.CPU, dtype, shape));
+    }
+
+    @AfterEach
+    void close() throws Exception {
+        for (AutoCloseable closeable : owned) {
+            closeable.close();
+        }
+    }
+
+    private static void refused(String name, Executable call) {
+        IllegalArgumentException e = assertThrows(IllegalArgumentException.class, call);
+        assertTrue(e.getMessage().startsWith(name + ":"), e.getMessage());
+    }
+
+    @Test
+    void embeddingsAreLookedUpOrAdded() {
+        Tensor table = own(Tensor.of(new float[] {1, 2, 3, 4, 5, 6}, 3, 2));
+        Tensor ids = ints(2, 0);
+        Tensor out = floats(10, 20, 30, 40);
+        Transformer.embeddingForward(stream, ids, table, true, out);
+        assertArrayEquals(new float[] {15, 26, 31, 42}, out.toFloats());
+        Transformer.embeddingForward(stream, ids, table, false, out);
+        assertArrayEquals(new float[] {5, 6, 1, 2}, out.toFloats());
+        refused("out", () -> Transformer.embeddingForward(stream, ids, table, true, floats(1, 2)));
+        assertThrows(KernelException.class,
+                () -> Transformer.embeddingForward(stream, ints(3, 0), table, true, out), "id 3 of 3 rows");
+    }
+
+    /** Two rows of mean 2 and 6, whose deviations are 1 and 2; eps 0. */
+    @Test
+    void layerNormalisation() {
+        Tensor x = floats(1, 3, 4, 8);
+        Tensor weight = floats(2, 10);
+        Tensor bias = floats(0.5f, -1);
+        Tensor y = zeros(DType.FLOAT32, 4);
+        Tensor mean = zeros(DType.FLOAT32, 2);
+        Tensor rstd = zeros(DType.FLOAT32, 2);
+        Transformer.layernormForward(stream, 0, x, weight, bias, y, mean, rstd);
+        assertArrayEquals(new float[] {-1.5f, 9, -1.5f, 9}, y.toFloats());
+        assertArrayEquals(new float[] {2, 6}, mean.toFloats());
+        assertArrayEquals(new float[] {1, 0.5f}, rstd.toFloats());
+        // Rows of two elements are the same whatever moves them: no gradient.
+        Tensor dx = floats(7, 7, 7, 7);
+        Transformer.layernormBackward(stream, floats(1, 0, 0, 1), x, weight, mean, rstd, dx);
+        assertArrayEquals(new float[4], dx.toFloats(), 1e-6f);
+        // With (-1, 0, 1) · sqrt(3/2) for z and t = (1, 0, 0): t - 1/3 - z · mean(t · z) = (1/6, -1/3, 1/6).
+        Tensor three = floats(-1, 0, 1);
+        Tensor y3 = zeros(DType.FLOAT32, 3);
+        Tensor mean1 = zeros(DType.FLOAT32, 1);
+        Tensor rstd1 = zeros(DType.FLOAT32, 1);
+        Tensor ones = floats(1, 1, 1);
+        Transformer.layernormForward(stream, 0, three, ones, floats(0, 0, 0), y3, mean1, rstd1);
+        Tensor d = floats(1, 0, 0);
+        Transformer.layernormBackward(stream, d, three, ones, mean1, rstd1, d);
+        float r = (float) Math.sqrt(1.5);
+        assertArrayEquals(new float[] {r / 6, -r / 3, r / 6}, d.toFloats(), 1e-6f);
+
+        refused("x", () -> Transformer.layernormForward(stream, 0, floats(1), weight, bias, y, mean, rstd));
+        refused("bias", () -> Transformer.layernormForward(stream, 0, x, weight, floats(1), y, mean, rstd));
+        refused("y", () -> Transformer.layernormForward(stream, 0, x, weight, bias, floats(1), mean, rstd));
+        refused("mean", () -> Transformer.layernormForward(stream, 0, x, weight, bias, y, floats(1), rstd));
+        assertThrows(KernelException.class,
+                () -> Transformer.layernormForward(stream, -1, x, weight, bias, y, mean, rstd));
+        refused("dy", () -> Transformer.layernormBackward(stream, floats(1), x, weight, mean, rstd, dx));
+        refused("x", () -> Transformer.layernormBackward(stream, dx, floats(1), weight, mean, rstd, dx));
+        refused("mean", () -> Transformer.layernormBackward(stream, dx, x, weight, floats(1), rstd, dx));
+        refused("dx", () -> Transformer.layernormBackward(stream, dx, x, weight, mean, rstd, floats(1)));
+    }
+
+    /** Values at 1 and slopes there: of the error function's tables, and of tanh(1) = 0.7615942. */
+    @Test
+    void activations() {
+        float[][] expected = {
+            {0.8413447f, -0.1586553f, 1.0833155f}, {0.8411920f, -0.1588080f, 1.0829641f}, {1, 0, 1},
+            {0.7615942f, -0.7615942f, 0.4199743f}
+        };
+        Tensor x = floats(1, -1);
+        Tensor y = zeros(DType.FLOAT32, 2);
+        Tensor dx = zeros(DType.FLOAT32, 2);
+        for (Activation activation : Activation.values()) {
+            float[] values = expected[activation.ordinal()];
+            Transformer.activationForward(stream, activation, x, y);
+            assertArrayEquals(new float[] {values[0], values[1]}, y.toFloats(), 1e-6f, activation.name());
+            Transformer.activationBackward(stream, activation, x, floats(2, 0), dx);
+            assertArrayEquals(new float[] {2 * values[2], 0}, dx.toFloats(), 1e-6f, activation.name());
+        }
+        refused("y", () -> Transformer.activationForward(stream, Activation.GELU, x, floats(1)));
+        refused("dy", () -> Transformer.activationBackward(stream, Activation.GELU, x, floats(1), dx));
+        refused("dx", () -> Transformer.activationBackward(stream, Activation.GELU, x, y, floats(1)));
+        refused("x", () -> Transformer.activationForward(stream, Activation.GELU, ints(1, 2), y));
+    }
+
+    @Test
+    void pooling() {
+        float nan = Float.NaN;
+        Tensor x = floats(1, 10, 3, 30, 5, 50, nan, nan);
+        Tensor lengths = ints(2, 1);
+        Tensor out = zeros(DType.FLOAT32, 4);
+        Tensor dx = zeros(DType.FLOAT32, 8);
+        Transformer.poolForward(stream, PoolingMode.CLS, 2, 2, lengths, x, out);
+        assertArrayEquals(new float[] {1, 10, 5, 50}, out.toFloats());
+        Transformer.poolBackward(stream, PoolingMode.CLS, 2, 2, lengths, floats(1, 2, 3, 4), dx);
+        assertArrayEquals(new float[] {1, 2, 0, 0, 3, 4, 0, 0}, dx.toFloats());
+        Transformer.poolForward(stream, PoolingMode.MEAN, 2, 2, lengths, x, out);
+        assertArrayEquals(new float[] {2, 20, 5, 50}, out.toFloats());
+        Transformer.poolBackward(stream, PoolingMode.MEAN, 2, 2, lengths, floats(1, 2, 3, 4), dx);
+        assertArrayEquals(new float[] {0.5f, 1, 0.5f, 1, 3, 4, 0, 0}, dx.toFloats());
+        refused("lengths", () -> Transformer.poolForward(stream, PoolingMode.MEAN, 2, 2, ints(1), x, out));
+        refused("x", () -> Transformer.poolForward(stream, PoolingMode.MEAN, 2, 3, lengths, x, out));
+        refused("out", () -> Transformer.poolForward(stream, PoolingMode.MEAN, 2, 2, lengths, x, floats(1, 2, 3)));
+        refused("lengths", () -> Transformer.poolBackward(stream, PoolingMode.MEAN, 2, 2, x, out, dx));
+        refused("dx", () -> Transformer.poolBackward(stream, PoolingMode.MEAN, 2, 2, lengths, out, floats(1)));
+        refused("size", () -> Transformer.poolForward(stream, PoolingMode.MEAN, 0, 2, lengths, x, out));
+        refused("size", () -> Transformer.poolBackward(stream, PoolingMode.MEAN, 0, 2, lengths, out, dx));
+        assertThrows(KernelException.class,
+                () -> Transformer.poolForward(stream, PoolingMode.CLS, 2, 2, ints(2, 3), x, out), "longer than 2");
+    }
+
+    @Test
+    void squaredErrorsAreSummed() {
+        Arena arena = own(Arena.on(Device.CPU));
+        arena.reserve(1 << 10);
+        Tensor predictions = floats(1, 5);
+        Tensor targets = floats(3, 4);
+        Tensor sum = zeros(DType.FLOAT64, 1);
+        Tensor d = zeros(DType.FLOAT32, 2);
+        Transformer.squaredError(stream, arena, predictions, targets, floats(0.5f), sum, d);
+        assertEquals(5, sum.toDoubles()[0]);
+        assertArrayEquals(new float[] {-2, 1}, d.toFloats());
+        Transformer.squaredError(stream, arena, predictions, targets, null, sum, null);
+        assertEquals(10, sum.toDoubles()[0]);
+        refused("targets",
+                () -> Transformer.squaredError(stream, arena, predictions, floats(1), null, sum, null));
+        refused("lossSum",
+                () -> Transformer.squaredError(stream, arena, predictions, targets, null, floats(0), null));
+        refused("scale", () -> Transformer.squaredError(stream, arena, predictions, targets, d, sum, d));
+    }
+
+    @Test
+    void theGradientOfABiasIsAdded() {
+        Tensor dbias = floats(100, 200);
+        Transformer.addBiasBackward(stream, floats(1, 2, 3, 4, 5, 6), dbias);
+        assertArrayEquals(new float[] {109, 212}, dbias.toFloats());
+        refused("dy", () -> Transformer.addBiasBackward(stream, floats(1, 2, 3), dbias));
+    }
+}
