@@ -28,13 +28,15 @@ VBL_API vbl_status vbl_cuda_device_count(int32_t *count);
 VBL_API int32_t vbl_cuda_compiled(void);
 
 /** Creates a stream. device: VBL_DEVICE_CPU. threads: CPU threads, the caller's included, from 1 to 1024; 0 takes the
- *  number this process may use. Results do not depend on it. */
+ *  number this process may use. Results do not depend on it. VBL_OUT_OF_MEMORY if they cannot all be started. */
 VBL_API vbl_status vbl_stream_create(int32_t device, int32_t threads, vbl_stream **stream);
 /** Waits for the stream's work and frees it; NULL is accepted. */
 VBL_API vbl_status vbl_stream_destroy(vbl_stream *stream);
 /** Waits for the stream's work. */
 VBL_API vbl_status vbl_stream_synchronize(vbl_stream *stream);
+/** The device it was created for; VBL_DEVICE_CPU for NULL. */
 VBL_API int32_t vbl_stream_device(const vbl_stream *stream);
+/** Threads of a CPU stream, the caller's included; 0 for NULL. */
 VBL_API int32_t vbl_stream_threads(const vbl_stream *stream);
 
 /** Allocates 64-byte aligned memory on a device (contents undefined); bytes 0 gives a valid pointer. */

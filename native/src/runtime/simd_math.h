@@ -60,8 +60,8 @@ inline vfloat copysign(vfloat x, vfloat y) {
 
 // tanh within three units in the last place, without branches; NaN stays NaN.
 inline vfloat tanh(vfloat x) {
-  // By way of m = e^2|x| - 1: tanh |x| = m / (m + 2), which is 1 from |x| = 9.02 on. As in exp, e^2|x| = 2^n (1 + p), so
-  // that m = 2^n p + (2^n - 1) does not cancel where n is 0.
+  // By way of m = e^2|x| - 1: tanh |x| = m / (m + 2), which is 1 from |x| = 9.02 on. As in exp, e^2|x| = 2^n (1 + p),
+  // so that m = 2^n p + (2^n - 1) does not cancel where n is 0.
   const vfloat twice = min(splat(20.0f), abs(x) + abs(x));
   const vfloat magic = splat(0x1.8p23f), shifted = fma(twice, splat(0x1.715476p0f), magic), n = shifted - magic;
   const vfloat rest = fma(n, splat(2.12194440e-4f), fma(n, splat(-0.693359375f), twice));

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -91,20 +92,20 @@ ThreadTeam::ThreadTeam(int32_t threads) : state_(new State) {
     for (int32_t worker = 1; worker < threads; ++worker)
       state_->workers.emplace_back([state = state_.get(), worker] { state->run_worker(worker); });
   } catch (...) {
-    this->~ThreadTeam();
+    stop_and_join();
     throw;
   }
 }
 
-ThreadTeam::~ThreadTeam() {
-  if (!state_) return;
+ThreadTeam::~ThreadTeam() { stop_and_join(); }
+
+void ThreadTeam::stop_and_join() {
   {
     std::lock_guard<std::mutex> lock(state_->mutex);
     state_->stop = true;
   }
   state_->start.notify_all();
   for (std::thread &worker : state_->workers) worker.join();
-  state_.reset();
 }
 
 int32_t ThreadTeam::threads() const { return static_cast<int32_t>(state_->workers.size()) + 1; }
@@ -163,7 +164,12 @@ extern "C" vbl_status vbl_stream_create(int32_t device, int32_t threads, vbl_str
         return vbl::fail(VBL_NO_DEVICE, "CUDA device %d does not exist: there are %d", device, count);
       return vbl::fail(VBL_UNSUPPORTED, "this version has no CUDA kernels yet: use the CPU device");
     }
-    *stream = new vbl_stream{device, vbl::ThreadTeam(threads > 0 ? threads : vbl::usable_processors())};
+    const int32_t wanted = threads > 0 ? threads : vbl::usable_processors();
+    try {
+      *stream = new vbl_stream{device, vbl::ThreadTeam(wanted)};
+    } catch (const std::system_error &e) {
+      return vbl::fail(VBL_OUT_OF_MEMORY, "%d threads could not be started: %s", wanted, e.what());
+    }
     return VBL_OK;
   });
 }

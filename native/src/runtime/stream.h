@@ -24,6 +24,7 @@ class TaskRef {
 
 class ThreadTeam {
  public:
+  // Throws std::system_error if the system does not give so many threads.
   explicit ThreadTeam(int32_t threads);
   ~ThreadTeam();
   int32_t threads() const;
@@ -33,6 +34,7 @@ class ThreadTeam {
 
  private:
   struct State;
+  void stop_and_join();
   std::unique_ptr<State> state_;
 };
 

@@ -40,7 +40,8 @@ extern "C" vbl_status vbl_add_bias_backward(vbl_stream *stream, int64_t rows, in
   vbl::parallel_for(stream, columns, vbl::kSummedColumns, [&](int64_t begin, int64_t end) {
     double sums[vbl::kSummedColumns];
     vbl::column_sums(rows, end - begin, columns, dy + begin, sums);
-    for (int64_t c = begin; c < end; ++c) dbias[c] = static_cast<float>(static_cast<double>(dbias[c]) + sums[c - begin]);
+    for (int64_t c = begin; c < end; ++c)
+      dbias[c] = static_cast<float>(static_cast<double>(dbias[c]) + sums[c - begin]);
   });
   return VBL_OK;
 }

@@ -115,6 +115,39 @@ TEST(memory_is_aligned_and_counted) {
   CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_malloc(VBL_DEVICE_CPU, -1, &memory));
 }
 
+TEST(memory_is_copied_and_set_in_every_byte) {
+  check::Random random(check::seed() + 1);
+  for (int32_t threads : {1, 2, 3}) {
+    check::CpuStream stream(threads);
+    for (int64_t bytes : {1, 63, 4097, (1 << 22) + 5, (3 << 22) + 1}) {
+      std::vector<unsigned char> source(static_cast<size_t>(bytes)), destination(source.size() + 2, 7);
+      for (unsigned char &byte : source) byte = static_cast<unsigned char>(random.next());
+      CHECK_STATUS(VBL_OK, vbl_memcpy(stream, destination.data() + 1, source.data(), bytes));
+      CHECK(std::memcmp(destination.data() + 1, source.data(), source.size()) == 0);
+      CHECK(destination.front() == 7 && destination.back() == 7);
+      CHECK_STATUS(VBL_OK, vbl_memset(stream, destination.data() + 1, 0x1ab, bytes));  // as memset: the low byte
+      CHECK(destination.front() == 7 && destination.back() == 7);
+      destination.front() = destination.back() = 0xab;
+      CHECK(destination == std::vector<unsigned char>(destination.size(), 0xab));
+    }
+  }
+}
+
+TEST(copies_and_fills_refuse_what_they_cannot_take) {
+  check::CpuStream stream;
+  char a[2] = {1, 2}, b[2] = {3, 4};
+  CHECK_STATUS(VBL_OK, vbl_memcpy(stream, nullptr, nullptr, 0));
+  CHECK_STATUS(VBL_OK, vbl_memset(stream, nullptr, 0, 0));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_memcpy(stream, a, b, -1));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_memcpy(stream, nullptr, b, 2));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_memcpy(stream, a, nullptr, 2));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_memcpy(nullptr, a, b, 2));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_memset(stream, a, 0, -1));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_memset(stream, nullptr, 0, 2));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_memset(nullptr, a, 0, 2));
+  CHECK(a[0] == 1 && a[1] == 2 && b[0] == 3 && b[1] == 4);
+}
+
 TEST(a_cut_file_is_an_error) {
   const char *folder = std::getenv("TMPDIR");
   std::string path = std::string(folder != nullptr ? folder : P_tmpdir) + "/vblora-file-XXXXXX";
@@ -145,10 +178,33 @@ TEST(streams_refuse_what_they_cannot_be) {
   CHECK_STATUS(VBL_OK, vbl_stream_create(VBL_DEVICE_CPU, 0, &stream));
   CHECK(vbl_stream_threads(stream) >= 1);
   CHECK_STATUS(VBL_OK, vbl_stream_destroy(stream));
+  CHECK_STATUS(VBL_OK, vbl_stream_destroy(nullptr));
+}
+
+TEST(streams_know_their_device_and_threads) {
+  vbl_stream *stream = nullptr;
+  CHECK_STATUS(VBL_OK, vbl_stream_create(VBL_DEVICE_CPU, 3, &stream));
+  CHECK(vbl_stream_device(stream) == VBL_DEVICE_CPU && vbl_stream_threads(stream) == 3);
+  CHECK_STATUS(VBL_OK, vbl_stream_synchronize(stream));
+  CHECK_STATUS(VBL_OK, vbl_stream_destroy(stream));
+  CHECK(vbl_stream_device(nullptr) == VBL_DEVICE_CPU && vbl_stream_threads(nullptr) == 0);
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_stream_synchronize(nullptr));
+}
+
+TEST(cuda_is_there_with_a_device_or_absent_with_a_reason) {
+  CHECK(vbl_cuda_compiled() == VBLORA_TEST_WITH_CUDA);  // what CMake found
   int32_t count = -1;
   if (vbl_cuda_device_count(&count) == VBL_OK) {
-    CHECK(count > 0);
+    CHECK(count > 0 && vbl_cuda_compiled() == 1);
   } else {
     CHECK(count == 0 && std::strlen(vbl_last_error()) > 0);
+    CHECK((std::strstr(vbl_last_error(), "built without nvcc") != nullptr) == (vbl_cuda_compiled() == 0));
+  }
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_cuda_device_count(nullptr));
+  // No device is number `count`, and none is negative but the CPU's.
+  for (int32_t device : {count, -2}) {
+    vbl_stream *stream = nullptr;
+    const vbl_status status = vbl_stream_create(device, 1, &stream);
+    CHECK(status == VBL_NO_DEVICE && stream == nullptr);
   }
 }

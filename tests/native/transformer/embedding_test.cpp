@@ -21,8 +21,8 @@ TEST(embedding_looks_up_and_adds_rows_of_every_dtype) {
       const int64_t count = static_cast<int64_t>(table.size());
       CHECK_STATUS(VBL_OK, vbl_convert(stream, count, table.data(), VBL_FLOAT32, stored.data(), dtype));
       std::vector<float> out(static_cast<size_t>(tokens * hidden), NAN);
-      CHECK_STATUS(VBL_OK,
-                   vbl_embedding_forward(stream, tokens, hidden, vocab, ids.data(), stored.data(), dtype, 0, out.data()));
+      CHECK_STATUS(VBL_OK, vbl_embedding_forward(stream, tokens, hidden, vocab, ids.data(), stored.data(), dtype, 0,
+                                                 out.data()));
       for (size_t t = 0; t < ids.size(); ++t)
         CHECK(std::memcmp(&out[t * static_cast<size_t>(hidden)], &table[static_cast<size_t>(ids[t] * hidden)],
                           static_cast<size_t>(hidden) * sizeof(float)) == 0);

@@ -29,8 +29,8 @@ import io.vblora.kernels.Tensor;
 /**
  * The ops of decoders and encoders around their matrix products. All tensors are float32 unless said otherwise.
  *
- * <p>Every method throws {@link IllegalArgumentException} where a tensor's type, size or device does not fit, and {@link
- * io.vblora.kernels.KernelException} where the op itself refuses a value.
+ * <p>Every method throws {@link IllegalArgumentException} where a tensor's type, size or device does not fit, and
+ * {@link io.vblora.kernels.KernelException} where the op itself refuses a value.
  */
 public final class Transformer {
     private Transformer() {}
