@@ -31,8 +31,6 @@ import org.junit.jupiter.params.provider.MethodSource;
 class PeftStorageTest extends WithStream {
     /** Error of PyTorch's own float32 in its worst case, delta_f32_vs_f64_relmax of mlp_h4_k4_topk. */
     private static final double PYTORCH_WORST = 1.98e-7;
-    /** Of rounding the truth to float32. */
-    private static final double HALF_ULP = 0x1p-24;
 
     @TempDir
     private Path temporary;
@@ -72,19 +70,19 @@ class PeftStorageTest extends WithStream {
             }
             assertSameTensors(peft, ours, 1e-7f);
             assertSameJson(peft, ours, "target_modules");
-            checkDeltas(name, ours, peft.resolve("expected.safetensors"),
-                    pytorchError(Golden.own("storage"), name + "_topk"));
+            checkDeltas(name, ours, pytorchError(Golden.own("storage"), name + "_topk"));
         }
     }
 
     private void check(Path storage, String name) throws IOException {
         Path peft = storage.resolve(name);
-        checkDeltas(name, peft, peft.resolve("expected.safetensors"), pytorchError(storage, name));
+        checkDeltas(name, peft, pytorchError(storage, name));
         Path ours = temporary.resolve("copy_of_" + name);
         boolean topkOnly = name.endsWith("_topk");
         long bytes = JsonFields.read(storage.resolve("index.json")).object(name).integer("adapter_bytes", 0, 1L << 40);
         try (Adapter adapter = Adapter.load(peft, stream)) {
             assertEquals(!topkOnly, adapter.trainable());
+            checkTruth(name, adapter, peft);
             checkMatrices(name, adapter, peft.resolve("expected.safetensors"));
             assertEquals(bytes, adapter.storedBytes(topkOnly), name);
             adapter.save(ours, topkOnly, stream);
@@ -95,26 +93,35 @@ class PeftStorageTest extends WithStream {
                 Files.readAllBytes(ours.resolve(PeftFormat.WEIGHTS_FILE)), name);
     }
 
+    /** Error of PEFT's float32 delta against its float64, max abs over max, as measured when the folder was made. */
     private static double pytorchError(Path storage, String name) {
         return JsonFields.read(storage.resolve("index.json")).object(name).number("delta_f32_vs_f64_relmax", 0, 1);
     }
 
-    private void checkDeltas(String name, Path folder, Path expectedFile, double pytorchError) {
+    /** Ours against B A in float64 from the stored numbers: as near as PEFT's own float32 is to its float64. */
+    private void checkDeltas(String name, Path folder, double pytorchError) {
         try (Adapter adapter = Adapter.load(folder, stream);
-                SafetensorsFile expected = SafetensorsFile.open(expectedFile)) {
+                SafetensorsFile stored = SafetensorsFile.open(folder.resolve(PeftFormat.WEIGHTS_FILE))) {
             for (AdaptedModule module : adapter.modules()) {
-                String where = name + " " + module.path();
-                String before = module.path() + ".delta_before_saving";
-                try (Tensor delta = adapter.delta(module, stream);
-                        Tensor truth = expected.readFloat32(module.path() + ".delta_f64")) {
-                    double bound = pytorchError + HALF_ULP;
-                    if (expected.contains(before)) {
-                        // The truth went through PEFT's float32 logarithms of the stored weights: ours does not.
-                        try (Tensor trained = expected.readFloat32(before)) {
-                            bound += error(where, truth, trained);
-                        }
-                    }
-                    assertError(where + " delta", truth, delta, bound);
+                try (Tensor delta = adapter.delta(module, stream)) {
+                    double error = Float64Update.read((VbLoraConfig) adapter.config(), stored, module.path())
+                            .error(delta.toFloats());
+                    assertTrue(error <= pytorchError, () -> name + " " + module.path() + ": error " + error
+                            + ", PEFT's " + pytorchError);
+                }
+            }
+        }
+    }
+
+    /** That the truth above is PEFT's, but for how PEFT stores and restores weights. */
+    private static void checkTruth(String name, Adapter adapter, Path folder) {
+        try (SafetensorsFile expected = SafetensorsFile.open(folder.resolve("expected.safetensors"));
+                SafetensorsFile stored = SafetensorsFile.open(folder.resolve(PeftFormat.WEIGHTS_FILE))) {
+            for (AdaptedModule module : adapter.modules()) {
+                try (Tensor peft = expected.readFloat32(module.path() + ".delta_f64")) {
+                    assertArrayEquals(Delta.shape(module, adapter.config().fanInFanOut()), peft.shape(), name);
+                    Float64Update.read((VbLoraConfig) adapter.config(), stored, module.path())
+                            .assertRestored(name + " " + module.path(), peft.toFloats());
                 }
             }
             long deltas = expected.names().stream().filter(key -> key.endsWith(".delta_f64")).count();
