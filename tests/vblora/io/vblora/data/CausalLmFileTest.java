@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.vblora.Golden;
 import io.vblora.InputException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -194,7 +195,96 @@ class CausalLmFileTest {
         assertTrue(assertThrows(InputException.class, () -> CausalLmFile.read(missing, null, 8, VOCAB_SIZE))
                 .getMessage().startsWith(missing + ": found no such file"));
         assertTrue(assertThrows(InputException.class, () -> CausalLmFile.read(folder, null, 8, VOCAB_SIZE)).getMessage()
-                .startsWith(folder + ": found not a regular file"));
+                .startsWith(folder + ": found a folder"));
+    }
+
+    private CausalLmFile readPrompts(String content, PromptTemplate prompt, int maxSeqLength) throws IOException {
+        write("tokenizer.json", TokenizerFixture.WORD_LEVEL);
+        write("tokenizer_config.json", "{\"eos_token\": \"</s>\"}");
+        Path data = write("data.csv", content);
+        try (Tokenizer tokenizer = Tokenizer.open(folder)) {
+            return CausalLmFile.readPrompts(data, TableFormat.of(data), prompt, "response", () -> tokenizer,
+                    maxSeqLength, VOCAB_SIZE);
+        }
+    }
+
+    private static void assertLabels(CausalLmFile file, int[]... labels) {
+        assertEquals(Arrays.deepToString(labels),
+                Arrays.deepToString(file.examples().stream().map(Example::labels).toArray()));
+    }
+
+    @Test
+    void countsOnlyTheResponseAndItsEnd() throws IOException {
+        CausalLmFile file = readPrompts("prompt,response\nthe bank,\" of vectors\"\nthe, the\n",
+                PromptTemplate.column("prompt"), 8);
+        assertExamples(file, new int[] {1, 3, 4, 5, 6, 2}, new int[] {1, 3, 3, 2});
+        assertLabels(file, new int[] {-100, -100, -100, 5, 6, 2}, new int[] {-100, -100, 3, 2});
+        assertEquals("2 examples, 10 tokens, longest 6", file.summary());
+        assertLabels(readPrompts("prompt,response\nthe bank, of vectors\n", PromptTemplate.column("prompt"), 4),
+                new int[] {-100, -100, -100, 5});
+    }
+
+    /** "bankof" is one token, though "bank" alone is another. */
+    @Test
+    void countsATokenThatHoldsPromptAndResponse() throws IOException {
+        assertLabels(readPrompts("prompt,response\nthe bank,of the\n", PromptTemplate.column("prompt"), 8),
+                new int[] {-100, -100, 0, 3, 2});
+    }
+
+    @Test
+    void fillsTemplates() throws IOException {
+        CausalLmFile file = readPrompts("a,response,b\nthe,vectors,bank\n",
+                PromptTemplate.parse("test", "{b} of {a} {{ "), 8);
+        assertExamples(file, new int[] {1, 4, 5, 3, 0, 6, 2});
+        assertLabels(file, new int[] {-100, -100, -100, -100, -100, 6, 2});
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', quoteCharacter = '`', value = {
+        "the,          | response: found a blank text; expected a response",
+        "\" \",of        | found a blank prompt; expected a prompt of prompt",
+        "of of of of of of of,\" the\" | labels: found only -100 in positions 1 to 7; expected a label that counts",
+    })
+    void refusesPromptsThatTeachNothing(String row, String expected) throws IOException {
+        String message = assertThrows(InputException.class, () -> readPrompts("prompt,response\nthe,of\n" + row,
+                PromptTemplate.column("prompt"), 8)).getMessage();
+        assertTrue(message.startsWith(folder.resolve("data.csv") + ", line 3: " + expected), message);
+    }
+
+    @Test
+    void refusesAPromptThatHoldsTheResponse() {
+        assertTrue(assertThrows(InputException.class, () -> readPrompts("response\nthe\n",
+                PromptTemplate.column("response"), 8)).getMessage().contains("found the response in the prompt"));
+    }
+
+    /** Expected numbers: rows as published. The tokenizer is that of Llama 2; it puts "<s>" first and names no end. */
+    @Test
+    void readsAlpacaGsm8kAndE2e() {
+        Path data = Golden.shared("data");
+        try (Tokenizer tokenizer = Tokenizer.open(data.resolve("llama2-tokenizer"))) {
+            Path alpaca = data.resolve("alpaca/alpaca_en_demo.json");
+            CausalLmFile file = CausalLmFile.readPrompts(alpaca, TableFormat.of(alpaca), PromptTemplate.ALPACA,
+                    "output", () -> tokenizer, 2048, 32_000);
+            assertEquals(999, file.examples().size());
+            Example first = file.examples().get(0);
+            String text = tokenizer.decode(first.inputIds());
+            int masked = (int) Arrays.stream(first.labels()).takeWhile(label -> label == Example.IGNORE_INDEX).count();
+            assertTrue(text.startsWith("Below is an instruction that describes a task. Write a response that "
+                    + "appropriately completes the request.\n\n"
+                    + "### Instruction:\nDescribe a process of making crepes.\n\n"
+                    + "### Response:Making crepes is an easy and delicious process!"), text);
+            assertTrue(tokenizer.decode(Arrays.copyOf(first.inputIds(), masked)).endsWith("### Response:"));
+            assertArrayEquals(Arrays.copyOfRange(first.inputIds(), masked, first.length()),
+                    Arrays.copyOfRange(first.labels(), masked, first.length()));
+
+            Path gsm8k = data.resolve("gsm8k/test.jsonl");
+            assertEquals(1319, CausalLmFile.readPrompts(gsm8k, TableFormat.of(gsm8k),
+                    PromptTemplate.column("question"), "answer", () -> tokenizer, 2048, 32_000).examples().size());
+
+            TableFormat bars = TableFormat.TSV.withHeader(false).withDelimiter("||");
+            assertEquals(4672, CausalLmFile.readPrompts(data.resolve("e2e/valid.txt"), bars,
+                    PromptTemplate.column("1"), "2", () -> tokenizer, 2048, 32_000).examples().size());
+        }
     }
 
     @Test

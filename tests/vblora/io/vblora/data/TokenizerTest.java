@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import ai.djl.huggingface.tokenizers.Encoding;
+import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.vblora.Golden;
@@ -13,7 +15,11 @@ import io.vblora.InputException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Collections;
+import java.util.Map;
 import java.util.OptionalInt;
+import java.util.regex.Matcher;
+import java.util.stream.IntStream;
 import java.util.stream.StreamSupport;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -108,6 +114,67 @@ class TokenizerTest {
         try (Tokenizer tokenizer = Tokenizer.open(folder)) {
             String message = assertThrows(InputException.class, () -> tokenizer.encode("unheard of")).getMessage();
             assertTrue(message.contains("a text that it cannot encode"), message);
+        }
+    }
+
+    private static final String BERT_PAIR = """
+            "pair": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
+                     {"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}},
+                     {"SpecialToken": {"id": "<s>", "type_id": 1}}],
+            """;
+
+    private Tokenizer bertLike() throws IOException {
+        write("tokenizer.json", TokenizerFixture.WORD_LEVEL.replaceFirst("\"pair\": .*\n",
+                Matcher.quoteReplacement(BERT_PAIR)));
+        return Tokenizer.open(folder);
+    }
+
+    private static void assertEncoding(Tokenizer.Encoding encoding, boolean truncated, int[] ids, int[] types) {
+        assertArrayEquals(ids, encoding.inputIds());
+        assertArrayEquals(types, encoding.tokenTypeIds());
+        assertEquals(truncated, encoding.truncated());
+    }
+
+    @Test
+    void encodesPairsAndCutsTheLongerTextFirst() throws IOException {
+        try (Tokenizer tokenizer = bertLike()) {
+            assertEncoding(tokenizer.encode("the bank", null, 3), false, new int[] {1, 3, 4}, new int[3]);
+            assertEncoding(tokenizer.encode("the bank", null, 2), true, new int[] {1, 3}, new int[2]);
+            assertEncoding(tokenizer.encode("the bank", "of", 6), false, new int[] {1, 3, 4, 1, 5, 1},
+                    new int[] {0, 0, 0, 0, 1, 1});
+            assertEncoding(tokenizer.encode("the bank of", "vectors of", 6), true, new int[] {1, 3, 4, 1, 6, 1},
+                    new int[] {0, 0, 0, 0, 1, 1});
+            assertEncoding(tokenizer.encode("the", "vectors of the bank", 7), true, new int[] {1, 3, 1, 6, 5, 3, 1},
+                    new int[] {0, 0, 0, 1, 1, 1, 1});
+            // a special token that stands in a text is text
+            assertEncoding(tokenizer.encode("the <s>", "of", 5), true, new int[] {1, 3, 1, 5, 1},
+                    new int[] {0, 0, 0, 1, 1});
+            assertEncoding(tokenizer.encode("", "of", 5), false, new int[] {1, 1, 5, 1}, new int[] {0, 0, 1, 1});
+            String message = assertThrows(InputException.class, () -> tokenizer.encode("the", "of", 3)).getMessage();
+            assertEquals("max_seq_length: found 3, of which special tokens take 3; expected at least 4", message);
+        }
+    }
+
+    /** Against the tokenizers library's own truncation, over all lengths of two texts. */
+    @Test
+    void truncatesAsTheTokenizersLibraryDoes() throws IOException {
+        String[] words = {"the", "bank", "of", "vectors"};
+        try (Tokenizer tokenizer = bertLike()) {
+            for (int maxLength = 5; maxLength <= 12; maxLength++) {
+                try (HuggingFaceTokenizer library = HuggingFaceTokenizer.newInstance(folder.resolve("tokenizer.json"),
+                        Map.of("truncation", "longest_first", "padding", "false", "maxLength", "" + maxLength))) {
+                    for (int i = 0; i < 12 * 12; i++) {
+                        String text = String.join(" ", Collections.nCopies(1 + i / 12, words[i % 3]));
+                        String pair = String.join(" ", Collections.nCopies(1 + i % 12, words[3]));
+                        Encoding expected = library.encode(text, pair);
+                        Tokenizer.Encoding found = tokenizer.encode(text, pair, maxLength);
+                        assertArrayEquals(expected.getIds(), IntStream.of(found.inputIds()).asLongStream().toArray(),
+                                maxLength + ": " + text + " | " + pair);
+                        assertArrayEquals(expected.getTypeIds(),
+                                IntStream.of(found.tokenTypeIds()).asLongStream().toArray());
+                    }
+                }
+            }
         }
     }
 

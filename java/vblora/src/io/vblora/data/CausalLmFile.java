@@ -1,32 +1,24 @@
 package io.vblora.data;
 
-import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
-import com.fasterxml.jackson.core.StreamReadFeature;
 import io.vblora.InputException;
 import io.vblora.JsonFields;
-import java.io.BufferedInputStream;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.UncheckedIOException;
-import java.nio.ByteBuffer;
-import java.nio.charset.CharacterCodingException;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
-import java.util.OptionalInt;
 import java.util.Locale;
+import java.util.OptionalInt;
 import java.util.function.Supplier;
 
 /**
  * The examples of a file for causal language modelling. The file is UTF-8 (a byte order mark is skipped), its lines end
- * in LF or CRLF, blank lines count for nothing. It is either
+ * in LF or CRLF, blank lines count for nothing. {@link #read} takes either
  * <ul>
  * <li>text, a document per line, or
  * <li>JSON Lines, an object per line, if its name ends in {@code .jsonl} or {@code .json} or its first line that is not
@@ -41,9 +33,6 @@ import java.util.function.Supplier;
  * @param truncated how many of them were cut
  */
 public record CausalLmFile(List<Example> examples, int truncated) {
-    private static final JsonFactory JSON =
-            JsonFactory.builder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build();
-
     /**
      * Reads and checks a whole file.
      *
@@ -55,23 +44,34 @@ public record CausalLmFile(List<Example> examples, int truncated) {
      * @throws UncheckedIOException if the file cannot be read
      */
     public static CausalLmFile read(Path file, Supplier<Tokenizer> tokenizer, int maxSeqLength, int vocabSize) {
-        if (maxSeqLength < 2) {
-            throw new IllegalArgumentException("Of " + maxSeqLength + " tokens none predicts another");
-        }
-        if (!Files.isRegularFile(file)) {
-            throw new InputException(file, "", Files.exists(file) ? "not a regular file" : "no such file",
-                    "text or JSON Lines");
-        }
         Reader reader = new Reader(file, tokenizer, maxSeqLength, vocabSize);
-        try (InputStream in = new BufferedInputStream(Files.newInputStream(file), 1 << 16)) {
-            reader.readLines(in);
-        } catch (IOException e) {
-            throw new UncheckedIOException(file + " could not be read: " + e.getMessage(), e);
+        reader.readLines();
+        return reader.finish();
+    }
+
+    /**
+     * Reads rows of prompt and response. The response follows the prompt as it is, and the tokenizer's end-of-sequence
+     * token follows the response, if there is one; only they count in the loss. A token that holds the end of the
+     * prompt and the beginning of the response belongs to the response. Else as
+     * {@link #read(Path, Supplier, int, int)}.
+     *
+     * @param prompt made from columns of a row
+     * @param responseColumn the column of the response, which must not be blank
+     * @throws InputException if a row cannot be used; it names file and line
+     */
+    public static CausalLmFile readPrompts(Path file, TableFormat format, PromptTemplate prompt, String responseColumn,
+            Supplier<Tokenizer> tokenizer, int maxSeqLength, int vocabSize) {
+        List<String> columns = new ArrayList<>(prompt.columns());
+        if (columns.contains(responseColumn)) {
+            throw new InputException(prompt.toString(), responseColumn, "the response in the prompt",
+                    "columns other than the response's");
         }
-        if (reader.examples.isEmpty()) {
-            throw new InputException(file, "", "no line that is not blank", "at least one example");
+        columns.add(responseColumn);
+        Reader reader = new Reader(file, tokenizer, maxSeqLength, vocabSize);
+        for (TableFile.Row row : TableFile.read(file, format, columns)) {
+            reader.addPrompt(row.line(), prompt, columns, row.values());
         }
-        return new CausalLmFile(List.copyOf(reader.examples), reader.truncated);
+        return reader.finish();
     }
 
     /** Tokens of all examples. */
@@ -86,6 +86,9 @@ public record CausalLmFile(List<Example> examples, int truncated) {
                 truncated == 0 ? "" : String.format(Locale.ROOT, ", %,d truncated", truncated));
     }
 
+    /** A row before it is tokenized: either text, after a prompt or none, or tokens. */
+    private record Row(long line, String prompt, String text, int[] inputIds, int[] labels) {}
+
     /** Reads one file; lives as long as that takes. */
     private static final class Reader {
         private final Path file;
@@ -94,12 +97,14 @@ public record CausalLmFile(List<Example> examples, int truncated) {
         private Tokenizer tokenizer;
         private final int maxSeqLength;
         private final int vocabSize;
-        private final List<Example> examples = new ArrayList<>();
-        private int truncated;
+        private final List<Row> rows = new ArrayList<>();
         private long line;
         private Boolean isJson;
 
         Reader(Path file, Supplier<Tokenizer> tokenizer, int maxSeqLength, int vocabSize) {
+            if (maxSeqLength < 2) {
+                throw new IllegalArgumentException("Of " + maxSeqLength + " tokens none predicts another");
+            }
             this.file = file;
             this.supplier = tokenizer;
             this.maxSeqLength = maxSeqLength;
@@ -108,30 +113,35 @@ public record CausalLmFile(List<Example> examples, int truncated) {
             this.isJson = name.endsWith(".jsonl") || name.endsWith(".json") ? Boolean.TRUE : null;
         }
 
-        void readLines(InputStream in) throws IOException {
-            ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-            int b;
-            do {
-                b = in.read();
-                if (b >= 0 && b != '\n') {
-                    bytes.write(b);
-                } else if (b == '\n' || bytes.size() > 0) {
-                    line++;
-                    readLine(decode(bytes.toByteArray()));
-                    bytes.reset();
+        void readLines() {
+            try (Utf8Reader in = new Utf8Reader(file, "text or JSON Lines")) {
+                String text = in.readLine();
+                for (line = 1; text != null; line++) {
+                    readLine(text);
+                    text = in.readLine();
                 }
-            } while (b >= 0);
+            }
         }
 
-        private String decode(byte[] bytes) {
-            String text;
-            try {
-                text = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
-            } catch (CharacterCodingException e) {
-                throw refuse("", "bytes that are not UTF-8", "UTF-8", e);
+        CausalLmFile finish() {
+            if (rows.isEmpty()) {
+                throw new InputException(file, "", "no line that is not blank", "at least one example");
             }
-            int start = line == 1 && text.startsWith("\uFEFF") ? 1 : 0;
-            return text.substring(start, text.endsWith("\r") ? text.length() - 1 : text.length());
+            List<Example> whole = InParallel.map(rows, this::tokenize);
+            List<Example> examples = new ArrayList<>(whole.size());
+            int truncated = 0;
+            for (int i = 0; i < whole.size(); i++) {
+                Example cut = cut(whole.get(i));
+                line = rows.get(i).line();
+                if (cut.countedLabels() == 0) {
+                    throw refuse("labels", "only " + Example.IGNORE_INDEX + " in positions 1 to " + (cut.length() - 1),
+                            "a label that counts, after the first position and within the maximum of " + maxSeqLength
+                            + " tokens", null);
+                }
+                truncated += cut == whole.get(i) ? 0 : 1;
+                examples.add(cut);
+            }
+            return new CausalLmFile(Collections.unmodifiableList(examples), truncated);
         }
 
         private void readLine(String text) {
@@ -153,9 +163,10 @@ public record CausalLmFile(List<Example> examples, int truncated) {
             int[] inputIds = null;
             int[] labels = null;
             int[] attentionMask = null;
-            try (JsonParser parser = JSON.createParser(json)) {
+            try (JsonParser parser = JsonRows.FACTORY.createParser(json)) {
                 if (parser.nextToken() != JsonToken.START_OBJECT) {
-                    throw refuse("", name(parser.currentToken()), "a JSON object on each line (JSON Lines)", null);
+                    throw refuse("", JsonRows.name(parser.currentToken()),
+                            "a JSON object on each line (JSON Lines)", null);
                 }
                 while (parser.nextToken() != JsonToken.END_OBJECT) {
                     String field = parser.currentName();
@@ -194,7 +205,8 @@ public record CausalLmFile(List<Example> examples, int truncated) {
             }
             checkLength("labels", labels, inputIds);
             checkLength("attention_mask", attentionMask, inputIds);
-            add(inputIds, labels == null ? inputIds : labels);
+            checkLength(line, inputIds);
+            rows.add(new Row(line, null, null, inputIds, labels == null ? inputIds : labels));
         }
 
         private void checkLength(String field, int[] values, int[] inputIds) {
@@ -205,10 +217,10 @@ public record CausalLmFile(List<Example> examples, int truncated) {
 
         private String readString(JsonParser parser) throws IOException {
             if (parser.currentToken() != JsonToken.VALUE_STRING) {
-                throw refuse("text", name(parser.currentToken()), "a string", null);
+                throw refuse("text", JsonRows.name(parser.currentToken()), "a string", null);
             }
             String text = parser.getText();
-            if (!StandardCharsets.UTF_8.newEncoder().canEncode(text)) {
+            if (!JsonRows.isUnicode(text)) {
                 throw refuse("text", "half of a surrogate pair", "valid Unicode", null);
             }
             return text;
@@ -219,7 +231,7 @@ public record CausalLmFile(List<Example> examples, int truncated) {
             String expected = (least == most ? "only " + least : "integers from " + least + " to " + most)
                     + (allowIgnore ? ", or " + Example.IGNORE_INDEX : "");
             if (parser.currentToken() != JsonToken.START_ARRAY) {
-                throw refuse(field, name(parser.currentToken()), "an array of " + expected, null);
+                throw refuse(field, JsonRows.name(parser.currentToken()), "an array of " + expected, null);
             }
             int[] values = new int[64];
             int n = 0;
@@ -227,7 +239,7 @@ public record CausalLmFile(List<Example> examples, int truncated) {
                 String element = field + "[" + n + "]";
                 JsonToken token = parser.currentToken();
                 if (token != JsonToken.VALUE_NUMBER_INT) {
-                    throw refuse(element, token.isNumeric() ? parser.getText() : name(token), expected, null);
+                    throw refuse(element, token.isNumeric() ? parser.getText() : JsonRows.name(token), expected, null);
                 }
                 int value = parser.getNumberType() == JsonParser.NumberType.INT ? parser.getIntValue()
                         : Integer.MIN_VALUE;
@@ -242,25 +254,56 @@ public record CausalLmFile(List<Example> examples, int truncated) {
             return Arrays.copyOf(values, n);
         }
 
-        private static String name(JsonToken token) {
-            return switch (token) {
-                case START_OBJECT -> "an object";
-                case START_ARRAY -> "an array";
-                case VALUE_STRING -> "a string";
-                case VALUE_NULL -> "null";
-                case VALUE_TRUE, VALUE_FALSE -> "a boolean";
-                default -> "a number";
-            };
+        private void addText(String text) {
+            requireTokenizer();
+            rows.add(new Row(line, "", text, null, null));
         }
 
-        private void addText(String text) {
+        void addPrompt(long line, PromptTemplate template, List<String> columns, List<String> values) {
+            this.line = line;
+            requireTokenizer();
+            String prompt;
+            try {
+                prompt = template.fill(column -> values.get(columns.indexOf(column)));
+            } catch (InputException e) {
+                throw refuse(e.field(), e.found(), e.expected(), e);
+            }
+            if (prompt.isBlank()) {
+                throw refuse("", "a blank prompt", "a prompt of " + template, null);
+            }
+            String response = values.get(columns.size() - 1);
+            if (response == null || response.isBlank()) {
+                throw refuse(columns.get(columns.size() - 1), response == null ? "nothing" : "a blank text",
+                        "a response", null);
+            }
+            rows.add(new Row(line, prompt, prompt + response, null, null));
+        }
+
+        private void requireTokenizer() {
             if (tokenizer == null) {
                 tokenizer = supplier == null ? null : supplier.get();
             }
             if (tokenizer == null) {
                 throw refuse("", "text, but there is no tokenizer", "a tokenizer.json, or rows with input_ids", null);
             }
-            int[] ids = tokenizer.encode(text);
+        }
+
+        /** The whole example of a row. */
+        private Example tokenize(Row row) {
+            if (row.inputIds() != null) {
+                return new Example(row.inputIds(), row.labels());
+            }
+            int[] ids;
+            int[] prompt;
+            try {
+                ids = tokenizer.encode(row.text());
+                prompt = row.prompt().isEmpty() ? new int[0] : tokenizer.encode(row.prompt());
+            } catch (InputException e) {
+                throw new InputException(where(row.line()), e.source(), e.found(), e.expected(), e);
+            }
+            // Where the encoding of the prompt alone ends differently, its last tokens reach into the response.
+            int same = Arrays.mismatch(ids, prompt);
+            int masked = same < 0 ? prompt.length : same;
             OptionalInt eos = tokenizer.eosTokenId();
             if (eos.isPresent() && (ids.length == 0 || ids[ids.length - 1] != eos.getAsInt())) {
                 ids = Arrays.copyOf(ids, ids.length + 1);
@@ -268,33 +311,40 @@ public record CausalLmFile(List<Example> examples, int truncated) {
             }
             for (int id : ids) {
                 if (id >= vocabSize) {
-                    throw refuse("", "a text whose tokens have id " + id,
-                            "a tokenizer of the model, whose vocabulary has " + vocabSize + " tokens", null);
+                    throw new InputException(where(row.line()), "", "a text whose tokens have id " + id,
+                            "a tokenizer of the model, whose vocabulary has " + vocabSize + " tokens");
                 }
             }
-            add(ids, ids);
+            checkLength(row.line(), ids);
+            int[] labels = ids;
+            if (masked > 0) {
+                labels = ids.clone();
+                Arrays.fill(labels, 0, masked, Example.IGNORE_INDEX);
+            }
+            return new Example(ids, labels);
         }
 
-        private void add(int[] inputIds, int[] labels) {
+        private void checkLength(long line, int[] inputIds) {
             if (inputIds.length < 2) {
-                throw refuse("", "an example of " + inputIds.length + " tokens", "at least 2", null);
+                throw new InputException(where(line), "", "an example of " + inputIds.length + " tokens", "at least 2");
             }
-            Example example = new Example(inputIds, labels);
-            if (inputIds.length > maxSeqLength) {
-                int[] cut = Arrays.copyOf(inputIds, maxSeqLength);
-                example = new Example(cut, labels == inputIds ? cut : Arrays.copyOf(labels, maxSeqLength));
-                truncated++;
+        }
+
+        private Example cut(Example whole) {
+            if (whole.length() <= maxSeqLength) {
+                return whole;
             }
-            if (example.countedLabels() == 0) {
-                throw refuse("labels", "only " + Example.IGNORE_INDEX + " in positions 1 to " + (example.length() - 1),
-                        "a label that counts, after the first position and within the maximum of " + maxSeqLength
-                        + " tokens", null);
-            }
-            examples.add(example);
+            int[] ids = Arrays.copyOf(whole.inputIds(), maxSeqLength);
+            return new Example(ids, whole.labels() == whole.inputIds() ? ids
+                    : Arrays.copyOf(whole.labels(), maxSeqLength));
+        }
+
+        private String where(long line) {
+            return file + ", line " + line;
         }
 
         private InputException refuse(String field, String found, String expected, Throwable cause) {
-            return new InputException(file + ", line " + line, field, found, expected, cause);
+            return new InputException(where(line), field, found, expected, cause);
         }
     }
 }
