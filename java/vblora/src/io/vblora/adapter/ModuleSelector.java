@@ -135,7 +135,7 @@ public final class ModuleSelector {
     }
 
     /** Whether no module is adapted, as {@link #DUMMY_TARGET_MODULES} says. */
-    boolean adaptsNothing() {
+    public boolean adaptsNothing() {
         return targets.pattern != null && targets.pattern.pattern().equals(DUMMY_TARGET_MODULES);
     }
 

@@ -2,31 +2,47 @@ package io.vblora.cli;
 
 import io.vblora.adapter.AdapterConfig;
 import io.vblora.adapter.LoraConfig;
+import io.vblora.adapter.ModuleSelector;
 import io.vblora.adapter.VbLoraConfig;
 import java.util.List;
 import java.util.Locale;
+import java.util.stream.Stream;
 import picocli.CommandLine.Option;
 
 /** Options of {@code finetune} that become an {@link AdapterConfig}; names and defaults are PEFT's. */
 final class AdapterOptions {
-    /** Options that mean nothing to LoRA. */
+    /** Options of VB-LoRA alone. */
     static final List<String> VBLORA_ONLY = List.of("--num-vectors", "--vector-length", "--topk", "--vblora-dropout",
             "--init-vector-bank-bound", "--init-logits-std", "--save-only-topk-weights", "--learning-rate-vector-bank",
             "--learning-rate-logits");
-    /** Options that mean nothing to VB-LoRA. */
+    /** Options of LoRA alone. --learning-rate is, too, but is let pass with a word. */
     static final List<String> LORA_ONLY = List.of("--lora-alpha", "--lora-dropout");
+    /** Options of all low-rank updates. */
+    static final List<String> UPDATES_ONLY = List.of("--r", "--target-modules");
     /** Options that are keys of an adapter's configuration, which --init-adapter brings along. */
     static final List<String> CONFIG = List.of("--r", "--num-vectors", "--vector-length", "--topk", "--vblora-dropout",
             "--init-vector-bank-bound", "--init-logits-std", "--lora-alpha", "--lora-dropout");
+
+    /** Hugging Face's name of the head for sequences, whole or the module that it is part of. */
+    private static final String HEAD_MODULE = "classifier";
 
     private static final VbLoraConfig VBLORA = VbLoraConfig.builder().build();
     private static final LoraConfig LORA = LoraConfig.builder().build();
 
     enum Method {
-        VBLORA, LORA;
+        VBLORA, LORA, HEAD;
 
         static Method of(AdapterConfig config) {
-            return config instanceof VbLoraConfig ? VBLORA : LORA;
+            return config instanceof VbLoraConfig ? VBLORA : config.modules().adaptsNothing() ? HEAD : LORA;
+        }
+
+        /** Options that mean nothing to it. */
+        List<String> meaningless() {
+            return switch (this) {
+                case VBLORA -> LORA_ONLY;
+                case LORA -> VBLORA_ONLY;
+                case HEAD -> Stream.of(VBLORA_ONLY, LORA_ONLY, UPDATES_ONLY).flatMap(List::stream).toList();
+            };
         }
 
         @Override
@@ -36,7 +52,8 @@ final class AdapterOptions {
     }
 
     @Option(names = "--method", paramLabel = "METHOD",
-            description = "${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}, or that of --init-adapter).")
+            description = "${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}, or that of --init-adapter). head "
+                    + "trains the head of a sequence task alone, the whole encoder frozen.")
     private Method method = Method.VBLORA;
 
     @Option(names = "--r", paramLabel = "N",
@@ -91,9 +108,9 @@ final class AdapterOptions {
     }
 
     /** @throws io.vblora.InputException if a value is out of range, or values do not fit together */
-    AdapterConfig config(Method chosen, String baseModel) {
+    AdapterConfig config(Method chosen, Task task, String baseModel) {
         return switch (chosen) {
-            case VBLORA -> common(VbLoraConfig.builder(), baseModel)
+            case VBLORA -> updates(VbLoraConfig.builder(), task, baseModel)
                     .numVectors(numVectors)
                     .vectorLength(vectorLength)
                     .topk(topk)
@@ -101,14 +118,17 @@ final class AdapterOptions {
                     .initVectorBankBound(initVectorBankBound)
                     .initLogitsStd(initLogitsStd)
                     .build();
-            case LORA -> common(LoraConfig.builder(), baseModel)
+            case LORA -> updates(LoraConfig.builder(), task, baseModel)
                     .loraAlpha(loraAlpha)
                     .loraDropout(loraDropout)
+                    .build();
+            case HEAD -> common(LoraConfig.builder(), task, baseModel)
+                    .targetModules(ModuleSelector.DUMMY_TARGET_MODULES)
                     .build();
         };
     }
 
-    private <B extends AdapterConfig.Builder<B>> B common(B builder, String baseModel) {
+    private <B extends AdapterConfig.Builder<B>> B updates(B builder, Task task, String baseModel) {
         if (r != null) {
             builder.r(r);
         }
@@ -117,6 +137,13 @@ final class AdapterOptions {
         } else {
             builder.targetModules(List.of(targetModules.split(",")));
         }
-        return builder.baseModelNameOrPath(baseModel).taskType("CAUSAL_LM");
+        return common(builder, task, baseModel);
+    }
+
+    private static <B extends AdapterConfig.Builder<B>> B common(B builder, Task task, String baseModel) {
+        if (task.isSequence()) {
+            builder.modulesToSave(List.of(HEAD_MODULE));
+        }
+        return builder.baseModelNameOrPath(baseModel).taskType(task.peftTaskType());
     }
 }

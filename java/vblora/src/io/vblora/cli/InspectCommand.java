@@ -10,6 +10,8 @@ import io.vblora.JsonFields;
 import io.vblora.PrintableText;
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.AdapterConfig;
+import io.vblora.adapter.ModuleShape;
+import io.vblora.adapter.Trainable;
 import io.vblora.adapter.VbLoraConfig;
 import io.vblora.kernels.Stream;
 import io.vblora.weights.WeightSource;
@@ -94,7 +96,9 @@ final class InspectCommand implements Callable<Integer> {
                 report.put("save_only_topk_weights", vbLora.saveOnlyTopkWeights());
             }
             report.put("modules", adapter.modules().size());
-            report.put("parameters", adapter.composition().parameterCount());
+            report.put("modules_to_save", String.join(", ",
+                    adapter.modulesToSave().modules().stream().map(ModuleShape::path).toList()));
+            report.put("parameters", adapter.trainables().stream().mapToLong(Trainable::parameterCount).sum());
             if (config instanceof VbLoraConfig) {
                 report.put("bytes_with_all_logits", adapter.storedBytes(false));
                 report.put("bytes_with_only_topk_weights", adapter.storedBytes(true));

@@ -31,8 +31,8 @@ import picocli.CommandLine.TypeConversionException;
  * with a stack trace only under {@code --verbose}.
  */
 @Command(name = "vblora", mixinStandardHelpOptions = true, versionProvider = Main.Version.class,
-        subcommands = {FinetuneCommand.class, DeltaCommand.class, InspectCommand.class, DoctorCommand.class,
-            CommandLine.HelpCommand.class},
+        subcommands = {FinetuneCommand.class, EvaluateCommand.class, DeltaCommand.class,
+            InspectCommand.class, DoctorCommand.class, CommandLine.HelpCommand.class},
         description = "VB-LoRA fine-tuning for the JVM: parameter-efficient adapters that share one vector bank "
                 + "(arXiv 2405.15179), read and written as Hugging Face PEFT does.",
         footer = {"", "Exit code: 0 done, 1 failed, 2 wrong use.",
@@ -95,11 +95,14 @@ public final class Main implements Runnable {
                 .setExecutionExceptionHandler((e, failed, parsed) -> main.report(e))
                 .registerConverter(Path.class, Main::path);
         NamedValues.register(commandLine, AdapterOptions.Method.class);
+        NamedValues.register(commandLine, DataFormat.class);
         NamedValues.register(commandLine, DeviceOption.class);
         NamedValues.register(commandLine, DtypeOption.class);
-        NamedValues.register(commandLine, FinetuneCommand.Task.class);
+        NamedValues.register(commandLine, Task.class);
+        NamedValues.register(commandLine, PoolingOption.class);
         NamedValues.register(commandLine, LrSchedulerType.class);
         FinetuneCommand.groupOptions(commandLine.getSubcommands().get("finetune"));
+        EvaluateCommand.groupOptions(commandLine.getSubcommands().get("evaluate"));
         try {
             return commandLine.execute(args);
         } catch (OutOfMemoryError | LinkageError | StackOverflowError e) {

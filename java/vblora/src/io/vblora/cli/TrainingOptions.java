@@ -3,10 +3,15 @@ package io.vblora.cli;
 import io.vblora.InputException;
 import io.vblora.train.LrSchedulerType;
 import io.vblora.train.TrainingArguments;
+import java.util.List;
 import picocli.CommandLine.Option;
 
 /** Options of {@code finetune} that become {@link TrainingArguments}, with their names and defaults. */
 final class TrainingOptions {
+    /** Options that mean nothing without held-out data. */
+    static final List<String> EVALUATION_ONLY = List.of("--per-device-eval-batch-size", "--eval-steps",
+            "--metric-for-best-model", "--load-best-model-at-end", "--early-stopping-patience");
+
     private static final TrainingArguments DEFAULTS = TrainingArguments.builder().build();
 
     @Option(names = "--learning-rate-vector-bank", paramLabel = "RATE",
@@ -21,6 +26,10 @@ final class TrainingOptions {
             description = "LoRA: learning rate of A and B; nothing of VB-LoRA (default: ${DEFAULT-VALUE}, "
                     + "usual for LoRA).")
     private double learningRate = DEFAULTS.learningRate();
+
+    @Option(names = "--learning-rate-head", paramLabel = "RATE",
+            description = "Sequences: learning rate of the head (default: ${DEFAULT-VALUE}).")
+    private double learningRateHead = DEFAULTS.learningRateHead();
 
     @Option(names = "--weight-decay", paramLabel = "X",
             description = "AdamW's weight decay (default: ${DEFAULT-VALUE}).")
@@ -72,6 +81,29 @@ final class TrainingOptions {
     @Option(names = "--no-shuffle", description = "Visit the examples in the order of the file in every epoch.")
     private boolean noShuffle;
 
+    @Option(names = "--group-by-length",
+            description = "Put examples of similar length into one micro-batch, for less padding.")
+    private boolean groupByLength;
+
+    @Option(names = "--eval-steps", paramLabel = "N",
+            description = "Score --eval every N optimizer steps as well; 0: before and after training alone (default: "
+                    + "${DEFAULT-VALUE}).")
+    private long evalSteps = DEFAULTS.evalSteps();
+
+    @Option(names = "--metric-for-best-model", paramLabel = "NAME",
+            description = "The score by which evaluations are compared, as they are printed: eval_loss, accuracy, f1, "
+                    + "matthews_correlation, pearson, spearmanr (default: ${DEFAULT-VALUE}).")
+    private String metricForBestModel = DEFAULTS.metricForBestModel();
+
+    @Option(names = "--load-best-model-at-end",
+            description = "End with the parameters that scored best, not with the last ones.")
+    private boolean loadBestModelAtEnd;
+
+    @Option(names = "--early-stopping-patience", paramLabel = "N",
+            description = "Stop when N evaluations in a row were no better than the best; 0: never (default: "
+                    + "${DEFAULT-VALUE}).")
+    private int earlyStoppingPatience = DEFAULTS.earlyStoppingPatience();
+
     long seed() {
         return seed;
     }
@@ -82,6 +114,7 @@ final class TrainingOptions {
                 .learningRateVectorBank(learningRateVectorBank)
                 .learningRateLogits(learningRateLogits)
                 .learningRate(learningRate)
+                .learningRateHead(learningRateHead)
                 .weightDecay(weightDecay)
                 .maxGradNorm(maxGradNorm)
                 .lrSchedulerType(lrSchedulerType)
@@ -91,6 +124,11 @@ final class TrainingOptions {
                 .gradientAccumulationSteps(gradientAccumulationSteps)
                 .numTrainEpochs(numTrainEpochs)
                 .shuffle(!noShuffle)
+                .groupByLength(groupByLength)
+                .evalSteps(evalSteps)
+                .metricForBestModel(metricForBestModel)
+                .loadBestModelAtEnd(loadBestModelAtEnd)
+                .earlyStoppingPatience(earlyStoppingPatience)
                 .seed(seed);
         if (warmupSteps != null) {
             arguments.warmupSteps(atLeast(0, "warmup_steps", warmupSteps));

@@ -93,8 +93,17 @@ public final class SequenceObjective implements Objective<SequenceExample> {
     @Override
     public Map<String, Double> evaluate(Execution execution, List<SequenceExample> examples, int batchSize,
             IntConsumer scored) {
+        targets("held-out data", examples); // before the time is spent
+        return score(logits(execution, examples, batchSize, scored), examples);
+    }
+
+    /**
+     * Scores of logits that {@link #logits} gave, as {@link #evaluate} returns them.
+     *
+     * @throws InputException if an example has no target
+     */
+    public Map<String, Double> score(float[] logits, List<SequenceExample> examples) {
         float[] targets = targets("held-out data", examples);
-        float[] logits = logits(execution, examples, batchSize, scored);
         return model.config().problemType() == ProblemType.REGRESSION ? scoreValues(logits, targets)
                 : scoreClasses(logits, targets, model.config().numLabels());
     }

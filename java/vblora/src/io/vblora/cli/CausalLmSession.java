@@ -1,0 +1,86 @@
+package io.vblora.cli;
+
+import io.vblora.adapter.Adapter;
+import io.vblora.adapter.ModuleShape;
+import io.vblora.data.CausalLmFile;
+import io.vblora.data.Example;
+import io.vblora.kernels.DType;
+import io.vblora.kernels.Stream;
+import io.vblora.model.LlamaConfig;
+import io.vblora.model.LlamaModel;
+import io.vblora.model.SequenceConfig;
+import io.vblora.train.CausalLmObjective;
+import io.vblora.train.Objective;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+
+/** Predicting the next token with a Llama-type model. */
+final class CausalLmSession implements TaskSession<Example> {
+    /** As Hugging Face's run_clm. */
+    private static final int USUAL_MAX_SEQ_LENGTH = 1024;
+
+    private final Path folder;
+    private final DataOptions data;
+    private final Invocation invocation;
+    private final LlamaConfig config;
+    private final LazyTokenizer tokenizer;
+    private LlamaModel model;
+
+    CausalLmSession(Path folder, DataOptions data, Invocation invocation) {
+        this.folder = folder;
+        this.data = data;
+        this.invocation = invocation;
+        this.config = LlamaConfig.read(folder);
+        this.tokenizer = new LazyTokenizer(folder);
+    }
+
+    @Override
+    public List<Example> read(String what, Path file) {
+        int length = data.maxSeqLength(USUAL_MAX_SEQ_LENGTH, config.maxPositionEmbeddings());
+        CausalLmFile read = CausalLmFile.read(file, tokenizer::orNull, length, config.vocabSize());
+        invocation.say("%s data: %s", what, read.summary());
+        return read.examples();
+    }
+
+    @Override
+    public void load(DType dtype, Stream stream) {
+        model = LlamaModel.load(folder, dtype, stream);
+    }
+
+    @Override
+    public List<ModuleShape> linears() {
+        return model.linears();
+    }
+
+    @Override
+    public List<ModuleShape> heads() {
+        return List.of();
+    }
+
+    @Override
+    public Objective<Example> attach(Adapter adapter) {
+        model.attach(adapter);
+        return new CausalLmObjective(model);
+    }
+
+    /** Nothing is needed; what another task may have left there would mislead. */
+    @Override
+    public void save(Path adapterFolder) {
+        try {
+            Files.deleteIfExists(adapterFolder.resolve(SequenceConfig.FILE_NAME));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e.toString(), e);
+        }
+    }
+
+    @Override
+    public void close() {
+        tokenizer.close();
+        if (model != null) {
+            model.close();
+        }
+    }
+}

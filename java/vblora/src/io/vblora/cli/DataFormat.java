@@ -1,0 +1,25 @@
+package io.vblora.cli;
+
+import io.vblora.data.TableFormat;
+import java.nio.file.Path;
+import java.util.Locale;
+
+/** Values of {@code --data-format}. */
+enum DataFormat {
+    AUTO, JSON, CSV, TSV;
+
+    /** @throws io.vblora.InputException if the file's name has to tell it and does not */
+    TableFormat of(Path file) {
+        return switch (this) {
+            case AUTO -> TableFormat.of(file);
+            case JSON -> TableFormat.JSON;
+            case CSV -> TableFormat.CSV;
+            case TSV -> TableFormat.TSV;
+        };
+    }
+
+    @Override
+    public String toString() {
+        return name().toLowerCase(Locale.ROOT);
+    }
+}

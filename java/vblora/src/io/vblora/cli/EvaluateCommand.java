@@ -1,0 +1,159 @@
+package io.vblora.cli;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.vblora.adapter.Adapter;
+import io.vblora.adapter.AdapterConfig;
+import io.vblora.blas.Blas;
+import io.vblora.data.SequenceExample;
+import io.vblora.data.TokenSequence;
+import io.vblora.kernels.Stream;
+import io.vblora.model.Execution;
+import io.vblora.model.SequenceConfig;
+import io.vblora.train.Objective;
+import io.vblora.train.SequenceObjective;
+import io.vblora.train.TrainingArguments;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.ExitCode;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** Scores a model with an adapter on a file of examples. */
+@Command(name = "evaluate", mixinStandardHelpOptions = true, versionProvider = Main.Version.class, sortOptions = false,
+        customSynopsis = "vblora evaluate --model=PATH --adapter=DIR --data=FILE [OPTION]...",
+        description = "Scores a model with an adapter on a file of examples: the mean loss, and for classes accuracy, "
+                + "f1 (binary: of the second label; more classes: the mean over them) and matthews_correlation, for "
+                + "values pearson and spearmanr, for causal-lm perplexity. The task, its labels, the pooling and the "
+                + "length to which texts are cut are the adapter's.")
+final class EvaluateCommand implements Callable<Integer> {
+    @Option(names = "--model", required = true, paramLabel = "PATH",
+            description = "The model that the adapter was trained on, as for finetune.")
+    private Path model;
+
+    @Option(names = "--adapter", required = true, paramLabel = "DIR", description = "The adapter's folder.")
+    private Path adapterFolder;
+
+    @Option(names = "--data", required = true, paramLabel = "FILE", description = "The examples, as for finetune.")
+    private Path file;
+
+    @Option(names = "--predictions", paramLabel = "FILE",
+            description = "Sequences: write a line for each example, fields between tabs, under a header: the "
+                    + "predicted label and the probability of each label, or the value.")
+    private Path predictions;
+
+    @Option(names = "--json", description = "Print JSON.")
+    private boolean json;
+
+    @Option(names = "--per-device-eval-batch-size", paramLabel = "N",
+            description = "Examples in a batch (default: ${DEFAULT-VALUE}).")
+    private int batchSize = TrainingArguments.builder().build().perDeviceEvalBatchSize();
+
+    @Mixin
+    private ComputeOptions computeOptions = new ComputeOptions();
+
+    @Mixin
+    private DataOptions dataOptions = new DataOptions();
+
+    @Spec
+    private CommandSpec spec;
+
+    private Invocation invocation;
+
+    static void groupOptions(CommandLine commandLine) {
+        LinkedHashMap<String, String> headings = new LinkedHashMap<>();
+        headings.put("dataOptions", "Data");
+        GroupedHelp.of(commandLine, headings);
+    }
+
+    @Override
+    public Integer call() {
+        invocation = new Invocation(spec);
+        computeOptions.check(invocation);
+        dataOptions.check(invocation);
+        invocation.check(batchSize > 0, "--per-device-eval-batch-size: found " + batchSize + "; expected at least 1");
+        Invocation.requireFolder("--adapter", adapterFolder);
+        boolean sequence = Files.exists(adapterFolder.resolve(SequenceConfig.FILE_NAME));
+        if (predictions != null) {
+            new NeededFiles().add(file).add(model).add(adapterFolder).refuse(invocation, "--predictions", predictions);
+        }
+        if (sequence) {
+            evaluateSequences();
+        } else {
+            String meaningless = "to " + adapterFolder + ", an adapter for --task " + Task.CAUSAL_LM;
+            invocation.refuse(DataOptions.SEQUENCE_ONLY, meaningless);
+            invocation.refuse(List.of("--predictions"), meaningless);
+            Invocation.requireFolder("--model", model);
+            evaluateCausalLm();
+        }
+        return ExitCode.OK;
+    }
+
+    private void evaluateSequences() {
+        SequenceConfig task = SequenceConfig.read(adapterFolder);
+        invocation.check(dataOptions.maxSeqLength(task.maxSeqLength(), Integer.MAX_VALUE) == task.maxSeqLength(),
+                "--max-seq-length: expected " + task.maxSeqLength() + ", as the adapter in " + adapterFolder
+                        + " has it");
+        try (SequenceSession session = new SequenceSession(model, task, dataOptions, invocation)) {
+            evaluate(session, (execution, objective, examples) -> {
+                SequenceObjective sequences = (SequenceObjective) objective;
+                float[] logits = sequences.logits(execution, examples, batchSize, scored -> {});
+                if (predictions != null) {
+                    new Predictions(session.model().config(), logits).write(predictions);
+                }
+                return sequences.score(logits, examples);
+            });
+        }
+    }
+
+    private void evaluateCausalLm() {
+        try (CausalLmSession session = new CausalLmSession(model, dataOptions, invocation)) {
+            evaluate(session, (execution, objective, examples) -> {
+                Map<String, Double> scores = new LinkedHashMap<>(
+                        objective.evaluate(execution, examples, batchSize, scored -> {}));
+                scores.put("perplexity", Math.exp(scores.get(Objective.EVAL_LOSS)));
+                return scores;
+            });
+        }
+    }
+
+    @FunctionalInterface
+    private interface Scoring<E extends TokenSequence> {
+        Map<String, Double> score(Execution execution, Objective<E> objective, List<E> examples);
+    }
+
+    private <E extends TokenSequence> void evaluate(TaskSession<E> session, Scoring<E> scoring) {
+        AdapterConfig.read(adapterFolder);
+        List<E> examples = session.read("evaluation", file);
+        try (Stream stream = computeOptions.open(invocation);
+                Adapter adapter = Adapter.load(adapterFolder, stream);
+                Execution execution = new Execution(stream, Blas.on(stream.device()))) {
+            invocation.say("loading %s", model);
+            session.load(computeOptions.dtype(), stream);
+            print(scoring.score(execution, session.attach(adapter), examples), examples.size());
+        }
+    }
+
+    private void print(Map<String, Double> scores, int examples) {
+        if (json) {
+            ObjectNode report = new ObjectMapper().createObjectNode();
+            report.put("examples", examples);
+            scores.forEach(report::put);
+            invocation.out().println(report.toPrettyString());
+            invocation.out().flush();
+            return;
+        }
+        Summary summary = new Summary();
+        summary.line("examples", "%,d", examples);
+        scores.forEach((name, score) -> summary.line(name, "%.6f", score));
+        summary.print(invocation.out());
+    }
+}

@@ -1,0 +1,65 @@
+package io.vblora.cli;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.vblora.InputException;
+import io.vblora.adapter.AdaptedModule;
+import io.vblora.adapter.Adapter;
+import io.vblora.adapter.AdapterConfig;
+import io.vblora.adapter.ModuleShape;
+import io.vblora.adapter.VbLoraConfig;
+import io.vblora.model.SequenceConfig;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+
+/**
+ * The adapter that training goes on from. It brings its configuration along, which options may repeat but not change.
+ *
+ * @param task null if it is not one for sequences
+ */
+record InitialAdapter(Path folder, AdapterConfig config, SequenceConfig task) {
+    /** @throws InputException if its configuration cannot be used, or says that it cannot be trained */
+    static InitialAdapter read(Path folder) {
+        Invocation.requireFolder("--init-adapter", folder);
+        AdapterConfig config = AdapterConfig.read(folder);
+        if (config instanceof VbLoraConfig vbLora && vbLora.saveOnlyTopkWeights()) {
+            throw new InputException(config.source(), "save_only_topk_weights", "true: the adapter holds selected "
+                    + "weights alone", "an adapter stored with all its logits, to train it");
+        }
+        return new InitialAdapter(folder, config, Files.exists(folder.resolve(SequenceConfig.FILE_NAME))
+                ? SequenceConfig.read(folder) : null);
+    }
+
+    /** What it is trained for. */
+    Task trainedTask() {
+        return task == null ? Task.CAUSAL_LM : Task.of(task.problemType());
+    }
+
+    /** Refuses options that contradict it. */
+    void checkAgrees(Invocation invocation, AdapterConfig options, PoolingOption pooling) {
+        for (String option : AdapterOptions.CONFIG) {
+            String key = option.substring(2).replace('-', '_');
+            JsonNode wanted = options.json().path(key);
+            JsonNode found = config.json().path(key);
+            agree(invocation, option, wanted, found, wanted.doubleValue() == found.doubleValue());
+        }
+        if (task != null) {
+            agree(invocation, "--pooling", pooling, task.pooling(), pooling.pooling() == task.pooling());
+        }
+    }
+
+    void agree(Invocation invocation, String option, Object wanted, Object found, boolean equal) {
+        invocation.check(!invocation.isGiven(option) || equal, option + ": found " + wanted + "; expected " + found
+                + ", as the adapter in " + folder + " has it");
+    }
+
+    /** Refuses --target-modules that select other modules than it has. */
+    void checkTargets(Invocation invocation, AdapterConfig options, Adapter adapter, List<ModuleShape> linears) {
+        if (invocation.isGiven("--target-modules")) {
+            List<String> wanted = options.modules().select(linears).stream().map(ModuleShape::path).toList();
+            List<String> found = adapter.modules().stream().map(AdaptedModule::path).toList();
+            invocation.check(wanted.size() == found.size() && found.containsAll(wanted), "--target-modules: found "
+                    + wanted.size() + " modules; expected the " + found.size() + " of the adapter in " + folder);
+        }
+    }
+}

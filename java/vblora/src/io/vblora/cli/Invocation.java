@@ -1,0 +1,83 @@
+package io.vblora.cli;
+
+import io.vblora.InputException;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+import java.util.function.Supplier;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.ParameterException;
+
+/** A command that is being run: which options it was given, how it refuses them, and where it prints. */
+record Invocation(CommandSpec spec) {
+    boolean isGiven(String option) {
+        return spec.commandLine().getParseResult().hasMatchedOption(option);
+    }
+
+    void check(boolean condition, String message) {
+        if (!condition) {
+            throw wrongUse(message);
+        }
+    }
+
+    /** Refuses options that are given although they mean nothing to something else on the command line. */
+    void refuse(List<String> options, String meaningless) {
+        for (String option : options) {
+            check(!isGiven(option), option + " means nothing " + meaningless);
+        }
+    }
+
+    ParameterException wrongUse(String message) {
+        return new ParameterException(spec.commandLine(), message);
+    }
+
+    /** What options say, wrong values of which are wrong use. */
+    <T> T checked(Supplier<T> fromOptions) {
+        try {
+            return fromOptions.get();
+        } catch (InputException e) {
+            throw wrongUse(named(e).getMessage());
+        }
+    }
+
+    /** The exception with the option's name, if it is an option that set the field. */
+    InputException named(InputException e) {
+        String option = "--" + e.field().replace('_', '-');
+        return spec.findOption(option) == null ? e : new InputException(option, "", e.found(), e.expected(), e);
+    }
+
+    /** Tells on standard error what is being done. */
+    void say(String format, Object... arguments) {
+        PrintWriter err = spec.commandLine().getErr();
+        err.println("vblora: " + String.format(Locale.ROOT, format, arguments) + ".");
+        err.flush();
+    }
+
+    PrintWriter out() {
+        return spec.commandLine().getOut();
+    }
+
+    PrintWriter err() {
+        return spec.commandLine().getErr();
+    }
+
+    /** @throws InputException if there is no such folder; null is fine, for an option that is not given */
+    static void requireFolder(String option, Path folder) {
+        if (folder != null && !Files.isDirectory(folder)) {
+            throw new InputException(option, "", folder + (Files.exists(folder) ? ", which is not a folder"
+                    : ", which does not exist"), "a folder");
+        }
+    }
+
+    /** How the command line was called, for what to do next. */
+    static String command() {
+        return System.getProperty(Main.COMMAND, "vblora");
+    }
+
+    /** "1 thread", "2 threads". */
+    static String count(long n, String noun) {
+        return String.format(Locale.ROOT, "%,d %s%s", n, noun, n == 1 ? "" : "s");
+    }
+}

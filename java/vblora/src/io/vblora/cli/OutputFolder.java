@@ -1,0 +1,46 @@
+package io.vblora.cli;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayDeque;
+import java.util.Deque;
+
+/**
+ * The folder that a run writes at its end. Folders that had to be made for it are removed again when it is closed, or
+ * the process ended by a signal, with nothing in it.
+ */
+final class OutputFolder implements AutoCloseable {
+    /** The deepest first. */
+    private final Deque<Path> made = new ArrayDeque<>();
+
+    /**
+     * Makes the folder, and fails now rather than after the training if it cannot be written.
+     *
+     * @throws UncheckedIOException if it cannot be made or written
+     */
+    OutputFolder(Path folder) {
+        Deque<Path> missing = new ArrayDeque<>();
+        for (Path path = folder.toAbsolutePath().normalize(); path != null && !Files.exists(path);
+                path = path.getParent()) {
+            missing.push(path);
+        }
+        try {
+            for (Path path : missing) {
+                Files.createDirectory(path);
+                made.push(path);
+                path.toFile().deleteOnExit(); // does nothing to a folder that is not empty
+            }
+            Files.delete(Files.createTempFile(folder, ".vblora", ".tmp"));
+        } catch (IOException e) {
+            close();
+            throw new UncheckedIOException("The folder of --output, " + folder + ", cannot be written: " + e, e);
+        }
+    }
+
+    @Override
+    public void close() {
+        made.forEach(path -> path.toFile().delete());
+    }
+}

@@ -1,0 +1,116 @@
+package io.vblora.cli;
+
+import io.vblora.adapter.Adapter;
+import io.vblora.adapter.ModuleShape;
+import io.vblora.data.SequenceExample;
+import io.vblora.data.SequenceFile;
+import io.vblora.data.TableFormat;
+import io.vblora.kernels.DType;
+import io.vblora.kernels.Stream;
+import io.vblora.model.BertConfig;
+import io.vblora.model.BertModel;
+import io.vblora.model.Pooling;
+import io.vblora.model.ProblemType;
+import io.vblora.model.SequenceConfig;
+import io.vblora.model.SequenceModel;
+import io.vblora.train.SequenceObjective;
+import java.nio.file.Path;
+import java.util.List;
+
+/** Predicting the class or the value of a text, or a pair of texts, with a BERT-type encoder. */
+final class SequenceSession implements TaskSession<SequenceExample> {
+    /** As Hugging Face's run_glue. */
+    private static final int USUAL_MAX_SEQ_LENGTH = 128;
+
+    private final Path path;
+    private final DataOptions data;
+    private final Invocation invocation;
+    private final ProblemType problemType;
+    private final Pooling pooling;
+    private final int maxSeqLength;
+    private final BertConfig encoder;
+    private final LazyTokenizer tokenizer;
+    /** Null until the first data has told the labels. */
+    private SequenceConfig config;
+    private SequenceModel model;
+
+    /** For a new adapter; {@code pooling} may be null: the model's own. */
+    SequenceSession(Path path, Task task, Pooling pooling, DataOptions data, Invocation invocation) {
+        this.path = path;
+        this.data = data;
+        this.invocation = invocation;
+        this.problemType = task.problemType();
+        this.pooling = pooling;
+        this.encoder = BertModel.config(path);
+        this.maxSeqLength = data.maxSeqLength(USUAL_MAX_SEQ_LENGTH, encoder.maxLength());
+        this.tokenizer = new LazyTokenizer(path);
+    }
+
+    /** For an adapter that there is: labels, pooling and length are its own. */
+    SequenceSession(Path path, SequenceConfig config, DataOptions data, Invocation invocation) {
+        this.path = path;
+        this.data = data;
+        this.invocation = invocation;
+        this.problemType = config.problemType();
+        this.pooling = config.pooling();
+        this.encoder = BertModel.config(path);
+        this.maxSeqLength = config.maxSeqLength();
+        this.tokenizer = new LazyTokenizer(path);
+        this.config = config;
+    }
+
+    @Override
+    public List<SequenceExample> read(String what, Path file) {
+        TableFormat format = data.format(file);
+        boolean regression = problemType == ProblemType.REGRESSION;
+        SequenceFile read = regression
+                ? SequenceFile.readRegression(file, format, data.columns(), tokenizer.get(), maxSeqLength,
+                        encoder.vocabSize())
+                : SequenceFile.readClassification(file, format, data.columns(), tokenizer.get(), maxSeqLength,
+                        encoder.vocabSize(), config == null ? null : config.labels());
+        invocation.say("%s data: %s", what, read.summary());
+        if (config == null) {
+            config = new SequenceConfig(problemType, pooling, read.labels(), maxSeqLength);
+        }
+        return read.examples();
+    }
+
+    @Override
+    public void load(DType dtype, Stream stream) {
+        model = SequenceModel.load(path, config, dtype, stream);
+    }
+
+    /** The model, once it is loaded. */
+    SequenceModel model() {
+        return model;
+    }
+
+    @Override
+    public List<ModuleShape> linears() {
+        return model.linears();
+    }
+
+    @Override
+    public List<ModuleShape> heads() {
+        return model.heads();
+    }
+
+    @Override
+    public SequenceObjective attach(Adapter adapter) {
+        model.attach(adapter);
+        return new SequenceObjective(model);
+    }
+
+    @Override
+    public void save(Path adapterFolder) {
+        model.config().write(adapterFolder);
+    }
+
+    @Override
+    public void close() {
+        tokenizer.close();
+        if (model != null) {
+            model.close();
+        }
+    }
+}

@@ -1,0 +1,44 @@
+package io.vblora.cli;
+
+import io.vblora.adapter.Adapter;
+import io.vblora.adapter.ModuleShape;
+import io.vblora.data.TokenSequence;
+import io.vblora.kernels.DType;
+import io.vblora.kernels.Stream;
+import io.vblora.train.Objective;
+import java.nio.file.Path;
+import java.util.List;
+
+/**
+ * A task and a model on the way from files to something that can be trained or scored: first data is read, then the
+ * model is loaded, then an adapter attached.
+ *
+ * @param <E> the examples
+ */
+interface TaskSession<E extends TokenSequence> extends AutoCloseable {
+    /**
+     * Reads a file of examples and says what it holds. The first file decides what all share, such as the labels,
+     * where nothing has decided it before.
+     *
+     * @param what the data is called
+     */
+    List<E> read(String what, Path file);
+
+    /** Loads the model; after the data. {@code dtype} may be null: as the weights are stored. */
+    void load(DType dtype, Stream stream);
+
+    /** The frozen linear layers that can be adapted. */
+    List<ModuleShape> linears();
+
+    /** The layers that the task adds to the model, which an adapter holds. */
+    List<ModuleShape> heads();
+
+    /** Attaches an adapter, which stays the caller's. */
+    Objective<E> attach(Adapter adapter);
+
+    /** Writes beside an adapter what else is needed to use it. */
+    void save(Path adapterFolder);
+
+    @Override
+    void close();
+}
