@@ -2,7 +2,9 @@ package io.vblora.model;
 
 import io.vblora.InputException;
 import io.vblora.weights.WeightSource;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.regex.Matcher;
@@ -21,7 +23,23 @@ record BertSource(Path folder, BertConfig config, WeightSource weights, String p
 
     /** @throws InputException if the path leads to no encoder */
     static BertSource open(Path model) {
+        if (!Files.isDirectory(model)) {
+            return ofOnnx(model.toAbsolutePath().getParent(), model);
+        }
+        boolean huggingFace = Files.exists(model.resolve("config.json"))
+                && (Files.exists(model.resolve("model.safetensors"))
+                || Files.exists(model.resolve("model.safetensors.index.json")));
+        for (Path onnx : List.of(model.resolve("model.onnx"), model.resolve("onnx").resolve("model.onnx"))) {
+            if (!huggingFace && Files.exists(onnx)) {
+                return ofOnnx(model, onnx);
+            }
+        }
         return ofHuggingFace(model);
+    }
+
+    private static BertSource ofOnnx(Path folder, Path file) {
+        OnnxBert bert = OnnxBert.open(file);
+        return new BertSource(folder, bert.config(), bert.weights(), "", bert.pooling());
     }
 
     private static BertSource ofHuggingFace(Path folder) {
