@@ -16,7 +16,7 @@ import java.util.Random;
  * @param multiple divides all dimensions of its linear layers
  * @param weights float32, by Hugging Face's names without a prefix
  */
-record TinyBert(Path folder, BertConfig config, int multiple, Map<String, float[]> weights) {
+public record TinyBert(Path folder, BertConfig config, int multiple, Map<String, float[]> weights) {
     private static final Map<Activation, String> ACTIVATIONS = Map.of(Activation.GELU, "gelu", Activation.GELU_TANH,
             "gelu_new", Activation.RELU, "relu", Activation.TANH, "tanh");
 
@@ -26,7 +26,7 @@ record TinyBert(Path folder, BertConfig config, int multiple, Map<String, float[
         return write(folder, random, multiple, activations[random.nextInt(activations.length)]);
     }
 
-    static TinyBert write(Path folder, Random random, int multiple, Activation activation) throws IOException {
+    public static TinyBert write(Path folder, Random random, int multiple, Activation activation) throws IOException {
         boolean roberta = random.nextInt(3) == 0;
         int heads = 1 + random.nextInt(4);
         // Normalised rows of two or three numbers hardly depend on anything: their gradients are roundings.
