@@ -4,20 +4,14 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import ai.onnxruntime.OnnxTensor;
-import ai.onnxruntime.OrtEnvironment;
 import ai.onnxruntime.OrtException;
-import ai.onnxruntime.OrtSession;
 import io.vblora.RealEncoder;
 import io.vblora.blas.Blas;
 import io.vblora.data.Tokenizer;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.ops.Activation;
-import java.nio.FloatBuffer;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
 import java.util.stream.IntStream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -69,30 +63,6 @@ class OnnxRuntimeParityTest {
                 tokenizer.encode(text.substring(text.length() / 2), PAIR.get(1), maxLength)));
     }
 
-    /** What ONNX Runtime gives, [size · length, hidden]. */
-    private static float[] expected(OrtSession session, TokenRows rows) throws OrtException {
-        OrtEnvironment environment = OrtEnvironment.getEnvironment();
-        long[][] mask = new long[rows.size()][rows.length()];
-        for (int row = 0; row < rows.size(); row++) {
-            Arrays.fill(mask[row], 0, rows.lengths()[row], 1);
-        }
-        try (OnnxTensor ids = OnnxTensor.createTensor(environment, matrix(rows, rows.inputIds()));
-                OnnxTensor types = OnnxTensor.createTensor(environment, matrix(rows, rows.tokenTypeIds()));
-                OnnxTensor attention = OnnxTensor.createTensor(environment, mask);
-                OrtSession.Result result = session.run(Map.of("input_ids", ids, "token_type_ids", types,
-                        "attention_mask", attention))) {
-            FloatBuffer output = ((OnnxTensor) result.get("last_hidden_state").orElseThrow()).getFloatBuffer();
-            float[] values = new float[output.remaining()];
-            output.get(values);
-            return values;
-        }
-    }
-
-    private static long[][] matrix(TokenRows rows, int[] values) {
-        return IntStream.range(0, rows.size()).mapToObj(row -> Arrays.stream(values, row * rows.length(),
-                (row + 1) * rows.length()).asLongStream().toArray()).toArray(long[][]::new);
-    }
-
     /** Largest difference at tokens that are not padding. */
     private static double distance(TokenRows rows, float[] expected, float[] found) {
         assertEquals(expected.length, found.length);
@@ -138,25 +108,21 @@ class OnnxRuntimeParityTest {
         try (Stream stream = Stream.cpu(2); Execution execution = new Execution(stream, Blas.on(stream.device()));
                 BertModel model = BertModel.load(encoder.folder(), null, stream);
                 Tokenizer tokenizer = Tokenizer.open(encoder.folder());
-                OrtSession.SessionOptions options = new OrtSession.SessionOptions()) {
-            options.setIntraOpNumThreads(2);
-            try (OrtSession session = OrtEnvironment.getEnvironment().createSession(
-                    encoder.folder().resolve("model.onnx").toString(), options)) {
-                for (TokenRows rows : List.of(shortTexts(tokenizer), longTexts(tokenizer, 2, 512),
-                        longTexts(tokenizer, 8, 512))) {
-                    float[] expected = expected(session, rows);
-                    double distance = distance(rows, expected, model.lastHiddenState(execution, rows));
-                    double[] embeddings = pooled(rows, expected, pooling);
-                    float[] found = model.embeddings(execution, rows, pooling, true);
-                    double embeddingDistance = IntStream.range(0, found.length)
-                            .mapToDouble(i -> Math.abs(embeddings[i] - found[i])).max().orElseThrow();
-                    System.out.printf("%s, %d texts of up to %d tokens: from ONNX Runtime's hidden states %.1e, from "
-                            + "its embeddings %.1e%n", encoder, rows.size(), rows.length(), distance,
-                            embeddingDistance);
-                    assertTrue(distance <= STATE_TOLERANCE, () -> "hidden states: " + distance);
-                    assertTrue(embeddingDistance <= EMBEDDING_TOLERANCE, () -> "embeddings: " + embeddingDistance);
-                    assertEquals(embeddings.length, found.length);
-                }
+                OrtRun runtime = new OrtRun(encoder.folder().resolve("model.onnx"))) {
+            for (TokenRows rows : List.of(shortTexts(tokenizer), longTexts(tokenizer, 2, 512),
+                    longTexts(tokenizer, 8, 512))) {
+                float[] expected = runtime.output(rows);
+                double distance = distance(rows, expected, model.lastHiddenState(execution, rows));
+                double[] embeddings = pooled(rows, expected, pooling);
+                float[] found = model.embeddings(execution, rows, pooling, true);
+                double embeddingDistance = IntStream.range(0, found.length)
+                        .mapToDouble(i -> Math.abs(embeddings[i] - found[i])).max().orElseThrow();
+                System.out.printf("%s, %d texts of up to %d tokens: from ONNX Runtime's hidden states %.1e, from "
+                        + "its embeddings %.1e%n", encoder, rows.size(), rows.length(), distance,
+                        embeddingDistance);
+                assertTrue(distance <= STATE_TOLERANCE, () -> "hidden states: " + distance);
+                assertTrue(embeddingDistance <= EMBEDDING_TOLERANCE, () -> "embeddings: " + embeddingDistance);
+                assertEquals(embeddings.length, found.length);
             }
         }
     }

@@ -10,8 +10,8 @@ import java.util.Arrays;
 import java.util.Map;
 
 /**
- * Recognises self-attention: softmax(q kᵀ / sqrt(head size) + mask) v by heads. Only its three layers, two products and
- * the softmax are looked for; what lies between them is run with probe numbers.
+ * Recognises self-attention: softmax(q kᵀ / sqrt(head size) + mask) v by heads. Only its three layers, two products
+ * and the softmax are looked for; what lies between them is run with probe numbers.
  */
 final class OnnxAttention {
     /** Scores of padding are at least this low: e^-1000 is 0. */

@@ -221,7 +221,7 @@ final class OnnxBertGraph {
         };
     }
 
-    // --- names --------------------------------------------------------------------------------------------------------
+    // --- names -------------------------------------------------------------------------------------------------------
 
     private int rows(String table) {
         return Math.toIntExact(tensors.get("embeddings." + table + "_embeddings.weight").shape().get(0));

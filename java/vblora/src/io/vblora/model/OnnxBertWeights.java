@@ -85,12 +85,18 @@ final class OnnxBertWeights implements WeightSource {
     public Tensor readFloat32(String name) {
         Source source = source(name);
         Tensor stored = file.readFloat32(source.name);
-        if (!source.transposed) {
+        long[] shape = entry(name).dimensions();
+        if (!source.transposed && stored.hasShape(shape)) {
             return stored;
         }
         try (stored) {
-            return Reading.fill(Tensor.allocate(Device.CPU, DType.FLOAT32, entry(name).dimensions()),
-                    result -> transpose(stored, result));
+            return Reading.fill(Tensor.allocate(Device.CPU, DType.FLOAT32, shape), result -> {
+                if (source.transposed) {
+                    transpose(stored, result);
+                } else {
+                    result.copyFrom(stored);
+                }
+            });
         }
     }
 

@@ -78,10 +78,8 @@ final class OnnxModules {
     /** The constant vector of some size that a value is; null if it is none. */
     private String vector(String value, long size) {
         Constant constant = constant(value);
-        if (constant == null || evaluator.value(value).elements() != size || evaluator.value(value).lastSize() != size) {
-            return null;
-        }
-        return constant.name;
+        OnnxValue vector = evaluator.value(value);
+        return constant == null || vector.elements() != size || vector.lastSize() != size ? null : constant.name;
     }
 
     /**
@@ -119,8 +117,8 @@ final class OnnxModules {
             return null;
         }
         // MatMul multiplies by [in, out], which is HF's [out, in] transposed.
-        return new Linear(behindRows(node.input(0)), (int) shape[transB ? 1 : 0], (int) shape[transB ? 0 : 1], weight.name,
-                weight.transposed == transB, null);
+        return new Linear(behindRows(node.input(0)), (int) shape[transB ? 1 : 0], (int) shape[transB ? 0 : 1],
+                weight.name, weight.transposed == transB, null);
     }
 
     private Linear gemm(OnnxNode node) {

@@ -57,7 +57,9 @@ public final class OnnxEvaluator {
             values.put(name, value);
         }
         if (value == null) {
-            throw failures.getOrDefault(name, new InputException(file.path(), name, "no value", "a value of the graph"));
+            InputException failure = failures.get(name);
+            throw failure != null ? failure
+                    : new InputException(file.path(), name, "no such value", "a value of the graph");
         }
         return value;
     }
@@ -155,7 +157,12 @@ public final class OnnxEvaluator {
 
         @Override
         public boolean isConstant(String name) {
-            return file.contains(name);
+            String at = name;
+            for (OnnxNode node = file.producer(at); node != null && (node.op().equals("Cast")
+                    || node.op().equals("Identity")); node = file.producer(at)) {
+                at = node.input(0);
+            }
+            return file.contains(at);
         }
 
         @Override

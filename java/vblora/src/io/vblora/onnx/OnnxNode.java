@@ -14,8 +14,8 @@ import java.util.Map;
  * @param op the operator, with its domain before a colon unless that is ONNX's own: "MatMul", "com.microsoft:Attention"
  * @param inputs names of values, "" for an optional one that is left out
  * @param outputs names of values, "" for one that is not used
- * @param attributes by name: Long, Float, String, {@code List<Long>}, {@code List<Float>}, OnnxTensor or, where the type
- * is another, {@link #OTHER}
+ * @param attributes by name: Long, Float, String, {@code List<Long>}, {@code List<Float>}, OnnxTensor or, where the
+ * type is another, {@link #OTHER}
  */
 public record OnnxNode(Path file, int index, String name, String op, List<String> inputs, List<String> outputs,
         Map<String, Object> attributes) {

@@ -22,7 +22,7 @@ final class OnnxOps {
 
         long opset();
 
-        /** Whether a value is a constant of the file. */
+        /** Whether a value is a constant of the file, perhaps cast. */
         boolean isConstant(String name);
 
         /** Counts numbers that are about to be computed; throws where they are too many. */
@@ -386,7 +386,8 @@ final class OnnxOps {
             long[] ends = inputs ? integers(in(2)) : node.integers("ends");
             long[] axes = node.hasInput(3) ? integers(in(3)) : node.hasAttribute("axes") ? node.integers("axes")
                     : IntStream.range(0, starts.length).asLongStream().toArray();
-            long[] steps = node.hasInput(4) ? integers(in(4)) : LongStream.generate(() -> 1).limit(starts.length).toArray();
+            long[] steps = node.hasInput(4) ? integers(in(4))
+                    : LongStream.generate(() -> 1).limit(starts.length).toArray();
             if (ends.length != starts.length || axes.length != starts.length || steps.length != starts.length) {
                 throw node.refused("starts, ends, axes and steps of different lengths", "one length");
             }

@@ -74,8 +74,8 @@ final class OnnxReader {
             try {
                 return reader.model();
             } catch (InvalidProtocolBufferException e) {
-                throw new InputException(path.toString(), reader.place, "bytes that break the format: " + e.getMessage(),
-                        "an ONNX model", e);
+                throw new InputException(path.toString(), reader.place,
+                        "bytes that break the format: " + e.getMessage(), "an ONNX model", e);
             }
         } catch (IOException e) {
             throw new InputException(path.toString(), "", e.toString(), "a readable file", e);

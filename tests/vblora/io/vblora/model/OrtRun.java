@@ -1,0 +1,56 @@
+package io.vblora.model;
+
+import ai.onnxruntime.OnnxTensor;
+import ai.onnxruntime.OrtEnvironment;
+import ai.onnxruntime.OrtException;
+import ai.onnxruntime.OrtSession;
+import java.nio.FloatBuffer;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.stream.IntStream;
+
+/** ONNX Runtime on an encoder's file, on two threads. */
+final class OrtRun implements AutoCloseable {
+    private final OrtEnvironment environment = OrtEnvironment.getEnvironment();
+    private final OrtSession session;
+
+    OrtRun(Path file) throws OrtException {
+        try (OrtSession.SessionOptions options = new OrtSession.SessionOptions()) {
+            options.setIntraOpNumThreads(2);
+            this.session = environment.createSession(file.toString(), options);
+        }
+    }
+
+    /** The first output for a batch. */
+    float[] output(TokenRows rows) throws OrtException {
+        long[][] mask = new long[rows.size()][rows.length()];
+        for (int row = 0; row < rows.size(); row++) {
+            Arrays.fill(mask[row], 0, rows.lengths()[row], 1);
+        }
+        try (OnnxTensor ids = OnnxTensor.createTensor(environment, matrix(rows, rows.inputIds()));
+                OnnxTensor types = OnnxTensor.createTensor(environment, matrix(rows, rows.tokenTypeIds()));
+                OnnxTensor attention = OnnxTensor.createTensor(environment, mask)) {
+            Map<String, OnnxTensor> inputs = new HashMap<>(Map.of("input_ids", ids, "token_type_ids", types,
+                    "attention_mask", attention));
+            inputs.keySet().retainAll(session.getInputNames());
+            try (OrtSession.Result result = session.run(inputs)) {
+                FloatBuffer output = ((OnnxTensor) result.get(0)).getFloatBuffer();
+                float[] values = new float[output.remaining()];
+                output.get(values);
+                return values;
+            }
+        }
+    }
+
+    private static long[][] matrix(TokenRows rows, int[] values) {
+        return IntStream.range(0, rows.size()).mapToObj(row -> Arrays.stream(values, row * rows.length(),
+                (row + 1) * rows.length()).asLongStream().toArray()).toArray(long[][]::new);
+    }
+
+    @Override
+    public void close() throws OrtException {
+        session.close();
+    }
+}
