@@ -130,6 +130,12 @@ class ModulesToSaveTest extends WithStream {
         assertEquals(List.of("a.dense", "subclassifier.dense"), selector.select(
                 offered.stream().map(path -> new ModuleShape(path, 1, 1)).toList()).stream().map(ModuleShape::path)
                 .toList());
+        // As PEFT writes "all-linear" out: with the head, which it then leaves alone.
+        LoraConfig written = lora().toBuilder().targetModules(List.of("roberta.layer.0.dense", "classifier.dense"))
+                .build();
+        assertEquals(LINEARS.subList(0, 1), written.modules().select(LINEARS));
+        assertThrows(InputException.class, () -> lora().toBuilder().targetModules(List.of("classifier.dense")).build()
+                .modules().select(LINEARS));
     }
 
     private void assertNotCreated(AdapterConfig config, List<ModuleShape> heads, String field, String... parts) {

@@ -202,7 +202,8 @@ public final class ModuleSelector {
                     "null, as target_modules is not a list of names");
         }
         if (targets.names != null) {
-            targets.names.forEach(name -> checkKnown(name, offered));
+            // PEFT writes "all-linear" out as names, modules to save among them, and adapts those no more.
+            targets.names.stream().filter(name -> !isInsideSaved(name)).forEach(name -> checkKnown(name, offered));
         }
         List<ModuleShape> selected = offered.stream().filter(module -> isSelected(module.path())).toList();
         if (selected.isEmpty()) {
@@ -239,7 +240,7 @@ public final class ModuleSelector {
     }
 
     private boolean isSelected(String path) {
-        if (excluded.matches(path) || toSave.stream().anyMatch(name -> hasPart(path, name))) {
+        if (excluded.matches(path) || isInsideSaved(path)) {
             return false;
         }
         if (targets.pattern != null) {
@@ -262,9 +263,9 @@ public final class ModuleSelector {
         return false;
     }
 
-    /** Whether a name stands anywhere in a path, as whole parts of it: PEFT adapts nothing inside a module to save. */
-    private static boolean hasPart(String path, String name) {
-        return ('.' + path + '.').contains('.' + name + '.');
+    /** Whether a module to save stands in a path, as whole parts of it: PEFT adapts nothing inside one. */
+    private boolean isInsideSaved(String path) {
+        return toSave.stream().anyMatch(name -> ('.' + path + '.').contains('.' + name + '.'));
     }
 
     private static boolean isNamed(String path, String name) {
