@@ -68,8 +68,7 @@ struct Layout {
 };
 
 vbl::AttentionScratch lay_out_worker(vbl::Scratch &scratch, int64_t head_dim) {
-  constexpr int64_t queries = std::max(kAttentionForwardQueries, kAttentionBackwardQueries);
-  constexpr int64_t multiple = kAttentionAlignment;
+  constexpr int64_t queries = kAttentionQueries, multiple = kAttentionAlignment;
   vbl::AttentionScratch s;
   for (float **transposed : {&s.qt, &s.outt, &s.dqt}) *transposed = scratch.take<float>(head_dim, queries);
   for (float **scores : {&s.scores, &s.dscores}) *scores = scratch.take<float>(kAttentionKeys, queries);
@@ -156,9 +155,9 @@ extern "C" vbl_status vbl_attention_forward(vbl_stream *stream, const vbl_attent
   const vbl_attention &a = pass.a;
   const Layout &layout = pass.layout;
   const Buffers &buffers = pass.buffers;
-  constexpr int64_t tile = kAttentionForwardQueries;
+  constexpr int64_t tile = kAttentionQueries;
   const int64_t tiles = (a.length + tile - 1) / tile;
-  const int64_t grain = std::max<int64_t>(1, kTaskScores / (tile * a.length * a.head_dim));
+  const int64_t grain = std::max<int64_t>(1, kTaskScores / (std::min<int64_t>(tile, a.length) * a.length * a.head_dim));
   vbl::parallel_for(stream, int64_t{a.batch} * a.heads * tiles, grain, [&](int64_t from, int64_t to, int32_t worker) {
     const vbl::AttentionScratch work = buffers.worker(worker);
     for (int64_t i = from; i < to; ++i) {
@@ -201,7 +200,7 @@ extern "C" vbl_status vbl_attention_backward(vbl_stream *stream, const vbl_atten
     clear(0, a.length, layout.kv_stride, a.head_dim, part_dv);
     for (int64_t g = part * layout.group / parts; g < (part + 1) * layout.group / parts; ++g) {
       const int64_t h = kv_head * layout.group + g, at = layout.q(b, h);
-      for (int64_t begin = 0; begin < head.length; begin += kAttentionBackwardQueries)
+      for (int64_t begin = 0; begin < head.length; begin += kAttentionQueries)
         VBL_SIMD(attention_backward)(head, begin, q + at, k + kv, v + kv, out + at, lse + layout.lse(b, h), dout + at,
                                      dq + at, part_dk, part_dv, work);
       clear(head.length, a.length, layout.q_stride, a.head_dim, dq + at);

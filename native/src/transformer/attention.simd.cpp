@@ -71,7 +71,7 @@ template <int distance>
 
 // put(c, vector) the first `columns` columns of the kLanes rows that get(r) gives.
 template <class Get, class Put>
-void transpose(int64_t columns, const Get &get, const Put &put) {
+[[gnu::always_inline]] inline void transpose(int64_t columns, const Get &get, const Put &put) {
   vfloat rows[kLanes];
 #pragma GCC unroll 16
   for (int r = 0; r < kLanes; ++r) rows[r] = get(r);
@@ -167,11 +167,9 @@ void softmax(int64_t keys, float *scores, float *most, float *total, float *shri
 // Keys that the queries before `end` see.
 int64_t visible(const AttentionHead &head, int64_t end) { return head.causal ? least(end, head.length) : head.length; }
 
-}  // namespace
-
-void attention_forward(const AttentionHead &head, int64_t begin, const float *q, const float *k, const float *v,
-                       float *out, float *lse, const AttentionScratch &scratch) {
-  constexpr int64_t Q = kAttentionForwardQueries;
+template <int64_t Q>
+void forward_tile(const AttentionHead &head, int64_t begin, const float *q, const float *k, const float *v, float *out,
+                  float *lse, const AttentionScratch &scratch) {
   const int64_t queries = least(Q, head.length - begin), dim = head.head_dim, end = visible(head, begin + Q);
   float *scores = scratch.scores, *outt = scratch.outt;
   to_columns<Q>(queries, dim, q + begin * head.q_stride, head.q_stride, head.scale, scratch.qt);
@@ -195,10 +193,11 @@ void attention_forward(const AttentionHead &head, int64_t begin, const float *q,
   to_rows<Q>(queries, dim, outt, total, out + begin * head.q_stride, head.q_stride);
 }
 
-void attention_backward(const AttentionHead &head, int64_t begin, const float *q, const float *k, const float *v,
-                        const float *out, const float *lse, const float *dout, float *dq, float *dk, float *dv,
-                        const AttentionScratch &scratch) {
-  constexpr int64_t Q = kAttentionBackwardQueries;
+// dk and dv are read and written once per tile.
+template <int64_t Q>
+void backward_tile(const AttentionHead &head, int64_t begin, const float *q, const float *k, const float *v,
+                   const float *out, const float *lse, const float *dout, float *dq, float *dk, float *dv,
+                   const AttentionScratch &scratch) {
   const int64_t queries = least(Q, head.length - begin), dim = head.head_dim, end = visible(head, begin + Q);
   const int64_t q_stride = head.q_stride, kv_stride = head.kv_stride, ld = scratch.columns;
   const int64_t columns = (dim + kLanes - 1) / kLanes * kLanes;
@@ -246,6 +245,23 @@ void attention_backward(const AttentionHead &head, int64_t begin, const float *q
   }
   for (float &f : factors) f = head.scale;
   to_rows<Q>(queries, dim, dqt, factors, dq + begin * q_stride, q_stride);
+}
+
+bool is_small(const AttentionHead &head, int64_t begin) { return head.length - begin <= kAttentionQueries / 2; }
+
+}  // namespace
+
+void attention_forward(const AttentionHead &head, int64_t begin, const float *q, const float *k, const float *v,
+                       float *out, float *lse, const AttentionScratch &scratch) {
+  const auto tile = is_small(head, begin) ? forward_tile<kAttentionQueries / 2> : forward_tile<kAttentionQueries>;
+  tile(head, begin, q, k, v, out, lse, scratch);
+}
+
+void attention_backward(const AttentionHead &head, int64_t begin, const float *q, const float *k, const float *v,
+                        const float *out, const float *lse, const float *dout, float *dq, float *dk, float *dv,
+                        const AttentionScratch &scratch) {
+  const auto tile = is_small(head, begin) ? backward_tile<kAttentionQueries / 2> : backward_tile<kAttentionQueries>;
+  tile(head, begin, q, k, v, out, lse, dout, dq, dk, dv, scratch);
 }
 
 }  // namespace VBL_ISA

@@ -4,8 +4,9 @@
 
 #include "runtime/isa.h"
 
-// Queries of a tile, and keys that it meets at a time. The backward pass reads and writes dk and dv once per tile.
-constexpr int64_t kAttentionForwardQueries = 16, kAttentionBackwardQueries = 32, kAttentionKeys = 64;
+// Queries of a tile, and keys that it meets at a time. A tile computes with all of its queries, whether they are there
+// or not; one that has half of them or less is done in half a tile.
+constexpr int64_t kAttentionQueries = 32, kAttentionKeys = 64;
 // Whole vectors of every instruction set.
 constexpr int64_t kAttentionAlignment = 16;
 
@@ -19,7 +20,7 @@ struct AttentionHead {
   float scale;
 };
 
-// Scratch memory of one worker; queries are those of either pass's tile.
+// Scratch memory of one worker.
 struct AttentionScratch {
   float *qt, *outt, *dqt;     // [head_dim, queries]; outt holds dout in the backward pass
   float *scores, *dscores;    // [kAttentionKeys, queries]
@@ -29,12 +30,12 @@ struct AttentionScratch {
 
 }  // namespace vbl
 
-// out and lse of queries begin .. min(begin + kAttentionForwardQueries, length) - 1.
+// out and lse of queries begin .. min(begin + kAttentionQueries, length) - 1.
 VBL_SIMD_FUNCTION(void, attention_forward,
                   (const vbl::AttentionHead &head, int64_t begin, const float *q, const float *k, const float *v,
                    float *out, float *lse, const vbl::AttentionScratch &scratch))
 
-// dq (overwritten) of queries begin .. min(begin + kAttentionBackwardQueries, length) - 1, which add to dk and dv.
+// dq (overwritten) of queries begin .. min(begin + kAttentionQueries, length) - 1, which add to dk and dv.
 VBL_SIMD_FUNCTION(void, attention_backward,
                   (const vbl::AttentionHead &head, int64_t begin, const float *q, const float *k, const float *v,
                    const float *out, const float *lse, const float *dout, float *dq, float *dk, float *dv,

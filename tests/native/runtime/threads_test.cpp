@@ -16,7 +16,8 @@ int allowed = INT_MAX, asked = 0;
 
 }  // namespace
 
-extern "C" __attribute__((visibility("default"))) int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+extern "C" __attribute__((visibility("default"))) int pthread_create(pthread_t *thread,
+                                                                     const pthread_attr_t *attributes,
                                                                      void *(*start)(void *), void *argument) {
   if (++asked > allowed) return EAGAIN;
   static const auto create = reinterpret_cast<decltype(&pthread_create)>(dlsym(RTLD_NEXT, "pthread_create"));

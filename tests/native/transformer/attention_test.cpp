@@ -172,7 +172,9 @@ TEST(attention_equals_its_definition_with_any_number_of_threads) {
   // Around the edges of tiles and blocks, and every way of sharing out query heads in the backward pass.
   const int32_t shapes[][5] = {{1, 1, 1, 1, 1},    {1, 2, 1, 1, 3},   {2, 33, 2, 1, 8},   {4, 64, 8, 4, 8},
                                {1, 65, 3, 3, 5},   {2, 31, 4, 1, 17}, {1, 130, 2, 2, 64}, {1, 97, 2, 1, 128},
-                               {2, 20, 24, 6, 16}, {8, 5, 8, 4, 9},   {1, 150, 6, 2, 33}, {3, 32, 2, 2, 40}};
+                               {2, 20, 24, 6, 16}, {8, 5, 8, 4, 9},   {1, 150, 6, 2, 33}, {3, 32, 2, 2, 40},
+                               {2, 16, 2, 2, 32},   {3, 17, 2, 1, 32}, {2, 48, 3, 3, 32}, {1, 49, 2, 2, 32},
+                               {12, 12, 4, 4, 32}};
   for (const auto &s : shapes)
     for (int mode = 0; mode < 4; ++mode)
       check_case(make_case(random, s[0], s[1], s[2], s[3], s[4], mode % 2 == 0, mode / 2 == 1));
