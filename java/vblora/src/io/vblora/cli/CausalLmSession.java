@@ -40,7 +40,10 @@ final class CausalLmSession implements TaskSession<Example> {
     @Override
     public List<Example> read(String what, Path file) {
         int length = data.maxSeqLength(USUAL_MAX_SEQ_LENGTH, config.maxPositionEmbeddings());
-        CausalLmFile read = CausalLmFile.read(file, tokenizer::orNull, length, config.vocabSize());
+        CausalLmFile read = data.hasPrompt()
+                ? CausalLmFile.readPrompts(file, data.format(file), data.prompt(), data.responseColumn(),
+                        tokenizer::orNull, length, config.vocabSize())
+                : CausalLmFile.read(file, tokenizer::orNull, length, config.vocabSize());
         invocation.say("%s data: %s", what, read.summary());
         return read.examples();
     }

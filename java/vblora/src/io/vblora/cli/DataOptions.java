@@ -1,6 +1,7 @@
 package io.vblora.cli;
 
 import io.vblora.InputException;
+import io.vblora.data.PromptTemplate;
 import io.vblora.data.SequenceColumns;
 import io.vblora.data.TableFormat;
 import java.nio.file.Path;
@@ -10,8 +11,11 @@ import picocli.CommandLine.Option;
 /** Options that say how files of examples are read; the same for training and held-out data. */
 final class DataOptions {
     /** Options that mean nothing to {@link Task#CAUSAL_LM}. */
-    static final List<String> SEQUENCE_ONLY = List.of("--text-column", "--text-pair-column", "--label-column",
-            "--data-format", "--quoted", "--header");
+    static final List<String> SEQUENCE_ONLY = List.of("--text-column", "--text-pair-column", "--label-column");
+    /** Options that mean nothing to other tasks. */
+    static final List<String> CAUSAL_LM_ONLY = List.of("--prompt-template", "--prompt-column", "--response-column");
+    /** Options of tables, which {@link Task#CAUSAL_LM} reads only with a prompt. */
+    private static final List<String> TABLE = List.of("--data-format", "--delimiter", "--quoted", "--header");
 
     @Option(names = "--text-column", paramLabel = "NAME",
             description = "Sequences: column of the text, or of the first text of a pair (default: ${DEFAULT-VALUE}). "
@@ -26,18 +30,35 @@ final class DataOptions {
             description = "Sequences: column of the class or value (default: ${DEFAULT-VALUE}).")
     private String labelColumn = "label";
 
+    @Option(names = "--prompt-template", paramLabel = "TEMPLATE",
+            description = "causal-lm: what is asked of the model: alpaca, or a UTF-8 file of text with names of "
+                    + "columns in braces. The response alone counts in the loss.")
+    private String promptTemplate;
+
+    @Option(names = "--prompt-column", paramLabel = "NAME",
+            description = "causal-lm: column of the prompt, instead of --prompt-template.")
+    private String promptColumn;
+
+    @Option(names = "--response-column", paramLabel = "NAME",
+            description = "causal-lm with a prompt: column of the response (default: ${DEFAULT-VALUE}).")
+    private String responseColumn = "output";
+
     @Option(names = "--data-format", paramLabel = "FORMAT",
-            description = "Sequences: ${COMPLETION-CANDIDATES}; json is JSON Lines or an array of objects, auto goes by "
-                    + "the file's name (default: ${DEFAULT-VALUE}).")
+            description = "Data with columns: ${COMPLETION-CANDIDATES}; json is JSON Lines or an array of objects, auto "
+                    + "goes by the file's name (default: ${DEFAULT-VALUE}).")
     private DataFormat dataFormat = DataFormat.AUTO;
 
+    @Option(names = "--delimiter", paramLabel = "TEXT",
+            description = "What stands between columns, instead of csv's comma or tsv's tab.")
+    private String delimiter;
+
     @Option(names = "--quoted", negatable = true,
-            description = "Sequences in csv or tsv: fields may stand in double quotes; or quotes are text (default: "
+            description = "csv, tsv: fields may stand in double quotes; or quotes are text (default: "
                     + "quoted in csv, text in tsv).")
     private Boolean quoted;
 
     @Option(names = "--header", negatable = true,
-            description = "Sequences in csv or tsv: the first row names the columns, or does not (default: it does).")
+            description = "csv, tsv: the first row names the columns, or does not (default: it does).")
     private Boolean header;
 
     @Option(names = "--max-seq-length", paramLabel = "N",
@@ -50,6 +71,31 @@ final class DataOptions {
         invocation.check(maxSeqLength == null || maxSeqLength >= 2, "--max-seq-length: found " + maxSeqLength
                 + "; expected at least 2");
         invocation.checked(this::columns);
+        invocation.check(promptTemplate == null || promptColumn == null, "Both --prompt-template and --prompt-column");
+        invocation.check(hasPrompt() || !invocation.isGiven("--response-column"), "--response-column without "
+                + "--prompt-template or --prompt-column");
+    }
+
+    /** Refuses options that mean nothing to a task. */
+    void checkTask(Invocation invocation, Task task) {
+        invocation.refuse(task.isSequence() ? CAUSAL_LM_ONLY : SEQUENCE_ONLY, "to --task " + task);
+        if (!task.isSequence() && !hasPrompt()) {
+            invocation.refuse(TABLE, "without a prompt to --task " + task);
+        }
+    }
+
+    /** Whether rows have a prompt and a response. */
+    boolean hasPrompt() {
+        return promptTemplate != null || promptColumn != null;
+    }
+
+    PromptTemplate prompt() {
+        return promptColumn != null ? PromptTemplate.column(promptColumn)
+                : promptTemplate.equals("alpaca") ? PromptTemplate.ALPACA : PromptTemplate.read(Path.of(promptTemplate));
+    }
+
+    String responseColumn() {
+        return responseColumn;
     }
 
     SequenceColumns columns() {
@@ -59,10 +105,11 @@ final class DataOptions {
     /** How a file is written: what its name says, as options change it. */
     TableFormat format(Path file) {
         TableFormat format = dataFormat.of(file);
-        if (format.json() && (quoted != null || header != null)) {
-            throw new InputException(quoted != null ? "--quoted" : "--header", "", "it beside " + file
-                    + ", which is JSON", "it with csv or tsv alone");
+        if (format.json() && (delimiter != null || quoted != null || header != null)) {
+            throw new InputException(delimiter != null ? "--delimiter" : quoted != null ? "--quoted" : "--header", "",
+                    "it beside " + file + ", which is JSON", "it with csv or tsv alone");
         }
+        format = delimiter == null ? format : format.withDelimiter(delimiter);
         format = quoted == null ? format : format.withQuoted(quoted);
         return header == null ? format : format.withHeader(header);
     }

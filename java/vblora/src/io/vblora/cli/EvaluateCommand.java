@@ -88,10 +88,6 @@ final class EvaluateCommand implements Callable<Integer> {
         if (sequence) {
             evaluateSequences();
         } else {
-            String meaningless = "to " + adapterFolder + ", an adapter for --task " + Task.CAUSAL_LM;
-            invocation.refuse(DataOptions.SEQUENCE_ONLY, meaningless);
-            invocation.refuse(List.of("--predictions"), meaningless);
-            Invocation.requireFolder("--model", model);
             evaluateCausalLm();
         }
         return ExitCode.OK;
@@ -99,6 +95,7 @@ final class EvaluateCommand implements Callable<Integer> {
 
     private void evaluateSequences() {
         SequenceConfig task = SequenceConfig.read(adapterFolder);
+        dataOptions.checkTask(invocation, Task.of(task.problemType()));
         invocation.check(dataOptions.maxSeqLength(task.maxSeqLength(), Integer.MAX_VALUE) == task.maxSeqLength(),
                 "--max-seq-length: expected " + task.maxSeqLength() + ", as the adapter in " + adapterFolder
                         + " has it");
@@ -115,6 +112,9 @@ final class EvaluateCommand implements Callable<Integer> {
     }
 
     private void evaluateCausalLm() {
+        dataOptions.checkTask(invocation, Task.CAUSAL_LM);
+        invocation.refuse(List.of("--predictions"), "to --task " + Task.CAUSAL_LM);
+        Invocation.requireFolder("--model", model);
         try (CausalLmSession session = new CausalLmSession(model, dataOptions, invocation)) {
             evaluate(session, (execution, objective, examples) -> {
                 Map<String, Double> scores = new LinkedHashMap<>(

@@ -50,8 +50,8 @@ final class FinetuneCommand implements Callable<Integer> {
 
     @Option(names = "--train", required = true, paramLabel = "FILE",
             description = "Training data, UTF-8. causal-lm: text with a document on each line, or JSON Lines whose "
-                    + "rows have \"text\", or \"input_ids\" and optional \"labels\" (-100: not counted). Sequences: "
-                    + "csv, tsv, JSON Lines or JSON with columns for text and label.")
+                    + "rows have \"text\", or \"input_ids\" and optional \"labels\" (-100: not counted); with a prompt "
+                    + "csv, tsv, JSON Lines or JSON with columns. Sequences: the latter, with text and label.")
     private Path train;
 
     @Option(names = "--eval", paramLabel = "FILE",
@@ -148,10 +148,9 @@ final class FinetuneCommand implements Callable<Integer> {
         if (initial != null) {
             initial.agree(invocation, "--task", task, initial.trainedTask(), task == initial.trainedTask());
         }
+        dataOptions.checkTask(invocation, chosen);
         if (!chosen.isSequence()) {
-            String meaningless = "to --task " + chosen;
-            invocation.refuse(DataOptions.SEQUENCE_ONLY, meaningless);
-            invocation.refuse(List.of("--pooling", "--learning-rate-head"), meaningless);
+            invocation.refuse(List.of("--pooling", "--learning-rate-head"), "to --task " + chosen);
         }
         return chosen;
     }
@@ -223,7 +222,10 @@ final class FinetuneCommand implements Callable<Integer> {
                 }
                 TrainingResult result = new Trainer<>(objective, execution, arguments, listeners)
                         .train(examples, heldOut);
-                save(session, adapter, stream);
+                Main.write(() -> {
+                    adapter.save(output, saveOnlyTopkWeights, stream);
+                    session.save(output);
+                });
                 summarize(adapter, result, arguments);
             }
         }
@@ -239,16 +241,6 @@ final class FinetuneCommand implements Callable<Integer> {
 
     private static long parameters(Adapter adapter) {
         return adapter.trainables().stream().mapToLong(Trainable::parameterCount).sum();
-    }
-
-    private void save(TaskSession<?> session, Adapter adapter, Stream stream) {
-        Main.WRITING.lock();
-        try {
-            session.save(output);
-            adapter.save(output, saveOnlyTopkWeights, stream);
-        } finally {
-            Main.WRITING.unlock();
-        }
     }
 
     private void summarize(Adapter adapter, TrainingResult result, TrainingArguments arguments) {

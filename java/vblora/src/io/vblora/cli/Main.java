@@ -31,7 +31,7 @@ import picocli.CommandLine.TypeConversionException;
  * with a stack trace only under {@code --verbose}.
  */
 @Command(name = "vblora", mixinStandardHelpOptions = true, versionProvider = Main.Version.class,
-        subcommands = {FinetuneCommand.class, EvaluateCommand.class, DeltaCommand.class,
+        subcommands = {DemoCommand.class, FinetuneCommand.class, EvaluateCommand.class, DeltaCommand.class,
             InspectCommand.class, DoctorCommand.class, CommandLine.HelpCommand.class},
         description = "VB-LoRA fine-tuning for the JVM: parameter-efficient adapters that share one vector bank "
                 + "(arXiv 2405.15179), read and written as Hugging Face PEFT does.",
@@ -42,8 +42,7 @@ public final class Main implements Runnable {
     /** System property by which a launcher says how it was called. */
     static final String COMMAND = "vblora.command";
 
-    /** Held while files that belong together are written: a Ctrl-C waits for the last of them. */
-    static final ReentrantLock WRITING = new ReentrantLock();
+    private static final ReentrantLock WRITING = new ReentrantLock();
 
     @Option(names = "--verbose", scope = ScopeType.INHERIT, description = "Print a stack trace with an error.")
     private boolean verbose;
@@ -60,6 +59,16 @@ public final class Main implements Runnable {
     public static void main(String[] args) {
         Runtime.getRuntime().addShutdownHook(new Thread(WRITING::lock));
         System.exit(run(System.out, System.err, args));
+    }
+
+    /** Writes files that belong together: a Ctrl-C waits for the last of them. */
+    static void write(Runnable files) {
+        WRITING.lock();
+        try {
+            files.run();
+        } finally {
+            WRITING.unlock();
+        }
     }
 
     /** Standard error. */
