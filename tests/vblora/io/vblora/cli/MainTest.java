@@ -17,7 +17,7 @@ class MainTest {
     @Test
     void listsItsCommands() {
         CommandLineRun run = CommandLineRun.of("--help").assertDone();
-        for (String command : List.of("finetune", "evaluate", "delta", "inspect", "doctor")) {
+        for (String command : List.of("demo", "finetune", "evaluate", "delta", "inspect", "doctor")) {
             assertTrue(run.out().contains("\n  " + command + " "), run.out());
         }
         assertTrue(run.out().contains("Exit code: 0 done, 1 failed, 2 wrong use."), run.out());
@@ -26,7 +26,7 @@ class MainTest {
 
     /** Every option is explained, and its value named. */
     @ParameterizedTest
-    @ValueSource(strings = {"finetune", "evaluate", "delta", "inspect", "doctor"})
+    @ValueSource(strings = {"demo", "finetune", "evaluate", "delta", "inspect", "doctor"})
     void helpsWithEveryCommand(String command) {
         CommandLineRun run = CommandLineRun.of(command, "--help").assertDone();
         assertTrue(run.out().startsWith("Usage: vblora " + command), run.out());
