@@ -98,11 +98,29 @@ class TokenizerTest {
         + "precompiled_charsmap",
         "\"normalizer\": null | \"normalizer\": {\"type\": \"Sequence\", \"normalizers\": [{\"type\": \"Precompiled\", "
             + "\"precompiled_charsmap\": \"EAAAAAAAAAA=\"}]} | precompiled_charsmap",
+        "\"normalizer\": null | \"normalizer\": {\"type\": \"Precompiled\"} | precompiled_charsmap",
+        // not canonical; an empty trie; a root that leads out of the trie of one unit
+        "\"normalizer\": null | \"normalizer\": {\"precompiled_charsmap\": \"BAAAAAAAAAB\"} | precompiled_charsmap",
+        "\"normalizer\": null | \"normalizer\": {\"precompiled_charsmap\": \"AAAAAA==\"} | precompiled_charsmap",
+        "\"normalizer\": null | \"normalizer\": {\"precompiled_charsmap\": \"BAAAAAAAAAA=\"} | precompiled_charsmap",
+        "\"normalizer\": null | \"normalizer\": [true, true] | normalizer: found an array",
+        "{\"Sequence\": {\"id\": \"A\", \"type_id\": 0}}], | {\"Sequence\": {\"id\": \"B\", \"type_id\": 0}}], | "
+        + "post_processor.single: found {\"Sequence\":{\"id\":\"B\",\"type_id\":0}}; expected the sequence A",
+        "{\"type\": \"TemplateProcessing\", | {\"processors\": [{\"single\": []}, {\"pair\": []}], | "
+        + "post_processor.processors[1]: found a second template",
+        "\"decoder\": null | \"decoder\": {\"a\": 1e999} | decoder: found an infinite number",
+        "\"decoder\": null | \"decoder\": {\"a\": \"\\ud800\"} | decoder: found half of a surrogate pair",
+        "\"decoder\": null | \"decoder\": {\"a\": DEEP} | decoder: found more than 64 levels",
+        "\"decoder\": null | \"decoder\": {\"type\": \"Strip\", \"content\": \" \", \"start\": 0, \"stop\": 1} | "
+        + "decoder.stop: found 1; expected 0",
+        "\"type\": \"WordLevel\" | \"merges\": [[\"a\", \"b\"]], \"continuing_subword_prefix\": \"##\" | "
+        + "model.merges[0]: found \"b\" as the second part; expected one that begins with the prefix \"##\"",
         "\"version\": \"1.0\", | \"version\": | malformed JSON",
     })
     void refusesABrokenFile(String target, String replacement, String expected) throws IOException {
         assertTrue(TokenizerFixture.WORD_LEVEL.contains(target));
-        Path file = write("tokenizer.json", TokenizerFixture.WORD_LEVEL.replace(target, replacement));
+        Path file = write("tokenizer.json", TokenizerFixture.WORD_LEVEL.replace(target,
+                replacement.replace("DEEP", "[".repeat(100) + "]".repeat(100))));
         String message = refusal();
         assertTrue(message.startsWith(file.toString()) && message.contains(expected), message);
     }

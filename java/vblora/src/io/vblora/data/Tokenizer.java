@@ -5,20 +5,15 @@ import ai.djl.huggingface.tokenizers.jni.LibUtils;
 import ai.djl.huggingface.tokenizers.jni.TokenizersLibrary;
 import ai.djl.util.Platform;
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.vblora.InputException;
 import io.vblora.JsonFields;
 import io.vblora.kernels.NativeLibraryException;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.BufferUnderflowException;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-import java.nio.charset.CharacterCodingException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Base64;
 import java.util.Map;
 import java.util.OptionalInt;
 import java.util.stream.IntStream;
@@ -63,9 +58,8 @@ public final class Tokenizer implements AutoCloseable {
         } catch (IOException e) {
             throw new UncheckedIOException(file + " could not be read: " + e.getMessage(), e);
         }
-        JsonNode json = JsonFields.parse(file.toString(), content).object();
-        checkTemplates(file, json.path("post_processor"));
-        checkCharsmaps(file, json.path("normalizer"));
+        ObjectNode json = JsonFields.parse(file.toString(), content).object();
+        TokenizerCheck.check(file, json);
         OptionalInt eosTokenId = findEosTokenId(file.toAbsolutePath().getParent(), json);
         return new Tokenizer(file, open(file, content), eosTokenId);
     }
@@ -98,47 +92,6 @@ public final class Tokenizer implements AutoCloseable {
         } catch (IOException | RuntimeException e) {
             throw new InputException(file.toString(), "", "a file that the tokenizers library refuses ("
                     + rootMessage(e) + ")", "a tokenizer in Hugging Face's format", e);
-        }
-    }
-
-    /** Refuses a template with a special token that it does not define: the library would abort the process over it. */
-    private static void checkTemplates(Path file, JsonNode processor) {
-        processor.path("processors").forEach(part -> checkTemplates(file, part));
-        if (!processor.path("type").asText().equals("TemplateProcessing")) {
-            return;
-        }
-        for (String template : new String[] {"single", "pair"}) {
-            for (JsonNode piece : processor.path(template)) {
-                String token = piece.path("SpecialToken").path("id").asText();
-                if (piece.has("SpecialToken") && !processor.path("special_tokens").has(token)) {
-                    throw new InputException(file, "post_processor." + template, "the special token \"" + token + "\"",
-                            "one of post_processor.special_tokens");
-                }
-            }
-        }
-    }
-
-    /**
-     * Refuses a broken character map (SentencePiece's: length of a trie in bytes as uint32, the trie, replacement
-     * text), over which the library would abort the process, too.
-     */
-    private static void checkCharsmaps(Path file, JsonNode normalizer) {
-        normalizer.path("normalizers").forEach(part -> checkCharsmaps(file, part));
-        if (!normalizer.path("type").asText().equals("Precompiled")) {
-            return;
-        }
-        try {
-            ByteBuffer map = ByteBuffer.wrap(Base64.getDecoder()
-                    .decode(normalizer.path("precompiled_charsmap").asText()))
-                    .order(ByteOrder.LITTLE_ENDIAN);
-            int trieBytes = map.getInt();
-            if (trieBytes < 0 || trieBytes % Integer.BYTES != 0) {
-                throw new IllegalArgumentException("a trie of " + trieBytes + " bytes");
-            }
-            StandardCharsets.UTF_8.newDecoder().decode(map.position(map.position() + trieBytes));
-        } catch (IllegalArgumentException | BufferUnderflowException | CharacterCodingException e) {
-            throw new InputException(file.toString(), "normalizer.precompiled_charsmap", "broken content",
-                    "the base64 of SentencePiece's character map", e);
         }
     }
 
@@ -270,10 +223,13 @@ public final class Tokenizer implements AutoCloseable {
         return new Encoding(ids, types, true);
     }
 
-    private static int[] ints(long[] values) {
+    private int[] ints(long[] values) {
         int[] ints = new int[values.length];
         for (int i = 0; i < ints.length; i++) {
-            ints[i] = Math.toIntExact(values[i]);
+            if (values[i] > Integer.MAX_VALUE) {
+                throw new InputException(file, "", "the token id " + values[i], "ids below 2^31");
+            }
+            ints[i] = (int) values[i];
         }
         return ints;
     }

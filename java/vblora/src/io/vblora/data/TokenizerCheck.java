@@ -1,0 +1,207 @@
+package io.vblora.data;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import com.fasterxml.jackson.databind.node.TextNode;
+import io.vblora.InputException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.ArrayDeque;
+import java.util.Base64;
+import java.util.Deque;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+
+/**
+ * Refuses a tokenizer.json over which the tokenizers library (0.21) would end the process instead of refusing it, when
+ * it opens the file or later. Parts are told by their fields, as the library does where a part's type is not written.
+ */
+final class TokenizerCheck {
+    private static final int MAX_DEPTH = 64;
+
+    private final Path file;
+    private int templates;
+
+    private TokenizerCheck(Path file) {
+        this.file = file;
+    }
+
+    static void check(Path file, ObjectNode tokenizer) {
+        TokenizerCheck check = new TokenizerCheck(file);
+        check.checkPart("normalizer", tokenizer.path("normalizer"), "normalizers");
+        check.checkPart("pre_tokenizer", tokenizer.path("pre_tokenizer"), "pretokenizers");
+        check.checkPart("post_processor", tokenizer.path("post_processor"), "processors");
+        check.checkPart("decoder", tokenizer.path("decoder"), "decoders");
+        check.checkPart("model", tokenizer.path("model"), "");
+        check.checkValues(tokenizer.path("decoder"), 0);
+    }
+
+    /**
+     * The library takes an array for an object's values, too, by their order; no file that it writes has one.
+     *
+     * @param sequence the field that holds the parts where a part is a sequence of its kind; "" if there is none such
+     */
+    private void checkPart(String name, JsonNode part, String sequence) {
+        if (part.isArray()) {
+            throw refuse(name, "an array", "an object or null");
+        }
+        int i = 0;
+        for (JsonNode inner : part.path(sequence)) {
+            checkPart(name + "." + sequence + "[" + i++ + "]", inner, sequence);
+        }
+        switch (sequence) {
+            case "normalizers" -> checkCharsmap(name, part);
+            case "processors" -> checkTemplates(name, part);
+            case "decoders" -> checkStrip(name, part);
+            case "" -> checkMerges(name, part);
+            default -> { }
+        }
+    }
+
+    /** What JSON allows and the library's parser does not; elsewhere than in decoders that is an error. */
+    private void checkValues(JsonNode value, int depth) {
+        if (depth > MAX_DEPTH || value.isNumber() && !Double.isFinite(value.doubleValue())
+                || value.isTextual() && !JsonRows.isUnicode(value.textValue())) {
+            throw refuse("decoder", depth > MAX_DEPTH ? "more than " + MAX_DEPTH + " levels"
+                    : value.isNumber() ? "an infinite number" : "half of a surrogate pair", "a decoder");
+        }
+        value.fieldNames().forEachRemaining(name -> checkValues(TextNode.valueOf(name), depth));
+        value.forEach(inner -> checkValues(inner, depth + 1));
+    }
+
+    /**
+     * A second template (it would be given the pieces of the first), one with a special token that it does not define,
+     * or one for a single text with the second of two.
+     */
+    private void checkTemplates(String name, JsonNode processor) {
+        templates += processor.has("single") || processor.has("pair") ? 1 : 0;
+        if (templates > 1) {
+            throw refuse(name, "a second template", "at most one");
+        }
+        for (String template : List.of("single", "pair")) {
+            for (JsonNode piece : processor.path(template)) {
+                String token = piece.path("SpecialToken").path("id").asText();
+                if (piece.has("SpecialToken") && !processor.path("special_tokens").has(token)) {
+                    throw refuse(name + "." + template, "the special token \"" + token + "\"",
+                            "one of " + name + ".special_tokens");
+                }
+                if (template.equals("single") && piece.has("Sequence")
+                        && !piece.get("Sequence").path("id").asText().equals("A")) {
+                    throw refuse(name + ".single", piece.toString(), "the sequence A");
+                }
+            }
+        }
+    }
+
+    /** Characters to be cut from the end of a token that has fewer. */
+    private void checkStrip(String name, JsonNode decoder) {
+        if (decoder.has("stop") && !(decoder.get("stop").isIntegralNumber() && decoder.get("stop").intValue() == 0)) {
+            throw refuse(name + ".stop", decoder.get("stop").toString(), "0: a token may be shorter than what is cut");
+        }
+    }
+
+    /** A merge whose second part is shorter than the prefix that is cut from it: the library cuts bytes. */
+    private void checkMerges(String name, JsonNode model) {
+        String prefix = model.path("continuing_subword_prefix").textValue();
+        if (prefix == null || !model.has("merges")) {
+            return;
+        }
+        int cut = prefix.getBytes(StandardCharsets.UTF_8).length;
+        int i = 0;
+        for (JsonNode merge : model.path("merges")) {
+            String second = merge.isArray() ? merge.path(1).asText()
+                    : merge.asText().substring(merge.asText().indexOf(' ') + 1);
+            byte[] bytes = second.getBytes(StandardCharsets.UTF_8);
+            if (cut > bytes.length || cut < bytes.length && isWithinCharacter(bytes[cut])) {
+                throw refuse(name + ".merges[" + i + "]", "\"" + second + "\" as the second part",
+                        "one that begins with the prefix \"" + prefix + "\"");
+            }
+            i++;
+        }
+    }
+
+    /**
+     * A broken character map (SentencePiece's: length of a trie in bytes as uint32, the trie as a double array of
+     * uint32, replacement text in UTF-8 whose pieces end in NUL).
+     */
+    private void checkCharsmap(String name, JsonNode normalizer) {
+        String charsmap = normalizer.path("precompiled_charsmap").asText();
+        if (!normalizer.has("precompiled_charsmap") && !normalizer.path("type").asText().equals("Precompiled")) {
+            return;
+        }
+        try {
+            byte[] content = Base64.getDecoder().decode(charsmap);
+            if (!Base64.getEncoder().encodeToString(content).equals(charsmap)) {
+                throw new IllegalArgumentException("base64 that is not canonical");
+            }
+            ByteBuffer map = ByteBuffer.wrap(content).order(ByteOrder.LITTLE_ENDIAN);
+            int trieBytes = map.remaining() < Integer.BYTES ? -1 : map.getInt();
+            if (trieBytes < Integer.BYTES || trieBytes % Integer.BYTES != 0 || trieBytes > map.remaining()) {
+                throw new IllegalArgumentException("a trie of " + trieBytes + " bytes");
+            }
+            int[] trie = new int[trieBytes / Integer.BYTES];
+            map.asIntBuffer().get(trie);
+            byte[] text = new byte[map.remaining() - trieBytes];
+            map.position(map.position() + trieBytes).get(text);
+            StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(text));
+            checkTrie(trie, text);
+        } catch (IllegalArgumentException | CharacterCodingException e) {
+            throw new InputException(file.toString(), name + ".precompiled_charsmap", "broken content",
+                    "the base64 of SentencePiece's character map", e);
+        }
+    }
+
+    /**
+     * Follows every path that a text may take. A unit holds a character's byte (or, with the highest bit, a value) in
+     * bits 0 to 7, whether it has a value in bit 8, and in bits 10 and up the offset to its children, eight bits higher
+     * where bit 9 is set.
+     */
+    private static void checkTrie(int[] trie, byte[] text) {
+        Deque<Long> nodes = new ArrayDeque<>();
+        Set<Long> seen = new HashSet<>();
+        nodes.add(offset(trie[0]));
+        while (!nodes.isEmpty()) {
+            long node = nodes.remove();
+            for (int c = 1; c <= 0xFF; c++) {
+                int unit = at(trie, node ^ c);
+                if ((unit & 0x800000FF) != c) {
+                    continue;
+                }
+                long child = node ^ c ^ offset(unit);
+                if ((unit >> 8 & 1) == 1) {
+                    int place = at(trie, child) & Integer.MAX_VALUE;
+                    if (place > text.length || place < text.length && isWithinCharacter(text[place])) {
+                        throw new IllegalArgumentException("a replacement at " + place + " of " + text.length);
+                    }
+                }
+                if (seen.add(child)) {
+                    nodes.add(child);
+                }
+            }
+        }
+    }
+
+    private static long offset(int unit) {
+        return (long) (unit >>> 10) << ((unit & 1 << 9) >>> 6);
+    }
+
+    private static int at(int[] trie, long index) {
+        if (index >= trie.length) {
+            throw new IllegalArgumentException("a step to " + index + " of " + trie.length);
+        }
+        return trie[(int) index];
+    }
+
+    /** Whether a byte of UTF-8 is not the first of a character. */
+    private static boolean isWithinCharacter(byte b) {
+        return (b & 0xC0) == 0x80;
+    }
+
+    private InputException refuse(String field, String found, String expected) {
+        return new InputException(file, field, found, expected);
+    }
+}
