@@ -7,12 +7,16 @@ import java.util.stream.IntStream;
 
 /** Work on rows by all processors whose outcome does not depend on them. */
 final class InParallel {
+    /** Rows below which handing them to other threads costs more than it saves. */
+    private static final int FEW = 64;
+
     private InParallel() {}
 
     /** The results in the order of the rows. Where rows fail, the first of them fails the whole. */
     @SuppressWarnings("unchecked")
     static <T, R> List<R> map(List<T> rows, Function<T, R> function) {
-        Object[] results = IntStream.range(0, rows.size()).parallel().mapToObj(i -> {
+        IntStream indices = IntStream.range(0, rows.size());
+        Object[] results = (rows.size() < FEW ? indices : indices.parallel()).mapToObj(i -> {
             try {
                 return function.apply(rows.get(i));
             } catch (RuntimeException e) {
