@@ -109,7 +109,7 @@ class FinetuneCommandTest {
                 "learning rate of the logits (default: 0.01", "vblora, lora, head (default: vblora",
                 "causal-lm, sequence-classification, sequence-regression (default: causal-lm", "auto, json, csv, tsv;",
                 "auto, cls, mean, pooler; auto is the model's own way (default: auto)",
-                "learning rate of the head (default: 0.002)", "auto, cpu, cuda (default: auto)", "linear, cosine, constant (default: linear)", "all-linear)")) {
+                "learning rate of the head (default: 0.005)", "auto, cpu, cuda (default: auto)", "linear, cosine, constant (default: linear)", "all-linear)")) {
             assertTrue(help.contains(stated), stated + " is not in " + help);
         }
     }

@@ -53,7 +53,8 @@ class LeakTest {
         model.attach(adapter);
         List<Example> examples = IntStream.of(5, 30, 9).mapToObj(n -> Example.of(IntStream.range(0, n).toArray()))
                 .toList();
-        TrainingArguments arguments = TrainingArguments.builder().maxSteps(2).build();
+        TrainingArguments arguments = TrainingArguments.builder().maxSteps(2).evalSteps(1).loadBestModelAtEnd(true)
+                .build();
         new Trainer<>(new CausalLmObjective(model), execution, arguments, List.of()).train(examples, examples);
         adapter.composition().moments(stream).close();
         adapter.composition().gradients(stream).close();

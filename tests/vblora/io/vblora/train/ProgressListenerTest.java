@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
+import java.util.LinkedHashMap;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 
@@ -18,10 +19,19 @@ class ProgressListenerTest {
         return new TrainingListener.Step(number, 2000, number / 20.0, 6 - number / 1000.0, Map.of(), 1, 256, 1234.4);
     }
 
-    @Test
-    void printsPlainLinesNowAndThenWhereThereIsNoTerminal() {
+    private ProgressListener plain() {
         ProgressListener progress = new ProgressListener(out, false, () -> nanos);
         progress.onTrainingBegin(new TrainingListener.Run(2000, 10, 100));
+        return progress;
+    }
+
+    private String printed() {
+        return bytes.toString(StandardCharsets.UTF_8);
+    }
+
+    @Test
+    void printsPlainLinesNowAndThenWhereThereIsNoTerminal() {
+        ProgressListener progress = plain();
         nanos += 3_000_000_000L;
         progress.onEvaluation(new TrainingListener.Evaluation(0, Map.of("eval_loss", 7.0), true));
         for (int step = 1; step <= 2000; step++) {
@@ -31,22 +41,70 @@ class ProgressListenerTest {
             }
             progress.onStep(step(step));
         }
+        Map<String, Double> scores = new LinkedHashMap<>();
+        scores.put("eval_loss", 3.5);
+        scores.put("accuracy", 0.75);
+        progress.onEvaluation(new TrainingListener.Evaluation(2000, scores, true));
         progress.onTrainingEnd();
         assertEquals("""
+                held-out data after step 0: eval_loss 7.0000
                 step 1/2,000, epoch 0.05, loss 5.9990, 1,234 tokens/s, 0:00:04 left
                 step 1,000/2,000, epoch 50.00, loss 5.0000, 1,234 tokens/s, 1:00:00 left
                 step 2,000/2,000, epoch 100.00, loss 4.0000, 1,234 tokens/s, 0:00:00 left
-                """, bytes.toString(StandardCharsets.UTF_8));
+                held-out data after step 2,000: eval_loss 3.5000, accuracy 0.7500, the best so far
+                """, printed());
     }
 
     @Test
-    void drawsABarOnATerminal() {
+    void printsPlainLinesOfALongScoring() {
+        ProgressListener progress = plain();
+        for (int scored = 100; scored <= 2000; scored += 100) {
+            nanos += 1_000_000_000;
+            progress.onPredictionStep(new TrainingListener.PredictionStep(0, scored, 2000));
+        }
+        progress.onTrainingEnd();
+        assertEquals("""
+                scoring held-out data, 500/2,000
+                scoring held-out data, 1,000/2,000
+                scoring held-out data, 1,500/2,000
+                scoring held-out data, 2,000/2,000
+                """, printed());
+    }
+
+    @Test
+    void saysOnATerminalWhatItHasRoomFor() {
+        ProgressListener progress = plain();
+        assertEquals("training   0% [" + " ".repeat(40) + "] 0/2,000" + " ".repeat(36), progress.text(100));
+        nanos += 500_000_000_000L;
+        progress.onStep(step(500));
+        String bar = "[" + "=".repeat(10) + " ".repeat(30) + "]";
+        assertEquals("training  25% " + bar + " 500/2,000, loss 5.5000, 0:25:00 left, 1,234 tokens/s  ",
+                progress.text(111));
+        assertEquals("training  25% [==         ] 500/2,000, loss 5.5000, 0:25:00 left, 1,234 tokens/s",
+                progress.text(80));
+        assertEquals("training  25% [===           ] 500/2,000, loss 5.5000, 0:25:00 left", progress.text(67));
+        assertEquals("training  25% [==        ] 500/2,000, loss 5.5000", progress.text(49));
+        assertEquals("training  25% 500/2,000, loss 5.5000    ", progress.text(40));
+        assertEquals("training  25% 500/2,000     ", progress.text(28));
+        assertEquals("training  ", progress.text(10));
+        progress.onPredictionStep(new TrainingListener.PredictionStep(500, 60, 80));
+        assertEquals("scoring   75% [=========   ] 60/80 held-out examples", progress.text(52));
+        assertEquals("scoring   75%  ", progress.text(15));
+        progress.onEvaluation(new TrainingListener.Evaluation(500, Map.of("eval_loss", 1.0), true));
+        assertTrue(progress.text(80).startsWith("training  25% "));
+    }
+
+    @Test
+    void drawsABarOnATerminalAndScoresAboveIt() {
         ProgressListener progress = new ProgressListener(out, true);
         progress.onTrainingBegin(new TrainingListener.Run(2000, 10, 100));
         progress.onStep(step(500));
+        progress.onEvaluation(new TrainingListener.Evaluation(500, Map.of("eval_loss", 1.5), false));
         progress.onTrainingEnd();
-        String drawn = bytes.toString(StandardCharsets.UTF_8);
-        assertTrue(drawn.contains("training") && drawn.contains("25%"), drawn);
-        assertTrue(drawn.contains("500/2000"), drawn);
+        String[] lines = printed().split("\n", -1);
+        assertEquals(3, lines.length, printed());
+        assertTrue(lines[0].contains("\rheld-out data after step 500: eval_loss 1.5000 "), printed());
+        assertTrue(lines[1].contains("\rtraining  25% ") && lines[1].contains("500/2,000"), printed());
+        assertEquals("", lines[2]);
     }
 }

@@ -234,8 +234,8 @@ class SequenceObjectiveTest {
                 Adapter adapter = attached(model, method)) {
             TrainingResult result = train(new SequenceObjective(model), TrainingArguments.builder().maxSteps(300)
                     .perDeviceTrainBatchSize(16).learningRate(1e-2).learningRateVectorBank(2e-2)
-                    .learningRateLogits(5e-2).learningRateHead(method == Method.HEAD ? 2e-2 : 0), examples.subList(0, 240),
-                    examples.subList(240, 300));
+                    .learningRateLogits(5e-2).learningRateHead(method == Method.HEAD ? 2e-2 : 0),
+                    examples.subList(0, 240), examples.subList(240, 300));
             double before = result.metricsBefore().get("accuracy");
             double after = result.metricsAfter().get("accuracy");
             System.out.printf("A small encoder's accuracy, %s: %.3f before, %.3f after%n", method, before, after);
@@ -337,7 +337,8 @@ class SequenceObjectiveTest {
                     // Batches of 4, 4 and 2, two of them to a step: the second step of an epoch is the mean of two.
                     TrainingResult result = train(plain == 1 ? new Plain(model) : new SequenceObjective(model),
                             TrainingArguments.builder().maxSteps(4).perDeviceTrainBatchSize(4)
-                                    .gradientAccumulationSteps(2).warmupSteps(0), examples, List.of());
+                                    .gradientAccumulationSteps(2).warmupSteps(0).learningRateHead(2e-3), examples,
+                            List.of());
                     weights[plain] = adapter.modulesToSave().weight("classifier").toFloats();
                     losses[plain] = result.trainLoss();
                 }

@@ -2,24 +2,35 @@ package io.vblora.train;
 
 import java.io.PrintStream;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Locale;
 import java.util.function.LongSupplier;
+import java.util.stream.Collectors;
 import me.tongfei.progressbar.ConsoleProgressBarConsumer;
 import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
-import me.tongfei.progressbar.ProgressBarStyle;
 
 /**
- * Shows how far a run is, its loss, rate and time left: a bar on a terminal, otherwise a plain line for the first and
- * the last step and every few seconds.
+ * Shows how far a run and the scoring of held-out data are, the loss, the rate and the time left: a bar on a terminal,
+ * as wide as that is, otherwise a plain line for the first and the last step and every few seconds. Scores get a line
+ * of their own on both. If the JVM ends amid a run, by Ctrl-C say, the bar's line is ended.
  */
 public final class ProgressListener implements TrainingListener {
     private static final long LINE_INTERVAL_NANOS = 5_000_000_000L;
+    private static final int LEAST_BAR = 10;
+    private static final int LARGEST_BAR = 40;
 
     private final PrintStream out;
     private final boolean terminal;
     private final LongSupplier nanoTime;
+    /** Drawn by a thread of its own, so the fields below are guarded by this. */
     private ProgressBar bar;
+    private Line line;
+    private Thread endLine;
+    private Run run;
+    private Step step;
+    private PredictionStep scoring;
     private long beginNanos;
     private long lastLineNanos;
 
@@ -35,43 +46,162 @@ public final class ProgressListener implements TrainingListener {
     }
 
     @Override
-    public void onTrainingBegin(Run run) {
-        beginNanos = nanoTime.getAsLong();
+    public void onTrainingBegin(Run newRun) {
+        synchronized (this) {
+            run = newRun;
+            step = null;
+            scoring = null;
+            beginNanos = nanoTime.getAsLong();
+            lastLineNanos = beginNanos;
+        }
         if (terminal) {
-            bar = new ProgressBarBuilder().setTaskName("training").setInitialMax(run.totalSteps()).setUnit(" steps", 1)
-                    .setStyle(ProgressBarStyle.ASCII).setUpdateIntervalMillis(200).continuousUpdate()
-                    .setConsumer(new ConsoleProgressBarConsumer(out)).build();
+            line = new Line();
+            endLine = new Thread(line::end);
+            Runtime.getRuntime().addShutdownHook(endLine);
+            bar = new ProgressBarBuilder().setInitialMax(newRun.totalSteps()).setUpdateIntervalMillis(200)
+                    .continuousUpdate().setRenderer((progress, columns) -> text(columns)).setConsumer(line).build();
         }
     }
 
     @Override
-    public void onStep(Step step) {
-        String state = String.format(Locale.ROOT, "loss %.4f, %,.0f tokens/s", step.loss(), step.tokensPerSecond());
-        if (terminal) {
-            bar.stepTo(step.step()).setExtraMessage(state);
-            return;
-        }
-        long now = nanoTime.getAsLong();
-        if (step.step() == 1 || step.step() == step.totalSteps() || now - lastLineNanos >= LINE_INTERVAL_NANOS) {
-            lastLineNanos = now;
-            double secondsPerStep = (now - beginNanos) / 1e9 / step.step();
-            Duration left = Duration.ofSeconds(Math.round(secondsPerStep * (step.totalSteps() - step.step())));
-            out.printf(Locale.ROOT, "step %,d/%,d, epoch %.2f, %s, %d:%02d:%02d left%n", step.step(), step.totalSteps(),
-                    step.epoch(), state, left.toHours(), left.toMinutesPart(), left.toSecondsPart());
+    public synchronized void onStep(Step newStep) {
+        step = newStep;
+        boolean firstOrLast = step.step() == 1 || step.step() == step.totalSteps();
+        if (!terminal && (firstOrLast || isLineDue())) {
+            lastLineNanos = nanoTime.getAsLong();
+            out.printf(Locale.ROOT, "step %,d/%,d, epoch %.2f, %s, %s, %s%n", step.step(), step.totalSteps(),
+                    step.epoch(), loss(), rate(), timeLeft());
         }
     }
 
     @Override
-    public void onEvaluation(Evaluation evaluation) {
+    public synchronized void onPredictionStep(PredictionStep prediction) {
+        scoring = prediction;
+        if (!terminal && isLineDue()) {
+            lastLineNanos = nanoTime.getAsLong();
+            out.printf(Locale.ROOT, "scoring held-out data, %,d/%,d%n", scoring.scored(), scoring.examples());
+        }
+    }
+
+    @Override
+    public synchronized void onEvaluation(Evaluation evaluation) {
+        scoring = null;
         if (evaluation.step() == 0) {
             beginNanos = nanoTime.getAsLong(); // scoring before the first step says nothing of the steps' time
+        }
+        String scores = evaluation.metrics().entrySet().stream()
+                .map(score -> String.format(Locale.ROOT, "%s %.4f", score.getKey(), score.getValue()))
+                .collect(Collectors.joining(", "));
+        String text = String.format(Locale.ROOT, "held-out data after step %,d: %s%s", evaluation.step(), scores,
+                evaluation.best() && evaluation.step() > 0 ? ", the best so far" : "");
+        if (terminal) {
+            line.above(text);
+        } else {
+            out.println(text);
         }
     }
 
     @Override
     public void onTrainingEnd() {
-        if (bar != null) {
+        if (terminal) {
             bar.close();
+            try {
+                Runtime.getRuntime().removeShutdownHook(endLine);
+            } catch (IllegalStateException e) {
+                // The JVM is ending, and the hook with it.
+            }
+        }
+    }
+
+    private boolean isLineDue() {
+        return nanoTime.getAsLong() - lastLineNanos >= LINE_INTERVAL_NANOS;
+    }
+
+    private String loss() {
+        return String.format(Locale.ROOT, "loss %.4f", step.loss());
+    }
+
+    private String rate() {
+        return String.format(Locale.ROOT, "%,.0f tokens/s", step.tokensPerSecond());
+    }
+
+    private String timeLeft() {
+        double secondsPerStep = (nanoTime.getAsLong() - beginNanos) / 1e9 / step.step();
+        Duration left = Duration.ofSeconds(Math.round(secondsPerStep * (step.totalSteps() - step.step())));
+        return String.format(Locale.ROOT, "%d:%02d:%02d left", left.toHours(), left.toMinutesPart(),
+                left.toSecondsPart());
+    }
+
+    /** What the bar's line says on a terminal of so many columns, padded to them: the more room, the more. */
+    synchronized String text(int columns) {
+        boolean scores = scoring != null;
+        long done = scores ? scoring.scored() : step == null ? 0 : step.step();
+        long all = scores ? scoring.examples() : run.totalSteps();
+        String head = String.format(Locale.ROOT, "%-8s %3d%% ", scores ? "scoring" : "training", 100 * done / all);
+        // From the most important on.
+        List<String> details = new ArrayList<>(List.of(String.format(Locale.ROOT, "%,d/%,d%s", done, all,
+                scores ? " held-out examples" : "")));
+        if (!scores && step != null) {
+            details.addAll(List.of(loss(), timeLeft(), rate()));
+        }
+        int room = columns - head.length();
+        List<String> besideBar = fitting(details, room - LEAST_BAR - 3);
+        String text = head + String.join(", ", fitting(details, room));
+        if (besideBar.size() >= Math.min(2, details.size())) {
+            String tail = String.join(", ", besideBar);
+            int width = Math.min(LARGEST_BAR, room - 3 - tail.length());
+            int full = (int) (width * done / all);
+            text = head + "[" + "=".repeat(full) + " ".repeat(width - full) + "] " + tail;
+        }
+        return (text + " ".repeat(Math.max(0, columns - text.length()))).substring(0, columns);
+    }
+
+    /** As many of the first ones as there is room for, separated by two characters. */
+    private static List<String> fitting(List<String> details, int room) {
+        int count = 0;
+        for (int length = -2; count < details.size(); count++) {
+            length += 2 + details.get(count).length();
+            if (length > room) {
+                break;
+            }
+        }
+        return details.subList(0, count);
+    }
+
+    /** The terminal's last line, on which the bar is drawn until the line is ended. */
+    private final class Line extends ConsoleProgressBarConsumer {
+        private boolean ended;
+
+        Line() {
+            super(out);
+        }
+
+        @Override
+        public synchronized void accept(String text) {
+            if (!ended) {
+                out.print("\r" + text);
+                out.flush();
+            }
+        }
+
+        /** Prints a line that stays, in place of the bar, which is drawn again below it. */
+        synchronized void above(String text) {
+            if (!ended) {
+                out.println("\r" + text + " ".repeat(Math.max(0, getMaxRenderedLength() - text.length())));
+            }
+        }
+
+        @Override
+        public void close() {
+            end();
+        }
+
+        synchronized void end() {
+            if (!ended) {
+                ended = true;
+                out.println();
+                out.flush();
+            }
         }
     }
 }

@@ -7,7 +7,8 @@ import java.util.Locale;
 /**
  * How to train. Names, meanings and defaults are those of Hugging Face's {@code TrainingArguments}, but for learning
  * rates and warm-up: the learning rates of the vector bank and the logits and the warm-up ratio default to the VB-LoRA
- * paper's (Li et al., 2024, appendix A), LoRA's learning rate to 2e-4, as is usual, and that of heads to 2e-3.
+ * paper's (Li et al., 2024, appendix A), LoRA's learning rate to 2e-4, as is usual, and that of heads to 5e-3, which
+ * served few classes and many alike on sentence encoders.
  *
  * @param learningRateVectorBank base learning rate of VB-LoRA's vector bank
  * @param learningRateLogits base learning rate of VB-LoRA's logits
@@ -133,7 +134,7 @@ public record TrainingArguments(
         private double learningRateVectorBank = 1e-3;
         private double learningRateLogits = 1e-2;
         private double learningRate = 2e-4;
-        private double learningRateHead = 2e-3;
+        private double learningRateHead = 5e-3;
         private double weightDecay;
         private double adamBeta1 = 0.9;
         private double adamBeta2 = 0.999;
