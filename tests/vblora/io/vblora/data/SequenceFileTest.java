@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.vblora.Golden;
 import io.vblora.InputException;
+import io.vblora.model.BertConfig;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -19,7 +20,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 class SequenceFileTest {
-    private static final int VOCAB_SIZE = 7;
+    private static final BertConfig ENCODER = TokenizerFixture.encoder(7, 2);
     private static final SequenceColumns TEXT_LABEL = new SequenceColumns("text", null, "label");
 
     @TempDir
@@ -43,12 +44,12 @@ class SequenceFileTest {
     }
 
     private SequenceFile classes(String content, SequenceColumns columns, List<String> labels) throws IOException {
-        return SequenceFile.readClassification(write(content), TableFormat.CSV, columns, tokenizer, 5, VOCAB_SIZE,
+        return SequenceFile.readClassification(write(content), TableFormat.CSV, columns, tokenizer, 5, ENCODER,
                 labels);
     }
 
     private SequenceFile values(String content) throws IOException {
-        return SequenceFile.readRegression(write(content), TableFormat.CSV, TEXT_LABEL, tokenizer, 5, VOCAB_SIZE);
+        return SequenceFile.readRegression(write(content), TableFormat.CSV, TEXT_LABEL, tokenizer, 5, ENCODER);
     }
 
     @Test
@@ -143,13 +144,29 @@ class SequenceFileTest {
                 && message.contains("a text that it cannot encode"), message);
     }
 
+    private SequenceFile pairs(BertConfig encoder) throws IOException {
+        return SequenceFile.readRegression(write("a,b,label\nthe,vectors,1\nvectors,the,2\n"), TableFormat.CSV,
+                new SequenceColumns("a", "b", "label"), tokenizer, 5, encoder);
+    }
+
     @Test
-    void refusesATokenizerWithMoreTokensThanTheModel() throws IOException {
-        Path file = write("text,label\nthe,1\nvectors,2\n");
-        String message = assertThrows(InputException.class, () -> SequenceFile.readRegression(file, TableFormat.CSV,
-                TEXT_LABEL, tokenizer, 5, 6)).getMessage();
-        assertEquals(file + ", line 3: found a text whose tokens have id 6; expected a tokenizer of the model, whose "
-                + "vocabulary has 6 tokens", message);
+    void refusesATokenizerWithMoreTokensOrTokenTypesThanTheModel() throws IOException {
+        String message = assertThrows(InputException.class, () -> pairs(TokenizerFixture.encoder(6, 2))).getMessage();
+        assertEquals(folder.resolve("data.csv") + ", line 2: found a text whose tokens have id 6; expected a tokenizer "
+                + "of the model, which has 6 token ids", message);
+        Files.writeString(folder.resolve("tokenizer.json"), TokenizerFixture.WORD_LEVEL
+                .replace("\"id\": \"B\", \"type_id\": 1", "\"id\": \"B\", \"type_id\": 2"));
+        tokenizer.close();
+        tokenizer = Tokenizer.open(folder);
+        message = assertThrows(InputException.class, () -> pairs(ENCODER)).getMessage();
+        assertEquals(folder.resolve("data.csv") + ", line 2: found a text whose tokens have type 2; expected a "
+                + "tokenizer of the model, which has 2 token types", message);
+    }
+
+    @Test
+    void givesAllTokensTheOnlyTypeThatTheModelHas() throws IOException {
+        assertArrayEquals(new int[] {0, 1}, pairs(ENCODER).examples().get(0).tokenTypeIds());
+        assertArrayEquals(new int[2], pairs(TokenizerFixture.encoder(7, 1)).examples().get(0).tokenTypeIds());
     }
 
     @Test
@@ -176,7 +193,7 @@ class SequenceFileTest {
     void readsGlue(String name, String format, String text, String pair, String label, int rows, String labels) {
         Path file = Golden.shared("data/glue").resolve(name);
         SequenceFile data = SequenceFile.readClassification(file, TableFormat.TSV.withHeader(format.equals("tsv")),
-                new SequenceColumns(text, pair, label), tokenizer, 64, VOCAB_SIZE, null);
+                new SequenceColumns(text, pair, label), tokenizer, 64, ENCODER, null);
         assertEquals(rows, data.examples().size());
         assertEquals(labels, String.join(" ", data.labels()));
     }
@@ -187,7 +204,7 @@ class SequenceFileTest {
     void readsStsB(String name, int rows, double mean) {
         Path file = Golden.shared("data/glue/STS-B").resolve(name);
         SequenceFile data = SequenceFile.readRegression(file, TableFormat.TSV.withHeader(false),
-                new SequenceColumns("6", "7", "5"), tokenizer, 64, VOCAB_SIZE);
+                new SequenceColumns("6", "7", "5"), tokenizer, 64, ENCODER);
         assertEquals(rows, data.examples().size());
         // awk prints five decimals
         assertEquals(mean, data.examples().stream().mapToDouble(SequenceExample::target).average().orElseThrow(), 6e-6);

@@ -62,7 +62,8 @@ class TableFuzzTest {
                 Files.write(file, damaged(random, text));
                 try {
                     SequenceFile data = SequenceFile.readClassification(file, format.format,
-                            new SequenceColumns("text", null, "label"), tokenizer, 8, 7, null);
+                            new SequenceColumns("text", null, "label"), tokenizer, 8,
+                            TokenizerFixture.encoder(7, 2), null);
                     assertTrue(data.labels().size() > 1 && data.examples().size() > 1, where);
                     read++;
                 } catch (InputException e) {

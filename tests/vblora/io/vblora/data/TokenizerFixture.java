@@ -1,5 +1,7 @@
 package io.vblora.data;
 
+import io.vblora.kernels.ops.Activation;
+import io.vblora.model.BertConfig;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -28,6 +30,11 @@ public final class TokenizerFixture {
             """;
 
     private TokenizerFixture() {}
+
+    /** An encoder of so many tokens and token types. */
+    static BertConfig encoder(int vocabSize, int typeVocabSize) {
+        return new BertConfig("bert", 8, 16, 1, 2, vocabSize, 64, typeVocabSize, 0, 1e-12f, Activation.GELU);
+    }
 
     /** Writes it as tokenizer.json. */
     public static void write(Path folder) throws IOException {

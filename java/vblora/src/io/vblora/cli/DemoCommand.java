@@ -9,6 +9,7 @@ import io.vblora.data.SequenceFile;
 import io.vblora.data.TableFormat;
 import io.vblora.data.Tokenizer;
 import io.vblora.kernels.Stream;
+import io.vblora.model.BertConfig;
 import io.vblora.model.BertModel;
 import io.vblora.model.Execution;
 import io.vblora.model.ProblemType;
@@ -95,9 +96,9 @@ final class DemoCommand implements Callable<Integer> {
     }
 
     private void run(Tokenizer tokenizer, Stream stream) {
-        int vocabSize = BertModel.config(model).vocabSize();
-        SequenceFile train = read(TRAIN, tokenizer, vocabSize, null);
-        SequenceFile heldOut = read(HELD_OUT, tokenizer, vocabSize, train.labels());
+        BertConfig config = BertModel.config(model);
+        SequenceFile train = read(TRAIN, tokenizer, config, null);
+        SequenceFile heldOut = read(HELD_OUT, tokenizer, config, train.labels());
         out.printf("Messages to an online shop: %d to learn from, %d held out, %d intents.%n", train.examples().size(),
                 heldOut.examples().size(), train.labels().size());
         SequenceConfig task = new SequenceConfig(ProblemType.SINGLE_LABEL_CLASSIFICATION, null, train.labels(),
@@ -119,7 +120,7 @@ final class DemoCommand implements Callable<Integer> {
     }
 
     /** Writes shipped data into the output folder and reads it from there, as anyone's own file. */
-    private SequenceFile read(String name, Tokenizer tokenizer, int vocabSize, List<String> labels) {
+    private SequenceFile read(String name, Tokenizer tokenizer, BertConfig config, List<String> labels) {
         Path file = output.resolve(name);
         try (InputStream shipped = DemoCommand.class.getResourceAsStream("/io/vblora/demo/" + name)) {
             AtomicFile.write(file, shipped.readAllBytes());
@@ -127,7 +128,7 @@ final class DemoCommand implements Callable<Integer> {
             throw new UncheckedIOException("The demo's data cannot be read: " + e, e);
         }
         return SequenceFile.readClassification(file, TableFormat.CSV, new SequenceColumns("text", null, LABEL),
-                tokenizer, MAX_SEQ_LENGTH, vocabSize, labels);
+                tokenizer, MAX_SEQ_LENGTH, config, labels);
     }
 
     private Outcome train(DemoRecipe recipe, SequenceModel encoder, Execution execution, List<SequenceExample> examples,

@@ -65,9 +65,9 @@ final class SequenceSession implements TaskSession<SequenceExample> {
         boolean regression = problemType == ProblemType.REGRESSION;
         SequenceFile read = regression
                 ? SequenceFile.readRegression(file, format, data.columns(), tokenizer.get(), maxSeqLength,
-                        encoder.vocabSize())
+                        encoder)
                 : SequenceFile.readClassification(file, format, data.columns(), tokenizer.get(), maxSeqLength,
-                        encoder.vocabSize(), config == null ? null : config.labels());
+                        encoder, config == null ? null : config.labels());
         invocation.say("%s data: %s", what, read.summary());
         if (config == null) {
             config = new SequenceConfig(problemType, pooling, read.labels(), maxSeqLength);

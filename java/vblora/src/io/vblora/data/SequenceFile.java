@@ -1,6 +1,7 @@
 package io.vblora.data;
 
 import io.vblora.InputException;
+import io.vblora.model.BertConfig;
 import java.math.BigInteger;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -31,22 +32,23 @@ public record SequenceFile(List<SequenceExample> examples, List<String> labels, 
      *
      * @param tokenizer stays the caller's
      * @param maxSeqLength tokens to which an example is cut
-     * @param vocabSize token ids lie in [0, vocabSize)
+     * @param encoder whose vocabulary must have the tokens, and whose token types must be enough; where it has but one
+     *     type (RoBERTa), all tokens are of it
      * @param labels the classes by index, which are all that the file may have; null to take those of the file, sorted
      *     by number if all are integers, else by text
      * @throws InputException if a row cannot be used; it names file and line
      * @throws java.io.UncheckedIOException if the file cannot be read
      */
     public static SequenceFile readClassification(Path file, TableFormat format, SequenceColumns columns,
-            Tokenizer tokenizer, int maxSeqLength, int vocabSize, List<String> labels) {
+            Tokenizer tokenizer, int maxSeqLength, BertConfig encoder, List<String> labels) {
         Rows rows = new Rows(file, format, columns);
         if (columns.label() == null) {
-            return rows.tokenize(tokenizer, maxSeqLength, vocabSize, List.of(), row -> Float.NaN);
+            return rows.tokenize(tokenizer, maxSeqLength, encoder, List.of(), row -> Float.NaN);
         }
         List<String> classes = labels == null ? rows.sortedLabels() : List.copyOf(labels);
         Map<String, Integer> indices = new HashMap<>();
         classes.forEach(label -> indices.put(label, indices.size()));
-        return rows.tokenize(tokenizer, maxSeqLength, vocabSize, classes, row -> {
+        return rows.tokenize(tokenizer, maxSeqLength, encoder, classes, row -> {
             String label = rows.label(row);
             if (!indices.containsKey(label)) {
                 throw rows.refuse(row, columns.label(), '"' + label + '"', "one of the labels of the training data, "
@@ -58,12 +60,12 @@ public record SequenceFile(List<SequenceExample> examples, List<String> labels, 
 
     /**
      * Reads data for regression: labels are finite decimal numbers. Else as
-     * {@link #readClassification(Path, TableFormat, SequenceColumns, Tokenizer, int, int, List)}.
+     * {@link #readClassification(Path, TableFormat, SequenceColumns, Tokenizer, int, BertConfig, List)}.
      */
     public static SequenceFile readRegression(Path file, TableFormat format, SequenceColumns columns,
-            Tokenizer tokenizer, int maxSeqLength, int vocabSize) {
+            Tokenizer tokenizer, int maxSeqLength, BertConfig encoder) {
         Rows rows = new Rows(file, format, columns);
-        return rows.tokenize(tokenizer, maxSeqLength, vocabSize, List.of(), row -> {
+        return rows.tokenize(tokenizer, maxSeqLength, encoder, List.of(), row -> {
             if (columns.label() == null) {
                 return Float.NaN;
             }
@@ -132,7 +134,7 @@ public record SequenceFile(List<SequenceExample> examples, List<String> labels, 
             return Collections.unmodifiableList(labels);
         }
 
-        SequenceFile tokenize(Tokenizer tokenizer, int maxSeqLength, int vocabSize, List<String> labels,
+        SequenceFile tokenize(Tokenizer tokenizer, int maxSeqLength, BertConfig encoder, List<String> labels,
                 Targets targets) {
             float[] target = new float[rows.size()];
             for (int i = 0; i < target.length; i++) {
@@ -144,9 +146,12 @@ public record SequenceFile(List<SequenceExample> examples, List<String> labels, 
             int truncated = 0;
             for (int i = 0; i < target.length; i++) {
                 Tokenizer.Encoding encoding = encodings.get(i);
-                checkTokens(rows.get(i), encoding.inputIds(), vocabSize);
+                int[] types = encoder.typeVocabSize() == 1 ? new int[encoding.inputIds().length]
+                        : encoding.tokenTypeIds();
+                check(rows.get(i), "id", encoding.inputIds(), encoder.vocabSize());
+                check(rows.get(i), "type", types, encoder.typeVocabSize());
                 truncated += encoding.truncated() ? 1 : 0;
-                examples.add(new SequenceExample(encoding.inputIds(), encoding.tokenTypeIds(), target[i]));
+                examples.add(new SequenceExample(encoding.inputIds(), types, target[i]));
             }
             return new SequenceFile(Collections.unmodifiableList(examples), labels, truncated);
         }
@@ -177,15 +182,16 @@ public record SequenceFile(List<SequenceExample> examples, List<String> labels, 
             }
         }
 
-        private void checkTokens(TableFile.Row row, int[] inputIds, int vocabSize) {
-            for (int id : inputIds) {
-                if (id >= vocabSize) {
-                    throw refuse(row, "", "a text whose tokens have id " + id,
-                            "a tokenizer of the model, whose vocabulary has " + vocabSize + " tokens");
-                }
-            }
-            if (inputIds.length == 0) {
+        /** Refuses a text without tokens, or with one whose id or type the model does not have. */
+        private void check(TableFile.Row row, String what, int[] values, int size) {
+            if (values.length == 0) {
                 throw refuse(row, "", "a text without tokens", "at least one token");
+            }
+            for (int value : values) {
+                if (value >= size) {
+                    throw refuse(row, "", "a text whose tokens have " + what + " " + value,
+                            "a tokenizer of the model, which has " + size + " token " + what + "s");
+                }
             }
         }
 
