@@ -306,6 +306,14 @@ class FinetuneCommandTest {
         "--max-steps 3 --num-train-epochs 1   | Both --num-train-epochs and --max-steps",
         "--per-device-eval-batch-size 4       | --per-device-eval-batch-size without --eval",
         "--max-step 3                         | Unknown option",
+        "--method head                        | --method head means nothing to --task causal-lm",
+        "--pooling mean                       | --pooling means nothing to --task causal-lm",
+        "--learning-rate-head 1               | --learning-rate-head means nothing to --task causal-lm",
+        "--label-column class                 | --label-column means nothing to --task causal-lm",
+        "--text-pair-column other             | --text-pair-column means nothing to --task causal-lm",
+        "--data-format csv                    | --data-format means nothing without a prompt to --task causal-lm",
+        "--no-header                          | --header means nothing without a prompt to --task causal-lm",
+        "--eval-steps 2                       | --eval-steps without --eval",
     })
     void refusesWrongUse(String options, String expected) {
         finetuneSmall((Object[]) options.split(" ")).assertError(2, expected);
@@ -418,12 +426,86 @@ class FinetuneCommandTest {
         assertEquals("in the way", Files.readString(output));
     }
 
+    /** Before anything is read or touched: the model is none, the data is not there. */
     @Test
     void doesNotTrainOnAnAdapterWithoutLogits() throws IOException {
         finetuneSmall("--max-steps", 1, "--save-only-topk-weights").assertDone();
         byte[] stored = Files.readAllBytes(output.resolve("adapter_model.safetensors"));
         finetune("--init-adapter", output).assertError(1, "save_only_topk_weights: found true");
         assertArrayEquals(stored, Files.readAllBytes(output.resolve("adapter_model.safetensors")));
+        Path metrics = Files.writeString(folder.resolve("metrics.jsonl"), "of a run before");
+        Path other = folder.resolve("other/adapter");
+        CommandLineRun.of("finetune", "--model", folder, "--train", folder.resolve("none"), "--output", other,
+                "--init-adapter", output, "--metrics", metrics)
+                .assertError(1, "save_only_topk_weights: found true: the adapter holds selected weights alone; expected "
+                        + "an adapter stored with all its logits");
+        assertEquals("of a run before", Files.readString(metrics));
+        assertFalse(Files.exists(other.getParent()));
+    }
+
+    /** What finetune says of held-out data, evaluate finds; perplexity is the exponential of the mean loss. */
+    @Test
+    void evaluateFindsWhatFinetuneSaid() throws IOException {
+        CommandLineRun run = finetuneSmall("--eval", heldOut, "--max-steps", 8).assertDone();
+        String line = run.out().lines().filter(l -> l.startsWith("held-out loss")).findFirst().orElseThrow();
+        double after = Double.parseDouble(line.split("[ ,]+")[4]);
+        Object[] evaluate = {"evaluate", "--model", MODEL, "--adapter", output, "--data", heldOut};
+        CommandLineRun found = CommandLineRun.of(evaluate).assertDone();
+        assertTrue(found.out().contains(String.format("%.6f", after)), found.out());
+        JsonNode scores = JSON.readTree(CommandLineRun.of(Stream.concat(Arrays.stream(evaluate), Stream.of("--json"))
+                .toArray()).assertDone().out());
+        assertEquals(after, scores.get("eval_loss").doubleValue(), 5.1e-7);
+        assertEquals(Math.exp(scores.get("eval_loss").doubleValue()), scores.get("perplexity").doubleValue(), 1e-9);
+        CommandLineRun.of(Stream.concat(Arrays.stream(evaluate), Stream.of("--predictions", folder.resolve("p")))
+                .toArray()).assertError(2, "--predictions means nothing to --task causal-lm");
+        CommandLineRun.of(Stream.concat(Arrays.stream(evaluate), Stream.of("--label-column", "class")).toArray())
+                .assertError(2, "--label-column means nothing to --task causal-lm");
+        assertFalse(Files.exists(folder.resolve("p")));
+    }
+
+    @Test
+    void trainsOnResponsesToPrompts() throws IOException {
+        Path model = Files.createDirectory(folder.resolve("model"));
+        for (String name : namesIn(MODEL)) {
+            Files.copy(MODEL.resolve(name), model.resolve(name));
+        }
+        TokenizerFixture.write(model);
+        Path rows = Files.writeString(folder.resolve("rows.csv"),
+                "question,answer\nthe bank of,vectors the bank\nthe,bank of vectors\n");
+        Path template = Files.writeString(folder.resolve("template.txt"), "the vectors of {question} of \n");
+        Object[] common = {"finetune", "--model", model, "--train", rows, "--output", output, "--vector-length", 16,
+            "--max-steps", 1, "--response-column", "answer"};
+        CommandLineRun run = CommandLineRun.of(join(common, "--prompt-column", "question")).assertDone();
+        // Nothing comes between, so two words become an unknown one: <s> the bank <unk> the bank </s>
+        assertTrue(run.err().contains("training data: 2 examples, 12 tokens, longest 7"), run.err());
+        run = CommandLineRun.of(join(common, "--prompt-template", template, "--no-quoted")).assertDone();
+        // <s>, words and </s>: 1 + 7 + 3 + 1 and 1 + 5 + 3 + 1
+        assertTrue(run.err().contains("training data: 2 examples, 22 tokens, longest 12"), run.err());
+        CommandLineRun.of(join(common, "--prompt-template", "alpaca"))
+                .assertError(1, rows + ", line 1: ");
+        CommandLineRun.of(join(common, "--prompt-template", folder.resolve("none")))
+                .assertError(1, folder.resolve("none") + ": found no such file");
+        CommandLineRun.of(join(common, "--prompt-template", "alpaca", "--prompt-column", "question"))
+                .assertError(2, "Both --prompt-template and --prompt-column");
+        CommandLineRun.of(common).assertError(2, "--response-column without --prompt-template or --prompt-column");
+    }
+
+    private static Object[] join(Object[] first, Object... more) {
+        return Stream.concat(Arrays.stream(first), Arrays.stream(more)).toArray();
+    }
+
+    @Test
+    void takesAwayTheFolderThatItMadeWhereTheRunFails() throws IOException {
+        Path deep = folder.resolve("a/b/c");
+        CommandLineRun.of("finetune", "--model", MODEL, "--train", train, "--output", deep, "--vector-length", 16,
+                "--learning-rate-vector-bank", 1e30, "--max-grad-norm", 0, "--max-steps", 10, "--warmup-steps", 0)
+                .assertError(1, "lower the learning rates");
+        assertFalse(Files.exists(folder.resolve("a")));
+        Files.createDirectories(folder.resolve("a/b"));
+        CommandLineRun.of("finetune", "--model", MODEL, "--train", train, "--output", deep, "--vector-length", 16,
+                "--learning-rate-vector-bank", 1e30, "--max-grad-norm", 0, "--max-steps", 10, "--warmup-steps", 0)
+                .assertError(1, "lower the learning rates");
+        assertEquals(Set.of(), namesIn(folder.resolve("a/b")));
     }
 
     @Test

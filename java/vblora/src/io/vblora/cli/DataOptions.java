@@ -36,7 +36,8 @@ final class DataOptions {
     private String promptTemplate;
 
     @Option(names = "--prompt-column", paramLabel = "NAME",
-            description = "causal-lm: column of the prompt, instead of --prompt-template.")
+            description = "causal-lm: column of the prompt, instead of --prompt-template. The response follows as it "
+                    + "is, with no space between.")
     private String promptColumn;
 
     @Option(names = "--response-column", paramLabel = "NAME",
@@ -112,6 +113,12 @@ final class DataOptions {
         format = delimiter == null ? format : format.withDelimiter(delimiter);
         format = quoted == null ? format : format.withQuoted(quoted);
         return header == null ? format : format.withHeader(header);
+    }
+
+    /** Refuses another length than an adapter was trained with. */
+    void checkMaxSeqLength(Invocation invocation, int trained, Path adapter) {
+        invocation.check(maxSeqLength == null || maxSeqLength == trained, "--max-seq-length: found " + maxSeqLength
+                + "; expected " + trained + ", as the adapter in " + adapter + " has it");
     }
 
     /**

@@ -96,9 +96,7 @@ final class EvaluateCommand implements Callable<Integer> {
     private void evaluateSequences() {
         SequenceConfig task = SequenceConfig.read(adapterFolder);
         dataOptions.checkTask(invocation, Task.of(task.problemType()));
-        invocation.check(dataOptions.maxSeqLength(task.maxSeqLength(), Integer.MAX_VALUE) == task.maxSeqLength(),
-                "--max-seq-length: expected " + task.maxSeqLength() + ", as the adapter in " + adapterFolder
-                        + " has it");
+        dataOptions.checkMaxSeqLength(invocation, task.maxSeqLength(), adapterFolder);
         try (SequenceSession session = new SequenceSession(model, task, dataOptions, invocation)) {
             evaluate(session, (execution, objective, examples) -> {
                 SequenceObjective sequences = (SequenceObjective) objective;
@@ -131,7 +129,7 @@ final class EvaluateCommand implements Callable<Integer> {
     }
 
     private <E extends TokenSequence> void evaluate(TaskSession<E> session, Scoring<E> scoring) {
-        AdapterConfig.read(adapterFolder);
+        AdapterConfig.read(adapterFolder); // refused, if it is, before the data is read
         List<E> examples = session.read("evaluation", file);
         try (Stream stream = computeOptions.open(invocation);
                 Adapter adapter = Adapter.load(adapterFolder, stream);

@@ -125,7 +125,7 @@ final class FinetuneCommand implements Callable<Integer> {
         Method method = chosenMethod(chosen);
         AdapterConfig config = invocation.checked(() -> adapterOptions.config(method, chosen, model.toString()));
         if (initial != null) {
-            initial.checkAgrees(invocation, config, pooling);
+            initial.checkAgrees(invocation, config, pooling, dataOptions);
         }
         computeOptions.check(invocation);
         dataOptions.check(invocation);

@@ -36,7 +36,8 @@ record InitialAdapter(Path folder, AdapterConfig config, SequenceConfig task) {
     }
 
     /** Refuses options that contradict it. */
-    void checkAgrees(Invocation invocation, AdapterConfig options, PoolingOption pooling) {
+    void checkAgrees(Invocation invocation, AdapterConfig options, PoolingOption pooling,
+            DataOptions data) {
         for (String option : AdapterOptions.CONFIG) {
             String key = option.substring(2).replace('-', '_');
             JsonNode wanted = options.json().path(key);
@@ -45,6 +46,7 @@ record InitialAdapter(Path folder, AdapterConfig config, SequenceConfig task) {
         }
         if (task != null) {
             agree(invocation, "--pooling", pooling, task.pooling(), pooling.pooling() == task.pooling());
+            data.checkMaxSeqLength(invocation, task.maxSeqLength(), folder);
         }
     }
 
