@@ -76,6 +76,15 @@ class TokenizerTest {
     }
 
     @Test
+    void refusesAnEndOfSequenceTokenWhoseIdNoModelHas() throws IOException {
+        write("tokenizer.json", TokenizerFixture.WORD_LEVEL.replace("\"id\": 1, \"content\": \"<s>\"",
+                "\"id\": 4294967295, \"content\": \"<s>\"").replace("\"<s>\": 1,", "\"<s>\": 4294967295,"));
+        Path config = write("tokenizer_config.json", "{\"eos_token\": \"<s>\"}");
+        String message = refusal();
+        assertTrue(message.startsWith(config + ": eos_token: found \"<s>\""), message);
+    }
+
+    @Test
     void saysOfAFolderInTheFilesPlaceThatItIsOne() throws IOException {
         Path file = Files.createDirectory(folder.resolve("tokenizer.json"));
         assertTrue(refusal().startsWith(file + ": found a folder; expected"), refusal());

@@ -127,12 +127,13 @@ public final class Tokenizer implements AutoCloseable {
 
     private static int tokenId(Path file, String token, JsonNode tokenizer) {
         for (JsonNode added : tokenizer.path("added_tokens")) {
-            if (added.path("content").asText().equals(token)) {
-                return added.path("id").asInt();
+            if (added.path("content").asText().equals(token) && added.path("id").isInt()
+                    && added.path("id").intValue() >= 0) {
+                return added.path("id").intValue();
             }
         }
         JsonNode vocabulary = tokenizer.path("model").path("vocab");
-        if (vocabulary.path(token).isInt()) {
+        if (vocabulary.path(token).isInt() && vocabulary.path(token).intValue() >= 0) {
             return vocabulary.get(token).intValue();
         }
         for (int id = 0; vocabulary.isArray() && id < vocabulary.size(); id++) { // Unigram: [[piece, score], ...]

@@ -18,7 +18,7 @@ import java.nio.file.Path;
  * that names file and line, once everything before them has been read. Lines end in LF.
  */
 final class Utf8Reader extends Reader {
-    private static final int BUFFER = 1 << 16;
+    private static final int BUFFER = 1 << 14;
     private static final char BYTE_ORDER_MARK = '\uFEFF';
 
     private final Path file;
