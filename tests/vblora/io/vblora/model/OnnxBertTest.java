@@ -2,9 +2,11 @@ package io.vblora.model;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import ai.onnxruntime.OrtException;
+import io.vblora.InputException;
 import io.vblora.blas.Blas;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
@@ -23,6 +25,7 @@ import org.junit.jupiter.api.RepeatedTest;
 import org.junit.jupiter.api.RepetitionInfo;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
@@ -97,6 +100,15 @@ class OnnxBertTest {
     void readsMixedStyles(RepetitionInfo repetition) throws IOException, OrtException {
         long seed = repetition.getCurrentRepetition();
         check(Style.random(new Random(seed)), seed);
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void refusesOtherGraphs(TinyOnnx.Fault fault) throws IOException {
+        Path file = Files.write(folder.resolve("model.onnx"), new TinyOnnx(Style.TORCH, 1, fault).bytes());
+        InputException e = assertThrows(InputException.class, () -> OnnxBert.open(file));
+        assertEquals(file.toString(), e.source());
+        assertTrue(e.getMessage().contains(fault.message), e.getMessage());
     }
 
     private void check(Style style, long seed) throws IOException, OrtException {

@@ -56,6 +56,22 @@ final class TinyOnnx {
     /** What the graph gives. */
     enum Output { STATE, POOLER, MEAN, MEAN_NORMALISED, CLS, CLS_NORMALISED }
 
+    /** What makes the graph another than the encoder's; the text is part of what refuses it. */
+    enum Fault {
+        NO_MASK("padding that is not masked"), CAUSAL("a mask of padding alone"), SCALE("attention scaled by"),
+        HEADS("heads side by side"), RELATIVE_POSITIONS("queries and keys"), QUICK_GELU("another activation"),
+        EPSILON("epsilon 0.001"), NO_BIAS("no bias"), CARRIED("one that reads"), POSITIONS("rows chosen otherwise"),
+        QUANTIZED("neither quantized nor fused"), FUSED("com.microsoft:SkipLayerNormalization"),
+        INPUT("\"position_ids\""), FIXED_LENGTH("length of texts are left open"), MAX_POOLING("one vector per text"),
+        NO_ENCODER("layer normalisation");
+
+        final String message;
+
+        Fault(String message) {
+            this.message = message;
+        }
+    }
+
     /** How weights are stored. */
     enum Stored { FLOAT32, FLOAT32_DATA, FLOAT16 }
 
@@ -103,6 +119,8 @@ final class TinyOnnx {
     static final String OUTPUT = "output";
 
     private final Style style;
+    /** Null if there is none. */
+    private final Fault fault;
     private final OnnxBuilder graph;
     private final Random random;
     private final Map<String, float[]> weights = new LinkedHashMap<>();
@@ -112,12 +130,17 @@ final class TinyOnnx {
     private int tensors;
 
     TinyOnnx(Style style, long seed) {
+        this(style, seed, null);
+    }
+
+    TinyOnnx(Style style, long seed, Fault fault) {
         this.style = style;
+        this.fault = fault;
         this.graph = new OnnxBuilder(style.opset);
         this.random = new Random(seed);
         this.ids = graph.input("input_ids");
         this.mask = graph.input("attention_mask");
-        String state = encoder();
+        String state = fault == Fault.NO_ENCODER ? graph.node("Cast", List.of(ids), Map.of("to", 1L)) : encoder();
         String output = output(state);
         graph.add("Identity", List.of(output), List.of(OUTPUT), Map.of());
         graph.output(OUTPUT, style.output == Output.STATE ? 3 : 2);
@@ -254,7 +277,10 @@ final class TinyOnnx {
     private String layerNorm(String path, String x) {
         String weight = store(weight(path + ".weight", 0.3, 1, HIDDEN), HIDDEN);
         String bias = store(weight(path + ".bias", 0.3, 0, HIDDEN), HIDDEN);
-        float epsilon = 1e-5f;
+        float epsilon = fault == Fault.EPSILON && path.contains("1.attention") ? 1e-3f : 1e-5f;
+        if (fault == Fault.FUSED) {
+            return graph.node("com.microsoft:SkipLayerNormalization", List.of(x, x, weight, bias), Map.of());
+        }
         if (style.norm == Norm.OP) {
             return graph.node("LayerNormalization", List.of(x, weight, bias),
                     Map.of("axis", -1L, "epsilon", epsilon));
@@ -273,6 +299,9 @@ final class TinyOnnx {
     private String linear(String path, String x, int in, int out, int rank) {
         float[] values = weight(path + ".weight", 0.5, 0, out, in);
         String bias = store(weight(path + ".bias", 0.3, 0, out), out);
+        if (fault == Fault.NO_BIAS && path.endsWith("key")) {
+            return op("MatMul", x, store(transposed(values, out, in), in, out));
+        }
         boolean asStored = style.dense == Dense.GEMM_TRANSPOSED || style.dense == Dense.TRANSPOSE;
         String weight = asStored ? store(values, out, in) : store(transposed(values, out, in), in, out);
         switch (style.dense) {
@@ -295,6 +324,12 @@ final class TinyOnnx {
     }
 
     private String activation(String x) {
+        if (fault == Fault.QUICK_GELU) {
+            return op("Mul", x, op("Sigmoid", op("Mul", x, graph.number(1.702f))));
+        }
+        if (fault == Fault.QUANTIZED) {
+            return op("DequantizeLinear", op("QuantizeLinear", x, graph.number(0.1f)), graph.number(0.1f));
+        }
         return switch (style.act) {
             case ERF_DIV -> op("Mul", op("Mul", x, op("Add", op("Erf", op("Div", x, graph.number(1.4142135f))),
                     graph.number(1))), graph.number(0.5f));
@@ -342,6 +377,12 @@ final class TinyOnnx {
 
     private String positions() {
         String length = size(ids, 1);
+        if (fault == Fault.INPUT) {
+            return graph.input("position_ids");
+        }
+        if (fault == Fault.POSITIONS) {
+            return unsqueeze(op("Range", length, graph.integer(0), graph.integer(-1)), 0);
+        }
         switch (style.positions) {
             case BUFFER -> {
                 ByteBuffer numbers = ByteBuffer.allocate(POSITIONS * 8).order(ByteOrder.LITTLE_ENDIAN);
@@ -403,7 +444,12 @@ final class TinyOnnx {
 
     private String layer(String path, String x, String bias) {
         String length = size(ids, 1);
-        String query = transpose(byHeads(linear(path + "attention.self.query", x, HIDDEN, HIDDEN, 3)), 0, 2, 1, 3);
+        String query = linear(path + "attention.self.query", x, HIDDEN, HIDDEN, 3);
+        query = switch (fault == null ? Fault.SCALE : fault) {
+            case HEADS -> transpose(op("Reshape", query, graph.integers(0, 0, HEAD, HEADS)), 0, 3, 1, 2);
+            case FIXED_LENGTH -> transpose(op("Reshape", query, graph.integers(1, 16, HEADS, HEAD)), 0, 2, 1, 3);
+            default -> transpose(byHeads(query), 0, 2, 1, 3);
+        };
         String key = byHeads(linear(path + "attention.self.key", x, HIDDEN, HIDDEN, 3));
         key = style.heads == Heads.TWO_TRANSPOSES ? transpose(transpose(key, 0, 2, 1, 3), 0, 1, 3, 2)
                 : transpose(key, 0, 2, 3, 1);
@@ -417,15 +463,26 @@ final class TinyOnnx {
         String scores = op("MatMul", flat(query, length, HEAD), flat(key, HEAD, length));
         scores = unflat(scores, length, length);
         if (style.scale == Scale.DIV) {
-            scores = op("Div", scores, graph.number((float) Math.sqrt(HEAD)));
+            scores = op("Div", scores, graph.number(fault == Fault.SCALE ? HEAD : (float) Math.sqrt(HEAD)));
         } else if (style.scale == Scale.MUL) {
             scores = op("Mul", graph.number((float) (1 / Math.sqrt(HEAD))), scores);
         }
         if (bias == null) {
             String padding = op("Expand", op("Equal", unsqueeze(mask, 1, 2), graph.integer(0)), op("Shape", scores));
             scores = op("Where", padding, graph.number(Float.NEGATIVE_INFINITY), scores);
-        } else {
+        } else if (fault != Fault.NO_MASK) {
             scores = op("Add", scores, bias);
+        }
+        if (fault == Fault.CAUSAL) {
+            String places = op("Range", graph.integer(0), length, graph.integer(1));
+            String later = op("Greater", unsqueeze(places, 0), unsqueeze(places, 1));
+            scores = op("Where", later, graph.number(Float.NEGATIVE_INFINITY), scores);
+        }
+        if (fault == Fault.RELATIVE_POSITIONS) {
+            String places = op("Range", graph.integer(0), length, graph.integer(1));
+            String apart = op("Abs", op("Sub", unsqueeze(places, 0), unsqueeze(places, 1)));
+            String table = store(weight(path + "relative", 1, 0, POSITIONS, HEADS), POSITIONS, HEADS);
+            scores = op("Add", scores, transpose(op("Gather", table, apart), 2, 0, 1));
         }
         String attention = graph.node("Softmax", List.of(scores), Map.of("axis", style.opset < 13 ? 3L : -1L));
         String mixed = op("MatMul", flat(attention, length, length), flat(value, length, HEAD));
@@ -433,14 +490,19 @@ final class TinyOnnx {
         context = op("Reshape", context, style.heads == Heads.ZEROS ? graph.integers(0, 0, HIDDEN)
                 : shape(size(context, 0), size(context, 1), HIDDEN));
         String attended = linear(path + "attention.output.dense", context, HIDDEN, HIDDEN, 3);
+        String before = x;
         x = layerNorm(path + "attention.output.LayerNorm", op("Add", attended, x));
         String inner = activation(linear(path + "intermediate.dense", x, HIDDEN, INNER, 3));
         String y = linear(path + "output.dense", inner, INNER, HIDDEN, 3);
+        x = fault == Fault.CARRIED ? before : x;
         return layerNorm(path + "output.LayerNorm", style.dense == Dense.BIAS_FIRST ? op("Add", x, y)
                 : op("Add", y, x));
     }
 
     private String output(String state) {
+        if (fault == Fault.MAX_POOLING) {
+            return graph.node("ReduceMax", List.of(state), Map.of("axes", new long[] {1}, "keepdims", 0L));
+        }
         String result = switch (style.output) {
             case STATE -> state;
             case POOLER -> op("Tanh", linear("pooler.dense", cls(state), HIDDEN, HIDDEN, 2));
