@@ -18,6 +18,9 @@ import java.util.function.Predicate;
 
 /** Recognises linear layers and layer normalisations in a graph, whatever nodes an exporter made of them. */
 final class OnnxModules {
+    /** Nodes that do nothing, one behind the other, at most; more are not looked through. */
+    private static final int MAX_CHAIN = 32;
+
     private final OnnxFile file;
     private final OnnxEvaluator evaluator;
     private final Map<String, LayerNorm> layerNorms = new HashMap<>();
@@ -34,28 +37,35 @@ final class OnnxModules {
 
     /** The value behind casts between floats and nodes that do nothing. */
     String behind(String value) {
-        return back(value, node -> switch (node.op()) {
-            case "Identity", "Dropout" -> true;
-            case "Cast", "CastLike" -> evaluator.value(node.input(0)).kind() == Kind.FLOAT
-                    && evaluator.value(value).kind() == Kind.FLOAT;
-            default -> false;
-        });
+        return back(value, this::passes);
     }
 
     /** The value behind those and changes of shape that leave rows as they are. */
     private String behindRows(String value) {
-        return back(value, node -> switch (node.op()) {
-            case "Reshape", "Flatten", "Squeeze", "Unsqueeze" ->
-                    evaluator.value(node.input(0)).lastSize() == evaluator.value(node.outputs().get(0)).lastSize();
-            default -> !behind(node.outputs().get(0)).equals(node.outputs().get(0));
-        });
+        return back(value, node -> passes(node) || List.of("Reshape", "Flatten", "Squeeze", "Unsqueeze")
+                .contains(node.op()) && lastSize(node.input(0)) == lastSize(node.outputs().get(0)));
+    }
+
+    private long lastSize(String value) {
+        return evaluator.value(value).lastSize();
+    }
+
+    /** Whether a node gives the numbers that it reads. */
+    private boolean passes(OnnxNode node) {
+        return switch (node.op()) {
+            case "Identity", "Dropout" -> true;
+            case "Cast", "CastLike" -> evaluator.value(node.input(0)).kind() == Kind.FLOAT
+                    && evaluator.value(node.outputs().get(0)).kind() == Kind.FLOAT;
+            default -> false;
+        };
     }
 
     private String back(String value, Predicate<OnnxNode> through) {
         String at = value;
-        for (OnnxNode node = file.producer(at); node != null && node.outputs().get(0).equals(at)
-                && through.test(node); node = file.producer(at)) {
+        OnnxNode node = file.producer(at);
+        for (int i = 0; i < MAX_CHAIN && node != null && node.outputs().get(0).equals(at) && through.test(node); i++) {
             at = node.input(0);
+            node = file.producer(at);
         }
         return at;
     }

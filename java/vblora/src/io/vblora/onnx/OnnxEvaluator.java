@@ -2,6 +2,7 @@ package io.vblora.onnx;
 
 import io.vblora.InputException;
 import java.util.ArrayDeque;
+import java.util.Comparator;
 import java.util.Deque;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -79,7 +80,7 @@ public final class OnnxEvaluator {
         Set<OnnxNode> needed = new HashSet<>();
         walk(target, name -> given.containsKey(name), (name, node) -> needed.add(node));
         Run run = new Run(given);
-        file.nodes().stream().filter(needed::contains).forEach(run::node);
+        needed.stream().sorted(Comparator.comparingInt(OnnxNode::index)).forEach(run::node);
         OnnxValue result = run.value(target);
         if (!result.isKnown()) {
             throw new InputException(file.path(), target, "a value that depends on more than \""

@@ -39,6 +39,7 @@ import java.util.Set;
 final class OnnxReader {
     /** Nodes, tensors, names and numbers of attributes that a graph may have, each; real ones have some thousands. */
     private static final int MAX_ITEMS = 1 << 20;
+    private static final int MAX_OUTPUTS = 1 << 10;
 
     private final Path path;
     private final CodedInputStream in;
@@ -193,7 +194,12 @@ final class OnnxReader {
                 add(initialiser.name(), initialiser.tensor());
             }
             case 11 -> declaredInputs.add(valueInfo(wireType));
-            case 12 -> outputs.add(valueInfo(wireType));
+            case 12 -> {
+                outputs.add(valueInfo(wireType));
+                if (outputs.size() > MAX_OUTPUTS) {
+                    throw new InputException(path, "graph.output", "more than " + MAX_OUTPUTS, "the outputs of a model");
+                }
+            }
             case 15 -> throw new InputException(path, "graph.sparse_initializer", "sparse tensors", "dense ones");
             default -> {
                 return false;
