@@ -101,8 +101,8 @@ class OnnxFileTest {
         graph.add("Constant", List.of(), List.of("value_float"), Map.of("value_float", 2.5f));
         graph.add("Constant", List.of(), List.of("value_ints"), Map.of("value_ints", new long[] {4, -5}));
         try (OnnxFile file = OnnxFile.open(file(graph.build()))) {
-            assertEquals(Set.of("raw", "float_data", "double_data", "half", "bfloat16", "int64", "int8", "scalar", "none",
-                    "value_float", "value_ints"), file.names());
+            assertEquals(Set.of("raw", "float_data", "double_data", "half", "bfloat16", "int64", "int8", "scalar",
+                    "none", "value_float", "value_ints"), file.names());
             assertFloats(file, "raw", new long[] {2, 3}, values);
             assertFloats(file, "float_data", new long[] {6}, values);
             assertFloats(file, "double_data", new long[] {1}, 0.1f);

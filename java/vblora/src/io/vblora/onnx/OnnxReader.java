@@ -197,7 +197,8 @@ final class OnnxReader {
             case 12 -> {
                 outputs.add(valueInfo(wireType));
                 if (outputs.size() > MAX_OUTPUTS) {
-                    throw new InputException(path, "graph.output", "more than " + MAX_OUTPUTS, "the outputs of a model");
+                    throw new InputException(path, "graph.output", "more than " + MAX_OUTPUTS,
+                            "the outputs of a model");
                 }
             }
             case 15 -> throw new InputException(path, "graph.sparse_initializer", "sparse tensors", "dense ones");
