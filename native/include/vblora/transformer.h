@@ -50,6 +50,10 @@ typedef struct vbl_attention {
   int32_t causal;         /**< 1: a query sees keys up to its own position; 0: all keys */
   float scale;            /**< of the scores, usually 1 / sqrt(head_dim) */
   const int32_t *lengths; /**< [batch] tokens that are not padding, from 1 to length (device memory); NULL: all */
+  /** Tokens of sequences that lie one behind the other without padding: q, k, v and out have so many rows in place of
+   *  batch · length, and lengths is not read. 0: padded. */
+  int64_t tokens;
+  const int32_t *starts; /**< [batch + 1] each sequence's first row, then tokens (device memory); not read if padded */
 } vbl_attention;
 
 /** out = softmax(scale · q kt + mask) v. q, out [batch · length, heads · head_dim], k, v [batch · length, kv_heads ·
@@ -63,7 +67,7 @@ VBL_API vbl_status vbl_attention_backward(vbl_stream *stream, const vbl_attentio
                                           const float *k, const float *v, const float *out, const float *lse,
                                           const float *dout, float *dq, float *dk, float *dv, void *scratch,
                                           int64_t scratch_bytes);
-/** Scratch of either pass; -1, and vbl_last_error(), for an invalid argument. attention.lengths is not read. */
+/** Scratch of either pass; -1, and vbl_last_error(), for an invalid argument. lengths and starts are not read. */
 VBL_API int64_t vbl_attention_scratch_bytes(const vbl_stream *stream, const vbl_attention *attention);
 
 /** out = silu(gate) · up over n elements, silu(z) = z / (1 + exp(-z)). */
@@ -100,16 +104,17 @@ VBL_API vbl_status vbl_add_bias_backward(vbl_stream *stream, int64_t rows, int64
 /** How the tokens of a sequence become one row. */
 typedef enum vbl_pooling {
   VBL_POOL_CLS = 0, /**< the first token */
-  VBL_POOL_MEAN = 1 /**< the mean of the tokens that are not padding */
+  VBL_POOL_MEAN = 1 /**< the mean of all tokens */
 } vbl_pooling;
 
-/** out [batch, hidden] from x [batch · length, hidden]. lengths [batch]: tokens that are not padding, from 1 to length;
- *  NULL: all. Padding is not read. Sums are in float64 and from the first token on. */
-VBL_API vbl_status vbl_pool_forward(vbl_stream *stream, int32_t pooling, int64_t batch, int64_t length, int64_t hidden,
-                                    const int32_t *lengths, const float *x, float *out);
-/** dx [batch · length, hidden] (overwritten; 0 in what was not pooled) from dout [batch, hidden]. */
-VBL_API vbl_status vbl_pool_backward(vbl_stream *stream, int32_t pooling, int64_t batch, int64_t length,
-                                     int64_t hidden, const int32_t *lengths, const float *dout, float *dx);
+/** out [batch, hidden] from x [tokens, hidden]: sequence b has rows starts[b] .. starts[b + 1] - 1, at least one;
+ *  starts [batch + 1] (device memory) begins with 0 and ends with tokens. Sums are in float64 and from the first token
+ *  on. */
+VBL_API vbl_status vbl_pool_forward(vbl_stream *stream, int32_t pooling, int64_t batch, int64_t tokens, int64_t hidden,
+                                    const int32_t *starts, const float *x, float *out);
+/** dx [tokens, hidden] (overwritten; 0 in what was not pooled) from dout [batch, hidden]. */
+VBL_API vbl_status vbl_pool_backward(vbl_stream *stream, int32_t pooling, int64_t batch, int64_t tokens,
+                                     int64_t hidden, const int32_t *starts, const float *dout, float *dx);
 
 /** Label of a row that does not count. */
 #define VBL_IGNORE_INDEX (-100)

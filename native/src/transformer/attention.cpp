@@ -8,6 +8,7 @@
 #include "runtime/scratch.h"
 #include "runtime/stream.h"
 #include "transformer/attention.simd.h"
+#include "transformer/starts.h"
 #include "vblora/transformer.h"
 
 namespace {
@@ -30,12 +31,16 @@ vbl_status check(const char *op, const vbl_attention *attention) {
   const int64_t elements = INT64_MAX / static_cast<int64_t>(sizeof(float)) / a.batch / a.length / a.heads;
   VBL_REQUIRE(a.head_dim <= elements, "%s: batch %d of length %d with %d heads of %d is too large", op, a.batch,
               a.length, a.heads, a.head_dim);
+  const int64_t most = int64_t{a.batch} * a.length;
+  VBL_REQUIRE(a.tokens >= 0 && a.tokens <= most, "%s: tokens must lie in 0 .. %lld, found %lld", op,
+              static_cast<long long>(most), static_cast<long long>(a.tokens));
   VBL_REQUIRE(a.causal == 0 || a.causal == 1, "%s: causal must be 0 or 1, found %d", op, a.causal);
   VBL_REQUIRE(std::isfinite(a.scale), "%s: scale must be finite, found %g", op, static_cast<double>(a.scale));
   return VBL_OK;
 }
 
 vbl_status check_lengths(const char *op, const vbl_attention &a) {
+  if (a.tokens > 0) return vbl::check_starts(op, a.batch, a.length, a.tokens, a.starts);
   for (int32_t b = 0; a.lengths != nullptr && b < a.batch; ++b)
     VBL_REQUIRE(a.lengths[b] >= 1 && a.lengths[b] <= a.length, "%s: lengths[%d] must lie in 1 .. %d, found %d", op, b,
                 a.length, a.lengths[b]);
@@ -49,15 +54,18 @@ struct Layout {
         group(a.heads / a.kv_heads),
         q_stride(int64_t{a.heads} * a.head_dim),
         kv_stride(int64_t{a.kv_heads} * a.head_dim),
-        kv_elements(a.batch * (a.length * kv_stride)),
+        kv_elements((a.tokens > 0 ? a.tokens : int64_t{a.batch} * a.length) * kv_stride),
         whole_tasks(int64_t{a.batch} * a.kv_heads),
         parts(std::min<int64_t>(group, (kBackwardTasks + whole_tasks - 1) / whole_tasks)) {}
 
-  int64_t q(int64_t b, int64_t head) const { return b * a.length * q_stride + head * a.head_dim; }
-  int64_t kv(int64_t b, int64_t kv_head) const { return b * a.length * kv_stride + kv_head * a.head_dim; }
+  int64_t row(int64_t b) const { return a.tokens > 0 ? a.starts[b] : b * a.length; }
+  int64_t rows(int64_t b) const { return row(b + 1) - row(b); }
+  int64_t q(int64_t b, int64_t head) const { return row(b) * q_stride + head * a.head_dim; }
+  int64_t kv(int64_t b, int64_t kv_head) const { return row(b) * kv_stride + kv_head * a.head_dim; }
   int64_t lse(int64_t b, int64_t head) const { return (b * a.heads + head) * a.length; }
   vbl::AttentionHead head(int64_t b) const {
-    return {a.lengths != nullptr ? a.lengths[b] : a.length, a.head_dim, q_stride, kv_stride, a.causal == 1, a.scale};
+    const int64_t length = a.tokens == 0 && a.lengths != nullptr ? a.lengths[b] : rows(b);
+    return {length, a.head_dim, q_stride, kv_stride, a.causal == 1, a.scale};
   }
 
   const vbl_attention &a;
@@ -168,7 +176,7 @@ extern "C" vbl_status vbl_attention_forward(vbl_stream *stream, const vbl_attent
       const int64_t padding = std::clamp(head.length, begin, end);
       if (begin < padding)
         VBL_SIMD(attention_forward)(head, begin, q + layout.q(b, h), k + kv, v + kv, head_out, head_lse, work);
-      clear(padding, end, layout.q_stride, a.head_dim, head_out);
+      clear(padding, std::min(end, layout.rows(b)), layout.q_stride, a.head_dim, head_out);
       std::fill(head_lse + padding, head_lse + end, 0.0f);
     }
   });
@@ -196,14 +204,14 @@ extern "C" vbl_status vbl_attention_backward(vbl_stream *stream, const vbl_atten
     const vbl::AttentionHead head = layout.head(b);
     float *part_dk = (part == 0 ? dk : buffers.dk + (part - 1) * elements) + kv;
     float *part_dv = (part == 0 ? dv : buffers.dv + (part - 1) * elements) + kv;
-    clear(0, a.length, layout.kv_stride, a.head_dim, part_dk);
-    clear(0, a.length, layout.kv_stride, a.head_dim, part_dv);
+    clear(0, layout.rows(b), layout.kv_stride, a.head_dim, part_dk);
+    clear(0, layout.rows(b), layout.kv_stride, a.head_dim, part_dv);
     for (int64_t g = part * layout.group / parts; g < (part + 1) * layout.group / parts; ++g) {
       const int64_t h = kv_head * layout.group + g, at = layout.q(b, h);
       for (int64_t begin = 0; begin < head.length; begin += kAttentionQueries)
         VBL_SIMD(attention_backward)(head, begin, q + at, k + kv, v + kv, out + at, lse + layout.lse(b, h), dout + at,
                                      dq + at, part_dk, part_dv, work);
-      clear(head.length, a.length, layout.q_stride, a.head_dim, dq + at);
+      clear(head.length, layout.rows(b), layout.q_stride, a.head_dim, dq + at);
     }
   });
   if (parts > 1)

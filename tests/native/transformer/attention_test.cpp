@@ -38,7 +38,7 @@ Case make_case(check::Random &random, int32_t batch, int32_t length, int32_t hea
                bool causal, bool padded, float magnitude = 1) {
   Case c;
   const float scale = 1 / std::sqrt(static_cast<float>(head_dim));
-  c.attention = {batch, length, heads, kv_heads, head_dim, causal, scale, nullptr};
+  c.attention = {batch, length, heads, kv_heads, head_dim, causal, scale, nullptr, 0, nullptr};
   for (int32_t b = 0; padded && b < batch; ++b) c.lengths.push_back(static_cast<int32_t>(random.between(1, length)));
   c.q = check::normals(random, c.q_elements(), magnitude);
   c.k = check::normals(random, c.kv_elements(), magnitude);
@@ -73,6 +73,40 @@ Results run(const Case &c, int32_t threads) {
   CHECK_STATUS(VBL_OK, vbl_attention_backward(stream, &a, c.q.data(), c.k.data(), c.v.data(), seen.out.data(),
                                               seen.lse.data(), c.dout.data(), r.dq.data(), r.dk.data(), r.dv.data(),
                                               scratch.data(), bytes));
+  return r;
+}
+
+// The rows of x [batch · length, width] that are not padding.
+std::vector<float> pack(const Case &c, const std::vector<float> &x) {
+  const size_t width = x.size() / static_cast<size_t>(c.attention.batch * c.attention.length);
+  std::vector<float> packed;
+  for (int64_t b = 0; b < c.attention.batch; ++b) {
+    const auto first = x.begin() + b * c.attention.length * static_cast<int64_t>(width);
+    packed.insert(packed.end(), first, first + c.length_of(b) * static_cast<int64_t>(width));
+  }
+  return packed;
+}
+
+// The same without padding.
+Results run_packed(const Case &c, int32_t threads) {
+  check::CpuStream stream(threads);
+  std::vector<int32_t> starts = {0};
+  for (int64_t b = 0; b < c.attention.batch; ++b)
+    starts.push_back(starts.back() + static_cast<int32_t>(c.length_of(b)));
+  vbl_attention a = c.attention;
+  a.tokens = starts.back();
+  const int64_t bytes = vbl_attention_scratch_bytes(stream, &a);
+  a.starts = starts.data();
+  const std::vector<float> q = pack(c, c.q), k = pack(c, c.k), v = pack(c, c.v), dout = pack(c, c.dout);
+  const std::vector<float> unset(q.size(), NAN), kv_unset(k.size(), NAN);
+  Results r{unset, std::vector<float>(c.q.size() / static_cast<size_t>(a.head_dim), NAN), unset, kv_unset, kv_unset};
+  std::vector<unsigned char> scratch(static_cast<size_t>(bytes), 0xFF);
+  CHECK_STATUS(VBL_OK, vbl_attention_forward(stream, &a, q.data(), k.data(), v.data(), r.out.data(), r.lse.data(),
+                                             scratch.data(), bytes));
+  std::fill(scratch.begin(), scratch.end(), 0xFF);
+  CHECK_STATUS(VBL_OK, vbl_attention_backward(stream, &a, q.data(), k.data(), v.data(), r.out.data(), r.lse.data(),
+                                              dout.data(), r.dq.data(), r.dk.data(), r.dv.data(), scratch.data(),
+                                              bytes));
   return r;
 }
 
@@ -162,6 +196,11 @@ void check_case(const Case &c) {
     if (!(check::same_bits(one.out, more.out) && check::same_bits(one.lse, more.lse) &&
           check::same_bits(one.dq, more.dq) && check::same_bits(one.dk, more.dk) && check::same_bits(one.dv, more.dv)))
       check::failed(__FILE__, __LINE__, "other bits with %d threads; %s", threads, c.name().c_str());
+    const Results packed = run_packed(c, threads);
+    if (!(check::same_bits(pack(c, one.out), packed.out) && check::same_bits(one.lse, packed.lse) &&
+          check::same_bits(pack(c, one.dq), packed.dq) && check::same_bits(pack(c, one.dk), packed.dk) &&
+          check::same_bits(pack(c, one.dv), packed.dv)))
+      check::failed(__FILE__, __LINE__, "other bits without padding; %s", c.name().c_str());
   }
 }
 
@@ -287,6 +326,21 @@ TEST(attention_refuses_what_it_cannot_take) {
   const int32_t zero[] = {3, 0}, long_one[] = {4, 3};
   refused({"lengths[1] must lie in 1 .. 3, found 0"}, [&](vbl_attention &a) { a.lengths = zero; }, true);
   refused({"lengths[0] must lie in 1 .. 3, found 4"}, [&](vbl_attention &a) { a.lengths = long_one; }, true);
+  const int32_t starts[] = {0, 3, 5}, late[] = {1, 3, 5}, empty[] = {0, 0, 5}, far[] = {0, 1, 5};
+  const auto packed = [](vbl_attention &a, int64_t tokens, const int32_t *starts) {
+    a.tokens = tokens;
+    a.starts = starts;
+  };
+  refused({"tokens must lie in 0 .. 6, found 7"}, [&](vbl_attention &a) { packed(a, 7, starts); });
+  refused({"tokens must lie in 0 .. 6, found -1"}, [&](vbl_attention &a) { packed(a, -1, starts); });
+  refused({"starts must not be NULL"}, [&](vbl_attention &a) { packed(a, 5, nullptr); }, true);
+  refused({"starts[2] must be the number of tokens, 4, found 5"},
+          [&](vbl_attention &a) { packed(a, 4, starts); }, true);
+  refused({"starts[0] must be 0, found 1"}, [&](vbl_attention &a) { packed(a, 5, late); }, true);
+  refused({"starts[1] must lie 1 .. 3 behind starts[0], found 0 and 0"},
+          [&](vbl_attention &a) { packed(a, 5, empty); }, true);
+  refused({"starts[2] must lie 1 .. 3 behind starts[1], found 5 and 1"}, [&](vbl_attention &a) { packed(a, 5, far); },
+          true);
   check_refused(&good, kPointers, bytes - 1, {"scratch must have", std::to_string(bytes - 1).c_str()});
   check_refused(nullptr, kPointers, bytes, {"attention must not be NULL"});
   const char *names[] = {"q must",    "k must",  "v must",  "out must", "lse must",

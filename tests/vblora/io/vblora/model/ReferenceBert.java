@@ -82,12 +82,13 @@ final class ReferenceBert {
 
     /** The output of the last layer for the tokens of one sequence. */
     double[][] hidden(TokenRows rows, int row, Map<String, Branch> branches) {
-        int first = row * rows.length();
+        int padded = row * rows.length();
+        int first = Arrays.stream(rows.lengths()).limit(row).sum(); // dropout counts tokens that are not padding
         double[][] x = new double[rows.lengths()[row]][config.hiddenSize()];
         for (int t = 0; t < x.length; t++) {
-            addRow(x[t], "word", rows.inputIds()[first + t]);
+            addRow(x[t], "word", rows.inputIds()[padded + t]);
             addRow(x[t], "position", config.positionOffset() + t);
-            addRow(x[t], "token_type", rows.tokenTypeIds() == null ? 0 : rows.tokenTypeIds()[first + t]);
+            addRow(x[t], "token_type", rows.tokenTypeIds() == null ? 0 : rows.tokenTypeIds()[padded + t]);
         }
         x = norm(x, "embeddings.LayerNorm");
         for (int layer = 0; layer < config.numHiddenLayers(); layer++) {

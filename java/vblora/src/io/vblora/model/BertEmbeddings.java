@@ -8,10 +8,14 @@ import io.vblora.kernels.ops.Transformer;
  * hidden] in any native type.
  */
 record BertEmbeddings(Tensor word, Tensor position, Tensor tokenType, LayerNorm norm) {
-    /** x [tokens, hidden], written. */
+    /**
+     * x [tokens, hidden], written.
+     *
+     * @param tokenTypeIds [tokens]
+     */
     void forward(Execution run, TokenBatch batch, int[] tokenTypeIds, Tensor x) {
         long mark = run.arena().mark();
-        Tensor types = run.ints(tokenTypeIds == null ? new int[(int) batch.tokens()] : tokenTypeIds);
+        Tensor types = run.ints(tokenTypeIds);
         Transformer.embeddingForward(run.stream(), batch.ids(), word, false, x);
         Transformer.embeddingForward(run.stream(), types, tokenType, true, x);
         Transformer.embeddingForward(run.stream(), batch.positions(), position, true, x);

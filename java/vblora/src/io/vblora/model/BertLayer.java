@@ -4,6 +4,7 @@ import io.vblora.kernels.Arena;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Attention;
 import io.vblora.kernels.ops.Memory;
+import io.vblora.kernels.ops.Sequences;
 import io.vblora.kernels.ops.Transformer;
 import java.util.List;
 
@@ -66,9 +67,9 @@ final class BertLayer {
         Tensor vp = v.takeP(arena, tokens);
         v.forward(run, 0, tokens, x, vp, value, false);
         Tensor attended = arena.floats(tokens, config.hiddenSize());
-        Tensor lse = arena.floats(tokens * config.numAttentionHeads());
-        attention.forward(run.stream(), arena, batch.size(), batch.length(), batch.lengths(), query, key, value,
-                attended, lse);
+        Sequences sequences = batch.sequences();
+        Tensor lse = arena.floats(sequences.size(), config.numAttentionHeads(), sequences.length());
+        attention.forward(run.stream(), arena, sequences, query, key, value, attended, lse);
         Tensor attentionSum = arena.floats(tokens, config.hiddenSize());
         Memory.copy(run.stream(), x, attentionSum);
         Tensor attentionDensep = attentionDense.takeP(arena, tokens);
@@ -129,8 +130,8 @@ final class BertLayer {
         Tensor dq = arena.floats(tokens, config.hiddenSize());
         Tensor dk = arena.floats(tokens, config.hiddenSize());
         Tensor dv = arena.floats(tokens, config.hiddenSize());
-        attention.backward(run.stream(), arena, batch.size(), batch.length(), batch.lengths(), saved.q(), saved.k(),
-                saved.v(), saved.attended(), saved.lse(), dattended, dq, dk, dv);
+        attention.backward(run.stream(), arena, batch.sequences(), saved.q(), saved.k(), saved.v(), saved.attended(),
+                saved.lse(), dattended, dq, dk, dv);
         Tensor dinput = inputGradient ? dx : null;
         q.backward(run, 0, tokens, saved.x(), dq, saved.qp(), dinput, true);
         k.backward(run, 0, tokens, saved.x(), dk, saved.kp(), dinput, true);

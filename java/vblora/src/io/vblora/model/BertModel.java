@@ -15,8 +15,8 @@ import java.util.Optional;
 /**
  * A BERT-type encoder with frozen weights: embeddings, layers normalised behind their residual connections,
  * bidirectional attention, and a pooler if the weights have one. It is read from a Hugging Face folder whose
- * config.json has model_type bert, roberta or xlm-roberta, or from an ONNX file. No dropout of its own is drawn. Used
- * by one thread at a time.
+ * config.json has model_type bert, roberta or xlm-roberta, or from an ONNX file. No dropout of its own is drawn, and
+ * padding is not computed. Used by one thread at a time.
  */
 public final class BertModel implements AutoCloseable {
     private static final List<String> LAYER_LINEARS = List.of("attention.self.query", "attention.self.key",
@@ -141,15 +141,15 @@ public final class BertModel implements AutoCloseable {
     }
 
     /**
-     * The output of the last layer [size · length, hidden]; at padding it is undefined.
+     * The output of the last layer [size · length, hidden]; 0 at padding.
      *
      * @throws InputException if rows are longer than the model has positions
      */
     public float[] lastHiddenState(Execution execution, TokenRows rows) {
         checkLength(rows);
-        return execution.run(new PassShape("lastHiddenState", this, rows.size(), rows.length()), run -> {
-            return run.read(hidden(run, rows, batch(run, rows), null));
-        });
+        float[] hidden = execution.run(shape("lastHiddenState", rows),
+                run -> run.read(hidden(run, rows, batch(run, rows), null)));
+        return rows.padded(hidden, config.hiddenSize());
     }
 
     /**
@@ -161,7 +161,7 @@ public final class BertModel implements AutoCloseable {
     public float[] embeddings(Execution execution, TokenRows rows, Pooling pooling, boolean normalize) {
         checkLength(rows);
         Pooler pooler = pooler(pooling);
-        float[] pooled = execution.run(new PassShape(pooling.toString(), this, rows.size(), rows.length()), run -> {
+        float[] pooled = execution.run(shape(pooling.toString(), rows), run -> {
             TokenBatch batch = batch(run, rows);
             Tensor features = run.arena().floats(rows.size(), config.hiddenSize());
             pooler.forward(run, batch, hidden(run, rows, batch, null), features);
@@ -187,7 +187,11 @@ public final class BertModel implements AutoCloseable {
     }
 
     /** Passes that take the same memory. */
-    private record PassShape(String kind, BertModel model, int size, int length) {}
+    private record PassShape(String kind, BertModel model, int size, int length, int tokens) {}
+
+    private PassShape shape(String kind, TokenRows rows) {
+        return new PassShape(kind, this, rows.size(), rows.length(), rows.tokens());
+    }
 
     /** The linear layers of all encoder layers, in the order of the model. */
     List<Linear> linears() {
@@ -216,8 +220,7 @@ public final class BertModel implements AutoCloseable {
 
     /** The batch on the device, from the execution's arena. */
     TokenBatch batch(Execution run, TokenRows rows) {
-        return TokenBatch.take(run, rows.size(), rows.length(), rows.inputIds(), rows.lengths(),
-                config.positionOffset());
+        return TokenBatch.packed(run, rows, config.positionOffset());
     }
 
     /** Whether a layer has something to train. */
@@ -244,7 +247,8 @@ public final class BertModel implements AutoCloseable {
         int lowest = saved == null ? layers.size() : lowestAdaptedLayer();
         Tensor x = arena.floats(batch.tokens(), config.hiddenSize());
         Tensor y = lowest == 0 ? null : arena.floats(batch.tokens(), config.hiddenSize());
-        embeddings.forward(run, batch, rows.tokenTypeIds(), x);
+        int[] types = rows.tokenTypeIds();
+        embeddings.forward(run, batch, types == null ? new int[rows.tokens()] : rows.packed(types), x);
         for (BertLayer layer : layers.subList(0, lowest)) {
             long mark = arena.mark();
             layer.forward(run, batch, x, y);

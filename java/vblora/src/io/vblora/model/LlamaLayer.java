@@ -75,8 +75,7 @@ final class LlamaLayer {
         rotary.apply(run, kvHeads, batch.positions(), false, key);
         Tensor attended = arena.floats(tokens, o.inFeatures());
         Tensor lse = arena.floats(tokens * heads);
-        attention.forward(run.stream(), arena, batch.size(), batch.length(), batch.lengths(), query, key, value,
-                attended, lse);
+        attention.forward(run.stream(), arena, batch.sequences(), query, key, value, attended, lse);
 
         Tensor middle = arena.floats(tokens, config.hiddenSize());
         Memory.copy(run.stream(), x, middle);
@@ -144,8 +143,8 @@ final class LlamaLayer {
         Tensor dq = arena.floats(tokens, q.outFeatures());
         Tensor dk = arena.floats(tokens, k.outFeatures());
         Tensor dv = arena.floats(tokens, v.outFeatures());
-        attention.backward(run.stream(), arena, batch.size(), batch.length(), batch.lengths(), saved.q(), saved.k(),
-                saved.v(), saved.attended(), saved.lse(), dattended, dq, dk, dv);
+        attention.backward(run.stream(), arena, batch.sequences(), saved.q(), saved.k(), saved.v(), saved.attended(),
+                saved.lse(), dattended, dq, dk, dv);
         rotary.apply(run, config.numAttentionHeads(), batch.positions(), true, dq);
         rotary.apply(run, config.numKeyValueHeads(), batch.positions(), true, dk);
         Tensor dnormed = inputGradient ? arena.floats(tokens, config.hiddenSize()) : null;

@@ -154,7 +154,7 @@ public final class LlamaModel implements AutoCloseable {
     public float[] logits(Execution execution, int size, int length, int[] inputIds, int[] lengths) {
         prepare(execution, size, length, inputIds, lengths);
         return execution.run(new PassShape("logits", size, length, adapter), run -> {
-            TokenBatch batch = TokenBatch.take(run, size, length, inputIds, lengths, 0);
+            TokenBatch batch = TokenBatch.padded(run, size, length, inputIds, lengths);
             Tensor hidden = hidden(run, batch, null);
             Tensor logits = run.arena().floats(batch.tokens(), config.vocabSize());
             head.forward(run, 0, batch.tokens(), hidden, head.takeP(run.arena(), batch.tokens()), logits, false);
@@ -169,7 +169,7 @@ public final class LlamaModel implements AutoCloseable {
     public double lossSum(Execution execution, int size, int length, int[] inputIds, int[] labels, int[] lengths) {
         prepare(execution, size, length, inputIds, lengths);
         return execution.run(new PassShape("loss", size, length, adapter), run -> {
-            TokenBatch batch = TokenBatch.take(run, size, length, inputIds, lengths, 0);
+            TokenBatch batch = TokenBatch.padded(run, size, length, inputIds, lengths);
             Tensor targets = run.ints(shiftedLabels(inputIds, labels, length));
             Tensor hidden = hidden(run, batch, null);
             return headLoss(run, hidden, targets, null, null);
@@ -187,7 +187,7 @@ public final class LlamaModel implements AutoCloseable {
         }
         prepare(execution, size, length, inputIds, lengths);
         return execution.run(new PassShape("gradients", size, length, adapter), run -> {
-            TokenBatch batch = TokenBatch.take(run, size, length, inputIds, lengths, 0);
+            TokenBatch batch = TokenBatch.padded(run, size, length, inputIds, lengths);
             Tensor targets = run.ints(shiftedLabels(inputIds, labels, length));
             Tensor scale = run.scalar((float) gradientScale);
             Tape tape = new Tape();

@@ -34,13 +34,14 @@ final class Pooler {
     Saved forward(Execution run, TokenBatch batch, Tensor hidden, Tensor features) {
         Arena arena = run.arena();
         Tensor pooled = dense == null ? features : arena.floats(features.shape());
-        Transformer.poolForward(run.stream(), mode, batch.size(), batch.length(), batch.lengths(), hidden, pooled);
+        Transformer.poolForward(run.stream(), mode, batch.sequences(), hidden, pooled);
         if (dense == null) {
             return new Saved(null, null, null);
         }
-        Tensor p = dense.takeP(arena, batch.size());
-        Tensor inner = arena.floats(batch.size(), dense.outFeatures());
-        dense.forward(run, 0, batch.size(), pooled, p, inner, false);
+        int size = batch.sequences().size();
+        Tensor p = dense.takeP(arena, size);
+        Tensor inner = arena.floats(size, dense.outFeatures());
+        dense.forward(run, 0, size, pooled, p, inner, false);
         Transformer.activationForward(run.stream(), Activation.TANH, inner, features);
         return new Saved(pooled, p, inner);
     }
@@ -54,11 +55,10 @@ final class Pooler {
         if (dense != null) {
             Transformer.activationBackward(run.stream(), Activation.TANH, saved.inner, dfeatures, dfeatures);
             dpooled = dhidden == null ? null : run.arena().floats(dfeatures.shape());
-            dense.backward(run, 0, batch.size(), saved.first, dfeatures, saved.p, dpooled, false);
+            dense.backward(run, 0, batch.sequences().size(), saved.first, dfeatures, saved.p, dpooled, false);
         }
         if (dhidden != null) {
-            Transformer.poolBackward(run.stream(), mode, batch.size(), batch.length(), batch.lengths(), dpooled,
-                    dhidden);
+            Transformer.poolBackward(run.stream(), mode, batch.sequences(), dpooled, dhidden);
         }
     }
 }

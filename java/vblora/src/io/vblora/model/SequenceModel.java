@@ -110,7 +110,7 @@ public final class SequenceModel implements AutoCloseable {
      */
     public float[] logits(Execution execution, TokenRows rows) {
         check(rows);
-        return execution.run(shape("logits", rows.size(), rows.length()),
+        return execution.run(shape("logits", rows),
                 run -> logits(run, pooled(run, rows), rows.size()));
     }
 
@@ -123,7 +123,7 @@ public final class SequenceModel implements AutoCloseable {
     public double lossSum(Execution execution, TokenRows rows, float[] targets) {
         check(rows);
         checkTargets(rows.size(), targets);
-        return execution.run(shape("loss", rows.size(), rows.length()),
+        return execution.run(shape("loss", rows),
                 run -> run.readDouble(headLoss(run, pooled(run, rows), targets, null, null)));
     }
 
@@ -136,7 +136,7 @@ public final class SequenceModel implements AutoCloseable {
     public double lossSumAndGradients(Execution execution, TokenRows rows, float[] targets, double gradientScale) {
         check(rows);
         checkTargets(rows.size(), targets);
-        return execution.run(shape("gradients", rows.size(), rows.length()), run -> {
+        return execution.run(shape("gradients", rows), run -> {
             Arena arena = run.arena();
             long hiddenSize = encoder.config().hiddenSize();
             TokenBatch batch = encoder.batch(run, rows);
@@ -161,15 +161,13 @@ public final class SequenceModel implements AutoCloseable {
     /** The pooled output of the encoder [size, hidden], which the head reads. */
     public float[] features(Execution execution, TokenRows rows) {
         encoder.checkLength(rows);
-        return execution.run(shape("features", rows.size(), rows.length()), run -> {
-            return run.read(pooled(run, rows));
-        });
+        return execution.run(shape("features", rows), run -> run.read(pooled(run, rows)));
     }
 
     /** {@link #logits} of rows whose {@link #features} are known. */
     public float[] logitsOf(Execution execution, float[] features) {
         int size = checkFeatures(features);
-        return execution.run(shape("logits of features", size, 0),
+        return execution.run(shapeOfFeatures("logits", size),
                 run -> logits(run, onDevice(run, features, size), size));
     }
 
@@ -177,7 +175,7 @@ public final class SequenceModel implements AutoCloseable {
     public double lossSumOf(Execution execution, float[] features, float[] targets) {
         int size = checkFeatures(features);
         checkTargets(size, targets);
-        return execution.run(shape("loss of features", size, 0),
+        return execution.run(shapeOfFeatures("loss", size),
                 run -> run.readDouble(headLoss(run, onDevice(run, features, size), targets, null, null)));
     }
 
@@ -188,15 +186,20 @@ public final class SequenceModel implements AutoCloseable {
         if (encoder.isAdapted() || pooler.isAdapted()) {
             throw new IllegalStateException("The adapter adapts the encoder: its features change with every update");
         }
-        return execution.run(shape("gradients of features", size, 0), run -> run.readDouble(headLoss(run,
+        return execution.run(shapeOfFeatures("gradients", size), run -> run.readDouble(headLoss(run,
                 onDevice(run, features, size), targets, run.scalar((float) gradientScale), null)));
     }
 
     /** Passes that take the same memory. */
-    private record PassShape(String kind, SequenceModel model, int size, int length, Adapter adapter) {}
+    private record PassShape(String kind, SequenceModel model, int size, int length, int tokens,
+            Adapter adapter) {}
 
-    private PassShape shape(String kind, int size, int length) {
-        return new PassShape(kind, this, size, length, adapter);
+    private PassShape shape(String kind, TokenRows rows) {
+        return new PassShape(kind, this, rows.size(), rows.length(), rows.tokens(), adapter);
+    }
+
+    private PassShape shapeOfFeatures(String kind, int size) {
+        return new PassShape(kind, this, size, 0, 0, adapter);
     }
 
     private Tensor pooled(Execution run, TokenRows rows) {

@@ -1,8 +1,8 @@
 package io.vblora.model;
 
 /**
- * A batch of token sequences on the host, padded at their end to one length. What padding holds does not matter, as
- * long as it is in the vocabulary.
+ * A batch of token sequences on the host, padded at their end to one length. Padding is not read: neither
+ * computed nor counted.
  *
  * @param size sequences
  * @param length tokens of each, padding included
@@ -27,7 +27,37 @@ public record TokenRows(int size, int length, int[] inputIds, int[] tokenTypeIds
         }
     }
 
-    long tokens() {
-        return (long) size * length;
+    /** Tokens without padding. */
+    int tokens() {
+        return starts()[size];
+    }
+
+    /** The place of each row's first token among the tokens of all rows and, last, their number. */
+    int[] starts() {
+        int[] starts = new int[size + 1];
+        for (int row = 0; row < size; row++) {
+            starts[row + 1] = starts[row] + lengths[row];
+        }
+        return starts;
+    }
+
+    /** What is not padding of an array [size · length]. */
+    int[] packed(int[] values) {
+        int[] packed = new int[tokens()];
+        int[] starts = starts();
+        for (int row = 0; row < size; row++) {
+            System.arraycopy(values, row * length, packed, starts[row], lengths[row]);
+        }
+        return packed;
+    }
+
+    /** [size · length, columns] from what is not padding [tokens, columns]; 0 at padding. */
+    float[] padded(float[] values, int columns) {
+        float[] padded = new float[size * length * columns];
+        int[] starts = starts();
+        for (int row = 0; row < size; row++) {
+            System.arraycopy(values, starts[row] * columns, padded, row * length * columns, lengths[row] * columns);
+        }
+        return padded;
     }
 }

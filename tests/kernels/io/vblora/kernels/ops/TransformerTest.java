@@ -131,28 +131,34 @@ class TransformerTest {
 
     @Test
     void pooling() {
-        float nan = Float.NaN;
-        Tensor x = floats(1, 10, 3, 30, 5, 50, nan, nan);
-        Tensor lengths = ints(2, 1);
+        Tensor x = floats(1, 10, 3, 30, 5, 50);
+        Tensor starts = ints(0, 2, 3);
+        Sequences sequences = Sequences.packed(2, 2, 3, starts);
         Tensor out = zeros(DType.FLOAT32, 4);
-        Tensor dx = zeros(DType.FLOAT32, 8);
-        Transformer.poolForward(stream, PoolingMode.CLS, 2, 2, lengths, x, out);
+        Tensor dx = zeros(DType.FLOAT32, 6);
+        Transformer.poolForward(stream, PoolingMode.CLS, sequences, x, out);
         assertArrayEquals(new float[] {1, 10, 5, 50}, out.toFloats());
-        Transformer.poolBackward(stream, PoolingMode.CLS, 2, 2, lengths, floats(1, 2, 3, 4), dx);
-        assertArrayEquals(new float[] {1, 2, 0, 0, 3, 4, 0, 0}, dx.toFloats());
-        Transformer.poolForward(stream, PoolingMode.MEAN, 2, 2, lengths, x, out);
+        Transformer.poolBackward(stream, PoolingMode.CLS, sequences, floats(1, 2, 3, 4), dx);
+        assertArrayEquals(new float[] {1, 2, 0, 0, 3, 4}, dx.toFloats());
+        Transformer.poolForward(stream, PoolingMode.MEAN, sequences, x, out);
         assertArrayEquals(new float[] {2, 20, 5, 50}, out.toFloats());
-        Transformer.poolBackward(stream, PoolingMode.MEAN, 2, 2, lengths, floats(1, 2, 3, 4), dx);
-        assertArrayEquals(new float[] {0.5f, 1, 0.5f, 1, 3, 4, 0, 0}, dx.toFloats());
-        refused("lengths", () -> Transformer.poolForward(stream, PoolingMode.MEAN, 2, 2, ints(1), x, out));
-        refused("x", () -> Transformer.poolForward(stream, PoolingMode.MEAN, 2, 3, lengths, x, out));
-        refused("out", () -> Transformer.poolForward(stream, PoolingMode.MEAN, 2, 2, lengths, x, floats(1, 2, 3)));
-        refused("lengths", () -> Transformer.poolBackward(stream, PoolingMode.MEAN, 2, 2, x, out, dx));
-        refused("dx", () -> Transformer.poolBackward(stream, PoolingMode.MEAN, 2, 2, lengths, out, floats(1)));
-        refused("size", () -> Transformer.poolForward(stream, PoolingMode.MEAN, 0, 2, lengths, x, out));
-        refused("size", () -> Transformer.poolBackward(stream, PoolingMode.MEAN, 0, 2, lengths, out, dx));
-        assertThrows(KernelException.class,
-                () -> Transformer.poolForward(stream, PoolingMode.CLS, 2, 2, ints(2, 3), x, out), "longer than 2");
+        Transformer.poolBackward(stream, PoolingMode.MEAN, sequences, floats(1, 2, 3, 4), dx);
+        assertArrayEquals(new float[] {0.5f, 1, 0.5f, 1, 3, 4}, dx.toFloats());
+        for (Tensor wrong : List.of(ints(0, 3), x)) {
+            Sequences bad = Sequences.packed(2, 2, 3, wrong);
+            refused("starts", () -> Transformer.poolForward(stream, PoolingMode.MEAN, bad, x, out));
+            refused("starts", () -> Transformer.poolBackward(stream, PoolingMode.MEAN, bad, out, dx));
+        }
+        refused("x", () -> Transformer.poolForward(stream, PoolingMode.MEAN, sequences, out, out));
+        refused("out", () -> Transformer.poolForward(stream, PoolingMode.MEAN, sequences, x, floats(1, 2, 3)));
+        refused("dx", () -> Transformer.poolBackward(stream, PoolingMode.MEAN, sequences, out, floats(1)));
+        Sequences none = Sequences.packed(0, 2, 3, starts);
+        refused("size", () -> Transformer.poolForward(stream, PoolingMode.MEAN, none, x, out));
+        refused("size", () -> Transformer.poolBackward(stream, PoolingMode.MEAN, none, out, dx));
+        Sequences padded = Sequences.padded(2, 2, ints(2, 1));
+        refused("sequences", () -> Transformer.poolForward(stream, PoolingMode.MEAN, padded, x, out));
+        Sequences overlong = Sequences.packed(2, 2, 3, ints(0, 2, 4));
+        assertThrows(KernelException.class, () -> Transformer.poolForward(stream, PoolingMode.CLS, overlong, x, out));
     }
 
     @Test

@@ -12,9 +12,8 @@ import io.vblora.kernels.Tensor;
 import io.vblora.kernels.bindings.vbl_attention;
 
 /**
- * Scaled dot-product attention with grouped key/value heads and padding at the end of sequences. Shapes: q, out [batch
- * · length, heads · headDim], k, v [batch · length, kvHeads · headDim], lse [batch, heads, length], lengths [batch]
- * (int32, tokens that are not padding); otherwise float32.
+ * Scaled dot-product attention with grouped key/value heads. Shapes: q, out [tokens, heads · headDim], k, v [tokens,
+ * kvHeads · headDim], lse [size, heads, length], all float32; how the tokens make sequences, {@link Sequences} says.
  */
 public final class Attention {
     private final int heads;
@@ -35,45 +34,52 @@ public final class Attention {
     /**
      * out = softmax(scale · q kᵀ + mask) v, and lse for the backward pass. Scratch comes from the arena and goes back.
      */
-    public void forward(Stream stream, Arena arena, int batch, int length, Tensor lengths, Tensor q, Tensor k, Tensor v,
-            Tensor out, Tensor lse) {
-        checkForward(stream, batch, length, lengths, q, k, v, out, lse);
+    public void forward(Stream stream, Arena arena, Sequences sequences, Tensor q, Tensor k, Tensor v, Tensor out,
+            Tensor lse) {
+        checkForward(stream, sequences, q, k, v, out, lse);
         long mark = arena.mark();
-        Tensor scratch = scratch(stream, arena, batch, length);
-        stream.run(handle -> vbl_attention_forward(handle, shape.lengths(lengths.pointer()), q.pointer(), k.pointer(),
-                v.pointer(), out.pointer(), lse.pointer(), scratch.pointer(), scratch.bytes()));
+        Tensor scratch = scratch(stream, arena, sequences);
+        stream.run(handle -> vbl_attention_forward(handle, placed(sequences), q.pointer(), k.pointer(), v.pointer(),
+                out.pointer(), lse.pointer(), scratch.pointer(), scratch.bytes()));
         arena.release(mark);
     }
 
     /** dq, dk, dv from dout and what the forward pass saw and wrote. */
-    public void backward(Stream stream, Arena arena, int batch, int length, Tensor lengths, Tensor q, Tensor k,
-            Tensor v, Tensor out, Tensor lse, Tensor dout, Tensor dq, Tensor dk, Tensor dv) {
-        checkForward(stream, batch, length, lengths, q, k, v, out, lse);
+    public void backward(Stream stream, Arena arena, Sequences sequences, Tensor q, Tensor k, Tensor v, Tensor out,
+            Tensor lse, Tensor dout, Tensor dq, Tensor dk, Tensor dv) {
+        checkForward(stream, sequences, q, k, v, out, lse);
         Check.floats(stream, "dout", dout, out.elements());
         Check.floats(stream, "dq", dq, q.elements());
         Check.floats(stream, "dk", dk, k.elements());
         Check.floats(stream, "dv", dv, v.elements());
         long mark = arena.mark();
-        Tensor scratch = scratch(stream, arena, batch, length);
-        stream.run(handle -> vbl_attention_backward(handle, shape.lengths(lengths.pointer()), q.pointer(), k.pointer(),
-                v.pointer(), out.pointer(), lse.pointer(), dout.pointer(), dq.pointer(), dk.pointer(), dv.pointer(),
+        Tensor scratch = scratch(stream, arena, sequences);
+        stream.run(handle -> vbl_attention_backward(handle, placed(sequences), q.pointer(), k.pointer(), v.pointer(),
+                out.pointer(), lse.pointer(), dout.pointer(), dq.pointer(), dk.pointer(), dv.pointer(),
                 scratch.pointer(), scratch.bytes()));
         arena.release(mark);
     }
 
-    private void checkForward(Stream stream, int batch, int length, Tensor lengths, Tensor q, Tensor k, Tensor v,
-            Tensor out, Tensor lse) {
-        long tokens = (long) batch * length;
-        Check.ints(stream, "lengths", lengths, batch);
+    private void checkForward(Stream stream, Sequences sequences, Tensor q, Tensor k, Tensor v, Tensor out,
+            Tensor lse) {
+        sequences.check(stream);
+        long tokens = sequences.tokens();
         Check.floats(stream, "q", q, tokens * heads * headDim);
         Check.floats(stream, "k", k, tokens * kvHeads * headDim);
         Check.floats(stream, "v", v, tokens * kvHeads * headDim);
         Check.floats(stream, "out", out, tokens * heads * headDim);
-        Check.floats(stream, "lse", lse, tokens * heads);
+        Check.floats(stream, "lse", lse, (long) sequences.size() * heads * sequences.length());
     }
 
-    private Tensor scratch(Stream stream, Arena arena, int batch, int length) {
-        shape.batch(batch).length(length);
+    private Tensor scratch(Stream stream, Arena arena, Sequences sequences) {
+        shape.batch(sequences.size()).length(sequences.length()).tokens(sequences.packed() ? sequences.tokens() : 0);
         return arena.take(DType.UINT8, stream.query(handle -> vbl_attention_scratch_bytes(handle, shape)));
+    }
+
+    /** The shape, whose sizes {@link #scratch} has set, with the sequences' memory. */
+    private vbl_attention placed(Sequences sequences) {
+        boolean packed = sequences.packed();
+        return shape.lengths(packed ? null : sequences.places().pointer())
+                .starts(packed ? sequences.places().pointer() : null);
     }
 }

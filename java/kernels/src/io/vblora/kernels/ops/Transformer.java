@@ -201,31 +201,31 @@ public final class Transformer {
         stream.run(handle -> vbl_add_bias_backward(handle, rows, columns, dy.pointer(), dbias.pointer()));
     }
 
-    /**
-     * out [size, hidden] from the tokens x [size · length, hidden] of sequences whose lengths [size] (int32, 1 to
-     * length) do not count padding, which is not read.
-     */
-    public static void poolForward(Stream stream, PoolingMode mode, int size, int length, Tensor lengths, Tensor x,
-            Tensor out) {
-        Check.positive("size", size);
-        long hidden = out.elements() / size;
-        Check.ints(stream, "lengths", lengths, size);
-        Check.floats(stream, "out", out, size * hidden);
-        Check.floats(stream, "x", x, (long) size * length * hidden);
-        stream.run(handle -> vbl_pool_forward(handle, mode.nativeCode(), size, length, hidden, lengths.pointer(),
-                x.pointer(), out.pointer()));
+    /** out [size, hidden] from the tokens x [tokens, hidden] of packed sequences. */
+    public static void poolForward(Stream stream, PoolingMode mode, Sequences sequences, Tensor x, Tensor out) {
+        long hidden = checkPooling(stream, sequences, out);
+        Check.floats(stream, "out", out, sequences.size() * hidden);
+        Check.floats(stream, "x", x, sequences.tokens() * hidden);
+        stream.run(handle -> vbl_pool_forward(handle, mode.nativeCode(), sequences.size(), sequences.tokens(), hidden,
+                sequences.places().pointer(), x.pointer(), out.pointer()));
     }
 
-    /** dx [size · length, hidden] = the gradient of {@link #poolForward}'s x, 0 in what was not pooled. */
-    public static void poolBackward(Stream stream, PoolingMode mode, int size, int length, Tensor lengths, Tensor dout,
-            Tensor dx) {
-        Check.positive("size", size);
-        long hidden = dout.elements() / size;
-        Check.ints(stream, "lengths", lengths, size);
-        Check.floats(stream, "dout", dout, size * hidden);
-        Check.floats(stream, "dx", dx, (long) size * length * hidden);
-        stream.run(handle -> vbl_pool_backward(handle, mode.nativeCode(), size, length, hidden, lengths.pointer(),
-                dout.pointer(), dx.pointer()));
+    /** dx [tokens, hidden] = the gradient of {@link #poolForward}'s x, 0 in what was not pooled. */
+    public static void poolBackward(Stream stream, PoolingMode mode, Sequences sequences, Tensor dout, Tensor dx) {
+        long hidden = checkPooling(stream, sequences, dout);
+        Check.floats(stream, "dout", dout, sequences.size() * hidden);
+        Check.floats(stream, "dx", dx, sequences.tokens() * hidden);
+        stream.run(handle -> vbl_pool_backward(handle, mode.nativeCode(), sequences.size(), sequences.tokens(), hidden,
+                sequences.places().pointer(), dout.pointer(), dx.pointer()));
+    }
+
+    /** Gives the columns of the pooled rows. */
+    private static long checkPooling(Stream stream, Sequences sequences, Tensor pooled) {
+        if (!sequences.packed()) {
+            throw new IllegalArgumentException("sequences: found padded ones; expected packed ones");
+        }
+        sequences.check(stream);
+        return pooled.elements() / sequences.size();
     }
 
     /**
