@@ -34,6 +34,10 @@ record BertSource(Path folder, BertConfig config, WeightSource weights, String p
                 return ofOnnx(model, onnx);
             }
         }
+        if (!Files.exists(model.resolve("config.json"))) {
+            throw new InputException(model, "", "neither config.json nor model.onnx",
+                    "config.json and model.safetensors, or model.onnx");
+        }
         return ofHuggingFace(model);
     }
 

@@ -1,0 +1,228 @@
+package io.vblora.model;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.vblora.InputException;
+import io.vblora.blas.Blas;
+import io.vblora.kernels.DType;
+import io.vblora.kernels.Device;
+import io.vblora.kernels.KernelException;
+import io.vblora.kernels.Stream;
+import io.vblora.kernels.Tensor;
+import io.vblora.kernels.ops.Activation;
+import io.vblora.kernels.ops.Memory;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Random;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** What encoders give, against the float64 reference, and what they refuse. */
+class BertModelTest {
+    /** Relative to the largest number; states are of the order of 1. */
+    private static final double TOLERANCE = 1e-6;
+
+    @TempDir
+    Path folder;
+
+    private final Stream stream = Stream.cpu(2);
+    private final Execution execution = new Execution(stream, Blas.on(stream.device()));
+
+    @AfterEach
+    void close() {
+        execution.close();
+        stream.close();
+    }
+
+    /** A random encoder of one family or the other. */
+    private TinyBert write(boolean roberta, Random random) throws IOException {
+        TinyBert tiny;
+        do {
+            tiny = TinyBert.write(folder, random, 1);
+        } while (tiny.config().isRoberta() != roberta);
+        return tiny;
+    }
+
+    private static void assertClose(String what, double expected, float found) {
+        assertEquals(expected, found, TOLERANCE * Math.max(1, Math.abs(expected)), what);
+    }
+
+    @Test
+    void statesAndEmbeddingsAreThoseOfTheReference() throws IOException {
+        for (int seed = 1; seed <= 10; seed++) {
+            Random random = new Random(seed);
+            TinyBert tiny = write(seed % 2 == 0, random);
+            TokenRows rows = tiny.rows(random, 1 + random.nextInt(4));
+            try (BertModel model = BertModel.load(folder, null, stream)) {
+                assertEquals(tiny.weights().values().stream().mapToLong(w -> w.length).sum(), model.parameters());
+                check("seed " + seed, rows, model, tiny.reference());
+            }
+        }
+    }
+
+    private void check(String what, TokenRows rows, BertModel model, ReferenceBert reference) {
+        int hidden = model.config().hiddenSize();
+        float[] states = model.lastHiddenState(execution, rows);
+        assertEquals(rows.size() * rows.length() * hidden, states.length);
+        for (int row = 0; row < rows.size(); row++) {
+            double[][] expected = reference.hidden(rows, row, Map.of());
+            for (int t = 0; t < rows.length(); t++) {
+                for (int i = 0; i < hidden; i++) {
+                    assertClose(what, t < expected.length ? expected[t][i] : 0,
+                            states[(row * rows.length() + t) * hidden + i]);
+                }
+            }
+            for (Pooling pooling : Pooling.values()) {
+                double[] pooled = reference.pooled(rows, row, pooling, Map.of());
+                float[] found = model.embeddings(execution, rows, pooling, false);
+                float[] normalized = model.embeddings(execution, rows, pooling, true);
+                double length = 0;
+                for (int i = 0; i < hidden; i++) {
+                    length = Math.hypot(length, pooled[i]);
+                }
+                for (int i = 0; i < hidden; i++) {
+                    assertClose(what, pooled[i], found[row * hidden + i]);
+                    assertClose(what, pooled[i] / length, normalized[row * hidden + i]);
+                }
+            }
+        }
+    }
+
+    @Test
+    void weightsMayBeHeldInSixteenBits() throws IOException {
+        Random random = new Random(3);
+        TinyBert tiny = write(false, random);
+        TokenRows rows = tiny.rows(random, 3);
+        for (DType dtype : new DType[] {DType.BFLOAT16, DType.FLOAT16}) {
+            Map<String, float[]> rounded = new LinkedHashMap<>(tiny.weights());
+            rounded.replaceAll((name, values) -> name.contains("Norm") || name.endsWith("bias") ? values
+                    : round(values, dtype));
+            try (BertModel model = BertModel.load(folder, dtype, stream)) {
+                check(dtype.toString(), rows, model, new ReferenceBert(tiny.config(), rounded));
+            }
+        }
+    }
+
+    private float[] round(float[] values, DType dtype) {
+        try (Tensor wide = Tensor.of(values, values.length);
+                Tensor narrow = Tensor.allocate(Device.CPU, dtype, values.length)) {
+            Memory.convert(stream, wide, narrow);
+            Memory.convert(stream, narrow, wide);
+            return wide.toFloats();
+        }
+    }
+
+    @Test
+    void paddingIsNotRead() throws IOException {
+        TinyBert tiny = write(false, new Random(4));
+        int[] ids = {1, 2, 3, 4, 5, 0};
+        int[] other = {1, 2, -7, 4, 5, 1 << 30}; // not even in the vocabulary
+        int[] types = {0, 1, 0, 1, 1, 0};
+        int[] otherTypes = {0, 1, 99, 1, 1, -1};
+        int[] lengths = {2, 2};
+        try (BertModel model = BertModel.load(tiny.folder(), null, stream)) {
+            assertArrayEquals(model.lastHiddenState(execution, new TokenRows(2, 3, ids, types, lengths)),
+                    model.lastHiddenState(execution, new TokenRows(2, 3, other, otherTypes, lengths)));
+        }
+    }
+
+    @Test
+    void refusesRowsThatDoNotFit() throws IOException {
+        int[] ids = {1, 2, 3, 4};
+        assertThrows(IllegalArgumentException.class, () -> new TokenRows(2, 3, ids, null, new int[] {1, 1}));
+        assertThrows(IllegalArgumentException.class, () -> new TokenRows(2, 2, ids, null, new int[] {1}));
+        assertThrows(IllegalArgumentException.class, () -> new TokenRows(2, 2, ids, ids, new int[] {1, 0}));
+        assertThrows(IllegalArgumentException.class, () -> new TokenRows(2, 2, ids, ids, new int[] {1, 3}));
+        assertThrows(IllegalArgumentException.class, () -> new TokenRows(1, 4, ids, new int[3], new int[] {4}));
+        TinyBert tiny = write(true, new Random(5));
+        try (BertModel model = BertModel.load(tiny.folder(), null, stream)) {
+            // 32 positions, of which a token's first is pad_token_id + 1 = 2.
+            assertEquals(30, model.config().maxLength());
+            model.lastHiddenState(execution, new TokenRows(1, 30, new int[30], null, new int[] {30}));
+            assertRefused("31 tokens", () -> model.lastHiddenState(execution,
+                    new TokenRows(1, 31, new int[31], null, new int[] {5})));
+            int[] unknown = {tiny.config().vocabSize(), 2};
+            assertThrows(KernelException.class,
+                    () -> model.lastHiddenState(execution, new TokenRows(1, 2, unknown, null, new int[] {2})));
+            assertThrows(KernelException.class,
+                    () -> model.lastHiddenState(execution, new TokenRows(1, 2, ids(1, 2), ids(0, 1), new int[] {2})));
+        }
+    }
+
+    private static int[] ids(int... ids) {
+        return ids;
+    }
+
+    @Test
+    void poolingIsWhatTheFolderSays() throws IOException {
+        TinyBert tiny = TinyBert.write(folder, new Random(6), 1);
+        Path file = folder.resolve("1_Pooling").resolve("config.json");
+        Files.createDirectories(file.getParent());
+        try (BertModel model = BertModel.load(tiny.folder(), null, stream)) {
+            assertEquals(Pooling.POOLER, model.defaultPooling());
+            Files.writeString(file, "{\"pooling_mode_cls_token\": true, \"pooling_mode_mean_tokens\": false}");
+            assertEquals(Pooling.CLS, model.defaultPooling());
+            Files.writeString(file, "{\"pooling_mode_cls_token\": false, \"pooling_mode_mean_tokens\": true}");
+            assertEquals(Pooling.MEAN, model.defaultPooling());
+            Files.writeString(file, "{\"pooling_mode_max_tokens\": true}");
+            assertRefused("pooling_mode_mean_tokens", model::defaultPooling);
+        }
+    }
+
+    @Test
+    void refusesConfigurationsOfOtherModels() throws IOException {
+        TinyBert tiny = TinyBert.write(folder, new Random(7), 1, Activation.GELU);
+        Path file = folder.resolve("config.json");
+        String good = Files.readString(file);
+        String[][] changes = {
+            {"\"model_type\": \"" + tiny.config().modelType(), "\"model_type\": \"distilbert", "model_type"},
+            {"\"gelu\"", "\"silu\"", "hidden_act"},
+            {"\"hidden_size\"", "\"position_embedding_type\": \"relative_key\", \"hidden_size\"",
+                "position_embedding_type"},
+            {"\"hidden_size\"", "\"is_decoder\": true, \"hidden_size\"", "is_decoder"},
+            {"\"hidden_size\"", "\"quantization_config\": {}, \"hidden_size\"", "quantization_config"},
+            {"\"num_attention_heads\": ", "\"num_attention_heads\": 4093, \"was\": ", "num_attention_heads"},
+            {"\"num_hidden_layers\": " + tiny.config().numHiddenLayers(), "\"num_hidden_layers\": 0",
+                "num_hidden_layers"},
+            {"\"vocab_size\": ", "\"vocab_size\": 1", "embeddings.word_embeddings.weight"},
+            {"\"num_hidden_layers\": ", "\"num_hidden_layers\": 4, \"was\": ", "encoder.layer."}};
+        for (String[] change : changes) {
+            String wrong = good.replace(change[0], change[1]);
+            assertTrue(!wrong.equals(good), change[0]);
+            Files.writeString(file, wrong);
+            assertRefused(change[2], () -> BertModel.load(folder, null, stream));
+        }
+        Files.writeString(file, good);
+        assertEquals(tiny.config(), BertModel.config(folder));
+        Files.delete(folder.resolve("model.safetensors"));
+        assertRefused("model.safetensors", () -> BertModel.load(folder, null, stream));
+        Files.delete(file);
+        assertRefused("neither config.json nor model.onnx", () -> BertModel.load(folder, null, stream));
+        assertRefused("nowhere", () -> BertModel.load(folder.resolve("nowhere"), null, stream));
+    }
+
+    @Test
+    void refusesLayersThatTheConfigurationLeavesOut() throws IOException {
+        TinyBert tiny;
+        Random random = new Random(8);
+        do {
+            tiny = TinyBert.write(folder, random, 1);
+        } while (tiny.config().numHiddenLayers() < 2);
+        Path file = folder.resolve("config.json");
+        Files.writeString(file, Files.readString(file).replace("\"num_hidden_layers\": ",
+                "\"num_hidden_layers\": 1, \"was\": "));
+        assertRefused("num_hidden_layers", () -> BertModel.load(folder, null, stream));
+    }
+
+    private static void assertRefused(String part, org.junit.jupiter.api.function.Executable call) {
+        String message = assertThrows(InputException.class, call).getMessage();
+        assertTrue(message.contains(part), message);
+    }
+}

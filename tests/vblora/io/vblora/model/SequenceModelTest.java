@@ -1,0 +1,191 @@
+package io.vblora.model;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.vblora.InputException;
+import io.vblora.adapter.Adapter;
+import io.vblora.adapter.ModuleShape;
+import io.vblora.adapter.NamedTensors;
+import io.vblora.adapter.Trainable;
+import io.vblora.adapter.VbLoraConfig;
+import io.vblora.blas.Blas;
+import io.vblora.kernels.Device;
+import io.vblora.kernels.Stream;
+import io.vblora.kernels.ops.StepState;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.function.Executable;
+
+/** How models with a head name their modules, take adapters and refuse what does not fit; their numbers elsewhere. */
+class SequenceModelTest {
+    private static final TokenRows ROWS = new TokenRows(2, 3, new int[] {1, 2, 3, 4, 5, 6}, null, new int[] {3, 2});
+
+    @TempDir
+    Path folder;
+
+    private final Stream stream = Stream.cpu(2);
+    private final Execution execution = new Execution(stream, Blas.on(stream.device()));
+
+    @AfterEach
+    void close() {
+        execution.close();
+        stream.close();
+    }
+
+    private TinyBert write(boolean roberta) throws IOException {
+        Random random = new Random(1);
+        TinyBert tiny;
+        do {
+            tiny = TinyBert.write(folder, random, 2);
+        } while (tiny.config().isRoberta() != roberta);
+        return tiny;
+    }
+
+    private static SequenceConfig classes(Pooling pooling) {
+        return new SequenceConfig(ProblemType.SINGLE_LABEL_CLASSIFICATION, pooling, List.of("a", "b", "c"), 16);
+    }
+
+    private static Adapter adapter(SequenceModel model, Stream stream) {
+        VbLoraConfig config = VbLoraConfig.builder().targetModules("all-linear").numVectors(12).vectorLength(2).r(2)
+                .initVectorBankBound(1).vbloraDropout(0.2).modulesToSave(List.of("classifier")).build();
+        return Adapter.create(config, model.linears(), model.heads(), stream, 1);
+    }
+
+    @Test
+    void modulesAreNamedAsHuggingFaceNamesThem() throws IOException {
+        TinyBert bert = write(false);
+        int hidden = bert.config().hiddenSize();
+        try (SequenceModel model = SequenceModel.load(folder, classes(Pooling.MEAN), null, stream)) {
+            assertEquals(List.of(new ModuleShape("classifier", hidden, 3)), model.heads());
+            assertEquals(6 * bert.config().numHiddenLayers(), model.linears().size());
+            assertEquals(List.of("query", "key", "value"), model.linears().subList(0, 3).stream()
+                    .map(module -> module.path().replace("bert.encoder.layer.0.attention.self.", "")).toList());
+            assertEquals(new ModuleShape("bert.encoder.layer.0.attention.output.dense", hidden, hidden),
+                    model.linears().get(3));
+            int inner = bert.config().intermediateSize();
+            assertEquals(new ModuleShape("bert.encoder.layer.0.intermediate.dense", hidden, inner),
+                    model.linears().get(4));
+            assertEquals(new ModuleShape("bert.encoder.layer.0.output.dense", inner, hidden), model.linears().get(5));
+        }
+        try (SequenceModel model = SequenceModel.load(folder, classes(null), null, stream)) {
+            assertEquals(Pooling.POOLER, model.config().pooling());
+            assertEquals(new ModuleShape("bert.pooler.dense", hidden, hidden),
+                    model.linears().get(model.linears().size() - 1));
+        }
+        int wide = write(true).config().hiddenSize();
+        try (SequenceModel model = SequenceModel.load(folder, classes(Pooling.CLS), null, stream)) {
+            assertEquals(List.of(new ModuleShape("classifier.dense", wide, wide),
+                    new ModuleShape("classifier.out_proj", wide, 3)), model.heads());
+            assertTrue(model.linears().stream().allMatch(module -> module.path().startsWith("roberta.encoder.layer.")));
+        }
+        SequenceConfig regression = new SequenceConfig(ProblemType.REGRESSION, Pooling.MEAN, List.of(), 16);
+        try (SequenceModel model = SequenceModel.load(folder, regression, null, stream)) {
+            assertEquals(List.of(new ModuleShape("classifier", wide, 1)), model.heads());
+        }
+    }
+
+    @Test
+    void anAdapterBringsTheHead() throws IOException {
+        write(false);
+        VbLoraConfig config = VbLoraConfig.builder().targetModules("all-linear").numVectors(12).vectorLength(2).build();
+        try (SequenceModel model = SequenceModel.load(folder, classes(Pooling.CLS), null, stream);
+                Adapter headless = Adapter.create(config, model.linears(), stream, 1);
+                Adapter adapter = adapter(model, stream)) {
+            assertThrows(IllegalStateException.class, () -> model.logits(execution, ROWS));
+            assertThrows(InputException.class, () -> model.attach(headless));
+            assertThrows(IllegalStateException.class, () -> model.logits(execution, ROWS));
+            float[] base = model.features(execution, ROWS);
+            model.attach(adapter);
+            assertEquals(6, model.logits(execution, ROWS).length);
+            assertFalse(Arrays.equals(base, model.features(execution, ROWS)));
+            model.attach(null);
+            assertArrayEquals(base, model.features(execution, ROWS));
+        }
+    }
+
+    @Test
+    void refusesWhatDoesNotFit() throws IOException {
+        write(false);
+        SequenceConfig overlong = new SequenceConfig(ProblemType.REGRESSION, Pooling.CLS, List.of(), 33);
+        assertThrows(InputException.class, () -> SequenceModel.load(folder, overlong, null, stream));
+        try (SequenceModel model = SequenceModel.load(folder, classes(Pooling.CLS), null, stream);
+                Adapter adapter = adapter(model, stream)) {
+            model.attach(adapter);
+            for (float wrong : new float[] {-1, 3, 0.5f, Float.NaN}) {
+                assertMessage("A target is", () -> model.lossSum(execution, ROWS, new float[] {0, wrong}));
+            }
+            assertMessage("found 1", () -> model.lossSum(execution, ROWS, new float[1]));
+            assertMessage("found 3", () -> model.lossSumOf(execution, new float[2 * hidden(model)], new float[3]));
+            assertMessage("Features are", () -> model.logitsOf(execution, new float[hidden(model) + 1]));
+            assertThrows(IllegalStateException.class,
+                    () -> model.lossSumAndGradients(execution, ROWS, new float[2], 1)); // training is not enabled
+            assertThrows(IllegalStateException.class,
+                    () -> model.lossSumAndGradientsOf(execution, new float[2 * hidden(model)], new float[2], 1));
+        }
+    }
+
+    private static int hidden(SequenceModel model) {
+        return model.encoder().config().hiddenSize();
+    }
+
+    private static void assertMessage(String part, Executable call) {
+        String message = assertThrows(IllegalArgumentException.class, call).getMessage();
+        assertTrue(message.contains(part), message);
+    }
+
+    /** Wide enough for products of several tiles, with dropout. */
+    @Test
+    void anyNumberOfThreadsGivesTheSameBits() throws IOException {
+        TinyBert tiny = write(false);
+        Random random = new Random(9);
+        int[] lengths = random.ints(64, 1, 13).toArray();
+        TokenRows rows = new TokenRows(64, 12, random.ints(64 * 12, 0, tiny.config().vocabSize()).toArray(), null,
+                lengths);
+        float[] targets = new float[64];
+        for (int i = 0; i < targets.length; i++) {
+            targets[i] = random.nextInt(3);
+        }
+        Map<String, float[]> one = numbers(1, rows, targets);
+        for (int threads : new int[] {1, 2, 3}) {
+            numbers(threads, rows, targets).forEach((name, values) -> assertArrayEquals(one.get(name), values,
+                    threads + " threads: " + name));
+        }
+    }
+
+    private Map<String, float[]> numbers(int threads, TokenRows rows, float[] targets) {
+        Map<String, float[]> numbers = new LinkedHashMap<>();
+        try (Stream threaded = Stream.cpu(threads);
+                Execution run = new Execution(threaded, Blas.on(threaded.device()));
+                SequenceModel model = SequenceModel.load(folder, classes(Pooling.POOLER), null, threaded);
+                Adapter adapter = adapter(model, threaded);
+                StepState step = new StepState(Device.CPU)) {
+            model.attach(adapter);
+            for (Trainable trainable : adapter.trainables()) {
+                trainable.enableTraining(threaded, 0);
+                trainable.zeroGradient(threaded);
+            }
+            numbers.put("logits", model.logits(run, rows));
+            run.step(step.seed(5).step(1).upload(threaded));
+            numbers.put("loss", new float[] {(float) model.lossSumAndGradients(run, rows, targets, 1)});
+            for (Trainable trainable : adapter.trainables()) {
+                trainable.backward(threaded);
+                try (NamedTensors gradients = trainable.gradients(threaded)) {
+                    gradients.asMap().forEach((name, tensor) -> numbers.put(name, tensor.toFloats()));
+                }
+            }
+        }
+        return numbers;
+    }
+}
