@@ -9,7 +9,6 @@ import io.vblora.InputException;
 import io.vblora.blas.Blas;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;
-import io.vblora.kernels.KernelException;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Activation;
@@ -149,10 +148,13 @@ class BertModelTest {
             assertRefused("31 tokens", () -> model.lastHiddenState(execution,
                     new TokenRows(1, 31, new int[31], null, new int[] {5})));
             int[] unknown = {tiny.config().vocabSize(), 2};
-            assertThrows(KernelException.class,
-                    () -> model.lastHiddenState(execution, new TokenRows(1, 2, unknown, null, new int[] {2})));
-            assertThrows(KernelException.class,
-                    () -> model.lastHiddenState(execution, new TokenRows(1, 2, ids(1, 2), ids(0, 1), new int[] {2})));
+            assertRefused("input_ids: found " + unknown[0] + "; expected 0 to " + (unknown[0] - 1),
+                    () -> model.lastHiddenState(execution, new TokenRows(1, 2, unknown, null, ids(2))));
+            assertRefused("token_type_ids: found 1; expected 0 to 0",
+                    () -> model.lastHiddenState(execution, new TokenRows(1, 2, ids(1, 2), ids(0, 1), ids(2))));
+            assertRefused("token_type_ids: found -1",
+                    () -> model.embeddings(execution, new TokenRows(1, 2, ids(1, 2), ids(0, -1), ids(2)), Pooling.CLS,
+                            true));
         }
     }
 

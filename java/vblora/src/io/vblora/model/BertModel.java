@@ -143,10 +143,10 @@ public final class BertModel implements AutoCloseable {
     /**
      * The output of the last layer [size · length, hidden]; 0 at padding.
      *
-     * @throws InputException if rows are longer than the model has positions
+     * @throws InputException if rows are longer than the model has positions, or hold tokens or types that it lacks
      */
     public float[] lastHiddenState(Execution execution, TokenRows rows) {
-        checkLength(rows);
+        check(rows);
         float[] hidden = execution.run(shape("lastHiddenState", rows),
                 run -> run.read(hidden(run, rows, batch(run, rows), null)));
         return rows.padded(hidden, config.hiddenSize());
@@ -156,10 +156,10 @@ public final class BertModel implements AutoCloseable {
      * A vector per sequence [size, hidden].
      *
      * @param normalize whether to divide each by its Euclidean length
-     * @throws InputException if rows are longer than the model has positions, or the model has no pooler
+     * @throws InputException if rows do not fit the model, or it has no pooler and that is asked for
      */
     public float[] embeddings(Execution execution, TokenRows rows, Pooling pooling, boolean normalize) {
-        checkLength(rows);
+        check(rows);
         Pooler pooler = pooler(pooling);
         float[] pooled = execution.run(shape(pooling.toString(), rows), run -> {
             TokenBatch batch = batch(run, rows);
@@ -210,11 +210,24 @@ public final class BertModel implements AutoCloseable {
         return new Pooler(pooling, pooling == Pooling.POOLER ? poolerDense : null);
     }
 
-    /** @throws InputException if rows are longer than the model has positions */
-    void checkLength(TokenRows rows) {
+    /** @throws InputException if rows are longer than the model has positions, or hold tokens or types that it lacks */
+    void check(TokenRows rows) {
         if (rows.length() > config.maxLength()) {
             throw new InputException("batch", "length", rows.length() + " tokens", "at most " + config.maxLength()
                     + ", for which the model has positions");
+        }
+        checkIds("input_ids", rows.packed(rows.inputIds()), config.vocabSize(), "vocab_size");
+        if (rows.tokenTypeIds() != null) {
+            checkIds("token_type_ids", rows.packed(rows.tokenTypeIds()), config.typeVocabSize(), "type_vocab_size");
+        }
+    }
+
+    private static void checkIds(String field, int[] ids, int size, String limit) {
+        for (int id : ids) {
+            if (id < 0 || id >= size) {
+                throw new InputException("batch", field, Integer.toString(id), "0 to " + (size - 1)
+                        + ", as the model's " + limit + " is " + size);
+            }
         }
     }
 

@@ -160,7 +160,7 @@ public final class SequenceModel implements AutoCloseable {
 
     /** The pooled output of the encoder [size, hidden], which the head reads. */
     public float[] features(Execution execution, TokenRows rows) {
-        encoder.checkLength(rows);
+        encoder.check(rows);
         return execution.run(shape("features", rows), run -> run.read(pooled(run, rows)));
     }
 
@@ -248,7 +248,7 @@ public final class SequenceModel implements AutoCloseable {
     }
 
     private void check(TokenRows rows) {
-        encoder.checkLength(rows);
+        encoder.check(rows);
         requireHead();
     }
 
