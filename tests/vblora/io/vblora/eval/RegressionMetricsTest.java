@@ -48,6 +48,13 @@ class RegressionMetricsTest {
                 new double[] {0.1, 0.1, 0.1}));
     }
 
+    /** As SciPy's: a NaN has no rank. */
+    @Test
+    void aPredictionThatIsNotANumberHasNoCorrelation() {
+        assertScores(Double.NaN, Double.NaN, RegressionMetrics.of(new double[] {1, Double.NaN, 3},
+                new double[] {1, 2, 3}));
+    }
+
     @Test
     void shiftAndScaleDoNotMatter() {
         double[] values = {0.3, -1.7, 2.9, 0.1};

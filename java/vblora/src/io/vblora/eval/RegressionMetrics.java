@@ -9,7 +9,7 @@ import java.util.stream.IntStream;
 /**
  * Scores of predicted values, as SciPy defines them: {@code pearson} and {@code spearmanr}, the correlation of values
  * and of ranks, equal values sharing the mean of their ranks. Both are NaN where all predictions or all references are
- * one and the same value.
+ * one and the same value, or one of them is NaN.
  */
 public final class RegressionMetrics {
     private RegressionMetrics() {}
@@ -52,6 +52,9 @@ public final class RegressionMetrics {
     }
 
     private static double[] ranks(double[] values) {
+        if (Arrays.stream(values).anyMatch(Double::isNaN)) {
+            return values; // there is no order, and what follows from a NaN is NaN
+        }
         int[] order = IntStream.range(0, values.length).boxed().sorted(Comparator.comparingDouble(i -> values[i]))
                 .mapToInt(i -> i).toArray();
         double[] ranks = new double[values.length];
