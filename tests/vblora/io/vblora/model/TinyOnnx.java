@@ -115,7 +115,7 @@ final class TinyOnnx {
         }
     }
 
-    /** Name of the one output. */
+    /** Name of the first output; with a vector per text there may be the hidden states, too. */
     static final String OUTPUT = "output";
 
     private final Style style;
@@ -144,6 +144,10 @@ final class TinyOnnx {
         String output = output(state);
         graph.add("Identity", List.of(output), List.of(OUTPUT), Map.of());
         graph.output(OUTPUT, style.output == Output.STATE ? 3 : 2);
+        if (style.output != Output.STATE && fault == null && random.nextBoolean()) {
+            graph.add("Identity", List.of(state), List.of("token_embeddings"), Map.of());
+            graph.output("token_embeddings", 3);
+        }
     }
 
     byte[] bytes() {
@@ -289,7 +293,7 @@ final class TinyOnnx {
         String squares = style.norm == Norm.POW ? op("Pow", centred, graph.number(2))
                 : op("Mul", centred, op("Sub", x, mean(x)));
         String deviation = op("Sqrt", op("Add", mean(squares), graph.number(epsilon)));
-        String normal = style.norm == Norm.RECIPROCAL ? op("Mul", centred, op("Reciprocal", deviation))
+        String normal = style.norm == Norm.RECIPROCAL ? op("Mul", op("Reciprocal", deviation), centred)
                 : op("Div", centred, deviation);
         return style.norm == Norm.RECIPROCAL ? op("Add", bias, op("Mul", weight, normal))
                 : op("Add", op("Mul", normal, weight), bias);

@@ -8,7 +8,7 @@ import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
-import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
@@ -31,7 +31,7 @@ public final class OnnxBuilder {
     private final int opset;
     private final List<byte[]> nodes = new ArrayList<>();
     private final Set<String> inputs = new LinkedHashSet<>();
-    private final Map<String, Integer> outputs = new HashMap<>();
+    private final Map<String, Integer> outputs = new LinkedHashMap<>();
     private final List<byte[]> initialisers = new ArrayList<>();
     private int values;
 

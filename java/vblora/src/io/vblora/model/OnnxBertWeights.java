@@ -100,7 +100,7 @@ final class OnnxBertWeights implements WeightSource {
         }
     }
 
-    /** destination [columns, rows] = stored [rows, columns] transposed; elements of 2, 4 or 8 bytes. */
+    /** destination [columns, rows] = stored [rows, columns] transposed. */
     private static void transpose(Tensor stored, Tensor destination) {
         long rows = stored.dimension(0);
         long columns = stored.dimension(1);
@@ -115,6 +115,7 @@ final class OnnxBertWeights implements WeightSource {
                     int source = (int) (j + k) * size;
                     int target = (int) (k * rows + i) * size;
                     switch (size) {
+                        case 1 -> to.put(target, from.get(source));
                         case 2 -> to.putShort(target, from.getShort(source));
                         case 4 -> to.putInt(target, from.getInt(source));
                         default -> to.putLong(target, from.getLong(source));

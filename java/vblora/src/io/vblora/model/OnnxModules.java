@@ -126,7 +126,7 @@ final class OnnxModules {
         if (weight == null || shape.length != 2) {
             return null;
         }
-        // MatMul multiplies by [in, out], which is HF's [out, in] transposed.
+        // MatMul multiplies by [in, out], the transpose of what linear layers keep.
         return new Linear(behindRows(node.input(0)), (int) shape[transB ? 1 : 0], (int) shape[transB ? 0 : 1],
                 weight.name, weight.transposed == transB, null);
     }
@@ -202,16 +202,21 @@ final class OnnxModules {
         if (normal == null || !(normal.op().equals("Div") || normal.op().equals("Mul"))) {
             return null;
         }
-        OnnxNode centred = file.producer(behind(normal.input(0)));
-        if (centred == null || !centred.op().equals("Sub")) {
+        int first = isDifference(normal.input(0)) ? 0 : 1;
+        if (!isDifference(normal.input(first))) {
             return null;
         }
-        String input = behind(centred.input(0));
-        Double found = epsilon(normal.input(1), input);
+        String input = behind(file.producer(behind(normal.input(first))).input(0));
+        Double found = epsilon(normal.input(1 - first), input);
         if (found == null || !normalises(value, input, weight, bias, found)) {
             return null;
         }
         return new LayerNorm(input, constant(weight).name, constant(bias).name, found);
+    }
+
+    private boolean isDifference(String value) {
+        OnnxNode node = file.producer(behind(value));
+        return node != null && node.op().equals("Sub");
     }
 
     private String requiredVector(OnnxNode node, int input, long size) {
