@@ -4,7 +4,11 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.vblora.adapter.Adapter;
+import io.vblora.data.TokenizerFixture;
 import io.vblora.kernels.Stream;
+import io.vblora.kernels.ops.Activation;
+import io.vblora.model.SequenceConfig;
+import io.vblora.model.TinyBert;
 import io.vblora.weights.SafetensorsFile;
 import java.io.StringWriter;
 import java.lang.reflect.InvocationTargetException;
@@ -15,6 +19,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Random;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
@@ -24,24 +29,51 @@ import javax.tools.ToolProvider;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The Java example of the README compiles, and trains an adapter that loads. */
+/** The Java examples of the README compile, and train adapters that load. */
 class ReadmeExampleTest {
+    @TempDir
+    Path temporary;
+
     @Test
-    void theExampleTrains(@TempDir Path temporary) throws Exception {
+    void theClassifierTrains() throws Exception {
+        Path encoder = temporary.resolve("encoder");
+        TinyBert.write(encoder, new Random(4), 4, Activation.GELU);
+        TokenizerFixture.write(encoder);
+        Path data = Files.write(temporary.resolve("train.csv"),
+                List.of("text,label", "the bank,money", "of vectors,maths", "the vectors,maths", "bank,money"));
+        Path adapterFolder = temporary.resolve("adapter");
+        run("Classifier", example(0)
+                .replace("\"encoder\"", literal(encoder))
+                .replace("\"train.csv\"", literal(data))
+                .replace("\"adapter\"", literal(adapterFolder))
+                .replace("128", "4"));  // the small encoder's dimensions, and tokens
+        try (Stream stream = Stream.cpu(1); Adapter adapter = Adapter.load(adapterFolder, stream)) {
+            assertEquals(List.of("classifier"), adapter.config().modulesToSave());
+            assertEquals(List.of("maths", "money"), SequenceConfig.read(adapterFolder).labels());
+        }
+    }
+
+    @Test
+    void theLanguageModelTrains() throws Exception {
         Path adapterFolder = temporary.resolve("adapter");
         Path data = Files.write(temporary.resolve("train.txt"), rows());
-        compile(example()
+        String first = example(0);
+        run("LanguageModel", first.substring(0, first.indexOf("\n\n")) + "\n\n" + example(1)
                 .replace("\"model\"", literal(Golden.own("models/tinyrand")))
                 .replace("\"train.txt\"", literal(data))
                 .replace("Tokenizer.open(folder)", "null")  // the random model has none, and the data needs none
-                .replace("\"adapter\"", literal(adapterFolder)), temporary);
-        try (URLClassLoader loader = new URLClassLoader(new URL[] {temporary.toUri().toURL()})) {
-            loader.loadClass("Example").getMethod("run").invoke(null);
-        } catch (InvocationTargetException e) {
-            throw e.getCause() instanceof Exception cause ? cause : e;
-        }
+                .replace("\"adapter\"", literal(adapterFolder)));
         try (Stream stream = Stream.cpu(1); Adapter adapter = Adapter.load(adapterFolder, stream)) {
             assertEquals(35, adapter.modules().size());
+        }
+    }
+
+    private void run(String name, String body) throws Exception {
+        compile(name, body, temporary);
+        try (URLClassLoader loader = new URLClassLoader(new URL[] {temporary.toUri().toURL()})) {
+            loader.loadClass(name).getMethod("run").invoke(null);
+        } catch (InvocationTargetException e) {
+            throw e.getCause() instanceof Exception cause ? cause : e;
         }
     }
 
@@ -57,25 +89,27 @@ class ReadmeExampleTest {
         }
     }
 
-    private static String example() throws Exception {
+    /** A block of Java in the README, counted from 0. */
+    private static String example(int number) throws Exception {
         Matcher block = Pattern.compile("```java\n(.*?)```", Pattern.DOTALL)
                 .matcher(Files.readString(Path.of(System.getProperty("vblora.root"), "README.md")));
-        assertTrue(block.find(), "the README has no Java example");
-        return block.group(1);
+        List<String> examples = block.results().map(found -> found.group(1)).toList();
+        assertEquals(2, examples.size());
+        return examples.get(number);
     }
 
     private static String literal(Path path) {
         return '"' + path.toString().replace("\\", "\\\\") + '"';
     }
 
-    private static void compile(String body, Path folder) {
+    private static void compile(String name, String body, Path folder) {
         int code = body.indexOf("\n\n");
-        String source = body.substring(0, code) + "public class Example { public static void run() throws Exception {\n"
-                + body.substring(code) + "}}";
+        String source = body.substring(0, code) + "public class " + name
+                + " { public static void run() throws Exception {\n" + body.substring(code) + "}}";
         JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();
         StringWriter messages = new StringWriter();
         boolean compiled = compiler.getTask(messages, null, null, List.of("-d", folder.toString(), "-proc:none"), null,
-                List.of(new SimpleJavaFileObject(URI.create("string:///Example.java"),
+                List.of(new SimpleJavaFileObject(URI.create("string:///" + name + ".java"),
                         SimpleJavaFileObject.Kind.SOURCE) {
                     @Override
                     public CharSequence getCharContent(boolean ignoreEncodingErrors) {

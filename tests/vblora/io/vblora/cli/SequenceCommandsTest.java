@@ -363,6 +363,24 @@ class SequenceCommandsTest {
         evaluate("--data", heldOut).assertError(1, "config.json: model_type: found \"bert\"");
     }
 
+    /** Text alone gets the predictions that the same text with labels gets. */
+    @Test
+    void evaluatePredictsWithoutLabels() throws IOException {
+        finetune("--method", "head", "--max-steps", 3).assertDone();
+        Path labelled = folder.resolve("labelled.tsv");
+        Path unlabelled = folder.resolve("unlabelled.tsv");
+        evaluate("--data", heldOut, "--predictions", labelled).assertDone();
+        Path texts = Files.write(folder.resolve("texts.csv"), Stream.concat(Stream.of("text"), rows(20, 2).stream()
+                .map(Row::text)).toList());
+        CommandLineRun run = evaluate("--data", texts, "--no-labels", "--predictions", unlabelled).assertDone();
+        assertEquals("examples  20", run.out().strip());
+        assertEquals(Files.readString(labelled), Files.readString(unlabelled));
+        evaluate("--data", texts, "--no-labels").assertError(2, "--no-labels without --predictions");
+        evaluate("--data", texts, "--no-labels", "--predictions", unlabelled, "--label-column", "label")
+                .assertError(2, "Both --no-labels and --label-column");
+        evaluate("--data", texts, "--predictions", unlabelled).assertError(1, texts.toString());
+    }
+
     /** Bits of the adapter do not depend on threads; those of held-out scores neither. */
     @Test
     void givesTheSameOnAnyNumberOfThreads() throws IOException {

@@ -71,7 +71,7 @@ final class DataOptions {
     void check(Invocation invocation) {
         invocation.check(maxSeqLength == null || maxSeqLength >= 2, "--max-seq-length: found " + maxSeqLength
                 + "; expected at least 2");
-        invocation.checked(this::columns);
+        invocation.checked(() -> columns(true));
         invocation.check(promptTemplate == null || promptColumn == null, "Both --prompt-template and --prompt-column");
         invocation.check(hasPrompt() || !invocation.isGiven("--response-column"), "--response-column without "
                 + "--prompt-template or --prompt-column");
@@ -99,8 +99,8 @@ final class DataOptions {
         return responseColumn;
     }
 
-    SequenceColumns columns() {
-        return new SequenceColumns(textColumn, textPairColumn, labelColumn);
+    SequenceColumns columns(boolean labelled) {
+        return new SequenceColumns(textColumn, textPairColumn, labelled ? labelColumn : null);
     }
 
     /** How a file is written: what its name says, as options change it. */

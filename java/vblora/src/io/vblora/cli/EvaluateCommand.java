@@ -50,6 +50,11 @@ final class EvaluateCommand implements Callable<Integer> {
                     + "predicted label and the probability of each label, or the value.")
     private Path predictions;
 
+    @Option(names = "--no-labels",
+            description = "Sequences: the data has no labels, there is nothing to score; for --predictions on new "
+                    + "texts.")
+    private boolean noLabels;
+
     @Option(names = "--json", description = "Print JSON.")
     private boolean json;
 
@@ -97,21 +102,23 @@ final class EvaluateCommand implements Callable<Integer> {
         SequenceConfig task = SequenceConfig.read(adapterFolder);
         dataOptions.checkTask(invocation, Task.of(task.problemType()));
         dataOptions.checkMaxSeqLength(invocation, task.maxSeqLength(), adapterFolder);
-        try (SequenceSession session = new SequenceSession(model, task, dataOptions, invocation)) {
+        invocation.check(!noLabels || predictions != null, "--no-labels without --predictions");
+        invocation.check(!noLabels || !invocation.isGiven("--label-column"), "Both --no-labels and --label-column");
+        try (SequenceSession session = new SequenceSession(model, task, !noLabels, dataOptions, invocation)) {
             evaluate(session, (execution, objective, examples) -> {
                 SequenceObjective sequences = (SequenceObjective) objective;
                 float[] logits = sequences.logits(execution, examples, batchSize, scored -> {});
                 if (predictions != null) {
                     new Predictions(session.model().config(), logits).write(predictions);
                 }
-                return sequences.score(logits, examples);
+                return noLabels ? Map.of() : sequences.score(logits, examples);
             });
         }
     }
 
     private void evaluateCausalLm() {
         dataOptions.checkTask(invocation, Task.CAUSAL_LM);
-        invocation.refuse(List.of("--predictions"), "to --task " + Task.CAUSAL_LM);
+        invocation.refuse(List.of("--predictions", "--no-labels"), "to --task " + Task.CAUSAL_LM);
         Invocation.requireFolder("--model", model);
         try (CausalLmSession session = new CausalLmSession(model, dataOptions, invocation)) {
             evaluate(session, (execution, objective, examples) -> {

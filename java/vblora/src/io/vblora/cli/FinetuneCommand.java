@@ -195,7 +195,7 @@ final class FinetuneCommand implements Callable<Integer> {
             return new CausalLmSession(model, dataOptions, invocation);
         }
         return initial == null ? new SequenceSession(model, chosen, pooling.pooling(), dataOptions, invocation)
-                : new SequenceSession(model, initial.task(), dataOptions, invocation);
+                : new SequenceSession(model, initial.task(), true, dataOptions, invocation);
     }
 
     private <E extends TokenSequence> void run(TaskSession<E> session, AdapterConfig config,

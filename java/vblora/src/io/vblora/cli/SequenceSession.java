@@ -2,6 +2,7 @@ package io.vblora.cli;
 
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.ModuleShape;
+import io.vblora.data.SequenceColumns;
 import io.vblora.data.SequenceExample;
 import io.vblora.data.SequenceFile;
 import io.vblora.data.TableFormat;
@@ -28,6 +29,7 @@ final class SequenceSession implements TaskSession<SequenceExample> {
     private final ProblemType problemType;
     private final Pooling pooling;
     private final int maxSeqLength;
+    private final boolean labelled;
     private final BertConfig encoder;
     private final LazyTokenizer tokenizer;
     /** Null until the first data has told the labels. */
@@ -42,18 +44,24 @@ final class SequenceSession implements TaskSession<SequenceExample> {
         this.problemType = task.problemType();
         this.pooling = pooling;
         this.encoder = BertModel.config(path);
+        this.labelled = true;
         this.maxSeqLength = data.maxSeqLength(USUAL_MAX_SEQ_LENGTH, encoder.maxLength());
         this.tokenizer = new LazyTokenizer(path);
     }
 
-    /** For an adapter that there is: labels, pooling and length are its own. */
-    SequenceSession(Path path, SequenceConfig config, DataOptions data, Invocation invocation) {
+    /**
+     * For an adapter that there is: labels, pooling and length are its own.
+     *
+     * @param labelled whether the data has labels
+     */
+    SequenceSession(Path path, SequenceConfig config, boolean labelled, DataOptions data, Invocation invocation) {
         this.path = path;
         this.data = data;
         this.invocation = invocation;
         this.problemType = config.problemType();
         this.pooling = config.pooling();
         this.encoder = BertModel.config(path);
+        this.labelled = labelled;
         this.maxSeqLength = config.maxSeqLength();
         this.tokenizer = new LazyTokenizer(path);
         this.config = config;
@@ -62,11 +70,12 @@ final class SequenceSession implements TaskSession<SequenceExample> {
     @Override
     public List<SequenceExample> read(String what, Path file) {
         TableFormat format = data.format(file);
+        SequenceColumns columns = data.columns(labelled);
         boolean regression = problemType == ProblemType.REGRESSION;
         SequenceFile read = regression
-                ? SequenceFile.readRegression(file, format, data.columns(), tokenizer.get(), maxSeqLength,
+                ? SequenceFile.readRegression(file, format, columns, tokenizer.get(), maxSeqLength,
                         encoder)
-                : SequenceFile.readClassification(file, format, data.columns(), tokenizer.get(), maxSeqLength,
+                : SequenceFile.readClassification(file, format, columns, tokenizer.get(), maxSeqLength,
                         encoder, config == null ? null : config.labels());
         invocation.say("%s data: %s", what, read.summary());
         if (config == null) {
