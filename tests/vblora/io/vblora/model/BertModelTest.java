@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.vblora.InputException;
+import io.vblora.RealEncoder;
 import io.vblora.blas.Blas;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;
@@ -13,6 +14,7 @@ import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Activation;
 import io.vblora.kernels.ops.Memory;
+import io.vblora.weights.SafetensorsWriter;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -91,6 +93,31 @@ class BertModelTest {
                     assertClose(what, pooled[i] / length, normalized[row * hidden + i]);
                 }
             }
+        }
+    }
+
+    /** An ONNX file and a Hugging Face folder with its weights are the same model, bit for bit. */
+    @Test
+    void whereWeightsLieChangesNothing() throws IOException {
+        Path onnxFile = RealEncoder.MINILM.folder().resolve("model.onnx");
+        Map<String, Tensor> tensors = new LinkedHashMap<>();
+        try (OnnxBert onnx = OnnxBert.open(onnxFile)) {
+            onnx.weights().names().forEach(name -> tensors.put("bert." + name, onnx.weights().read(name)));
+            new SafetensorsWriter().addAll(tensors).write(folder.resolve("model.safetensors"));
+        } finally {
+            tensors.values().forEach(Tensor::close);
+        }
+        // As config.json of sentence-transformers/all-MiniLM-L6-v2 says.
+        Files.writeString(folder.resolve("config.json"), """
+                {"model_type": "bert", "hidden_size": 384, "intermediate_size": 1536, "num_hidden_layers": 6,
+                 "num_attention_heads": 12, "vocab_size": 30522, "max_position_embeddings": 512, "type_vocab_size": 2,
+                 "layer_norm_eps": 1e-12, "hidden_act": "gelu", "pad_token_id": 0}
+                """);
+        assertEquals(BertModel.config(folder), BertModel.config(onnxFile));
+        TokenRows rows = new TokenRows(2, 4, ids(101, 7592, 102, 0, 101, 2088, 999, 102), null, ids(3, 4));
+        try (BertModel onnx = BertModel.load(onnxFile, null, stream);
+                BertModel huggingFace = BertModel.load(folder, null, stream)) {
+            assertArrayEquals(onnx.lastHiddenState(execution, rows), huggingFace.lastHiddenState(execution, rows));
         }
     }
 
