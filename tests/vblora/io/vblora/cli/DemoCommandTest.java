@@ -121,9 +121,9 @@ class DemoCommandTest {
             JsonNode inspected = JSON.readTree(CommandLineRun.of("inspect", adapter, "--json").assertDone().out());
             assertEquals(String.format("%,d", inspected.get("parameters").asLong()), row[2], run.out());
             assertEquals(inspected.get("stored_file_bytes").asLong(), bytes(row[3]) + bytes(row[4]), run.out());
-            // 12 intents: one in twelve is right by chance
+            // By chance one in twelve of 192 is right, 8.3 %, with a standard deviation of 2.0: five of them above
             double accuracy = Double.parseDouble(row[1].replace(" %", ""));
-            assertTrue(accuracy > 30, run.out());
+            assertTrue(accuracy > 18.3, run.out());
             JsonNode scores = JSON.readTree(CommandLineRun.of("evaluate", "--model", model, "--adapter", adapter, "--data",
                     output.resolve("held-out.csv"), "--label-column", "intent", "--json").assertDone().out());
             assertEquals(scores.get("accuracy").doubleValue(), accuracy / 100, 5.1e-4);
