@@ -5,8 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import io.vblora.Golden;
+import io.vblora.JsonFields;
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.Composition;
 import io.vblora.adapter.NamedTensors;
@@ -35,12 +35,25 @@ import org.junit.jupiter.api.io.TempDir;
 
 /**
  * The training run that PEFT's own code did in float64 (tests/golden/traj/tinyrand_b16, 60 steps of a small Llama with
- * all linear layers adapted), repeated step by step.
+ * all linear layers adapted), repeated step by step. Nothing may be further from it than PyTorch's own float32: its run
+ * of the same data, and its run from weights that differ by one rounding ("f32_perturbed_1e-7"), whose distances from
+ * float64 stand in trajectory.json. The second is there because another order of summation is such a difference.
  */
 class GoldenTrajectoryTest {
     private static final String RUN = "traj/tinyrand_b16/";
-    /** PyTorch's own float32 run stays within 1.6e-7 of its float64 run. */
-    private static final double LOSS_TOLERANCE = 1e-6;
+    private static final JsonNode TRAJECTORY = JsonFields.read(Golden.own(RUN + "trajectory.json")).object();
+    private static final String BANK = "base_model.vblora_vector_bank";
+    private static final List<String> PYTORCH_RUNS = List.of("f32", "f32_perturbed_1e-7");
+    /**
+     * The same measured later with PyTorch 2.13.0, transformers 5.18.0 and PEFT 0.21.0, the worst of twelve perturbed
+     * runs: the bank's gradient in step 1, and AdamW's moments after the step from the stored checkpoint 10 to 11.
+     * Largest difference over largest magnitude, of the worst tensor.
+     */
+    private static final double PYTORCH_BANK_GRADIENT = 2.64e-6;
+    private static final double PYTORCH_EXP_AVG = 2.78e-6;
+    private static final double PYTORCH_EXP_AVG_SQ = 3.84e-6;
+    /** The parameters after that step, in PyTorch's plain run: nearer than the perturbed ones, which begin elsewhere. */
+    private static final double PYTORCH_PARAMETERS = 1.65e-6;
 
     private final List<TrainingListener.Step> steps = new ArrayList<>();
     private Stream stream;
@@ -62,25 +75,27 @@ class GoldenTrajectoryTest {
     }
 
     @Test
-    void everyStepHasPeftsLossLearningRatesAndGradientNorm() throws Exception {
-        JsonNode expected = trajectory().at("/runs/f64/steps");
+    void everyStepHasPeftsLossLearningRatesAndGradientNorm() {
+        JsonNode expected = TRAJECTORY.at("/runs/f64/steps");
         try (Adapter adapter = Adapter.load(Golden.own(RUN + "adapter_init"), stream)) {
             train(adapter, 60);
             assertEquals(expected.size(), steps.size());
+            double lossBound = pytorchWorst("max_rel_loss_diff");
+            double normBound = pytorchWorst("max_rel_gradnorm_diff");
             double worst = 0;
             for (int i = 0; i < steps.size(); i++) {
                 TrainingListener.Step found = steps.get(i);
                 JsonNode step = expected.get(i);
                 double loss = step.get("loss").doubleValue();
                 worst = Math.max(worst, Math.abs(found.loss() - loss) / loss);
-                assertEquals(loss, found.loss(), LOSS_TOLERANCE * loss, "loss of step " + (i + 1));
+                assertEquals(loss, found.loss(), lossBound * loss, "loss of step " + (i + 1));
                 assertEquals(step.get("lr_bank").doubleValue(), found.learningRates().get("learning_rate_vector_bank"),
                         1e-15);
                 assertEquals(step.get("lr_logits").doubleValue(), found.learningRates().get("learning_rate_logits"),
                         1e-15);
                 double norm = Math.hypot(step.get("gradnorm_bank").doubleValue(),
                         step.get("gradnorm_logits").doubleValue());
-                assertEquals(norm, found.gradNorm(), 1e-5 * norm, "gradient norm of step " + (i + 1));
+                assertEquals(norm, found.gradNorm(), normBound * norm, "gradient norm of step " + (i + 1));
             }
             System.out.printf("Golden training run: worst relative difference of the loss over %d steps %.2e%n",
                     steps.size(), worst);
@@ -92,12 +107,20 @@ class GoldenTrajectoryTest {
         Path finalFile = Golden.shared("golden/" + RUN + "final.safetensors");
         try (Adapter adapter = Adapter.load(Golden.own(RUN + "adapter_init"), stream)) {
             train(adapter, 60);
-            // PyTorch's own float32 run ends, tensor by tensor, within 3.3e-6 of its float64 run (max abs / max) and
-            // 1.12e-6 in the mean of the tensors. A single logit whose gradients nearly cancel can lie further off,
-            // since Adam divides by their size: hence a bound on the mean close to PyTorch's, and a wider one on the
-            // worst entry.
-            double mean = compare(adapter.composition().parameters(stream), finalFile, "f64.", 1e-5);
-            assertTrue(mean <= 1.5e-6, "mean over all tensors: " + mean);
+            double logits = 0;
+            double squares = 0;
+            long count = 0;
+            for (Distance d : distances(adapter.composition().parameters(stream), finalFile, "f64.")) {
+                if (d.name.equals(BANK)) {
+                    assertAtMost(pytorchWorst("final_bank_maxabs"), d.worst, d.name);
+                } else {
+                    logits = Math.max(logits, d.worst);
+                    squares += d.squares;
+                    count += d.elements;
+                }
+            }
+            assertAtMost(pytorchWorst("final_logits_maxabs"), logits, "logits");
+            assertAtMost(pytorchWorst("final_logits_rms"), Math.sqrt(squares / count), "logits, root mean square");
         }
     }
 
@@ -109,7 +132,10 @@ class GoldenTrajectoryTest {
             Composition composition = adapter.composition();
             composition.enableTraining(stream, 0);
             gradients(composition, ids().get(0));
-            compare(composition.gradients(stream), gradients, "", 1e-5);
+            for (Distance d : distances(composition.gradients(stream), gradients, "")) {
+                assertAtMost(d.name.equals(BANK) ? PYTORCH_BANK_GRADIENT : pytorchWorst("step1_grad_relmax_worst"),
+                        d.relative(), d.name);
+            }
         }
     }
 
@@ -118,7 +144,7 @@ class GoldenTrajectoryTest {
         Path run = Golden.shared("golden/" + RUN);
         Files.copy(run.resolve("adapter_init/adapter_config.json"), temporary.resolve("adapter_config.json"));
         Files.copy(run.resolve("ckpt10_params.safetensors"), temporary.resolve("adapter_model.safetensors"));
-        JsonNode eleventh = trajectory().at("/runs/f64/steps/10");
+        JsonNode eleventh = TRAJECTORY.at("/runs/f64/steps/10");
         try (Adapter adapter = Adapter.load(temporary, stream);
                 StepState step = new StepState(stream.device());
                 Tensor squares = Tensor.allocate(stream.device(), DType.FLOAT64, 1)) {
@@ -139,27 +165,45 @@ class GoldenTrajectoryTest {
             composition.sumSquares(stream, squares);
             Optimizer.clip(stream, squares, 0, step);
             composition.update(stream, step);
-            // As far as PyTorch's float32 gets in the whole run.
-            compare(composition.parameters(stream), run.resolve("ckpt11_params.safetensors"), "", 3.3e-6);
+            assertNear(composition.parameters(stream), run.resolve("ckpt11_params.safetensors"),
+                    PYTORCH_PARAMETERS);
             Composition.Moments moments = composition.moments(stream);
-            compare(moments.expAvg(), run.resolve("ckpt11_exp_avg.safetensors"), "", 1e-5);
-            compare(moments.expAvgSq(), run.resolve("ckpt11_exp_avg_sq.safetensors"), "", 1e-5);
+            assertNear(moments.expAvg(), run.resolve("ckpt11_exp_avg.safetensors"), PYTORCH_EXP_AVG);
+            assertNear(moments.expAvgSq(), run.resolve("ckpt11_exp_avg_sq.safetensors"), PYTORCH_EXP_AVG_SQ);
         }
     }
 
-    /**
-     * Compares tensors of the same names: max abs difference over max abs of the expected one.
-     *
-     * @return the mean of that over all tensors
-     */
-    private static double compare(NamedTensors found, Path expected, String prefix, double tolerance) {
-        int compared = 0;
-        double sum = 0;
+    private static void assertNear(NamedTensors found, Path expected, double bound) {
+        distances(found, expected, "").forEach(d -> assertAtMost(bound, d.relative(), d.name));
+    }
+
+    private static void assertAtMost(double bound, double distance, String what) {
+        assertTrue(distance <= bound, () -> what + " differ by " + distance + ", PyTorch's float32 by " + bound);
+    }
+
+    /** The larger distance from float64 of PyTorch's two float32 runs. */
+    private static double pytorchWorst(String figure) {
+        double worst = 0;
+        for (String run : PYTORCH_RUNS) {
+            JsonNode value = TRAJECTORY.at("/runs/" + run + "/vs_f64/" + figure);
+            assertTrue(value.isNumber(), figure);
+            worst = Math.max(worst, value.doubleValue());
+        }
+        return worst;
+    }
+
+    /** Largest difference of a tensor from the expected one, whose largest magnitude is given; and sum of squares. */
+    private record Distance(String name, double worst, double largest, double squares, int elements) {
+        double relative() {
+            return worst / largest;
+        }
+    }
+
+    /** Of all tensors, which are closed, from those of the same names behind a prefix in a file. */
+    private static List<Distance> distances(NamedTensors found, Path expected, String prefix) {
+        List<Distance> distances = new ArrayList<>();
         try (found; SafetensorsFile file = SafetensorsFile.open(expected)) {
-            for (String name : file.names()) {
-                if (!name.startsWith(prefix)) {
-                    continue;
-                }
+            for (String name : file.names().stream().filter(name -> name.startsWith(prefix)).toList()) {
                 String own = name.substring(prefix.length());
                 assertNotNull(found.get(own), own);
                 try (Tensor truth = file.read(name)) {
@@ -168,19 +212,19 @@ class GoldenTrajectoryTest {
                     assertEquals(e.length, f.length, own);
                     double largest = 0;
                     double worst = 0;
+                    double squares = 0;
                     for (int i = 0; i < e.length; i++) {
+                        double difference = Math.abs((double) e[i] - f[i]);
                         largest = Math.max(largest, Math.abs(e[i]));
-                        worst = Math.max(worst, Math.abs((double) e[i] - f[i]));
+                        worst = Math.max(worst, difference);
+                        squares += difference * difference;
                     }
-                    sum += worst / largest;
-                    assertTrue(worst <= tolerance * largest, own + ": differs by " + worst / largest
-                            + " of its largest");
+                    distances.add(new Distance(own, worst, largest, squares, e.length));
                 }
-                compared++;
             }
-            assertEquals(found.asMap().size(), compared);
-            return sum / compared;
+            assertEquals(found.asMap().size(), distances.size());
         }
+        return distances;
     }
 
     private static Map<String, Tensor> read(Path path) {
@@ -224,9 +268,5 @@ class GoldenTrajectoryTest {
             }
             return batches;
         }
-    }
-
-    private static JsonNode trajectory() throws Exception {
-        return new ObjectMapper().readTree(Golden.own(RUN + "trajectory.json").toFile());
     }
 }
