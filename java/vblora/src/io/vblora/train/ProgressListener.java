@@ -105,6 +105,7 @@ public final class ProgressListener implements TrainingListener {
     public void onTrainingEnd() {
         if (terminal) {
             bar.close();
+            line.end(); // a refresh that runs just then can keep the bar from closing its line
             try {
                 Runtime.getRuntime().removeShutdownHook(endLine);
             } catch (IllegalStateException e) {
