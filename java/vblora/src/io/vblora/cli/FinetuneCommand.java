@@ -258,8 +258,12 @@ final class FinetuneCommand implements Callable<Integer> {
                 Method.of(adapter.config()) == Method.VBLORA ? beside(adapter) : "");
         String command = Invocation.command();
         summary.line("next", "%s inspect %s", command, output);
-        summary.line("", "%s delta --adapter %s --output delta.safetensors", command, output);
-        summary.line("", "in Python: peft.PeftModel.from_pretrained(model, \"%s\")", output);
+        if (!adapter.modules().isEmpty()) {
+            summary.line("", "%s delta --adapter %s --output delta.safetensors", command, output);
+        }
+        if (adapter.modulesToSave().modules().isEmpty()) { // with a head, only if the Python model pools as this one
+            summary.line("", "in Python: peft.PeftModel.from_pretrained(model, \"%s\")", output);
+        }
         summary.print(invocation.out());
     }
 

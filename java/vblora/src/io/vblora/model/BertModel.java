@@ -121,14 +121,16 @@ public final class BertModel implements AutoCloseable {
 
     /**
      * How the model is meant to be pooled: as 1_Pooling/config.json of its folder says, which sentence-transformers
-     * writes, else as the ONNX graph does, else by the pooler if there is one, else by the mean.
+     * writes, else as the ONNX graph does, else as Hugging Face's class for sequence classification does: RoBERTa's
+     * family by the first token, others by the pooler; by the mean if there is none.
      *
      * @throws InputException if 1_Pooling/config.json names another way
      */
     public Pooling defaultPooling() {
         Path file = folder.resolve("1_Pooling").resolve("config.json");
         if (!Files.exists(file)) {
-            return graphPooling.orElse(poolerDense == null ? Pooling.MEAN : Pooling.POOLER);
+            return graphPooling.orElse(config.isRoberta() ? Pooling.CLS
+                    : poolerDense == null ? Pooling.MEAN : Pooling.POOLER);
         }
         JsonFields pooling = JsonFields.read(file);
         if (pooling.bool("pooling_mode_cls_token", false)) {

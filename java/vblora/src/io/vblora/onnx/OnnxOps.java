@@ -394,8 +394,13 @@ final class OnnxOps {
             long[] shape = x.shape().clone();
             long[] strides = strides(x.shape(), x.rank());
             long start = 0;
+            boolean[] sliced = new boolean[x.rank()];
             for (int i = 0; i < starts.length; i++) {
                 int axis = axis(axes[i], x.rank());
+                if (sliced[axis]) {
+                    throw node.refused("axis " + axis + " twice", "each axis once");
+                }
+                sliced[axis] = true;
                 if (steps[i] != 1) {
                     throw node.refused("a slice in steps of " + steps[i], "steps of 1");
                 }
