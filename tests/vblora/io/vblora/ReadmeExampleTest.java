@@ -43,10 +43,10 @@ class ReadmeExampleTest {
                 List.of("text,label", "the bank,money", "of vectors,maths", "the vectors,maths", "bank,money"));
         Path adapterFolder = temporary.resolve("adapter");
         run("Classifier", example(0)
+                .replace("128", "4")  // the small encoder's dimensions, and tokens; before paths, which may hold it
                 .replace("\"encoder\"", literal(encoder))
                 .replace("\"train.csv\"", literal(data))
-                .replace("\"adapter\"", literal(adapterFolder))
-                .replace("128", "4"));  // the small encoder's dimensions, and tokens
+                .replace("\"adapter\"", literal(adapterFolder)));
         try (Stream stream = Stream.cpu(1); Adapter adapter = Adapter.load(adapterFolder, stream)) {
             assertEquals(List.of("classifier"), adapter.config().modulesToSave());
             assertEquals(List.of("maths", "money"), SequenceConfig.read(adapterFolder).labels());
