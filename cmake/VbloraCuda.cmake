@@ -2,6 +2,17 @@
 #   VBLORA_CUDA=AUTO  use it if it is there, and say so if it is not (default)
 #   VBLORA_CUDA=ON    fail without it
 #   VBLORA_CUDA=OFF   do without
+#   VBLORA_SIMT=ON    for tests: the CUDA sources compiled with the C++ compiler for the SIMT host (native/simt), which
+#                     runs them on the CPU as CUDA device 0; nvcc is not used
+#   CMAKE_CUDA_ARCHITECTURES   the devices to compile for; 80 by default, which later ones take as PTX
+#   VBLORA_CUDA_RELEASE=ON     compiles for all that a release supports, and PTX for later ones
+
+option(VBLORA_SIMT "run the CUDA sources on the CPU, for tests" OFF)
+option(VBLORA_CUDA_RELEASE "compile for all CUDA architectures of a release" OFF)
+if(VBLORA_SIMT)
+  set(VBLORA_CUDA OFF)
+  add_subdirectory(${PROJECT_SOURCE_DIR}/simt ${PROJECT_BINARY_DIR}/simt)
+endif()
 
 set(VBLORA_CUDA AUTO CACHE STRING "AUTO, ON or OFF")
 set_property(CACHE VBLORA_CUDA PROPERTY STRINGS AUTO ON OFF)
@@ -14,7 +25,9 @@ if(NOT VBLORA_CUDA STREQUAL "OFF")
       set(ENV{CUDACXX} ${VBLORA_NVCC})
     endif()
   endif()
-  if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+  if(VBLORA_CUDA_RELEASE)
+    set(CMAKE_CUDA_ARCHITECTURES 75-real 80-real 86-real 89-real 90-real 100-real 120)
+  elseif(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
     set(CMAKE_CUDA_ARCHITECTURES 80)
   endif()
   if(NOT CMAKE_CUDA_COMPILER)
@@ -31,15 +44,19 @@ if(NOT VBLORA_CUDA STREQUAL "OFF")
   elseif(VBLORA_CUDA STREQUAL "ON")
     message(FATAL_ERROR "VBLORA_CUDA=ON, but no working nvcc was found. Install the CUDA toolkit or set CUDACXX.")
   else()
-    message(NOTICE "vblora: no working nvcc was found: CPU only. Nothing is lost: this version has no CUDA kernels yet.")
+    message(NOTICE "vblora: no working nvcc was found: CPU only")
   endif()
 endif()
 
 function(vblora_add_cuda_sources target)
-  if(CMAKE_CUDA_COMPILER AND NOT VBLORA_CUDA STREQUAL "OFF")  # the cache may know a compiler from an earlier configuration
+  if(VBLORA_SIMT)
+    simt_add_cuda_sources(${target} ${ARGN})
+    target_compile_definitions(${target} PRIVATE VBL_WITH_CUDA)
+  elseif(CMAKE_CUDA_COMPILER AND NOT VBLORA_CUDA STREQUAL "OFF")  # the cache may know a compiler from an earlier configuration
     target_sources(${target} PRIVATE ${ARGN})
     target_compile_definitions(${target} PRIVATE VBL_WITH_CUDA)
-    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-lineinfo>)
+    # Without fused multiply-adds that the code does not ask for, as on the CPU: the same expression, the same bits.
+    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-lineinfo -fmad=false>)
     set_target_properties(${target} PROPERTIES CUDA_RUNTIME_LIBRARY Static)
   endif()
 endfunction()

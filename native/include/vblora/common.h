@@ -32,7 +32,7 @@ extern "C" {
 #endif
 
 /** Version of this ABI: a caller compiled against another number must not call further. */
-#define VBL_ABI_VERSION 2
+#define VBL_ABI_VERSION 3
 
 typedef enum vbl_status {
   VBL_OK = 0,

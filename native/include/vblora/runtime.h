@@ -10,9 +10,18 @@ extern "C" {
 
 /** Device number of the CPU; CUDA devices are numbered from 0. */
 #define VBL_DEVICE_CPU (-1)
+/** In vbl_malloc and vbl_free: page-locked memory of the host, which copies to and from CUDA devices need to overlap. */
+#define VBL_HOST_PINNED (-2)
 
-/** An execution queue on one device. A CPU stream owns its threads and runs every op to its end before returning. */
+/** An execution queue on one device. A CPU stream owns its threads and runs every op to its end before returning. A CUDA
+ *  stream only takes ops in: their outputs may be read once it was waited for. */
 typedef struct vbl_stream vbl_stream;
+
+/** A mark in the work of a stream. */
+typedef struct vbl_event vbl_event;
+
+/** Captured work of a CUDA stream. */
+typedef struct vbl_graph vbl_graph;
 
 /** An open file, read with pread: safe for concurrent reads, and a file cut short while open gives an error. */
 typedef struct vbl_file vbl_file;
@@ -27,28 +36,60 @@ VBL_API vbl_status vbl_cuda_device_count(int32_t *count);
 /** Whether the library was compiled with nvcc: 1 or 0. */
 VBL_API int32_t vbl_cuda_compiled(void);
 
-/** Creates a stream. device: VBL_DEVICE_CPU. threads: CPU threads, the caller's included, from 1 to 1024; 0 takes the
- *  number this process may use. Results do not depend on it. VBL_OUT_OF_MEMORY if they cannot all be started. */
+/** Creates a stream. device: VBL_DEVICE_CPU or a CUDA device. threads: CPU threads, the caller's included, from 1 to
+ *  1024; 0 takes the number this process may use; unused on CUDA. Results do not depend on it. VBL_OUT_OF_MEMORY if they
+ *  cannot all be started. A CUDA stream does not wait for the device's default stream. */
 VBL_API vbl_status vbl_stream_create(int32_t device, int32_t threads, vbl_stream **stream);
+/** A stream over somebody else's cudaStream_t (NULL: the device's default stream), which outlives it. */
+VBL_API vbl_status vbl_stream_wrap(int32_t device, void *cuda_stream, vbl_stream **stream);
 /** Waits for the stream's work and frees it; NULL is accepted. */
 VBL_API vbl_status vbl_stream_destroy(vbl_stream *stream);
 /** Waits for the stream's work. */
 VBL_API vbl_status vbl_stream_synchronize(vbl_stream *stream);
 /** The device it was created for; VBL_DEVICE_CPU for NULL. */
 VBL_API int32_t vbl_stream_device(const vbl_stream *stream);
-/** Threads of a CPU stream, the caller's included; 0 for NULL. */
+/** The cudaStream_t of a CUDA stream; NULL for others. */
+VBL_API void *vbl_stream_cuda(const vbl_stream *stream);
+/** Threads of a CPU stream, the caller's included; 0 for CUDA streams and NULL. */
 VBL_API int32_t vbl_stream_threads(const vbl_stream *stream);
 
-/** Allocates 64-byte aligned memory on a device (contents undefined); bytes 0 gives a valid pointer. */
+/** Creates an event of a device. An event is used by one thread at a time. */
+VBL_API vbl_status vbl_event_create(int32_t device, vbl_event **event);
+/** Frees it; NULL is accepted. */
+VBL_API vbl_status vbl_event_destroy(vbl_event *event);
+/** Marks the end of what the stream, of the event's device, has been given so far. */
+VBL_API vbl_status vbl_event_record(vbl_event *event, vbl_stream *stream);
+/** Waits until the work before the mark is done. */
+VBL_API vbl_status vbl_event_synchronize(vbl_event *event);
+/** done = 1 if the work before the mark is done, else 0; does not wait. */
+VBL_API vbl_status vbl_event_query(vbl_event *event, int32_t *done);
+/** Time from one mark to the other, both done; on the CPU, between the calls of vbl_event_record. */
+VBL_API vbl_status vbl_event_elapsed(vbl_event *start, vbl_event *end, float *milliseconds);
+/** What the stream is given from now on waits for the mark. */
+VBL_API vbl_status vbl_stream_wait(vbl_stream *stream, vbl_event *event);
+
+/** From now on the CUDA stream's ops are recorded, not run; VBL_UNSUPPORTED on the CPU. Until vbl_graph_end, calls that
+ *  wait or allocate fail. Ops are given to the stream by the thread that began. */
+VBL_API vbl_status vbl_graph_begin(vbl_stream *stream);
+/** Ends the capture and makes it ready to launch. */
+VBL_API vbl_status vbl_graph_end(vbl_stream *stream, vbl_graph **graph);
+/** Runs the captured ops in the stream, any of the graph's device, with the pointers they were captured with. */
+VBL_API vbl_status vbl_graph_launch(vbl_stream *stream, vbl_graph *graph);
+/** Frees it, once its launches are done; NULL is accepted. */
+VBL_API vbl_status vbl_graph_destroy(vbl_graph *graph);
+
+/** Allocates 64-byte aligned memory of a device, or VBL_HOST_PINNED (contents undefined); bytes 0 gives a valid pointer.
+ *  On CUDA it may wait for the device. */
 VBL_API vbl_status vbl_malloc(int32_t device, int64_t bytes, void **memory);
-/** Frees memory of vbl_malloc; NULL is accepted. */
+/** Frees memory of vbl_malloc; NULL is accepted. On CUDA it waits for the device's work. */
 VBL_API vbl_status vbl_free(int32_t device, void *memory);
 /** Bytes of all memory from vbl_malloc that is not yet freed, all devices together. */
 VBL_API int64_t vbl_allocated_bytes(void);
 
-/** Copies bytes; the regions must not overlap. Host and device memory in any combination the stream's device reaches. */
+/** Copies bytes; the regions must not overlap. Host and device memory in any combination the stream's device reaches. A
+ *  CUDA stream may still read or write page-locked memory of the host after the call. */
 VBL_API vbl_status vbl_memcpy(vbl_stream *stream, void *destination, const void *source, int64_t bytes);
-/** Sets bytes to a value. */
+/** Sets bytes, memory of the stream's device, to a value. */
 VBL_API vbl_status vbl_memset(vbl_stream *stream, void *destination, int32_t value, int64_t bytes);
 /** destination[i] = source[i] for n elements, vbl_dtype to vbl_dtype, round to nearest even; regions must not overlap. */
 VBL_API vbl_status vbl_convert(vbl_stream *stream, int64_t n, const void *source, int32_t source_dtype,

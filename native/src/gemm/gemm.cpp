@@ -98,7 +98,7 @@ extern "C" vbl_status vbl_cpu_gemm(vbl_stream *stream, const vbl_blas *blas, con
   }
   VBL_TRY(vbl::check_scratch(__func__, scratch, scratch_bytes, vbl_cpu_gemm_scratch_bytes(stream, gemm)));
   vbl::Scratch memory(scratch);
-  float *widened = lay_out(memory, stream->team.threads(), g);
+  float *widened = lay_out(memory, stream->team->threads(), g);
 
   const Tiles t = tiles_of(g);
   const int64_t row_tiles = count(g.m, t.m), column_tiles = count(g.n, t.n);
@@ -128,6 +128,6 @@ extern "C" vbl_status vbl_cpu_gemm(vbl_stream *stream, const vbl_blas *blas, con
       l += k;
     } while (l < g.k);
   };
-  stream->team.run(row_tiles * column_tiles, vbl::TaskRef(tile));
+  stream->team->run(row_tiles * column_tiles, vbl::TaskRef(tile));
   return VBL_OK;
 }

@@ -1,4 +1,4 @@
-// What is said of CUDA in a library built without nvcc; cuda.cu says it otherwise.
+// What is said of CUDA in a library built without it; cuda.cu says it otherwise.
 #ifndef VBL_WITH_CUDA
 #include "runtime/error.h"
 #include "vblora/runtime.h"

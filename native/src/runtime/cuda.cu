@@ -1,8 +1,5 @@
 // CUDA devices, as the driver reports them.
-#include <cuda_runtime.h>
-
-#include "runtime/error.h"
-#include "vblora/runtime.h"
+#include "runtime/launch.cuh"
 
 extern "C" int32_t vbl_cuda_compiled(void) { return 1; }
 
@@ -11,9 +8,19 @@ extern "C" vbl_status vbl_cuda_device_count(int32_t *count) {
   *count = 0;
   int found = 0;
   const cudaError_t error = cudaGetDeviceCount(&found);
-  if (error != cudaSuccess)  // found is then left as it was
+  if (error != cudaSuccess) {  // found is then left as it was
+    cudaGetLastError();
     return vbl::fail(VBL_NO_DEVICE, "CUDA is absent: %s", cudaGetErrorString(error));
+  }
   *count = found;
   if (found == 0) return vbl::fail(VBL_NO_DEVICE, "CUDA is absent: the driver reports no device");
+  return VBL_OK;
+}
+
+vbl_status vbl::cuda::require_device(int32_t device) {
+  int32_t count = 0;
+  VBL_TRY(vbl_cuda_device_count(&count));
+  if (device < 0 || device >= count)
+    return fail(VBL_NO_DEVICE, "CUDA device %d does not exist: there are %d", device, count);
   return VBL_OK;
 }

@@ -158,15 +158,16 @@ extern "C" vbl_status vbl_stream_create(int32_t device, int32_t threads, vbl_str
     *stream = nullptr;
     VBL_REQUIRE(threads >= 0 && threads <= 1024, "threads must lie in 0 .. 1024, found %d", threads);
     if (device != VBL_DEVICE_CPU) {
-      int32_t count = 0;
-      VBL_TRY(vbl_cuda_device_count(&count));
-      if (device < 0 || device >= count)
-        return vbl::fail(VBL_NO_DEVICE, "CUDA device %d does not exist: there are %d", device, count);
-      return vbl::fail(VBL_UNSUPPORTED, "this version has no CUDA kernels yet: use the CPU device");
+      VBL_TRY(VBL_CUDA(vbl::cuda::require_device(device)));
+      std::unique_ptr<vbl_stream> created(new vbl_stream{device, nullptr});
+      VBL_TRY(VBL_CUDA(vbl::cuda::stream_create(device, &created->cuda)));
+      created->owns_cuda = true;
+      *stream = created.release();
+      return VBL_OK;
     }
     const int32_t wanted = threads > 0 ? threads : vbl::usable_processors();
     try {
-      *stream = new vbl_stream{device, vbl::ThreadTeam(wanted)};
+      *stream = new vbl_stream{device, std::make_unique<vbl::ThreadTeam>(wanted)};
     } catch (const std::system_error &e) {
       return vbl::fail(VBL_OUT_OF_MEMORY, "%d threads could not be started: %s", wanted, e.what());
     }
@@ -174,18 +175,35 @@ extern "C" vbl_status vbl_stream_create(int32_t device, int32_t threads, vbl_str
   });
 }
 
+extern "C" vbl_status vbl_stream_wrap(int32_t device, void *cuda_stream, vbl_stream **stream) {
+  return vbl::guarded([&]() -> vbl_status {
+    VBL_REQUIRE_POINTER(stream);
+    *stream = nullptr;
+    VBL_REQUIRE(device != VBL_DEVICE_CPU, "%s: device must be a CUDA device, found the CPU", __func__);
+    VBL_TRY(VBL_CUDA(vbl::cuda::require_device(device)));
+    *stream = new vbl_stream{device, nullptr, cuda_stream};
+    return VBL_OK;
+  });
+}
+
 extern "C" vbl_status vbl_stream_destroy(vbl_stream *stream) {
   return vbl::guarded([&]() -> vbl_status {
-    delete stream;
+    const std::unique_ptr<vbl_stream> owned(stream);
+    if (stream != nullptr) VBL_ON_CUDA(stream, vbl::cuda::stream_destroy(stream));
     return VBL_OK;
   });
 }
 
 extern "C" vbl_status vbl_stream_synchronize(vbl_stream *stream) {
-  VBL_REQUIRE_CPU(stream);
+  VBL_REQUIRE_POINTER(stream);
+  VBL_ON_CUDA(stream, vbl::cuda::stream_synchronize(stream));
   return VBL_OK;
 }
 
 extern "C" int32_t vbl_stream_device(const vbl_stream *stream) { return stream != nullptr ? stream->device : VBL_DEVICE_CPU; }
 
-extern "C" int32_t vbl_stream_threads(const vbl_stream *stream) { return stream != nullptr ? stream->team.threads() : 0; }
+extern "C" void *vbl_stream_cuda(const vbl_stream *stream) { return stream != nullptr ? stream->cuda : nullptr; }
+
+extern "C" int32_t vbl_stream_threads(const vbl_stream *stream) {
+  return stream != nullptr && stream->team != nullptr ? stream->team->threads() : 0;
+}

@@ -1,9 +1,10 @@
-// A stream: for the CPU, a fixed team of threads that runs parallel loops.
+// A stream: for the CPU, a fixed team of threads that runs parallel loops; for CUDA, a cudaStream_t.
 #pragma once
 #include <cstdint>
 #include <memory>
 #include <type_traits>
 
+#include "runtime/cuda.h"
 #include "runtime/error.h"
 #include "vblora/runtime.h"
 
@@ -42,7 +43,9 @@ class ThreadTeam {
 
 struct vbl_stream {
   int32_t device;
-  vbl::ThreadTeam team;
+  std::unique_ptr<vbl::ThreadTeam> team;  // of a CPU stream
+  void *cuda = nullptr;                   // cudaStream_t of a CUDA stream; NULL is the device's default stream
+  bool owns_cuda = false;                 // whether vbl_stream_destroy destroys it
 };
 
 namespace vbl {
@@ -66,11 +69,25 @@ void parallel_for(vbl_stream *stream, int64_t n, int64_t grain, const Body &body
     task(0, 0);
     return;
   }
-  stream->team.run(pieces, TaskRef(task));
+  stream->team->run(pieces, TaskRef(task));
 }
 
 }  // namespace vbl
 
+// The status of `call`, a function of vbl::cuda, which a library built without CUDA does not have.
+#ifdef VBL_WITH_CUDA
+#define VBL_CUDA(call) (call)
+#else
+#define VBL_CUDA(call) ::vbl::fail(VBL_NO_DEVICE, "CUDA is absent: the library was built without nvcc")
+#endif
+
+// Where the stream is a CUDA device's, an op's entry point ends here with the status of its CUDA side.
+#define VBL_ON_CUDA(stream, call) \
+  do { \
+    if ((stream)->device != VBL_DEVICE_CPU) return VBL_CUDA(call); \
+  } while (0)
+
+// The same for an op that has none.
 #define VBL_REQUIRE_CPU(stream) \
   do { \
     VBL_REQUIRE_POINTER(stream); \

@@ -126,7 +126,7 @@ vbl_status check_pass(const char *op, const vbl_stream *stream, const vbl_attent
 struct Pass {
   Pass(const vbl_stream *stream, const vbl_attention &attention, void *scratch) : a(attention), layout(a) {
     vbl::Scratch memory(scratch);
-    buffers = lay_out(memory, stream->team.threads(), layout);
+    buffers = lay_out(memory, stream->team->threads(), layout);
   }
   Pass(const Pass &) = delete;
 

@@ -1,0 +1,38 @@
+// CUDA graphs by stream capture.
+#include "runtime/launch.cuh"
+
+namespace vbl {
+namespace cuda {
+
+vbl_status graph_begin(vbl_stream *stream) {
+  const DeviceGuard guard(stream->device);
+  return status_of("vbl_graph_begin", cudaStreamBeginCapture(handle(stream), cudaStreamCaptureModeThreadLocal));
+}
+
+vbl_status graph_end(vbl_stream *stream, void **graph) {
+  const DeviceGuard guard(stream->device);
+  cudaGraph_t captured = nullptr;
+  const vbl_status ended = status_of("vbl_graph_end", cudaStreamEndCapture(handle(stream), &captured));
+  if (ended != VBL_OK) {
+    cudaGetLastError();  // the capture is over: its fault is not to surface at the next launch
+    return ended;
+  }
+  cudaGraphExec_t executable = nullptr;
+  const vbl_status made = status_of("vbl_graph_end", cudaGraphInstantiate(&executable, captured, 0));
+  cudaGraphDestroy(captured);
+  *graph = executable;
+  return made;
+}
+
+vbl_status graph_launch(vbl_stream *stream, void *graph) {
+  VBL_CUDA_OP("vbl_graph_launch", stream);
+  return status_of("vbl_graph_launch", cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), handle(stream)));
+}
+
+vbl_status graph_destroy(int32_t device, void *graph) {
+  const DeviceGuard guard(device);
+  return status_of("vbl_graph_destroy", cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph)));
+}
+
+}  // namespace cuda
+}  // namespace vbl

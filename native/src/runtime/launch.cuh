@@ -1,0 +1,89 @@
+// What every .cu includes in place of <cuda_runtime.h>: CUDA itself or its stand-in on the CPU (native/simt), and the one
+// way in which kernels are launched and take dynamic shared memory.
+//
+// Rules that keep a kernel able to run on both: block sizes in whole warps, no thread returns before a barrier, explicit
+// masks, trivial types in __shared__, no cooperative groups; no block waits for another.
+#pragma once
+#include <cuda_runtime.h>
+#include <nvtx3/nvToolsExt.h>
+
+#include "runtime/cuda.h"
+#include "runtime/error.h"
+#include "runtime/stream.h"
+
+// Launches kernel<<<grid, block, shared_bytes, stream>>>(arguments). A kernel with commas in its name stands in
+// parentheses: VBL_LAUNCH((scale<float, 2>), ...).
+#if defined(__SIMT__)
+#define VBL_LAUNCH(kernel, grid, block, shared_bytes, stream, ...) \
+  SIMT_LAUNCH(VBL_KERNEL(kernel), grid, block, shared_bytes, stream, __VA_ARGS__)
+#define VBL_DYNAMIC_SHARED(T, name) SIMT_DYNAMIC_SHARED(T, name)
+#else
+#define VBL_LAUNCH(kernel, grid, block, shared_bytes, stream, ...) \
+  VBL_KERNEL(kernel)<<<(grid), (block), (shared_bytes), (stream)>>>(__VA_ARGS__)
+// The block's dynamic shared memory as T *name, aligned to 16 bytes.
+#define VBL_DYNAMIC_SHARED(T, name) \
+  extern __shared__ __align__(16) unsigned char vbl_dynamic_shared[]; \
+  T *name = reinterpret_cast<T *>(vbl_dynamic_shared)
+#endif
+// A name, out of its parentheses if it has some.
+#define VBL_KERNEL(kernel) VBL_KERNEL_NAME(VBL_IN_PARENTHESES kernel)
+#define VBL_IN_PARENTHESES(...) VBL_IN_PARENTHESES __VA_ARGS__
+#define VBL_KERNEL_NAME(...) VBL_PASTE(VBL_DROP_, __VA_ARGS__)
+#define VBL_PASTE(a, ...) VBL_PASTE_NOW(a, __VA_ARGS__)
+#define VBL_PASTE_NOW(a, ...) a##__VA_ARGS__
+#define VBL_DROP_VBL_IN_PARENTHESES
+
+namespace vbl {
+namespace cuda {
+
+constexpr int kWarp = 32;
+constexpr unsigned kAllLanes = 0xFFFFFFFFu;
+
+inline cudaStream_t handle(const vbl_stream *stream) { return static_cast<cudaStream_t>(stream->cuda); }
+
+// The status of a call of the runtime API.
+inline vbl_status status_of(const char *op, cudaError_t error) {
+  if (error == cudaSuccess) return VBL_OK;
+  return fail(error == cudaErrorMemoryAllocation ? VBL_OUT_OF_MEMORY : VBL_CUDA_ERROR, "%s: CUDA error %d: %s", op,
+              static_cast<int>(error), cudaGetErrorString(error));
+}
+
+// Whether the launches of op were accepted. An error inside a kernel shows at a later call.
+inline vbl_status launched(const char *op) { return status_of(op, cudaGetLastError()); }
+
+// Makes a device current for the length of a scope.
+class DeviceGuard {
+ public:
+  explicit DeviceGuard(int32_t device) {
+    if (cudaGetDevice(&previous_) != cudaSuccess || previous_ == device) {
+      previous_ = -1;
+      return;
+    }
+    cudaSetDevice(device);
+  }
+  ~DeviceGuard() {
+    if (previous_ >= 0) cudaSetDevice(previous_);
+  }
+  DeviceGuard(const DeviceGuard &) = delete;
+  DeviceGuard &operator=(const DeviceGuard &) = delete;
+
+ private:
+  int previous_ = -1;
+};
+
+// A range that a profiler shows; costs next to nothing when none listens.
+class Range {
+ public:
+  explicit Range(const char *name) { nvtxRangePushA(name); }
+  ~Range() { nvtxRangePop(); }
+  Range(const Range &) = delete;
+  Range &operator=(const Range &) = delete;
+};
+
+}  // namespace cuda
+}  // namespace vbl
+
+// An op on a CUDA stream begins with this: its range in profilers, and its stream's device.
+#define VBL_CUDA_OP(name, stream) \
+  const ::vbl::cuda::Range vbl_range(name); \
+  const ::vbl::cuda::DeviceGuard vbl_device((stream)->device)

@@ -1,0 +1,38 @@
+// Memory of CUDA devices and page-locked memory of the host.
+#include "runtime/launch.cuh"
+
+namespace vbl {
+namespace cuda {
+
+vbl_status allocate(int32_t device, int64_t bytes, void **memory) {
+  const size_t size = bytes > 0 ? static_cast<size_t>(bytes) : 1;
+  if (device == VBL_HOST_PINNED) {
+    VBL_TRY(require_device(0));
+    return status_of("vbl_malloc", cudaMallocHost(memory, size));
+  }
+  VBL_TRY(require_device(device));
+  const DeviceGuard guard(device);
+  const vbl_status status = status_of("vbl_malloc", cudaMalloc(memory, size));
+  if (status != VBL_OK) cudaGetLastError();  // a failed allocation is not to surface at the next launch
+  return status;
+}
+
+vbl_status release(int32_t device, void *memory) {
+  if (device == VBL_HOST_PINNED) return status_of("vbl_free", cudaFreeHost(memory));
+  const DeviceGuard guard(device);
+  return status_of("vbl_free", cudaFree(memory));
+}
+
+vbl_status copy(vbl_stream *stream, void *destination, const void *source, int64_t bytes) {
+  VBL_CUDA_OP("vbl_memcpy", stream);
+  return status_of("vbl_memcpy", cudaMemcpyAsync(destination, source, static_cast<size_t>(bytes), cudaMemcpyDefault,
+                                                 handle(stream)));
+}
+
+vbl_status fill(vbl_stream *stream, void *destination, int32_t value, int64_t bytes) {
+  VBL_CUDA_OP("vbl_memset", stream);
+  return status_of("vbl_memset", cudaMemsetAsync(destination, value, static_cast<size_t>(bytes), handle(stream)));
+}
+
+}  // namespace cuda
+}  // namespace vbl

@@ -1,0 +1,30 @@
+// CUDA streams.
+#include "runtime/launch.cuh"
+
+namespace vbl {
+namespace cuda {
+
+vbl_status stream_create(int32_t device, void **cuda) {
+  const DeviceGuard guard(device);
+  cudaStream_t stream;
+  // Does not wait for the default stream: callers order work by events.
+  VBL_TRY(status_of("vbl_stream_create", cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking)));
+  *cuda = stream;
+  return VBL_OK;
+}
+
+vbl_status stream_destroy(const vbl_stream *stream) {
+  const DeviceGuard guard(stream->device);
+  const vbl_status waited = stream_synchronize(stream);
+  if (!stream->owns_cuda) return waited;
+  const vbl_status destroyed = status_of("vbl_stream_destroy", cudaStreamDestroy(handle(stream)));
+  return waited != VBL_OK ? waited : destroyed;
+}
+
+vbl_status stream_synchronize(const vbl_stream *stream) {
+  const DeviceGuard guard(stream->device);
+  return status_of("vbl_stream_synchronize", cudaStreamSynchronize(handle(stream)));
+}
+
+}  // namespace cuda
+}  // namespace vbl
