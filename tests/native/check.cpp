@@ -21,7 +21,7 @@ std::vector<Test> &tests() {
   return all;
 }
 
-const char *running = "";
+const char *running = "", *device = "";
 int failures = 0;
 
 }  // namespace
@@ -39,13 +39,15 @@ uint64_t seed() {
 void failed(const char *file, int line, const char *format, ...) {
   ++failures;
   if (failures > 50) return;
-  std::fprintf(stderr, "%s:%d: %s failed: ", file, line, running);
+  std::fprintf(stderr, "%s:%d: %s%s%s failed: ", file, line, running, *device != '\0' ? " on " : "", device);
   va_list arguments;
   va_start(arguments, format);
   std::vfprintf(stderr, format, arguments);
   va_end(arguments);
   std::fprintf(stderr, "\n");
 }
+
+void set_device_name(const char *name) { device = name; }
 
 uint64_t Random::next() {
   state_ += 0x9E3779B97F4A7C15ull;

@@ -18,8 +18,11 @@ struct Registration {
 // Seed of this run.
 uint64_t seed();
 
-// Reports a failed check; the test goes on.
+// Reports a failed check, and the device it ran on if a test runs on several; the test goes on.
 __attribute__((format(printf, 3, 4))) void failed(const char *file, int line, const char *format, ...);
+
+// Names the device that checks run on from now on; "" for none (device.h).
+void set_device_name(const char *name);
 
 // SplitMix64: the same numbers on every platform.
 class Random {

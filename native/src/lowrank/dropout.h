@@ -3,11 +3,7 @@
 #pragma once
 #include <cstdint>
 
-#if defined(__CUDACC__)
-#define VBL_HOST_DEVICE __host__ __device__ __forceinline__
-#else
-#define VBL_HOST_DEVICE inline __attribute__((always_inline))
-#endif
+#include "runtime/host_device.h"
 
 namespace vbl {
 
