@@ -89,6 +89,11 @@ VBL_API int64_t vbl_allocated_bytes(void);
 /** Copies bytes; the regions must not overlap. Host and device memory in any combination the stream's device reaches. A
  *  CUDA stream may still read or write page-locked memory of the host after the call. */
 VBL_API vbl_status vbl_memcpy(vbl_stream *stream, void *destination, const void *source, int64_t bytes);
+/** Waits for all work of a CUDA device, then copies bytes between its memory and the host's, in either direction or on
+ *  the device, and returns when that is done: for set-up and for reading results. device VBL_DEVICE_CPU: host memory. */
+VBL_API vbl_status vbl_memcpy_blocking(int32_t device, void *destination, const void *source, int64_t bytes);
+/** Waits for all work of a CUDA device, then sets bytes of its memory to a value and returns when that is done. */
+VBL_API vbl_status vbl_memset_blocking(int32_t device, void *destination, int32_t value, int64_t bytes);
 /** Sets bytes, memory of the stream's device, to a value. */
 VBL_API vbl_status vbl_memset(vbl_stream *stream, void *destination, int32_t value, int64_t bytes);
 /** destination[i] = source[i] for n elements, vbl_dtype to vbl_dtype, round to nearest even; regions must not overlap. */

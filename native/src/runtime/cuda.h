@@ -19,6 +19,8 @@ vbl_status stream_synchronize(const vbl_stream *stream);
 vbl_status allocate(int32_t device, int64_t bytes, void **memory);
 vbl_status release(int32_t device, void *memory);
 vbl_status copy(vbl_stream *stream, void *destination, const void *source, int64_t bytes);
+vbl_status copy_blocking(int32_t device, void *destination, const void *source, int64_t bytes);
+vbl_status fill_blocking(int32_t device, void *destination, int32_t value, int64_t bytes);
 vbl_status fill(vbl_stream *stream, void *destination, int32_t value, int64_t bytes);
 
 vbl_status event_create(int32_t device, void **event);

@@ -9,7 +9,7 @@ namespace vbl {
 namespace {
 
 Isa widest() {
-#if defined(__x86_64__)
+#if defined(VBL_X86_ISAS)
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
       __builtin_cpu_supports("avx512bw"))

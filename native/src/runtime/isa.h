@@ -16,7 +16,7 @@ enum class Isa { generic, avx2, avx512 };
 Isa cpu_isa();
 }  // namespace vbl
 
-#if defined(__x86_64__)
+#if defined(VBL_X86_ISAS)  // VbloraCompiler.cmake
 #define VBL_SIMD_FUNCTION(result, name, parameters) \
   namespace vbl { \
   namespace generic { result name parameters; } \

@@ -103,6 +103,25 @@ extern "C" vbl_status vbl_memcpy(vbl_stream *stream, void *destination, const vo
   return VBL_OK;
 }
 
+extern "C" vbl_status vbl_memcpy_blocking(int32_t device, void *destination, const void *source, int64_t bytes) {
+  VBL_REQUIRE(bytes >= 0, "%s: bytes must not be negative, found %lld", __func__, static_cast<long long>(bytes));
+  if (bytes == 0) return VBL_OK;
+  VBL_REQUIRE_POINTER(destination);
+  VBL_REQUIRE_POINTER(source);
+  if (device != VBL_DEVICE_CPU) return VBL_CUDA(vbl::cuda::copy_blocking(device, destination, source, bytes));
+  std::memcpy(destination, source, static_cast<size_t>(bytes));
+  return VBL_OK;
+}
+
+extern "C" vbl_status vbl_memset_blocking(int32_t device, void *destination, int32_t value, int64_t bytes) {
+  VBL_REQUIRE(bytes >= 0, "%s: bytes must not be negative, found %lld", __func__, static_cast<long long>(bytes));
+  if (bytes == 0) return VBL_OK;
+  VBL_REQUIRE_POINTER(destination);
+  if (device != VBL_DEVICE_CPU) return VBL_CUDA(vbl::cuda::fill_blocking(device, destination, value, bytes));
+  std::memset(destination, value, static_cast<size_t>(bytes));
+  return VBL_OK;
+}
+
 extern "C" vbl_status vbl_memset(vbl_stream *stream, void *destination, int32_t value, int64_t bytes) {
   VBL_REQUIRE_POINTER(stream);
   VBL_REQUIRE(bytes >= 0, "vbl_memset: bytes must not be negative, found %lld", static_cast<long long>(bytes));

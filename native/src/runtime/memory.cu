@@ -29,6 +29,30 @@ vbl_status copy(vbl_stream *stream, void *destination, const void *source, int64
                                                  handle(stream)));
 }
 
+namespace {
+
+// Runs body, which uses the default stream, with all work of the device done before and after.
+template <typename Body>
+vbl_status blocking(const char *op, int32_t device, const Body &body) {
+  VBL_TRY(require_device(device));
+  const DeviceGuard guard(device);
+  VBL_TRY(status_of(op, cudaDeviceSynchronize()));
+  VBL_TRY(status_of(op, body()));
+  return status_of(op, cudaDeviceSynchronize());
+}
+
+}  // namespace
+
+vbl_status copy_blocking(int32_t device, void *destination, const void *source, int64_t bytes) {
+  return blocking("vbl_memcpy_blocking", device,
+                  [&] { return cudaMemcpy(destination, source, static_cast<size_t>(bytes), cudaMemcpyDefault); });
+}
+
+vbl_status fill_blocking(int32_t device, void *destination, int32_t value, int64_t bytes) {
+  return blocking("vbl_memset_blocking", device,
+                  [&] { return cudaMemset(destination, value, static_cast<size_t>(bytes)); });
+}
+
 vbl_status fill(vbl_stream *stream, void *destination, int32_t value, int64_t bytes) {
   VBL_CUDA_OP("vbl_memset", stream);
   return status_of("vbl_memset", cudaMemsetAsync(destination, value, static_cast<size_t>(bytes), handle(stream)));

@@ -1,5 +1,6 @@
 package io.vblora.kernels;
 
+import static io.vblora.kernels.global.vblora.VBL_NO_DEVICE;
 import static io.vblora.kernels.global.vblora.VBL_OUT_OF_MEMORY;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -10,6 +11,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.nio.ByteOrder;
 import org.bytedeco.javacpp.FloatPointer;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -139,12 +141,16 @@ class TensorTest {
     }
 
     @Test
-    void memoryOfOtherDevicesIsNotRead() {
+    void memoryOfOtherDevicesIsNotInTheHostsAddressSpace() {
         try (FloatPointer memory = new FloatPointer(1, 2)) {
-            Tensor tensor = Tensor.wrap(Device.cuda(0), DType.FLOAT32, memory, 2);
-            assertThrows(IllegalStateException.class, tensor::toFloats);
-            assertThrows(IllegalStateException.class, tensor::zero);
+            Tensor tensor = Tensor.wrap(Device.cuda(999), DType.FLOAT32, memory, 2);
             assertThrows(IllegalStateException.class, () -> tensor.buffer(0, 4));
+            for (Executable access : new Executable[] {tensor::toFloats, tensor::zero, () -> tensor.setFloat(1, 3),
+                () -> tensor.copyFrom(3f, 4f)}) {
+                KernelException e = assertThrows(KernelException.class, access);
+                assertEquals(VBL_NO_DEVICE, e.status());
+            }
+            assertArrayEquals(new float[] {1, 2}, new float[] {memory.get(0), memory.get(1)});
         }
     }
 }

@@ -2,18 +2,24 @@ package io.vblora.kernels;
 
 import static io.vblora.kernels.global.vblora.vbl_cpu_isa;
 import static io.vblora.kernels.global.vblora.vbl_stream_create;
+import static io.vblora.kernels.global.vblora.vbl_stream_cuda;
 import static io.vblora.kernels.global.vblora.vbl_stream_destroy;
 import static io.vblora.kernels.global.vblora.vbl_stream_synchronize;
 import static io.vblora.kernels.global.vblora.vbl_stream_threads;
+import static io.vblora.kernels.global.vblora.vbl_stream_wait;
+import static io.vblora.kernels.global.vblora.vbl_stream_wrap;
 
 import io.vblora.kernels.bindings.vbl_stream;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.ToIntFunction;
 import java.util.function.ToLongFunction;
+import org.bytedeco.javacpp.Pointer;
 
 /**
  * An execution queue on one device. A CPU stream owns a team of threads and runs each op to its end before returning;
- * results do not depend on the number of threads. Used by one thread at a time: a thread that runs an op, or closes the
+ * results do not depend on the number of threads. A CUDA stream only takes ops in: what they write may be used by later
+ * ops on it, by another stream that {@link #waitFor waits for an event}, or by the host once {@link #synchronize} has
+ * returned. Used by one thread at a time: a thread that runs an op, or closes the
  * stream, while another one runs an op on it gets an {@link IllegalStateException} and changes nothing. Close it to
  * free the threads.
  */
@@ -36,11 +42,11 @@ public final class Stream implements AutoCloseable {
         requireOpen();
     }
 
-    private Stream(Device device, int threads) {
+    private Stream(Device device, ToIntFunction<vbl_stream> create) {
         NativeLibrary.load();
         this.device = device;
         this.handle = new vbl_stream();
-        KernelException.check(vbl_stream_create(device.index(), threads, handle));
+        KernelException.check(create.applyAsInt(handle));
         this.threads = vbl_stream_threads(handle);
         this.planning = false;
         this.state = new AtomicReference<>(State.FREE);
@@ -48,12 +54,20 @@ public final class Stream implements AutoCloseable {
 
     /** A CPU stream with the given number of threads, the caller's included; 0 takes what this process may use. */
     public static Stream cpu(int threads) {
-        return new Stream(Device.CPU, threads);
+        return on(Device.CPU, threads);
     }
 
     /** A stream on a device; {@code threads} counts on the CPU only. */
     public static Stream on(Device device, int threads) {
-        return new Stream(device, threads);
+        return new Stream(device, created -> vbl_stream_create(device.index(), threads, created));
+    }
+
+    /**
+     * A stream over somebody else's {@code cudaStream_t}, which stays theirs and outlives this one; null is the device's
+     * default stream.
+     */
+    public static Stream wrap(Device device, Pointer cudaStream) {
+        return new Stream(device, created -> vbl_stream_wrap(device.index(), cudaStream, created));
     }
 
     /**
@@ -117,6 +131,17 @@ public final class Stream implements AutoCloseable {
         } finally {
             state.setRelease(State.FREE);
         }
+    }
+
+    /** The {@code cudaStream_t} of a CUDA stream, for other libraries' calls; null on the CPU. Valid until closed. */
+    public Pointer cudaStream() {
+        requireOpen();
+        return vbl_stream_cuda(handle);
+    }
+
+    /** What this stream is given from now on waits until what the event marks is done. */
+    public void waitFor(Event event) {
+        run(real -> vbl_stream_wait(real, event.handle()));
     }
 
     /** Waits until all work of this stream is done. */

@@ -1,11 +1,15 @@
 package io.vblora.kernels;
 
+import static io.vblora.kernels.global.vblora.VBL_HOST_PINNED;
 import static io.vblora.kernels.global.vblora.vbl_free;
 import static io.vblora.kernels.global.vblora.vbl_malloc;
+import static io.vblora.kernels.global.vblora.vbl_memcpy_blocking;
+import static io.vblora.kernels.global.vblora.vbl_memset_blocking;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
+import java.util.function.Consumer;
 import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.DoublePointer;
 import org.bytedeco.javacpp.FloatPointer;
@@ -18,6 +22,10 @@ import org.bytedeco.javacpp.Pointer;
  * memory and frees it in {@link #close()}, never through the garbage collector. A {@link #view} owns nothing and is
  * closed with the tensor whose memory it shows; what {@link #wrap} gives owns nothing and must not outlive the memory.
  * A closed tensor has a shape, but whatever needs its memory throws {@link IllegalStateException}. Not thread-safe.
+ *
+ * <p>Elements can be read and written from Java on every device: on a CUDA device each such call first waits for all of
+ * the device's work, then copies. That is for set-up and for results; in a loop, {@link io.vblora.kernels.ops.Memory}
+ * copies in a stream's order.
  */
 public final class Tensor implements AutoCloseable {
     /** Memory at an address, without owner or bounds. */
@@ -32,8 +40,8 @@ public final class Tensor implements AutoCloseable {
     private final DType dtype;
     private final long[] shape;
     private final long elements;
-    /** Whether close() frees the memory. */
-    private final boolean owning;
+    /** What vbl_malloc was asked for, if close() frees the memory; else null. */
+    private final Integer allocation;
     /** The tensor that this one is a view of, directly or not; this one itself if it is none. */
     private final Tensor root;
     /** Whether this comes from a planning arena and never had memory. */
@@ -41,14 +49,14 @@ public final class Tensor implements AutoCloseable {
     /** Null when closed or planned. */
     private Pointer pointer;
 
-    private Tensor(Device device, DType dtype, long[] shape, Pointer pointer, boolean owning, Tensor root) {
+    private Tensor(Device device, DType dtype, long[] shape, Pointer pointer, Integer allocation, Tensor root) {
         this.device = device;
         this.dtype = dtype;
         this.shape = shape;
         this.elements = count(shape);
         this.planned = pointer == null;
         this.pointer = pointer;
-        this.owning = owning;
+        this.allocation = allocation;
         this.root = root == null ? this : root;
     }
 
@@ -58,12 +66,31 @@ public final class Tensor implements AutoCloseable {
      * @throws KernelException if the memory is not to be had
      */
     public static Tensor allocate(Device device, DType dtype, long... shape) {
+        return allocate(device, device.index(), dtype, shape);
+    }
+
+    /**
+     * Allocates a CPU tensor filled with zeros in page-locked memory, with which copies to and from CUDA devices do not
+     * hold up the host.
+     *
+     * @throws KernelException if there is no CUDA device or the memory is not to be had
+     */
+    public static Tensor pinned(DType dtype, long... shape) {
+        return allocate(Device.CPU, VBL_HOST_PINNED, dtype, shape);
+    }
+
+    private static Tensor allocate(Device device, int allocation, DType dtype, long... shape) {
         NativeLibrary.load();
         long bytes = Math.multiplyExact(count(shape), dtype.bytes());
         Pointer pointer = new Pointer();
-        KernelException.check(vbl_malloc(device.index(), bytes, pointer));
-        Pointer.memset(pointer, 0, bytes);
-        return new Tensor(device, dtype, shape.clone(), new RawPointer(pointer.address()), true, null);
+        KernelException.check(vbl_malloc(allocation, bytes, pointer));
+        Tensor tensor = new Tensor(device, dtype, shape.clone(), new RawPointer(pointer.address()), allocation, null);
+        try {
+            return tensor.zero();
+        } catch (RuntimeException | Error e) {
+            tensor.close();
+            throw e;
+        }
     }
 
     /** A float32 CPU tensor with these values. */
@@ -88,12 +115,12 @@ public final class Tensor implements AutoCloseable {
     /** A tensor over memory that somebody else owns. */
     public static Tensor wrap(Device device, DType dtype, Pointer memory, long... shape) {
         long address = memory.address() + memory.position() * memory.sizeof();
-        return new Tensor(device, dtype, shape.clone(), new RawPointer(address), false, null);
+        return new Tensor(device, dtype, shape.clone(), new RawPointer(address), null, null);
     }
 
     /** A tensor without memory: for planning. */
     static Tensor imaginary(Device device, DType dtype, long... shape) {
-        return new Tensor(device, dtype, shape.clone(), null, false, null);
+        return new Tensor(device, dtype, shape.clone(), null, null, null);
     }
 
     static long count(long[] shape) {
@@ -115,13 +142,13 @@ public final class Tensor implements AutoCloseable {
                     + " does not lie in a tensor of " + elements);
         }
         Pointer start = planned ? null : new RawPointer(pointer().address() + firstElement * dtype.bytes());
-        return new Tensor(device, dtype, viewShape.clone(), start, false, root);
+        return new Tensor(device, dtype, viewShape.clone(), start, null, root);
     }
 
     /** A tensor of another type over some bytes. It is no view: whoever takes it closes it before this one. */
     Tensor piece(long firstByte, DType pieceType, long... pieceShape) {
         Pointer start = new RawPointer(pointer().address() + firstByte);
-        return new Tensor(device, pieceType, pieceShape.clone(), start, false, null);
+        return new Tensor(device, pieceType, pieceShape.clone(), start, null, null);
     }
 
     /** The same memory in another shape of as many elements. */
@@ -179,77 +206,114 @@ public final class Tensor implements AutoCloseable {
         return pointer;
     }
 
-    /** Fills with zeros. CPU tensors only. */
+    /** Fills with zeros. */
     public Tensor zero() {
-        Pointer.memset(host(), 0, bytes());
+        KernelException.check(vbl_memset_blocking(device.index(), pointer(), 0, bytes()));
         return this;
     }
 
-    /** Copies all elements from an array of the same length; float32 CPU tensors. */
+    /** Copies all elements from an array of the same length; float32 tensors. */
     public Tensor copyFrom(float... values) {
         expect(DType.FLOAT32, values.length);
-        new FloatPointer(host()).put(values);
+        write(values.length, host -> new FloatPointer(host).put(values));
         return this;
     }
 
-    /** Copies the first elements from an array that is not longer than the tensor; int32 CPU tensors. */
+    /** Copies the first elements from an array that is not longer than the tensor; int32 tensors. */
     public Tensor copyFrom(int... values) {
         if (dtype != DType.INT32 || values.length > elements) {
             throw mismatch(DType.INT32, values.length);
         }
-        new IntPointer(host()).put(values);
+        write(values.length, host -> new IntPointer(host).put(values));
         return this;
     }
 
-    /** Copies all bytes from a tensor of the same type and number of elements; both on the CPU. */
+    /** Copies all bytes from a tensor of the same type and number of elements, on this tensor's device or the CPU. */
     public Tensor copyFrom(Tensor source) {
         if (source.dtype != dtype || source.elements != elements) {
             throw mismatch(source.dtype, source.elements);
         }
-        Pointer.memcpy(host(), source.host(), bytes());
+        if (!device.isCpu() && !source.device.isCpu() && !device.equals(source.device)) {
+            throw new IllegalArgumentException("A tensor on " + device + " cannot be copied from one on "
+                    + source.device + ": copy to the CPU first");
+        }
+        copy(device.isCpu() ? source.device : device, pointer(), source.pointer(), bytes());
         return this;
     }
 
-    /** All elements of a float32 CPU tensor. */
+    /** All elements of a float32 tensor. */
     public float[] toFloats() {
         expect(DType.FLOAT32, elements);
         float[] values = new float[Math.toIntExact(elements)];
-        new FloatPointer(host()).get(values);
+        read(0, elements, host -> new FloatPointer(host).get(values));
         return values;
     }
 
-    /** All elements of an int32 CPU tensor. */
+    /** All elements of an int32 tensor. */
     public int[] toInts() {
         expect(DType.INT32, elements);
         int[] values = new int[Math.toIntExact(elements)];
-        new IntPointer(host()).get(values);
+        read(0, elements, host -> new IntPointer(host).get(values));
         return values;
     }
 
-    /** All elements of a float64 CPU tensor. */
+    /** All elements of a float64 tensor. */
     public double[] toDoubles() {
         expect(DType.FLOAT64, elements);
         double[] values = new double[Math.toIntExact(elements)];
-        new DoublePointer(host()).get(values);
+        read(0, elements, host -> new DoublePointer(host).get(values));
         return values;
     }
 
-    /** One element of a float32 CPU tensor. */
+    /** One element of a float32 tensor. */
     public float getFloat(long i) {
         expect(DType.FLOAT32, elements);
-        return new FloatPointer(host()).get(checkIndex(i));
+        float[] value = new float[1];
+        read(checkIndex(i), 1, host -> value[0] = new FloatPointer(host).get());
+        return value[0];
     }
 
-    /** Sets one element of a float32 CPU tensor. */
+    /** Sets one element of a float32 tensor. */
     public void setFloat(long i, float value) {
         expect(DType.FLOAT32, elements);
-        new FloatPointer(host()).put(checkIndex(i), value);
+        view(checkIndex(i), 1).write(1, host -> new FloatPointer(host).put(value));
     }
 
-    /** One element of an int64 CPU tensor. */
+    /** One element of an int64 tensor. */
     public long getLong(long i) {
         expect(DType.INT64, elements);
-        return new LongPointer(host()).get(checkIndex(i));
+        long[] value = new long[1];
+        read(checkIndex(i), 1, host -> value[0] = new LongPointer(host).get());
+        return value[0];
+    }
+
+    /** Lets {@code reader} read n elements from {@code first} in host memory. */
+    private void read(long first, long n, Consumer<Pointer> reader) {
+        Pointer from = new RawPointer(pointer().address() + first * dtype.bytes());
+        if (device.isCpu()) {
+            reader.accept(from);
+            return;
+        }
+        try (BytePointer staging = new BytePointer(n * dtype.bytes())) {
+            copy(device, staging, from, n * dtype.bytes());
+            reader.accept(staging);
+        }
+    }
+
+    /** Lets {@code writer} write the first n elements in host memory. */
+    private void write(long n, Consumer<Pointer> writer) {
+        if (device.isCpu()) {
+            writer.accept(pointer());
+            return;
+        }
+        try (BytePointer staging = new BytePointer(n * dtype.bytes())) {
+            writer.accept(staging);
+            copy(device, pointer(), staging, n * dtype.bytes());
+        }
+    }
+
+    private static void copy(Device device, Pointer destination, Pointer source, long bytes) {
+        KernelException.check(vbl_memcpy_blocking(device.index(), destination, source, bytes));
     }
 
     /**
@@ -270,8 +334,8 @@ public final class Tensor implements AutoCloseable {
         if (pointer != null) {
             Pointer memory = pointer;
             pointer = null;
-            if (owning) {
-                KernelException.check(vbl_free(device.index(), memory));
+            if (allocation != null) {
+                KernelException.check(vbl_free(allocation, memory));
             }
         }
     }
@@ -283,7 +347,7 @@ public final class Tensor implements AutoCloseable {
 
     private Pointer host() {
         if (!device.isCpu()) {
-            throw new IllegalStateException("Memory of " + device + " cannot be read or written from Java");
+            throw new IllegalStateException("Memory of " + device + " is not in the host's address space");
         }
         return pointer();
     }

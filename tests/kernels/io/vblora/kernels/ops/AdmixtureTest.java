@@ -6,32 +6,34 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.vblora.kernels.DType;
-import io.vblora.kernels.Device;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
+import io.vblora.kernels.TestDevice;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 
 /** Two sub-vectors of two numbers, mixed from a bank of three vectors; expected numbers worked out by hand. */
+@Tag(TestDevice.TAG)
 class AdmixtureTest {
     private static final float LN3 = (float) Math.log(3);
 
-    private final Stream stream = Stream.cpu(1);
-    private final Tensor slots = Tensor.of(new int[] {1, 0}, 2);
+    private final Stream stream = TestDevice.stream();
+    private final Tensor slots = TestDevice.of(new int[] {1, 0}, 2);
     private final AdmixtureShape shape = new AdmixtureShape(2, 3, 2, 2, slots);
-    private final Tensor logits = Tensor.of(new float[] {0, LN3, -5, 1, 1, 0}, 2, 3);
-    private final Tensor bank = Tensor.of(new float[] {1, 2, 3, 4, 5, 6}, 3, 2);
-    private final Tensor indices = Tensor.allocate(Device.CPU, DType.INT32, 2, 2);
-    private final Tensor weights = Tensor.allocate(Device.CPU, DType.FLOAT32, 2, 2);
-    private final Tensor badRow = Tensor.allocate(Device.CPU, DType.INT64, 1);
-    private final Tensor packed = Tensor.allocate(Device.CPU, DType.FLOAT32, 4);
-    private final Tensor dpacked = Tensor.of(new float[] {1, 0, 0, 1}, 4);
-    private final Tensor dlogits = Tensor.allocate(Device.CPU, DType.FLOAT32, 2, 2);
-    private final Tensor dbank = Tensor.allocate(Device.CPU, DType.FLOAT32, 3, 2);
+    private final Tensor logits = TestDevice.of(new float[] {0, LN3, -5, 1, 1, 0}, 2, 3);
+    private final Tensor bank = TestDevice.of(new float[] {1, 2, 3, 4, 5, 6}, 3, 2);
+    private final Tensor indices = Tensor.allocate(TestDevice.DEVICE, DType.INT32, 2, 2);
+    private final Tensor weights = Tensor.allocate(TestDevice.DEVICE, DType.FLOAT32, 2, 2);
+    private final Tensor badRow = Tensor.allocate(TestDevice.DEVICE, DType.INT64, 1);
+    private final Tensor packed = Tensor.allocate(TestDevice.DEVICE, DType.FLOAT32, 4);
+    private final Tensor dpacked = TestDevice.of(new float[] {1, 0, 0, 1}, 4);
+    private final Tensor dlogits = Tensor.allocate(TestDevice.DEVICE, DType.FLOAT32, 2, 2);
+    private final Tensor dbank = Tensor.allocate(TestDevice.DEVICE, DType.FLOAT32, 3, 2);
     private final Tensor scratch =
-            Tensor.allocate(Device.CPU, DType.UINT8, Admixture.backwardScratchBytes(stream, shape));
-    private final Tensor small = Tensor.allocate(Device.CPU, DType.FLOAT32, 1);
+            Tensor.allocate(TestDevice.DEVICE, DType.UINT8, Admixture.backwardScratchBytes(stream, shape));
+    private final Tensor small = Tensor.allocate(TestDevice.DEVICE, DType.FLOAT32, 1);
 
     @AfterEach
     void close() {
@@ -63,7 +65,7 @@ class AdmixtureTest {
     @Test
     void composesInHalfPrecision() {
         Admixture.select(stream, shape, logits, indices, weights, badRow);
-        try (Tensor half = Tensor.allocate(Device.CPU, DType.BFLOAT16, 4)) {
+        try (Tensor half = Tensor.allocate(TestDevice.DEVICE, DType.BFLOAT16, 4)) {
             Admixture.compose(stream, shape, bank, indices, weights, half);
             Memory.convert(stream, half, packed);
             assertArrayEquals(new float[] {2, 3, 2.5f, 3.5f}, packed.toFloats());

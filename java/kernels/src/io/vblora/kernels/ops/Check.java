@@ -16,6 +16,14 @@ final class Check {
         }
     }
 
+    /** The same of a tensor that may also be on the CPU. */
+    static void reachable(Stream stream, String name, Tensor tensor, DType dtype, long elements) {
+        if (tensor.dtype() != dtype || tensor.elements() != elements
+                || !(tensor.device().isCpu() || tensor.device().equals(stream.device()))) {
+            throw refusal(stream, name, tensor, dtype + " of " + elements + " elements");
+        }
+    }
+
     static void floats(Stream stream, String name, Tensor tensor, long elements) {
         elements(stream, name, tensor, DType.FLOAT32, elements);
     }

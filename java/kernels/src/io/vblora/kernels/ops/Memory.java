@@ -17,10 +17,14 @@ public final class Memory {
         stream.run(handle -> vbl_memset(handle, tensor.pointer(), 0, tensor.bytes()));
     }
 
-    /** Copies a tensor of any type to one of the same type and number of elements that does not overlap it. */
+    /**
+     * Copies a tensor of any type to one of the same type and number of elements that does not overlap it, each on the
+     * stream's device or on the CPU. A CUDA stream may read or write a {@link Tensor#pinned pinned} one after the call;
+     * any other CPU tensor is done with when it returns.
+     */
     public static void copy(Stream stream, Tensor source, Tensor destination) {
-        Check.elements(stream, "source", source, destination.dtype(), destination.elements());
-        Check.elements(stream, "destination", destination, destination.dtype(), destination.elements());
+        Check.reachable(stream, "source", source, destination.dtype(), destination.elements());
+        Check.reachable(stream, "destination", destination, destination.dtype(), destination.elements());
         stream.run(handle -> vbl_memcpy(handle, destination.pointer(), source.pointer(), source.bytes()));
     }
 
