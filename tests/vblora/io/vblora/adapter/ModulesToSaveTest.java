@@ -100,7 +100,7 @@ class ModulesToSaveTest extends WithStream {
                 Adapter none = Adapter.create(withoutHead, LINEARS, stream, 1)) {
             assertEquals(List.of(both.composition(), both.modulesToSave()), both.trainables());
             assertEquals(8 * 6 + 6 + 6 * 3 + 3, both.modulesToSave().parameterCount());
-            assertEquals(List.of(ParameterGroup.HEAD), both.modulesToSave().groups());
+            assertEquals(List.of(ParameterGroup.HEAD, ParameterGroup.HEAD_BIAS), both.modulesToSave().groups());
             assertEquals(List.of("classifier.dense", "classifier.out_proj"),
                     both.modulesToSave().modules().stream().map(ModuleShape::path).toList());
             assertEquals(List.of(head.modulesToSave()), head.trainables());
@@ -389,9 +389,9 @@ class ModulesToSaveTest extends WithStream {
     private static final double DECAY = 0.1;
 
     /** One parameter's update by the formula in vblora/optimizer.h, in float32: state is {p, m, v}. */
-    private static void adamw(float[] state, float gradient, float clip, long t) {
+    private static void adamw(float[] state, float gradient, float clip, long t, double decay) {
         float g = gradient * clip;
-        float p = state[0] * (float) (1 - RATE * DECAY);
+        float p = state[0] * (float) (1 - RATE * decay);
         state[1] += (g - state[1]) * (float) (1 - BETA1);
         state[2] = state[2] * (float) BETA2 + (float) (1 - BETA2) * g * g;
         float negStepSize = (float) (-RATE / (1 - Math.pow(BETA1, t)));
@@ -407,6 +407,8 @@ class ModulesToSaveTest extends WithStream {
             ModulesToSave heads = adapter.modulesToSave();
             heads.enableTraining(stream, DECAY);
             int n = (int) heads.parameterCount();
+            int weights = 8 * 6 + 6 * 3; // before the biases
+            randomize(adapter); // biases, too, which begin with 0
             float[][] states = new float[n][3];
             float[] start = heads.values().toFloats();
             for (int i = 0; i < n; i++) {
@@ -432,7 +434,8 @@ class ModulesToSaveTest extends WithStream {
                 squares.zero();
                 heads.sumSquares(stream, squares);
                 assertEquals(sum, squares.toDoubles()[0], 1e-12 * sum);
-                step.step(t).group(ParameterGroup.HEAD.index(), RATE, BETA1, BETA2, EPSILON, DECAY).upload(stream);
+                step.step(t).group(ParameterGroup.HEAD.index(), RATE, BETA1, BETA2, EPSILON, DECAY)
+                        .group(ParameterGroup.HEAD_BIAS.index(), RATE, BETA1, BETA2, EPSILON, 0).upload(stream);
                 Optimizer.clip(stream, squares, 1, step);
                 float norm = step.gradientNorm(stream);
                 float clip = 1 / (norm + 1e-6f);
@@ -442,15 +445,17 @@ class ModulesToSaveTest extends WithStream {
                 stream.synchronize();
                 float[] found = heads.values().toFloats();
                 for (int i = 0; i < n; i++) {
-                    adamw(states[i], gradient[i], clip, t);
+                    adamw(states[i], gradient[i], clip, t, i < weights ? DECAY : 0);
                     assertEquals(states[i][0], found[i], "step " + t + " element " + i);
                 }
             }
             heads.verify(stream);
             Map<String, float[]> named = numbers(heads.parameters(stream));
-            // The first module by path comes first: weight [6, 8], bias [6].
+            // The first module by path comes first: weights [6, 8] and [3, 6], biases [6] and [3].
             assertArrayEquals(Arrays.copyOf(heads.values().toFloats(), 48),
                     named.get(PREFIX + "classifier.dense.weight"));
+            assertArrayEquals(Arrays.copyOfRange(heads.values().toFloats(), 66, 72),
+                    named.get(PREFIX + "classifier.dense.bias"));
             heads.bias("classifier.out_proj").setFloat(1, Float.NaN);
             InputException e = assertThrows(InputException.class, () -> heads.verify(stream));
             assertEquals(BIAS, e.field());

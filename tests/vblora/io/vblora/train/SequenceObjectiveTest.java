@@ -183,8 +183,9 @@ class SequenceObjectiveTest {
             int[] references = new int[20];
             for (int i = 0; i < 20; i++) {
                 SequenceExample example = examples.get(i);
-                loss += model.lossSum(execution, alone(example), new float[] {example.target()}) / 20;
                 float[] logits = model.logits(execution, alone(example));
+                double exps = Math.exp(logits[0]) + Math.exp(logits[1]) + Math.exp(logits[2]);
+                loss += (Math.log(exps) - logits[(int) example.target()]) / 20;
                 predictions[i] = logits[0] >= logits[1] && logits[0] >= logits[2] ? 0 : logits[1] >= logits[2] ? 1 : 2;
                 references[i] = (int) example.target();
             }
@@ -207,9 +208,9 @@ class SequenceObjectiveTest {
             double[] references = new double[20];
             for (int i = 0; i < 20; i++) {
                 SequenceExample example = examples.get(i);
-                loss += model.lossSum(execution, alone(example), new float[] {example.target()}) / 20;
                 predictions[i] = model.logits(execution, alone(example))[0];
                 references[i] = example.target();
+                loss += Math.pow(predictions[i] - references[i], 2) / 20;
             }
             Map<String, Double> expected = RegressionMetrics.of(predictions, references);
             Map<String, Double> found = objective.evaluate(execution, examples, 6, n -> { });
@@ -378,6 +379,31 @@ class SequenceObjectiveTest {
                     }, List.copyOf(steps.get(0).learningRates().keySet()));
                 }
             }
+        }
+    }
+
+    /** As Hugging Face's Trainer, which leaves biases out of weight decay. */
+    @Test
+    void weightDecayLeavesBiasesAlone() {
+        double rate = 0.25;
+        double decay = 0.5;
+        float[] start = null;
+        float[][] weights = new float[2][];
+        float[][] biases = new float[2][];
+        for (int decayed = 0; decayed < 2; decayed++) {
+            try (SequenceModel model = model(ProblemType.SINGLE_LABEL_CLASSIFICATION);
+                    Adapter adapter = attached(model, Method.HEAD)) {
+                adapter.modulesToSave().bias("classifier").copyFrom(1f, -2f, 3f);
+                start = adapter.modulesToSave().weight("classifier").toFloats();
+                train(new SequenceObjective(model), TrainingArguments.builder().maxSteps(1).warmupSteps(0)
+                        .learningRateHead(rate).weightDecay(decayed * decay), examples(6, 13), List.of());
+                weights[decayed] = adapter.modulesToSave().weight("classifier").toFloats();
+                biases[decayed] = adapter.modulesToSave().bias("classifier").toFloats();
+            }
+        }
+        assertArrayEquals(biases[0], biases[1]);
+        for (int i = 0; i < start.length; i++) {
+            assertEquals(weights[0][i] - rate * decay * start[i], weights[1][i], 1e-6);
         }
     }
 

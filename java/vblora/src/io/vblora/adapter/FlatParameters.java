@@ -12,16 +12,19 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Parameters of one group that lie one after the other in one float32 buffer, and are themselves what the model reads.
- * Gradient and moments are buffers laid out alike.
+ * Parameters that lie one after the other in one float32 buffer, group by group, and are themselves what the model
+ * reads. Gradient and moments are buffers laid out alike.
  */
 abstract class FlatParameters implements Trainable {
     private final Device device;
     private final String source;
-    private final ParameterGroup group;
+    private final List<Part> parts;
     private final Tensor values;
     private Training training;
     private long version;
+
+    /** The parameters of one group: the next so many of the buffer. */
+    record Part(ParameterGroup group, long elements) {}
 
     /** Gradient and optimizer state of the whole buffer. */
     private final class Training implements AutoCloseable {
@@ -49,11 +52,11 @@ abstract class FlatParameters implements Trainable {
      *
      * @param source what messages call them
      */
-    FlatParameters(Device device, String source, ParameterGroup group, long elements) {
+    FlatParameters(Device device, String source, List<Part> parts) {
         this.device = device;
         this.source = source;
-        this.group = group;
-        this.values = Tensor.allocate(device, DType.FLOAT32, elements);
+        this.parts = parts;
+        this.values = Tensor.allocate(device, DType.FLOAT32, parts.stream().mapToLong(Part::elements).sum());
     }
 
     /** Adds the tensors in a buffer laid out like the parameters' to {@code result}, under PEFT's names. */
@@ -90,7 +93,7 @@ abstract class FlatParameters implements Trainable {
 
     @Override
     public List<ParameterGroup> groups() {
-        return List.of(group);
+        return parts.stream().map(Part::group).toList();
     }
 
     @Override
@@ -137,7 +140,13 @@ abstract class FlatParameters implements Trainable {
     @Override
     public void update(Stream stream, StepState step) {
         Training t = training();
-        Optimizer.adamw(stream, step, group.index(), values, t.gradient, t.expAvg, t.expAvgSq);
+        long begin = 0;
+        for (Part part : parts) {
+            long n = part.elements;
+            Optimizer.adamw(stream, step, part.group.index(), values.view(begin, n), t.gradient.view(begin, n),
+                    t.expAvg.view(begin, n), t.expAvgSq.view(begin, n));
+            begin += n;
+        }
         changed();
     }
 

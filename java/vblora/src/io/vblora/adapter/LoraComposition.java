@@ -14,8 +14,8 @@ final class LoraComposition extends FlatParameters implements Composition {
 
     /** Allocates the parameters, all zero. */
     LoraComposition(Device device, LoraConfig config, List<ModuleShape> modules) {
-        super(device, config.source(), ParameterGroup.OTHER, modules.stream()
-                .mapToLong(module -> config.r() * (module.inFeatures() + module.outFeatures())).sum());
+        super(device, config.source(), List.of(new Part(ParameterGroup.OTHER, modules.stream()
+                .mapToLong(module -> config.r() * (module.inFeatures() + module.outFeatures())).sum())));
         this.modules = modules;
         this.r = config.r();
     }

@@ -26,10 +26,14 @@ public final class ModulesToSave extends FlatParameters {
 
     /** Allocates the parameters, all zero. */
     ModulesToSave(Device device, String source, List<ModuleShape> modules) {
-        super(device, source, ParameterGroup.HEAD,
-                modules.stream().mapToLong(m -> (m.inFeatures() + 1) * m.outFeatures()).sum());
+        super(device, source, List.of(new Part(ParameterGroup.HEAD, weights(modules)), new Part(
+                ParameterGroup.HEAD_BIAS, modules.stream().mapToLong(ModuleShape::outFeatures).sum())));
         this.modules = List.copyOf(modules);
         this.parameters = views(values());
+    }
+
+    private static long weights(List<ModuleShape> modules) {
+        return modules.stream().mapToLong(m -> m.inFeatures() * m.outFeatures()).sum();
     }
 
     /** Normal weights and zero biases, from a generator of their own: the same beside whatever else is trained. */
@@ -40,14 +44,16 @@ public final class ModulesToSave extends FlatParameters {
         changed();
     }
 
+    /** All weights come first, then all biases. */
     private Map<String, Linear> views(Tensor buffer) {
         Map<String, Linear> views = new LinkedHashMap<>();
-        long offset = 0;
+        long weight = 0;
+        long bias = weights(modules);
         for (ModuleShape m : modules) {
-            long weights = m.outFeatures() * m.inFeatures();
-            views.put(m.path(), new Linear(buffer.view(offset, m.outFeatures(), m.inFeatures()),
-                    buffer.view(offset + weights, m.outFeatures())));
-            offset += weights + m.outFeatures();
+            views.put(m.path(), new Linear(buffer.view(weight, m.outFeatures(), m.inFeatures()),
+                    buffer.view(bias, m.outFeatures())));
+            weight += m.outFeatures() * m.inFeatures();
+            bias += m.outFeatures();
         }
         return views;
     }

@@ -8,8 +8,18 @@ public enum ParameterGroup {
     LOGITS,
     /** All others that make low-rank updates: LoRA's A and B. */
     OTHER,
-    /** Modules that are trained whole. */
-    HEAD;
+    /** Weights of modules that are trained whole. */
+    HEAD,
+    /** Biases of modules that are trained whole. */
+    HEAD_BIAS;
+
+    /**
+     * Whether weight decay applies to it: to all but biases, as Hugging Face's Trainer has it
+     * (get_decay_parameter_names).
+     */
+    public boolean decays() {
+        return this != HEAD_BIAS;
+    }
 
     /** Number of the group in a step. */
     public int index() {

@@ -32,7 +32,7 @@ final class TrainingOptions {
     private double learningRateHead = DEFAULTS.learningRateHead();
 
     @Option(names = "--weight-decay", paramLabel = "X",
-            description = "AdamW's weight decay (default: ${DEFAULT-VALUE}).")
+            description = "AdamW's weight decay, of all but biases (default: ${DEFAULT-VALUE}).")
     private double weightDecay = DEFAULTS.weightDecay();
 
     @Option(names = "--max-grad-norm", paramLabel = "NORM",

@@ -156,15 +156,15 @@ public final class Trainer<E extends TokenSequence> {
                 case VECTOR_BANK -> arguments.learningRateVectorBank();
                 case LOGITS -> arguments.learningRateLogits();
                 case OTHER -> arguments.learningRate();
-                case HEAD -> arguments.learningRateHead();
+                case HEAD, HEAD_BIAS -> arguments.learningRateHead();
             };
             state.group(group.index(), rate, arguments.adamBeta1(), arguments.adamBeta2(), arguments.adamEpsilon(),
-                    arguments.weightDecay());
+                    group.decays() ? arguments.weightDecay() : 0);
             rates.put(switch (group) {
                 case VECTOR_BANK -> "learning_rate_vector_bank";
                 case LOGITS -> "learning_rate_logits";
                 case OTHER -> "learning_rate";
-                case HEAD -> "learning_rate_head";
+                case HEAD, HEAD_BIAS -> "learning_rate_head";
             }, rate);
         }
         return rates;

@@ -84,7 +84,7 @@ class OptimizerTest {
         refused("expAvg", () -> Optimizer.adamw(stream, step, 0, three, three, two, three));
         refused("expAvgSq", () -> Optimizer.adamw(stream, step, 0, three, three, three, sum));
         refused("parameter", () -> Optimizer.adamw(stream, step, 0, sum, three, three, three));
-        refused("group", () -> Optimizer.adamw(stream, step, 4, three, three, three, three));
+        refused("group", () -> Optimizer.adamw(stream, step, StepState.GROUPS, three, three, three, three));
         refused("group", () -> step.group(-1, 0, 0, 0, 1, 0));
         refused("sum", () -> Optimizer.sumSquares(stream, three, two, scratch(3)));
         refused("sum", () -> Optimizer.clip(stream, two, 1, step));
