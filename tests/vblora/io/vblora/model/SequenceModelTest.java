@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.vblora.InputException;
 import io.vblora.adapter.Adapter;
+import io.vblora.adapter.LoraConfig;
 import io.vblora.adapter.ModuleShape;
 import io.vblora.adapter.NamedTensors;
 import io.vblora.adapter.Trainable;
@@ -115,6 +116,25 @@ class SequenceModelTest {
         }
     }
 
+    /** The encoder's own passes take more memory with an adapter on its layers, and more with a higher rank. */
+    @Test
+    void theEncoderRunsWithAndWithoutAdapters() throws IOException {
+        write(false);
+        LoraConfig.Builder lora = LoraConfig.builder().targetModules("all-linear").modulesToSave(List.of("classifier"));
+        try (SequenceModel model = SequenceModel.load(folder, classes(Pooling.POOLER), null, stream);
+                Adapter low = Adapter.create(lora.r(1).build(), model.linears(), model.heads(), stream, 1);
+                Adapter high = Adapter.create(lora.r(500).build(), model.linears(), model.heads(), stream, 1)) {
+            float[] base = model.encoder().lastHiddenState(execution, ROWS);
+            float[] embeddings = model.encoder().embeddings(execution, ROWS, Pooling.POOLER, false);
+            for (Adapter adapter : new Adapter[] {low, high, null}) {
+                model.attach(adapter);
+                // LoRA's B begins with zeros
+                assertArrayEquals(base, model.encoder().lastHiddenState(execution, ROWS));
+                assertArrayEquals(embeddings, model.encoder().embeddings(execution, ROWS, Pooling.POOLER, false));
+            }
+        }
+    }
+
     @Test
     void refusesWhatDoesNotFit() throws IOException {
         write(false);
@@ -124,10 +144,11 @@ class SequenceModelTest {
                 Adapter adapter = adapter(model, stream)) {
             model.attach(adapter);
             for (float wrong : new float[] {-1, 3, 0.5f, Float.NaN}) {
-                assertMessage("A target is", () -> model.lossSum(execution, ROWS, new float[] {0, wrong}));
+                assertMessage("A target is", () -> model.lossSumAndGradients(execution, ROWS, new float[] {0, wrong}, 1));
             }
-            assertMessage("found 1", () -> model.lossSum(execution, ROWS, new float[1]));
-            assertMessage("found 3", () -> model.lossSumOf(execution, new float[2 * hidden(model)], new float[3]));
+            assertMessage("found 1", () -> model.lossSumAndGradients(execution, ROWS, new float[1], 1));
+            assertMessage("found 3",
+                    () -> model.lossSumAndGradientsOf(execution, new float[2 * hidden(model)], new float[3], 1));
             assertMessage("Features are", () -> model.logitsOf(execution, new float[hidden(model) + 1]));
             assertThrows(IllegalStateException.class,
                     () -> model.lossSumAndGradients(execution, ROWS, new float[2], 1)); // training is not enabled

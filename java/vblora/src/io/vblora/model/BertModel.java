@@ -188,11 +188,16 @@ public final class BertModel implements AutoCloseable {
         }
     }
 
-    /** Passes that take the same memory. */
-    private record PassShape(String kind, BertModel model, int size, int length, int tokens) {}
+    /** Passes that take the same memory; ranks are those of updates attached to the linear layers. */
+    private record PassShape(String kind, BertModel model, int size, int length, int tokens, List<Integer> ranks) {}
 
     private PassShape shape(String kind, TokenRows rows) {
-        return new PassShape(kind, this, rows.size(), rows.length(), rows.tokens());
+        List<Linear> all = new ArrayList<>(linears());
+        if (poolerDense != null) {
+            all.add(poolerDense);
+        }
+        return new PassShape(kind, this, rows.size(), rows.length(), rows.tokens(),
+                all.stream().map(Linear::rank).toList());
     }
 
     /** The linear layers of all encoder layers, in the order of the model. */

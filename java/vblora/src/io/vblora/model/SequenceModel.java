@@ -115,22 +115,10 @@ public final class SequenceModel implements AutoCloseable {
     }
 
     /**
-     * The loss summed over the rows: cross-entropy, or the squared error.
+     * The loss summed over the rows, cross-entropy or the squared error, and its gradients times {@code gradientScale},
+     * added to those of the adapter's composition and of its head.
      *
      * @param targets [size], index of the class, or the number
-     * @throws IllegalStateException without an adapter
-     */
-    public double lossSum(Execution execution, TokenRows rows, float[] targets) {
-        check(rows);
-        checkTargets(rows.size(), targets);
-        return execution.run(shape("loss", rows),
-                run -> run.readDouble(headLoss(run, pooled(run, rows), targets, null, null)));
-    }
-
-    /**
-     * {@link #lossSum}, and the gradients of the loss times {@code gradientScale}, added to those of the adapter's
-     * composition and of its head.
-     *
      * @throws IllegalStateException without an adapter, or if its training is not enabled
      */
     public double lossSumAndGradients(Execution execution, TokenRows rows, float[] targets, double gradientScale) {
@@ -169,14 +157,6 @@ public final class SequenceModel implements AutoCloseable {
         int size = checkFeatures(features);
         return execution.run(shapeOfFeatures("logits", size),
                 run -> logits(run, onDevice(run, features, size), size));
-    }
-
-    /** {@link #lossSum} of rows whose {@link #features} are known. */
-    public double lossSumOf(Execution execution, float[] features, float[] targets) {
-        int size = checkFeatures(features);
-        checkTargets(size, targets);
-        return execution.run(shapeOfFeatures("loss", size),
-                run -> run.readDouble(headLoss(run, onDevice(run, features, size), targets, null, null)));
     }
 
     /** {@link #lossSumAndGradients} of rows whose {@link #features} are known, for an adapter that is but a head. */
@@ -219,23 +199,20 @@ public final class SequenceModel implements AutoCloseable {
         return run.read(logits);
     }
 
-    /** The sum of the loss, float64; with a scale also the gradients of the head, and in dfeatures, unless null. */
+    /** The sum of the loss, float64; the gradients of the head are added to, dfeatures overwritten unless null. */
     private Tensor headLoss(Execution run, Tensor features, float[] targets, Tensor scale, Tensor dfeatures) {
         Arena arena = run.arena();
         Tensor lossSum = arena.take(DType.FLOAT64, 1);
         Memory.zero(run.stream(), lossSum);
         Tensor logits = arena.floats(targets.length, config.numLabels());
         SequenceHead.Saved saved = head.forward(run, targets.length, features, logits);
-        Tensor dlogits = scale == null ? null : logits;
         if (config.problemType() == ProblemType.REGRESSION) {
             Transformer.squaredError(run.stream(), arena, logits, run.floats(targets, targets.length), scale, lossSum,
-                    dlogits);
+                    logits);
         } else {
-            Transformer.crossEntropy(run.stream(), arena, logits, run.ints(classes(targets)), scale, lossSum, dlogits);
+            Transformer.crossEntropy(run.stream(), arena, logits, run.ints(classes(targets)), scale, lossSum, logits);
         }
-        if (dlogits != null) {
-            head.backward(run, targets.length, saved, dlogits, dfeatures);
-        }
+        head.backward(run, targets.length, saved, logits, dfeatures); // they have become their gradients
         return lossSum;
     }
 
