@@ -256,6 +256,8 @@ class OnnxFileTest {
                 tensor("no bytes", FLOAT, two, out -> { }, "0 bytes; expected 8"),
                 tensor("a negative size", FLOAT, new long[] {-2}, eight, "a size of -2"),
                 tensor("a size that wraps", FLOAT, new long[] {1L << 62, 4, 2}, eight, "fewer than 2^63 bytes"),
+                tensor("sizes beside 0 that wrap", FLOAT, new long[] {0, 1L << 62, 1L << 62}, out -> { },
+                        "fewer than 2^63 bytes"),
                 tensor("many dimensions", FLOAT, new long[100], eight, "more than 16 dimensions"),
                 tensor("strings", 8, two, out -> { }, "data_type 8"),
                 tensor("no type", 0, two, eight, "data_type 0"),

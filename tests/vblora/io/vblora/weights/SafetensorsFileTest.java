@@ -103,6 +103,8 @@ class SafetensorsFileTest {
                 broken("a size of 2^64", header(tensor("F32", "[18446744073709551616]", "[0,8]")), 8, "a.shape"),
                 broken("a product that wraps to 8 bytes", header(tensor("F32", "[4611686018427387904,4,2]", "[0,8]")),
                         8, "a.shape"),
+                broken("a product that wraps beside 0", header(tensor("F32",
+                        "[0,4611686018427387904,4611686018427387904]", "[0,0]")), 0, "a.shape"),
                 broken("one offset", header(tensor("F32", "[2]", "[8]")), 8, "a.data_offsets"),
                 broken("three offsets", header(tensor("F32", "[2]", "[0,8,8]")), 8, "a.data_offsets"),
                 broken("a negative offset", header(tensor("F32", "[2]", "[-8,0]")), 8, "a.data_offsets"),

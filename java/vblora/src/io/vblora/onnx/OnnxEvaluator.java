@@ -15,18 +15,23 @@ import java.util.function.Predicate;
  * Finds out what a graph computes by running it for small inputs, so that it need not matter in what words an exporter
  * has put it. A first pass gives every value its shape, and numbers to whatever does not depend on rows of an embedding
  * table: positions, masks, shapes. Then the graph between two values can be run with numbers of one's own
- * ({@link #evaluate}). Arithmetic is float64; casts to narrower floats do not round. Nothing recurses, and what one run
- * computes is bounded.
+ * ({@link #evaluate}). Arithmetic is float64; casts to narrower floats do not round. Nothing recurses; how much is
+ * computed, and how much of it is held at a time, is bounded.
  */
 public final class OnnxEvaluator {
     /** Larger constants are not read: their numbers stay open. */
     private static final long MAX_CONSTANT = 1 << 16;
     private static final long MAX_WORK = 1L << 30;
+    /** Numbers held by the first pass and by each run: 128 MiB. Encoders take hundreds of thousands at most. */
+    private static final long MAX_HELD = 1 << 24;
+    private static final String TOO_MUCH = "a graph of which more than " + MAX_HELD + " numbers have to be kept for a "
+            + "few tokens";
 
     private final OnnxFile file;
     private final Map<String, OnnxValue> values = new HashMap<>();
     /** Why values could not be evaluated. */
     private final Map<String, InputException> failures = new HashMap<>();
+    private final Held held = new Held();
     private long work;
 
     /**
@@ -55,6 +60,9 @@ public final class OnnxEvaluator {
         OnnxValue value = values.get(name);
         if (value == null && file.contains(name)) {
             value = constant(name);
+            if (value.isKnown() && !held.add(value.data().length)) {
+                throw new InputException(file.path(), name, TOO_MUCH, "an encoder");
+            }
             values.put(name, value);
         }
         if (value == null) {
@@ -137,12 +145,26 @@ public final class OnnxEvaluator {
         }
     }
 
+    /** Counts numbers that are held. */
+    private static final class Held {
+        private long numbers;
+
+        /** Whether there was room for so many more; without it nothing has changed. */
+        boolean add(long more) {
+            boolean fits = more <= MAX_HELD - numbers;
+            numbers += fits ? more : 0;
+            return fits;
+        }
+    }
+
     /** Values computed from given ones. */
     private final class Run implements OnnxOps.Context {
         private final Map<String, OnnxValue> results;
+        private final Held heldHere;
 
         Run(Map<String, OnnxValue> given) {
             results = given.isEmpty() ? values : new HashMap<>(given);
+            heldHere = given.isEmpty() ? held : new Held();
         }
 
         @Override
@@ -172,6 +194,13 @@ public final class OnnxEvaluator {
             if (work > MAX_WORK) {
                 throw node.refused("a graph that computes more than " + MAX_WORK + " numbers for "
                         + "a few tokens", "an encoder");
+            }
+        }
+
+        @Override
+        public void hold(OnnxNode node, long amount) {
+            if (!heldHere.add(amount)) {
+                throw node.refused(TOO_MUCH, "an encoder");
             }
         }
 

@@ -27,6 +27,9 @@ final class OnnxOps {
 
         /** Counts numbers that are about to be computed; throws where they are too many. */
         void charge(OnnxNode node, long amount);
+
+        /** Counts numbers that are about to be stored; throws where they are too many. */
+        void hold(OnnxNode node, long amount);
     }
 
     /** A function of the numbers at one place of all inputs. */
@@ -342,8 +345,9 @@ final class OnnxOps {
             if (!(size <= OnnxValue.MAX_NUMBERS)) {
                 throw node.refused("a range of " + size + " numbers", "at most " + OnnxValue.MAX_NUMBERS);
             }
+            context.charge(node, (long) size);
+            context.hold(node, (long) size);
             double[] data = IntStream.range(0, (int) size).mapToDouble(i -> start + i * step).toArray();
-            context.charge(node, data.length);
             return OnnxValue.of(in(0).kind(), data, data.length);
         }
 
@@ -362,7 +366,8 @@ final class OnnxOps {
                 if (!Arrays.equals(rest, shape)) {
                     throw node.refused(part + " beside " + parts[0], "shapes that differ in dimension " + axis);
                 }
-                shape[axis] = Math.addExact(shape[axis], part.shape()[axis]);
+                shape[axis] += part.shape()[axis]; // a size of a file, below 2^63, added to a checked one
+                checkShape(shape);
             }
             double[] data = allocate(shape, parts);
             if (data != null) {
@@ -442,6 +447,7 @@ final class OnnxOps {
             System.arraycopy(x.shape(), 0, shape, 0, axis);
             System.arraycopy(indices.shape(), 0, shape, axis, indices.rank());
             System.arraycopy(x.shape(), axis + 1, shape, axis + indices.rank(), x.rank() - axis - 1);
+            checkShape(shape);
             if (x.kind() == Kind.FLOAT && x.rank() == 2 && axis == 0 && context.isConstant(node.input(0))) {
                 return unknown(x.kind(), shape, true);
             }
@@ -646,6 +652,7 @@ final class OnnxOps {
                 return null;
             }
             context.charge(node, n);
+            context.hold(node, n);
             return new double[(int) n];
         }
 

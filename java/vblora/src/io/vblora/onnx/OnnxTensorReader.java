@@ -202,14 +202,8 @@ final class OnnxTensorReader {
 
         private OnnxTensor tensor() {
             DType dtype = dtype();
-            long bytes = dtype.bytes();
-            try {
-                for (long size : shape) {
-                    bytes = Math.multiplyExact(bytes, size);
-                }
-            } catch (ArithmeticException e) {
-                throw refused("shape " + shape, "fewer than 2^63 bytes");
-            }
+            long bytes = Reading.bytes(dtype, shape)
+                    .orElseThrow(() -> refused("shape " + shape, "fewer than 2^63 bytes"));
             Entry entry = new Entry(dtype, List.copyOf(shape), offset, bytes);
             if (location == 1) {
                 return external(entry);

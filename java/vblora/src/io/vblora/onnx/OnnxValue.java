@@ -15,7 +15,7 @@ public record OnnxValue(Kind kind, long[] shape, double[] data, boolean hidden) 
     public enum Kind { FLOAT, INTEGER, BOOL }
 
     /** Numbers that are computed at most for one value. */
-    static final long MAX_NUMBERS = 1 << 20;
+    public static final long MAX_NUMBERS = 1 << 20;
 
     /** A value with known numbers. */
     public static OnnxValue of(Kind kind, double[] data, long... shape) {

@@ -13,6 +13,8 @@ import java.nio.DoubleBuffer;
 import java.nio.FloatBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.OptionalLong;
 import java.util.function.Consumer;
 
 /** What the readers of all file formats share: opening files and filling tensors with stored bytes. */
@@ -21,6 +23,19 @@ public final class Reading {
     private static final long CHUNK = 1 << 20;
 
     private Reading() {}
+
+    /**
+     * Bytes of a tensor of this type and shape; empty if 64 bits cannot count them, or could not if sizes of 0 were 1:
+     * then products of some of the sizes would overflow elsewhere.
+     */
+    public static OptionalLong bytes(DType dtype, List<Long> shape) {
+        try {
+            long most = shape.stream().reduce((long) dtype.bytes(), (n, size) -> Math.multiplyExact(n, Math.max(1, size)));
+            return OptionalLong.of(shape.contains(0L) ? 0 : most);
+        } catch (ArithmeticException e) {
+            return OptionalLong.empty();
+        }
+    }
 
     /** Where the bytes of a tensor lie. */
     @FunctionalInterface

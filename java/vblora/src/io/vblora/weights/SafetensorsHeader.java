@@ -172,14 +172,8 @@ final class SafetensorsHeader {
             throw new InputException(path, name + ".data_offsets", offsets.toString(),
                     "an end within the file's " + (fileSize - dataOffset) + " bytes of data");
         }
-        long bytes = dtype.bytes();
-        try {
-            for (long size : shape) {
-                bytes = Math.multiplyExact(bytes, size);
-            }
-        } catch (ArithmeticException e) {
-            throw new InputException(path, name + ".shape", shape.toString(), "a size that 64 bits can count");
-        }
+        long bytes = Reading.bytes(dtype, shape).orElseThrow(() -> new InputException(path, name + ".shape",
+                shape.toString(), "a size that 64 bits can count"));
         if (bytes != end - begin) {
             throw new InputException(path, name + ".data_offsets", offsets + ", which is " + (end - begin) + " bytes",
                     bytes + " bytes for " + dtype.code() + " " + shape);
