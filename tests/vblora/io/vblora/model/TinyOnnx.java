@@ -63,7 +63,10 @@ final class TinyOnnx {
         EPSILON("epsilon 0.001"), NO_BIAS("no bias"), CARRIED("one that reads"), POSITIONS("rows chosen otherwise"),
         QUANTIZED("neither quantized nor fused"), FUSED("com.microsoft:SkipLayerNormalization"),
         INPUT("\"position_ids\""), FIXED_LENGTH("length of texts are left open"), MAX_POOLING("one vector per text"),
-        NO_ENCODER("layer normalisation");
+        NO_ENCODER("layer normalisation"), RELU_QUERY("another function of it"), RELU_KEY("another function of it"),
+        RELU_VALUE("another function of it"), RELU_MIXED("another function of it"),
+        RELU_SCORES("a mask of padding alone"), SWAPPED_SCORES("a mask of padding alone"),
+        RELU_POOLING("one vector per text");
 
         final String message;
 
@@ -446,6 +449,11 @@ final class TinyOnnx {
         return op("Mul", value, op("Div", graph.number(1), root));
     }
 
+    /** The value, or with this fault what Relu makes of it. */
+    private String relu(Fault where, String value) {
+        return fault == where ? op("Relu", value) : value;
+    }
+
     private String layer(String path, String x, String bias) {
         String length = size(ids, 1);
         String query = linear(path + "attention.self.query", x, HIDDEN, HIDDEN, 3);
@@ -454,10 +462,12 @@ final class TinyOnnx {
             case FIXED_LENGTH -> transpose(op("Reshape", query, graph.integers(1, 16, HEADS, HEAD)), 0, 2, 1, 3);
             default -> transpose(byHeads(query), 0, 2, 1, 3);
         };
-        String key = byHeads(linear(path + "attention.self.key", x, HIDDEN, HIDDEN, 3));
+        query = relu(Fault.RELU_QUERY, query);
+        String key = byHeads(relu(Fault.RELU_KEY, linear(path + "attention.self.key", x, HIDDEN, HIDDEN, 3)));
         key = style.heads == Heads.TWO_TRANSPOSES ? transpose(transpose(key, 0, 2, 1, 3), 0, 1, 3, 2)
                 : transpose(key, 0, 2, 3, 1);
-        String value = transpose(byHeads(linear(path + "attention.self.value", x, HIDDEN, HIDDEN, 3)), 0, 2, 1, 3);
+        String value = relu(Fault.RELU_VALUE, transpose(byHeads(linear(path + "attention.self.value", x, HIDDEN, HIDDEN,
+                3)), 0, 2, 1, 3));
         if (style.scale == Scale.BOTH || style.scale == Scale.FROM_SHAPE) {
             key = scaled(key, query);
             query = scaled(query, query);
@@ -465,7 +475,8 @@ final class TinyOnnx {
             query = op("Div", query, graph.number((float) Math.sqrt(HEAD)));
         }
         String scores = op("MatMul", flat(query, length, HEAD), flat(key, HEAD, length));
-        scores = unflat(scores, length, length);
+        scores = relu(Fault.RELU_SCORES, unflat(scores, length, length));
+        scores = fault == Fault.SWAPPED_SCORES ? transpose(scores, 0, 1, 3, 2) : scores;
         if (style.scale == Scale.DIV) {
             scores = op("Div", scores, graph.number(fault == Fault.SCALE ? HEAD : (float) Math.sqrt(HEAD)));
         } else if (style.scale == Scale.MUL) {
@@ -489,7 +500,7 @@ final class TinyOnnx {
             scores = op("Add", scores, transpose(op("Gather", table, apart), 2, 0, 1));
         }
         String attention = graph.node("Softmax", List.of(scores), Map.of("axis", style.opset < 13 ? 3L : -1L));
-        String mixed = op("MatMul", flat(attention, length, length), flat(value, length, HEAD));
+        String mixed = relu(Fault.RELU_MIXED, op("MatMul", flat(attention, length, length), flat(value, length, HEAD)));
         String context = transpose(unflat(mixed, length, HEAD), 0, 2, 1, 3);
         context = op("Reshape", context, style.heads == Heads.ZEROS ? graph.integers(0, 0, HIDDEN)
                 : shape(size(context, 0), size(context, 1), HIDDEN));
@@ -504,6 +515,9 @@ final class TinyOnnx {
     }
 
     private String output(String state) {
+        if (fault == Fault.RELU_POOLING) {
+            return cls(op("Relu", state));
+        }
         if (fault == Fault.MAX_POOLING) {
             return graph.node("ReduceMax", List.of(state), Map.of("axes", new long[] {1}, "keepdims", 0L));
         }

@@ -19,7 +19,8 @@ public record BertConfig(String modelType, int hiddenSize, int intermediateSize,
         int numAttentionHeads, int vocabSize, int maxPositionEmbeddings, int typeVocabSize, int positionOffset,
         float layerNormEps, Activation hiddenAct) {
 
-    private static final int MAX_SIZE = 1 << 24;
+    /** Rows of a table, and features, at most. */
+    static final int MAX_SIZE = 1 << 24;
     private static final List<String> MODEL_TYPES = List.of("bert", "roberta", "xlm-roberta");
     private static final Map<String, Activation> ACTIVATIONS = Map.of("gelu", Activation.GELU, "gelu_python",
             Activation.GELU, "gelu_new", Activation.GELU_TANH, "gelu_pytorch_tanh", Activation.GELU_TANH, "gelu_fast",

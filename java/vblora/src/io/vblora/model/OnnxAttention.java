@@ -107,17 +107,16 @@ final class OnnxAttention {
             throw softmax.refused("axis " + axis, "the last");
         }
         OnnxValue shape = evaluator.value(value);
-        double[] probe = iota(shape);
+        double[] probe = modules.probe(value, i -> i + 1); // weights are never negative
         if (!Arrays.equals(probe, run(value, shape, probe, weights))) {
             throw softmax.refused("a change of what it gives", "attention's weights as they are");
         }
         return softmax;
     }
 
-    private static double[] iota(OnnxValue value) {
-        double[] numbers = new double[Math.toIntExact(value.elements())];
-        Arrays.setAll(numbers, i -> i + 1);
-        return numbers;
+    /** 1, -2, 3, -4 and so on: all differ, and either sign is there. */
+    private double[] alternating(String value) {
+        return modules.probe(value, i -> i % 2 == 0 ? i + 1 : -i - 1);
     }
 
     private double[] run(String from, OnnxValue shape, double[] numbers, String to) {
@@ -132,7 +131,7 @@ final class OnnxAttention {
      */
     private double layout(String from, String to, int[] sizes, int... order) {
         OnnxValue shape = evaluator.value(from);
-        double[] in = iota(shape);
+        double[] in = alternating(from);
         double[] out = run(from, shape, in, to);
         if (in.length != (long) sizes[0] * sizes[1] * sizes[2] * sizes[3] || out.length != in.length) {
             throw modules.refused(to, out.length + " numbers from " + shape, "as many by heads");
@@ -146,8 +145,8 @@ final class OnnxAttention {
                     for (int l = 0; l < sizes[order[3]]; l++) {
                         int source = i * steps[order[0]] + j * steps[order[1]] + k * steps[order[2]]
                                 + l * steps[order[3]];
-                        if (!(Math.abs(out[at++] - scale * in[source]) <= 1e-9 * scale * in.length)) {
-                            throw modules.refused(to, "another order of \"" + from + "\"",
+                        if (!isNear(scale * in[source], out[at++], scale * in.length)) {
+                            throw modules.refused(to, "another order of \"" + from + "\", or another function of it",
                                     "heads side by side, as Hugging Face's encoders have them");
                         }
                     }
@@ -157,26 +156,30 @@ final class OnnxAttention {
         return scale;
     }
 
+    private static boolean isNear(double expected, double found, double largest) {
+        return Math.abs(expected - found) <= 1e-9 * Math.abs(largest);
+    }
+
     /** Checks that padding, and nothing else, is masked, and returns what the product is multiplied by. */
     private double masked(String product, String scores) {
         OnnxValue shape = evaluator.value(product);
-        double[] zeros = run(product, shape, new double[Math.toIntExact(shape.elements())], scores);
-        double[] ones = iota(shape);
-        Arrays.fill(ones, 1);
-        double[] scaled = run(product, shape, ones, scores);
+        double[] zeros = run(product, shape, modules.probe(product, i -> 0), scores);
+        double[] probe = alternating(product);
+        double[] scaled = run(product, shape, probe, scores);
         int length = OnnxSample.LENGTH;
         if (zeros.length != (long) OnnxSample.BATCH * heads * length * length) {
             throw modules.refused(scores, evaluator.value(scores).toString(), "one score per head and pair of tokens");
         }
-        double scale = scaled[0];
+        double scale = scaled[0] / probe[0];
         for (int i = 0; i < zeros.length; i++) {
             int text = i / (heads * length * length);
             boolean padding = i % length >= OnnxSample.length(text);
             boolean asked = i / length % length < OnnxSample.length(text); // what padding attends to does not matter
             if (padding ? asked && !(zeros[i] <= MASKED && scaled[i] <= MASKED)
-                    : asked && !(zeros[i] == 0 && scaled[i] == scale)) {
+                    : asked && !(zeros[i] == 0 && isNear(scale * probe[i], scaled[i], scale * probe.length))) {
                 throw modules.refused(scores, (padding ? "padding that is not masked, scores " : "scores ") + zeros[i]
-                        + " and " + scaled[i] + " for products 0 and 1", "a mask of padding alone");
+                        + " and " + scaled[i] + " for products 0 and " + probe[i] + " at place " + i,
+                        "a mask of padding alone");
             }
         }
         return scale;

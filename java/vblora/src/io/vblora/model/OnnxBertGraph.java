@@ -10,7 +10,6 @@ import io.vblora.onnx.OnnxFunctions;
 import io.vblora.onnx.OnnxNode;
 import io.vblora.onnx.OnnxValue;
 import io.vblora.onnx.OnnxValue.Kind;
-import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.LinkedList;
 import java.util.List;
@@ -110,7 +109,8 @@ final class OnnxBertGraph {
                     "the output of an encoder, which ends in a layer normalisation");
         }
         OnnxValue value = evaluator.value(last);
-        if (value.rank() != 3 || value.elements() != OnnxSample.tokens() * value.lastSize()) {
+        if (value.rank() != 3 || value.elements() != OnnxSample.tokens() * value.lastSize()
+                || value.elements() > OnnxValue.MAX_NUMBERS) {
             throw modules.refused(last, value.toString(), "[batch, length, hidden]");
         }
         return last;
@@ -192,8 +192,8 @@ final class OnnxBertGraph {
 
     private Activation activation(String from, String to) {
         OnnxValue shape = evaluator.value(from);
-        double[] x = new double[Math.toIntExact(shape.elements())];
-        Arrays.setAll(x, i -> -8 + 16.0 * i / Math.max(1, x.length - 1));
+        double last = Math.max(1, shape.elements() - 1);
+        double[] x = modules.probe(from, i -> -8 + 16 * i / last);
         double[] y = evaluator.evaluate(to, Map.of(from, OnnxValue.of(Kind.FLOAT, x, shape.shape()))).data();
         for (Activation candidate : Activation.values()) {
             if (isFunction(function(candidate), x, y)) {

@@ -74,6 +74,9 @@ final class OnnxEmbeddings {
         if (!gather && rows != 1) {
             throw modules.refused(value, "a constant " + evaluator.value(table), "one row");
         }
+        if (rows > BertConfig.MAX_SIZE) {
+            throw modules.refused(value, "a table of " + rows + " rows", "at most " + BertConfig.MAX_SIZE);
+        }
         var source = new OnnxBertWeights.Source(table, List.of(rows, columns), false);
         if (tables.putIfAbsent(name, source) != null) {
             throw modules.refused(value, "a second table of " + name, "one");

@@ -14,6 +14,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
+import java.util.function.IntToDoubleFunction;
 import java.util.function.Predicate;
 
 /** Recognises linear layers and layer normalisations in a graph, whatever nodes an exporter made of them. */
@@ -264,13 +265,13 @@ final class OnnxModules {
     private boolean normalises(String value, String input, String weight, String bias, double eps) {
         OnnxValue w = evaluator.value(weight);
         OnnxValue b = evaluator.value(bias);
-        long[] shape = evaluator.value(input).shape();
         if (!w.isKnown() || !b.isKnown() || !(eps > 0)) {
             return false;
         }
-        double[] x = new Random(1).doubles(OnnxValue.of(Kind.FLOAT, null, shape).elements()).map(u -> (u - 0.5)
-                * Math.sqrt(12 * eps)).toArray();
-        double[] y = evaluator.evaluate(value, Map.of(input, OnnxValue.of(Kind.FLOAT, x, shape))).data();
+        Random random = new Random(1);
+        double[] x = probe(input, i -> (random.nextDouble() - 0.5) * Math.sqrt(12 * eps));
+        double[] y = evaluator.evaluate(value, Map.of(input, OnnxValue.of(Kind.FLOAT, x,
+                evaluator.value(input).shape()))).data();
         int n = w.data().length;
         for (int row = 0; row < x.length; row += n) {
             double mean = Arrays.stream(x, row, row + n).average().orElseThrow();
@@ -283,6 +284,17 @@ final class OnnxModules {
             }
         }
         return true;
+    }
+
+    /** Numbers for all places of a value, in row-major order: what a part of the graph is tried with. */
+    double[] probe(String value, IntToDoubleFunction numbers) {
+        OnnxValue shape = evaluator.value(value);
+        if (shape.elements() > OnnxValue.MAX_NUMBERS) {
+            throw refused(value, shape + " for a few tokens", "at most " + OnnxValue.MAX_NUMBERS + " numbers");
+        }
+        double[] probe = new double[(int) shape.elements()];
+        Arrays.setAll(probe, numbers);
+        return probe;
     }
 
     static boolean near(double expected, double found, double tolerance) {

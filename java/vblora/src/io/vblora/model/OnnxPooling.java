@@ -37,7 +37,8 @@ final class OnnxPooling {
         this.evaluator = evaluator;
         this.last = last;
         this.shape = evaluator.value(last);
-        this.state = new Random(1).doubles(shape.elements()).toArray();
+        Random random = new Random(1);
+        this.state = modules.probe(last, i -> 2 * random.nextDouble() - 1);
         for (OnnxNode node : file.nodes()) {
             if (node.op().equals("Tanh")) {
                 findPooler(modules, node);
