@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "runtime/isa.h"
+#include "vblora/runtime.h"
 
 VBL_SIMD_FUNCTION(void, widen_bfloat16, (int64_t n, const uint16_t *source, float *destination))
 VBL_SIMD_FUNCTION(void, widen_float16, (int64_t n, const uint16_t *source, float *destination))
@@ -17,5 +18,10 @@ inline int64_t dtype_bytes(int32_t dtype) { return dtype == 0 ? 4 : 2; }
 void widen(int64_t n, const void *source, int32_t dtype, float *destination);
 // Narrows n float32 elements to a vbl_dtype.
 void narrow(int64_t n, const float *source, void *destination, int32_t dtype);
+
+namespace cuda {
+vbl_status convert(vbl_stream *stream, int64_t n, const void *source, int32_t source_dtype, void *destination,
+                   int32_t destination_dtype);
+}  // namespace cuda
 
 }  // namespace vbl

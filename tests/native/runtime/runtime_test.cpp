@@ -1,8 +1,7 @@
-// Streams, memory, conversions and files.
+// Streams, memory and files.
 #include <unistd.h>
 
 #include <atomic>
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -10,82 +9,6 @@
 #include <vector>
 
 #include "check.h"
-
-namespace {
-
-// Conversions by the definition: the nearest representable value, ties to the even pattern, found by search.
-float half_value(uint16_t bits) {
-  const int exponent = bits >> 10 & 31, fraction = bits & 1023;
-  const double sign = bits >> 15 ? -1 : 1;
-  if (exponent == 31) return static_cast<float>(fraction ? NAN : sign * INFINITY);
-  return static_cast<float>(sign * (exponent ? std::ldexp(1024 + fraction, exponent - 25) : std::ldexp(fraction, -24)));
-}
-
-uint32_t bits_of(float value) {
-  uint32_t bits;
-  std::memcpy(&bits, &value, sizeof bits);
-  return bits;
-}
-
-float float_of(uint32_t bits) {
-  float value;
-  std::memcpy(&value, &bits, sizeof value);
-  return value;
-}
-
-}  // namespace
-
-TEST(every_float16_widens_exactly_and_narrows_back) {
-  check::CpuStream stream;
-  std::vector<uint16_t> half(65536), back(65536);
-  std::vector<float> wide(65536);
-  for (int i = 0; i < 65536; ++i) half[i] = static_cast<uint16_t>(i);
-  CHECK_STATUS(VBL_OK, vbl_convert(stream, 65536, half.data(), VBL_FLOAT16, wide.data(), VBL_FLOAT32));
-  CHECK_STATUS(VBL_OK, vbl_convert(stream, 65536, wide.data(), VBL_FLOAT32, back.data(), VBL_FLOAT16));
-  for (int i = 0; i < 65536; ++i) {
-    const float expected = half_value(half[i]);
-    if (std::isnan(expected)) {
-      CHECK(std::isnan(wide[i]) && std::isnan(half_value(back[i])));
-    } else {
-      CHECK(bits_of(wide[i]) == bits_of(expected) && back[i] == half[i]);
-    }
-  }
-}
-
-TEST(narrowing_rounds_to_nearest_even) {
-  check::CpuStream stream;
-  std::vector<float> value;
-  for (int i = 0; i < 0x7c00; ++i) {  // around every midpoint between neighbouring float16 numbers
-    const float low = half_value(static_cast<uint16_t>(i));
-    const float high = i + 1 == 0x7c00 ? 65536.0f : half_value(static_cast<uint16_t>(i + 1));
-    const float middle = (low + high) / 2;
-    value.insert(value.end(), {middle, std::nextafter(middle, 0.0f), std::nextafter(middle, INFINITY)});
-  }
-  const int64_t n = static_cast<int64_t>(value.size());
-  std::vector<uint16_t> half(value.size());
-  CHECK_STATUS(VBL_OK, vbl_convert(stream, n, value.data(), VBL_FLOAT32, half.data(), VBL_FLOAT16));
-  for (int i = 0; i < 0x7c00; ++i) {
-    CHECK(half[3 * i] == i + (i & 1));
-    CHECK(half[3 * i + 1] == i);
-    CHECK(half[3 * i + 2] == i + 1);
-  }
-
-  check::Random random(check::seed());
-  std::vector<float> any(4099);
-  for (float &x : any) x = float_of(static_cast<uint32_t>(random.next()));
-  any[0] = float_of(0x3f808000), any[1] = float_of(0x3f818000), any[2] = NAN, any[3] = -INFINITY, any[4] = float_of(0x7f7fffff);
-  std::vector<uint16_t> brain(any.size());
-  CHECK_STATUS(VBL_OK, vbl_convert(stream, static_cast<int64_t>(any.size()), any.data(), VBL_FLOAT32, brain.data(), VBL_BFLOAT16));
-  for (size_t i = 0; i < any.size(); ++i) {
-    const uint32_t bits = bits_of(any[i]), low = bits >> 16, rest = bits & 0xffff;
-    const uint32_t expected = low + (rest > 0x8000 || (rest == 0x8000 && (low & 1)) ? 1 : 0);
-    if (std::isnan(any[i])) {
-      CHECK(std::isnan(float_of(static_cast<uint32_t>(brain[i]) << 16)));
-    } else {
-      CHECK(brain[i] == expected);
-    }
-  }
-}
 
 TEST(every_task_of_a_loop_runs_once_however_loops_follow_each_other) {
   check::Random random(check::seed());
