@@ -14,7 +14,7 @@ std::vector<float> exp_all(const std::vector<float> &x) {
   std::vector<float> y(x.size(), -1);
   const int64_t n = static_cast<int64_t>(x.size());
   const std::string isa = vbl_cpu_isa();
-#if defined(__x86_64__)
+#if defined(VBL_X86_ISAS)
   if (isa == "avx512") vbl::avx512::exp_all(n, x.data(), y.data());
   if (isa == "avx2") vbl::avx2::exp_all(n, x.data(), y.data());
 #endif

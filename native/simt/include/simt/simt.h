@@ -1,0 +1,28 @@
+// What the SIMT host adds to the runtime API, for tests of CUDA code.
+//
+// Environment, read once:
+//   SIMT_SEED     order of blocks, warps and lanes, and what uninitialised shared memory holds. 0 (default): in order,
+//                 and all ones. The seed is printed with every error.
+//   SIMT_THREADS  how many blocks run at once; default: one per CPU.
+//   SIMT_LEAKS    if 1, device and pinned host memory still allocated at the process's end is listed on stderr.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// The text of this host thread's last error, "" if there was none; valid until its next error.
+__attribute__((visibility("default"))) const char *simt_last_message(void);
+
+// Replaces SIMT_SEED for the launches that follow, on every host thread.
+__attribute__((visibility("default"))) void simt_set_seed(uint64_t seed);
+__attribute__((visibility("default"))) uint64_t simt_get_seed(void);
+
+// How many allocations of device and pinned host memory are live, and their bytes (if bytes isn't null).
+__attribute__((visibility("default"))) size_t simt_live_allocations(size_t *bytes);
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,184 @@
+#include "launch.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <mutex>
+#include <new>
+#include <numeric>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "device.h"
+#include "error.h"
+#include "multiprocessor.h"
+#include "pool.h"
+#include "sanitizer.h"
+#include "simt/simt.h"
+#include "stream.h"
+
+namespace simt {
+namespace {
+
+uint64_t seed_of_environment() {
+  const char *text = std::getenv("SIMT_SEED");
+  return text == nullptr ? 0 : std::strtoull(text, nullptr, 0);
+}
+
+std::atomic<uint64_t> &seed() {
+  static std::atomic<uint64_t> value{seed_of_environment()};
+  return value;
+}
+
+std::mutex launch_mutex;  // one grid at a time
+
+std::mutex limits_mutex;
+std::unordered_map<const void *, size_t> &limits() {
+  static auto *const map = new std::unordered_map<const void *, size_t>;
+  return *map;
+}
+
+std::string text(dim3 d) {
+  return "(" + std::to_string(d.x) + "," + std::to_string(d.y) + "," + std::to_string(d.z) + ")";
+}
+
+std::string launch_name(const Launch &launch) {
+  return "kernel " + std::string(launch.name.kernel) + " (launched at " + launch.name.file + ":" +
+         std::to_string(launch.name.line) + ")";
+}
+
+// What CUDA refuses before anything runs.
+cudaError_t check(const Launch &launch) {
+  const auto refuse = [&](cudaError_t error, const std::string &why) {
+    return report(error, launch_name(launch) + ": " + why);
+  };
+  const dim3 g = launch.grid, b = launch.block;
+  if (Multiprocessor::running() != nullptr) return refuse(cudaErrorNotSupported, "a kernel cannot launch a kernel");
+  if (g.x == 0 || g.y == 0 || g.z == 0 || g.x > kMaxGridX || g.y > kMaxGridYZ || g.z > kMaxGridYZ) {
+    return refuse(cudaErrorInvalidConfiguration, "grid " + text(g) + " is not within (1,1,1) and (2147483647,65535,65535)");
+  }
+  if (b.x == 0 || b.y == 0 || b.z == 0 || b.x > kMaxBlockXY || b.y > kMaxBlockXY || b.z > kMaxBlockZ) {
+    return refuse(cudaErrorInvalidConfiguration, "block " + text(b) + " is not within (1,1,1) and (1024,1024,64)");
+  }
+  if (uint64_t{b.x} * b.y * b.z > kMaxThreads) {
+    return refuse(cudaErrorInvalidConfiguration, "block " + text(b) + " has more than 1024 threads");
+  }
+  const size_t limit = dynamic_shared_limit(launch.kernel);
+  if (launch.shared_bytes > limit) {
+    return refuse(cudaErrorInvalidValue, std::to_string(launch.shared_bytes) + " bytes of dynamic shared memory, but " +
+                                             std::to_string(limit) + " are allowed (cudaFuncSetAttribute raises it to " +
+                                             std::to_string(kSharedBytesOptIn) + ")");
+  }
+  return cudaSuccess;
+}
+
+// A permutation of 0 .. n-1 by the seed: i -> (i * factor + offset) mod n.
+struct BlockOrder {
+  BlockOrder(uint64_t n_, uint64_t seed) : n(n_) {
+    if (seed == 0) return;
+    Random random(seed);
+    offset = random.next() % n;
+    do factor = 1 + random.next() % n;
+    while (std::gcd(factor, n) != 1);
+  }
+  uint64_t operator()(uint64_t i) const {
+    return static_cast<uint64_t>((static_cast<unsigned __int128>(i) * factor + offset) % n);
+  }
+  uint64_t n, factor = 1, offset = 0;
+};
+
+// ThreadSanitizer's views of threads that ended, kept until the launch does if there are not too many: a view that is
+// used again hides races between the blocks it stood for.
+class RetiredViews {
+ public:
+  ~RetiredViews() { destroy(views_.size()); }
+  void add(const std::vector<void *> &views) {
+    if (views.empty()) return;
+    std::lock_guard<std::mutex> lock(mutex_);
+    views_.insert(views_.end(), views.begin(), views.end());
+    if (views_.size() > kKept) destroy(views_.size() - kKept);
+  }
+
+ private:
+  static constexpr size_t kKept = 2048;
+  void destroy(size_t count) {
+    for (size_t i = 0; i < count; ++i) __tsan_destroy_fiber(views_[i]);
+    views_.erase(views_.begin(), views_.begin() + static_cast<std::ptrdiff_t>(count));
+  }
+  std::mutex mutex_;
+  std::vector<void *> views_;
+};
+
+// A sanitizer that ends the process in a kernel knows the line, but not the block.
+void say_where() {
+  if (const Multiprocessor *running = Multiprocessor::running()) {
+    std::fprintf(stderr, "simt: in %s [SIMT_SEED=%llu]\n", running->where().c_str(),
+                 static_cast<unsigned long long>(seed().load()));
+  }
+}
+
+void watch_for_death() {
+  static const bool watching = [] {
+    if (&__sanitizer_set_death_callback != nullptr) __sanitizer_set_death_callback(say_where);
+    return true;
+  }();
+  (void)watching;
+}
+
+}  // namespace
+
+size_t dynamic_shared_limit(const void *kernel) {
+  std::lock_guard<std::mutex> lock(limits_mutex);
+  const auto found = limits().find(kernel);
+  return found == limits().end() ? kSharedBytes : found->second;
+}
+
+void set_dynamic_shared_limit(const void *kernel, size_t bytes) {
+  std::lock_guard<std::mutex> lock(limits_mutex);
+  limits()[kernel] = bytes;
+}
+
+cudaError_t run_grid(const Launch &launch) {
+  watch_for_death();
+  const std::lock_guard<std::mutex> launch_lock(launch_mutex);
+  Grid grid{launch, seed().load(), 0};
+  RetiredViews retired;
+  std::mutex error_mutex;
+  std::string error;
+  std::atomic<bool> failed{false};
+  const uint64_t blocks = uint64_t{launch.grid.x} * launch.grid.y * launch.grid.z;
+  const BlockOrder order(blocks, grid.seed);
+  const auto task = [&](int64_t i, Multiprocessor &multiprocessor) {
+    if (failed.load(std::memory_order_relaxed)) return;
+    const uint64_t b = order(static_cast<uint64_t>(i));
+    const uint64_t plane = uint64_t{launch.grid.x} * launch.grid.y;
+    const uint3 block = {static_cast<unsigned>(b % launch.grid.x), static_cast<unsigned>(b / launch.grid.x % launch.grid.y),
+                         static_cast<unsigned>(b / plane)};
+    std::string message;
+    try {
+      message = multiprocessor.run(grid, block);
+    } catch (const std::bad_alloc &) {
+      message = launch_name(launch) + ": no memory for its threads' stacks";
+    }
+    retired.add(multiprocessor.take_views());
+    if (message.empty()) return;
+    const std::lock_guard<std::mutex> lock(error_mutex);
+    if (!failed.exchange(true)) error = message;
+  };
+  run_on_pool(static_cast<int64_t>(blocks), launch.shared_per_process ? 1 : pool_width(), task);
+  sanitizer::acquire(&grid.done_tag);
+  if (!failed) return cudaSuccess;
+  return report(cudaErrorLaunchFailure, error + " [SIMT_SEED=" + std::to_string(grid.seed) + "]");
+}
+
+void enqueue(const Launch &launch) {
+  if (check(launch) != cudaSuccess) return;
+  enqueue_work(launch.stream, [launch] { return run_grid(launch); });
+}
+
+}  // namespace simt
+
+void simt_set_seed(uint64_t seed) { simt::seed() = seed; }
+uint64_t simt_get_seed(void) { return simt::seed(); }
