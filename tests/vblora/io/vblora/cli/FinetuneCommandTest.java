@@ -108,8 +108,9 @@ class FinetuneCommandTest {
                 "learning rate of the vector bank (default: 0.001",
                 "learning rate of the logits (default: 0.01", "vblora, lora, head (default: vblora",
                 "causal-lm, sequence-classification, sequence-regression (default: causal-lm", "auto, json, csv, tsv;",
-                "auto, cls, mean, pooler; auto is the model's own way (default: auto)",
-                "learning rate of the head (default: 0.005)", "auto, cpu, cuda (default: auto)", "linear, cosine, constant (default: linear)", "all-linear)")) {
+                "auto, cls, mean, pooler; auto is what the model says in 1_Pooling/config.json or its ONNX graph;",
+                "learning rate of the head (default: 0.005)", "auto, cpu, cuda (default: auto)",
+                "linear, cosine, constant (default: linear)", "all-linear)")) {
             assertTrue(help.contains(stated), stated + " is not in " + help);
         }
     }
@@ -117,7 +118,8 @@ class FinetuneCommandTest {
     @Test
     void helpGroupsTheOptions() {
         String help = CommandLineRun.of("finetune", "--help").assertDone().out();
-        assertTrue(help.matches("(?s).*--model=.*--threads=.*\\nData:\\n +--text-column=.*--max-seq-length=.*\\nAdapter:\\n +--method=.*--lora-dropout=.*"
+        assertTrue(help.matches("(?s).*--model=.*--threads=.*\\nData:\\n +--text-column=.*--max-seq-length=.*"
+                + "\\nAdapter:\\n +--method=.*--lora-dropout=.*"
                 + "\\nTraining:\\n +--learning-rate-vector-bank=.*--early-stopping-patience.*"), help);
         assertEquals(help.indexOf(" --seed="), help.lastIndexOf(" --seed="), help);
     }
@@ -294,7 +296,7 @@ class FinetuneCommandTest {
         "--threads 1025                       | --threads: found 1025; expected 0 to 1024",
         "--target-modules *                   | --target-modules: found",
         "--lr-scheduler-type polynomial | '--lr-scheduler-type': found polynomial; expected linear, cosine, constant.",
-        "--task seq-cls                       | Invalid value for option '--task': found seq-cls; expected causal-lm, sequence-classification,",
+        "--task seq-cls | '--task': found seq-cls; expected causal-lm, sequence-classification, sequence-regression.",
         "--task CAUSAL_LM                     | Invalid value for option '--task'",
         "--device gpu                         | '--device': found gpu; expected auto, cpu, cuda.",
         "--dtype FLOAT32                      | '--dtype': found FLOAT32; expected auto, float32, bfloat16, float16.",
@@ -325,8 +327,8 @@ class FinetuneCommandTest {
         finetuneSmall("--max-steps", 2, "--warmup-steps", 0).assertDone();
         byte[] without = Files.readAllBytes(output.resolve("adapter_model.safetensors"));
         CommandLineRun run = finetuneSmall("--max-steps", 2, "--warmup-steps", 0, "--learning-rate", 0.5).assertDone();
-        assertTrue(run.err().contains("--learning-rate has no effect with --method vblora, it is that of LoRA's A and B"),
-                run.err());
+        assertTrue(run.err().contains("--learning-rate has no effect with --method vblora, it is that of LoRA's A and "
+                + "B"), run.err());
         assertArrayEquals(without, Files.readAllBytes(output.resolve("adapter_model.safetensors")));
         run = finetune("--method", "lora", "--max-steps", 1, "--learning-rate", 0.5).assertDone();
         assertFalse(run.err().contains("no effect"), run.err());
@@ -413,7 +415,8 @@ class FinetuneCommandTest {
         finetune("--vector-length", 24)
                 .assertError(1, "--vector-length: found 24, which does not divide in_features 176 of");
         finetuneSmall("--target-modules", "q_prj").assertError(1, "--target-modules: found \"q_prj\"");
-        finetuneSmall("--max-seq-length", 513).assertError(1, "--max-seq-length: found 513; expected at most 512, for which the model has positions");
+        finetuneSmall("--max-seq-length", 513).assertError(1,
+                "--max-seq-length: found 513; expected at most 512, for which the model has positions");
         finetune("--init-adapter", folder).assertError(1, "adapter_config.json: found no such file");
         Files.writeString(heldOut, "{\"input_ids\": [1, 512]}");
         finetuneSmall("--eval", heldOut)
@@ -437,8 +440,8 @@ class FinetuneCommandTest {
         Path other = folder.resolve("other/adapter");
         CommandLineRun.of("finetune", "--model", folder, "--train", folder.resolve("none"), "--output", other,
                 "--init-adapter", output, "--metrics", metrics)
-                .assertError(1, "save_only_topk_weights: found true: the adapter holds selected weights alone; expected "
-                        + "an adapter stored with all its logits");
+                .assertError(1, "save_only_topk_weights: found true: the adapter holds selected weights alone; "
+                        + "expected an adapter stored with all its logits");
         assertEquals("of a run before", Files.readString(metrics));
         assertFalse(Files.exists(other.getParent()));
     }

@@ -140,6 +140,15 @@ class SequenceCommandsTest {
                 .get("modules_to_save").asText(), "classifier");
     }
 
+    /** A head of zeros gives each of three classes a third: a loss of ln 3. */
+    @Test
+    void theHeadBeginsWithTheModelsInitializerRange() throws IOException {
+        Path config = model.resolve("config.json");
+        Files.writeString(config, Files.readString(config).replaceFirst("\\{", "{\"initializer_range\": 0, "));
+        CommandLineRun run = finetune("--method", "head", "--eval", heldOut, "--max-steps", 1).assertDone();
+        assertEquals(Math.log(3), heldOutScores(run).get("eval_loss")[0], 5.1e-7);
+    }
+
     /** Accuracy, and by hand: a constant answer has no correlation. */
     @Test
     void evaluatePrintsForPersons() {
@@ -152,8 +161,8 @@ class SequenceCommandsTest {
     @Test
     void tunesForValues() throws IOException {
         finetune("--task", "sequence-regression").assertError(2, "'--task' (TASK) should be specified only once");
-        CommandLineRun run = CommandLineRun.of(join(new Object[] {"finetune", "--task", "sequence-regression", "--model",
-            model, "--train", train, "--eval", heldOut, "--output", output, "--label-column", "banks",
+        CommandLineRun run = CommandLineRun.of(join(new Object[] {"finetune", "--task", "sequence-regression",
+            "--model", model, "--train", train, "--eval", heldOut, "--output", output, "--label-column", "banks",
             "--num-train-epochs", 8, "--learning-rate-head", 0.05}, (Object[]) options("vblora"))).assertDone();
         Map<String, double[]> said = heldOutScores(run);
         assertEquals(List.of("eval_loss", "pearson", "spearmanr"), List.copyOf(said.keySet()));
@@ -209,21 +218,31 @@ class SequenceCommandsTest {
         finetune("--method", "head", "--max-steps", 2, "--warmup-steps", 0).assertDone();
         assertFalse(Arrays.equals(expected, Files.readAllBytes(output.resolve("adapter_model.safetensors"))),
                 "a second text changes nothing");
-        CommandLineRun.of("finetune", "--task", "sequence-classification", "--model", model, "--train", jsonl, "--output",
-                output, "--no-header").assertError(1, "--header: found it beside " + jsonl + ", which is JSON");
+        CommandLineRun.of("finetune", "--task", "sequence-classification", "--model", model, "--train", jsonl,
+                "--output", output, "--no-header")
+                .assertError(1, "--header: found it beside " + jsonl + ", which is JSON");
     }
 
     @Test
     void poolingIsChosenAndKept() throws IOException {
         List<byte[]> adapters = new ArrayList<>();
         for (String pooling : List.of("cls", "mean", "pooler", "auto")) {
-            finetune("--method", "head", "--pooling", pooling, "--max-steps", 3).assertDone();
+            CommandLineRun run = finetune("--method", "head", "--pooling", pooling, "--max-steps", 3).assertDone();
+            assertTrue(run.err().contains(pooling.equals("auto") ? "vblora: pooling: pooler; the model does not say "
+                    + "how it is to be pooled, --pooling cls, mean or pooler does." : "vblora: pooling: " + pooling
+                    + ", as --pooling says."), run.err());
             adapters.add(Files.readAllBytes(output.resolve("adapter_model.safetensors")));
             // TinyBert has a pooler, and that is what a Hugging Face folder without 1_Pooling uses.
             assertEquals(pooling.equals("auto") ? "pooler" : pooling,
                     JSON.readTree(output.resolve("task_config.json").toFile()).get("pooling").asText());
         }
         assertArrayEquals(adapters.get(2), adapters.get(3));
+        assertTrue(evaluate("--data", heldOut).assertDone().err().contains(
+                "vblora: pooling: pooler, as the adapter has it."));
+        Files.createDirectories(model.resolve("1_Pooling"));
+        Files.writeString(model.resolve("1_Pooling/config.json"), "{\"pooling_mode_mean_tokens\": true}");
+        assertTrue(finetune("--method", "head", "--max-steps", 1).assertDone().err().contains(
+                "vblora: pooling: mean, as the model says."));
         assertEquals(3, adapters.stream().map(Arrays::hashCode).distinct().count());
     }
 
@@ -240,7 +259,8 @@ class SequenceCommandsTest {
             (json.has("eval_loss") ? scored : steps).add(json);
         }
         assertEquals(List.of(0, 4, 8, 12), scored.stream().map(json -> json.get("step").asInt()).toList());
-        assertTrue(steps.get(0).has("learning_rate") && steps.get(0).has("learning_rate_head"), steps.get(0).toString());
+        assertTrue(steps.get(0).has("learning_rate") && steps.get(0).has("learning_rate_head"),
+                steps.get(0).toString());
         JsonNode best = scored.stream().reduce((a, b) -> b.get("accuracy").doubleValue()
                 > a.get("accuracy").doubleValue() ? b : a).orElseThrow();
         assertTrue(run.out().contains(String.format("the parameters after step %d, by accuracy",
@@ -260,9 +280,9 @@ class SequenceCommandsTest {
     @Test
     void goesOnFromAnAdapterWithItsTask() throws IOException {
         Path first = folder.resolve("first");
-        CommandLineRun.of(join(new Object[] {"finetune", "--task", "sequence-classification", "--model", model, "--train",
-            train, "--eval", heldOut, "--output", first, "--pooling", "mean", "--max-seq-length", 12, "--max-steps",
-            10}, (Object[]) options("vblora"))).assertDone();
+        CommandLineRun.of(join(new Object[] {"finetune", "--task", "sequence-classification", "--model", model,
+            "--train", train, "--eval", heldOut, "--output", first, "--pooling", "mean", "--max-seq-length", 12,
+            "--max-steps", 10}, (Object[]) options("vblora"))).assertDone();
         Object[] goOn = {"finetune", "--init-adapter", first, "--model", model, "--train", train, "--eval", heldOut,
             "--output", output, "--max-steps", 1};
         CommandLineRun run = CommandLineRun.of(goOn).assertDone();
@@ -275,7 +295,8 @@ class SequenceCommandsTest {
         assertEquals(before.get("eval_loss").doubleValue(), heldOutScores(run).get("eval_loss")[0], 5.1e-7);
 
         CommandLineRun.of(join(goOn, "--task", "causal-lm"))
-                .assertError(2, "--task: found causal-lm; expected sequence-classification, as the adapter in " + first);
+                .assertError(2, "--task: found causal-lm; expected sequence-classification, as the adapter in "
+                + first);
         CommandLineRun.of(join(goOn, "--pooling", "cls")).assertError(2, "--pooling: found cls; expected mean, as");
         CommandLineRun.of(join(goOn, "--max-seq-length", 13))
                 .assertError(2, "--max-seq-length: found 13; expected 12, as");
@@ -334,12 +355,13 @@ class SequenceCommandsTest {
         Files.writeString(heldOut, "text,label\nthe bank,one\nof,many\n");
         finetune("--eval", heldOut).assertError(1, heldOut + ", line 3: label: found \"many\"");
         Path text = Files.writeString(folder.resolve("train.txt"), "the bank");
-        CommandLineRun.of("finetune", "--task", "sequence-classification", "--model", model, "--train", text, "--output",
-                output).assertError(1, text + ": found a name that does not tell the format");
+        CommandLineRun.of("finetune", "--task", "sequence-classification", "--model", model, "--train", text,
+                "--output", output).assertError(1, text + ": found a name that does not tell the format");
         Files.delete(model.resolve("tokenizer.json"));
         finetune().assertError(1, model.resolve("tokenizer.json") + ": found no such file");
         CommandLineRun.of("finetune", "--task", "sequence-classification", "--model", folder.resolve("none.onnx"),
-                "--train", train, "--output", output).assertError(1, folder.resolve("none.onnx") + ": found no such file");
+                "--train", train, "--output", output).assertError(1, "--model: found "
+                + folder.resolve("none.onnx") + ", which does not exist; expected an encoder: a Hugging Face folder");
         assertFalse(Files.exists(output));
     }
 
@@ -354,13 +376,28 @@ class SequenceCommandsTest {
         evaluate("--data", heldOut, "--predictions", config).assertError(2, "--predictions: found " + config);
         evaluate("--data", heldOut, "--per-device-eval-batch-size", 0)
                 .assertError(2, "--per-device-eval-batch-size: found 0");
-        evaluate("--data", heldOut, "--prompt-column", "text").assertError(2, "--prompt-column means nothing to --task");
+        evaluate("--data", heldOut, "--prompt-column", "text")
+                .assertError(2, "--prompt-column means nothing to --task");
         evaluate("--data", heldOut, "--label-column", "class").assertError(1, heldOut.toString());
         assertArrayEquals(kept, Files.readAllBytes(config));
         Files.writeString(config, Files.readString(config).replace("single_label_classification", "ranking"));
         evaluate("--data", heldOut).assertError(1, config + ": problem_type: found \"ranking\"");
         Files.delete(config);
-        evaluate("--data", heldOut).assertError(1, "config.json: model_type: found \"bert\"");
+        for (CommandLineRun run : List.of(evaluate("--data", heldOut), CommandLineRun.of("finetune", "--init-adapter",
+                output, "--model", model, "--train", train, "--output", folder.resolve("new")))) {
+            run.assertError(1, config + ": found no such file, although adapter_config.json has task_type SEQ_CLS; "
+                    + "expected the adapter's task as finetune writes it, for example {\"problem_type\"");
+        }
+        // What the message shows is what is read.
+        String message = evaluate("--data", heldOut).err();
+        Files.writeString(config, message.substring(message.indexOf('{'), message.lastIndexOf('}') + 1)
+                .replace("\"0\": \"no\", \"1\": \"yes\"", "\"0\": \"more\", \"1\": \"none\", \"2\": \"one\"")
+                .replace("128", "32"));
+        evaluate("--data", heldOut).assertDone();
+        Path nowhere = folder.resolve("nowhere");
+        CommandLineRun.of("evaluate", "--model", nowhere, "--adapter", output, "--data", heldOut).assertError(1,
+                "--model: found " + nowhere + ", which does not exist; expected an encoder: a Hugging Face folder, a "
+                + "folder with model.onnx and tokenizer.json, or an .onnx file with tokenizer.json beside it");
     }
 
     /** Text alone gets the predictions that the same text with labels gets. */
@@ -389,7 +426,8 @@ class SequenceCommandsTest {
         for (int threads : new int[] {1, 2, 3}) {
             CommandLineRun run = finetune(join(options("vblora"), "--eval", heldOut, "--max-steps", 6, "--threads",
                     threads)).assertDone();
-            assertTrue(run.err().contains(threads == 1 ? "with 1 thread." : "with " + threads + " threads."), run.err());
+            assertTrue(run.err().contains(threads == 1 ? "with 1 thread." : "with " + threads + " threads."),
+                    run.err());
             adapters.add(Files.readAllBytes(output.resolve("adapter_model.safetensors")));
             scores.add(run.out().lines().filter(line -> line.startsWith("held-out")).collect(Collectors.joining("\n")));
         }

@@ -20,6 +20,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Random;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -195,12 +196,14 @@ class BertModelTest {
         Path file = folder.resolve("1_Pooling").resolve("config.json");
         Files.createDirectories(file.getParent());
         try (BertModel model = BertModel.load(tiny.folder(), null, stream)) {
+            assertEquals(Optional.empty(), model.statedPooling());
             // As Hugging Face's classes for sequence classification, whatever pooler the weights hold
             assertEquals(tiny.config().isRoberta() ? Pooling.CLS : Pooling.POOLER, model.defaultPooling());
             Files.writeString(file, "{\"pooling_mode_cls_token\": true, \"pooling_mode_mean_tokens\": false}");
             assertEquals(Pooling.CLS, model.defaultPooling());
             Files.writeString(file, "{\"pooling_mode_cls_token\": false, \"pooling_mode_mean_tokens\": true}");
             assertEquals(Pooling.MEAN, model.defaultPooling());
+            assertEquals(Optional.of(Pooling.MEAN), model.statedPooling());
             Files.writeString(file, "{\"pooling_mode_max_tokens\": true}");
             assertRefused("pooling_mode_mean_tokens", model::defaultPooling);
         }
@@ -216,6 +219,7 @@ class BertModelTest {
             {"\"gelu\"", "\"silu\"", "hidden_act"},
             {"\"hidden_size\"", "\"position_embedding_type\": \"relative_key\", \"hidden_size\"",
                 "position_embedding_type"},
+            {"\"hidden_size\"", "\"initializer_range\": -1, \"hidden_size\"", "initializer_range"},
             {"\"hidden_size\"", "\"is_decoder\": true, \"hidden_size\"", "is_decoder"},
             {"\"hidden_size\"", "\"quantization_config\": {}, \"hidden_size\"", "quantization_config"},
             {"\"num_attention_heads\": ", "\"num_attention_heads\": 4093, \"was\": ", "num_attention_heads"},
@@ -231,6 +235,7 @@ class BertModelTest {
         }
         Files.writeString(file, good);
         assertEquals(tiny.config(), BertModel.config(folder));
+        assertEquals(0.02, tiny.config().initializerRange());
         Files.delete(folder.resolve("model.safetensors"));
         assertRefused("model.safetensors", () -> BertModel.load(folder, null, stream));
         Files.delete(file);

@@ -61,7 +61,7 @@ class SequenceModelTest {
     private static Adapter adapter(SequenceModel model, Stream stream) {
         VbLoraConfig config = VbLoraConfig.builder().targetModules("all-linear").numVectors(12).vectorLength(2).r(2)
                 .initVectorBankBound(1).vbloraDropout(0.2).modulesToSave(List.of("classifier")).build();
-        return Adapter.create(config, model.linears(), model.heads(), stream, 1);
+        return Adapter.create(config, model.linears(), model.heads(), model.initializerRange(), stream, 1);
     }
 
     @Test
@@ -122,8 +122,8 @@ class SequenceModelTest {
         write(false);
         LoraConfig.Builder lora = LoraConfig.builder().targetModules("all-linear").modulesToSave(List.of("classifier"));
         try (SequenceModel model = SequenceModel.load(folder, classes(Pooling.POOLER), null, stream);
-                Adapter low = Adapter.create(lora.r(1).build(), model.linears(), model.heads(), stream, 1);
-                Adapter high = Adapter.create(lora.r(500).build(), model.linears(), model.heads(), stream, 1)) {
+                Adapter low = Adapter.create(lora.r(1).build(), model.linears(), model.heads(), 0.02, stream, 1);
+                Adapter high = Adapter.create(lora.r(500).build(), model.linears(), model.heads(), 0.02, stream, 1)) {
             float[] base = model.encoder().lastHiddenState(execution, ROWS);
             float[] embeddings = model.encoder().embeddings(execution, ROWS, Pooling.POOLER, false);
             for (Adapter adapter : new Adapter[] {low, high, null}) {
@@ -144,7 +144,8 @@ class SequenceModelTest {
                 Adapter adapter = adapter(model, stream)) {
             model.attach(adapter);
             for (float wrong : new float[] {-1, 3, 0.5f, Float.NaN}) {
-                assertMessage("A target is", () -> model.lossSumAndGradients(execution, ROWS, new float[] {0, wrong}, 1));
+                assertMessage("A target is",
+                        () -> model.lossSumAndGradients(execution, ROWS, new float[] {0, wrong}, 1));
             }
             assertMessage("found 1", () -> model.lossSumAndGradients(execution, ROWS, new float[1], 1));
             assertMessage("found 3",

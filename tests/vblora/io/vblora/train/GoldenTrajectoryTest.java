@@ -52,7 +52,7 @@ class GoldenTrajectoryTest {
     private static final double PYTORCH_BANK_GRADIENT = 2.64e-6;
     private static final double PYTORCH_EXP_AVG = 2.78e-6;
     private static final double PYTORCH_EXP_AVG_SQ = 3.84e-6;
-    /** The parameters after that step, in PyTorch's plain run: nearer than the perturbed ones, which begin elsewhere. */
+    /** The parameters after that step in PyTorch's plain run: nearer than the perturbed ones, which begin elsewhere. */
     private static final double PYTORCH_PARAMETERS = 1.65e-6;
 
     private final List<TrainingListener.Step> steps = new ArrayList<>();

@@ -110,7 +110,8 @@ class SequenceObjectiveTest {
     }
 
     private Adapter attached(SequenceModel model, Method method, double dropout) {
-        Adapter adapter = Adapter.create(method.config(dropout), model.linears(), model.heads(), stream, 3);
+        Adapter adapter = Adapter.create(method.config(dropout), model.linears(), model.heads(),
+                model.initializerRange(), stream, 3);
         model.attach(adapter);
         return adapter;
     }

@@ -54,9 +54,9 @@ public final class Adapter implements AutoCloseable {
         }
     }
 
-    /** A new adapter on a model without heads: {@link #create(AdapterConfig, List, List, Stream, long)}. */
+    /** A new adapter on a model without heads: {@link #create(AdapterConfig, List, List, double, Stream, long)}. */
     public static Adapter create(AdapterConfig config, List<ModuleShape> linears, Stream stream, long seed) {
-        return create(config, linears, List.of(), stream, seed);
+        return create(config, linears, List.of(), 0, stream, seed);
     }
 
     /**
@@ -66,10 +66,12 @@ public final class Adapter implements AutoCloseable {
      *
      * @param linears all linear layers of the base model
      * @param heads the linear layers of the task's head, of which {@code modules_to_save} names those to train
+     * @param initializerRange standard deviation that the heads' weights begin with; the model's
+     * {@code initializer_range}
      * @throws InputException if a target is unknown, {@code modules_to_save} names no head, or a dimension does not fit
      */
     public static Adapter create(AdapterConfig config, List<ModuleShape> linears, List<ModuleShape> heads,
-            Stream stream, long seed) {
+            double initializerRange, Stream stream, long seed) {
         List<ModuleShape> shapes = ordered(config.modules().select(linears));
         List<ModuleShape> toSave = ordered(config.modules().selectToSave(linears, heads));
         if (config instanceof VbLoraConfig vbLora) {
@@ -77,14 +79,14 @@ public final class Adapter implements AutoCloseable {
                     config.source());
             return finish(config, shapes, toSave, composition, Map.of(), modulesToSave -> {
                 composition.initialize(vbLora, seed, stream);
-                modulesToSave.initialize(seed);
+                modulesToSave.initialize(seed, initializerRange);
             });
         }
         LoraConfig lora = (LoraConfig) config;
         LoraComposition composition = new LoraComposition(stream.device(), lora, shapes);
         return finish(config, shapes, toSave, composition, Map.of(), modulesToSave -> {
             composition.initialize(lora, seed);
-            modulesToSave.initialize(seed);
+            modulesToSave.initialize(seed, initializerRange);
         });
     }
 

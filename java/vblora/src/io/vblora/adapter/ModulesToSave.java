@@ -14,9 +14,6 @@ import java.util.SplittableRandom;
  * Whoever runs the model reads them and adds to their gradients.
  */
 public final class ModulesToSave extends FlatParameters {
-    /** Standard deviation of new weights: {@code initializer_range}, by which Hugging Face's models begin. */
-    static final double INITIALIZER_RANGE = 0.02;
-
     private final List<ModuleShape> modules;
     private final Map<String, Linear> parameters;
     private Map<String, Linear> gradients = Map.of();
@@ -36,11 +33,15 @@ public final class ModulesToSave extends FlatParameters {
         return modules.stream().mapToLong(m -> m.inFeatures() * m.outFeatures()).sum();
     }
 
-    /** Normal weights and zero biases, from a generator of their own: the same beside whatever else is trained. */
-    void initialize(long seed) {
+    /**
+     * Normal weights and zero biases, from a generator of their own: the same beside whatever else is trained.
+     *
+     * @param initializerRange standard deviation of the weights
+     */
+    void initialize(long seed, double initializerRange) {
         SplittableRandom random = new SplittableRandom(seed).split();
         parameters.values()
-                .forEach(linear -> Floats.fill(linear.weight, () -> random.nextGaussian() * INITIALIZER_RANGE));
+                .forEach(linear -> Floats.fill(linear.weight, () -> random.nextGaussian() * initializerRange));
         changed();
     }
 

@@ -1,6 +1,7 @@
 package io.vblora.cli;
 
 import io.vblora.adapter.Adapter;
+import io.vblora.adapter.AdapterConfig;
 import io.vblora.adapter.ModuleShape;
 import io.vblora.data.CausalLmFile;
 import io.vblora.data.Example;
@@ -59,8 +60,8 @@ final class CausalLmSession implements TaskSession<Example> {
     }
 
     @Override
-    public List<ModuleShape> heads() {
-        return List.of();
+    public Adapter newAdapter(AdapterConfig adapter, Stream stream, long seed) {
+        return Adapter.create(adapter, model.linears(), stream, seed);
     }
 
     @Override

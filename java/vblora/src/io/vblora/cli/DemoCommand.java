@@ -43,9 +43,9 @@ import picocli.CommandLine.Spec;
 /** Tunes a sentence encoder on the intents that are shipped, in each way, and compares them. */
 @Command(name = "demo", mixinStandardHelpOptions = true, versionProvider = Main.Version.class, sortOptions = false,
         description = "Teaches a sentence encoder what customers of an online shop want (12 intents, shipped with "
-                + "vblora): first with a classifier on the frozen encoder, then with LoRA, then with VB-LoRA. Shows how "
-                + "well each does on messages it has not seen, and how many bytes it stores. In a checkout './vblora "
-                + "demo' fetches the encoder, all-MiniLM-L6-v2.")
+                + "vblora): first with a classifier on the frozen encoder, then with LoRA, then with VB-LoRA. Shows "
+                + "how well each does on messages it has not seen, and how many bytes it stores. In a checkout "
+                + "'./vblora demo' fetches the encoder, all-MiniLM-L6-v2.")
 final class DemoCommand implements Callable<Integer> {
     private static final String TRAIN = "train.csv";
     private static final String HELD_OUT = "held-out.csv";
@@ -87,6 +87,7 @@ final class DemoCommand implements Callable<Integer> {
         invocation = new Invocation(spec);
         computeOptions.check(invocation);
         out = invocation.out();
+        Invocation.requireModel(Task.SEQUENCE_CLASSIFICATION, model);
         try (OutputFolder folder = new OutputFolder(output);
                 Stream stream = computeOptions.open(invocation);
                 LazyTokenizer tokenizer = new LazyTokenizer(model)) {
@@ -134,8 +135,8 @@ final class DemoCommand implements Callable<Integer> {
     private Outcome train(DemoRecipe recipe, SequenceModel encoder, Execution execution, List<SequenceExample> examples,
             List<SequenceExample> heldOut) {
         Stream stream = execution.stream();
-        try (Adapter adapter = Adapter.create(recipe.config(), encoder.linears(), encoder.heads(), stream,
-                recipe.arguments().seed())) {
+        try (Adapter adapter = Adapter.create(recipe.config(), encoder.linears(), encoder.heads(),
+                encoder.initializerRange(), stream, recipe.arguments().seed())) {
             encoder.attach(adapter);
             long start = System.nanoTime();
             List<TrainingListener> progress = List.of(new ProgressListener(main.err(), main.isTerminal()));
@@ -188,8 +189,8 @@ final class DemoCommand implements Callable<Integer> {
                     output.resolve(recipe.folder()));
             for (int i = 0; i < SENTENCES.size(); i++) {
                 int label = predictions.label(i);
-                out.printf(Locale.ROOT, "  %-66s %-16s %3.0f %%%n", SENTENCES.get(i), encoder.config().labels().get(label),
-                        100 * predictions.probabilities(i)[label]);
+                out.printf(Locale.ROOT, "  %-66s %-16s %3.0f %%%n", SENTENCES.get(i),
+                        encoder.config().labels().get(label), 100 * predictions.probabilities(i)[label]);
             }
             out.flush();
         } finally {

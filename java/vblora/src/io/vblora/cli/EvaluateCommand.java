@@ -13,7 +13,6 @@ import io.vblora.model.SequenceConfig;
 import io.vblora.train.Objective;
 import io.vblora.train.SequenceObjective;
 import io.vblora.train.TrainingArguments;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -86,20 +85,20 @@ final class EvaluateCommand implements Callable<Integer> {
         dataOptions.check(invocation);
         invocation.check(batchSize > 0, "--per-device-eval-batch-size: found " + batchSize + "; expected at least 1");
         Invocation.requireFolder("--adapter", adapterFolder);
-        boolean sequence = Files.exists(adapterFolder.resolve(SequenceConfig.FILE_NAME));
+        SequenceConfig task = Task.sequenceConfig(adapterFolder, AdapterConfig.read(adapterFolder));
+        Invocation.requireModel(task == null ? Task.CAUSAL_LM : Task.of(task.problemType()), model);
         if (predictions != null) {
             new NeededFiles().add(file).add(model).add(adapterFolder).refuse(invocation, "--predictions", predictions);
         }
-        if (sequence) {
-            evaluateSequences();
+        if (task != null) {
+            evaluateSequences(task);
         } else {
             evaluateCausalLm();
         }
         return ExitCode.OK;
     }
 
-    private void evaluateSequences() {
-        SequenceConfig task = SequenceConfig.read(adapterFolder);
+    private void evaluateSequences(SequenceConfig task) {
         dataOptions.checkTask(invocation, Task.of(task.problemType()));
         dataOptions.checkMaxSeqLength(invocation, task.maxSeqLength(), adapterFolder);
         invocation.check(!noLabels || predictions != null, "--no-labels without --predictions");
@@ -119,7 +118,6 @@ final class EvaluateCommand implements Callable<Integer> {
     private void evaluateCausalLm() {
         dataOptions.checkTask(invocation, Task.CAUSAL_LM);
         invocation.refuse(List.of("--predictions", "--no-labels"), "to --task " + Task.CAUSAL_LM);
-        Invocation.requireFolder("--model", model);
         try (CausalLmSession session = new CausalLmSession(model, dataOptions, invocation)) {
             evaluate(session, (execution, objective, examples) -> {
                 Map<String, Double> scores = new LinkedHashMap<>(
@@ -136,7 +134,6 @@ final class EvaluateCommand implements Callable<Integer> {
     }
 
     private <E extends TokenSequence> void evaluate(TaskSession<E> session, Scoring<E> scoring) {
-        AdapterConfig.read(adapterFolder); // refused, if it is, before the data is read
         List<E> examples = session.read("evaluation", file);
         try (Stream stream = computeOptions.open(invocation);
                 Adapter adapter = Adapter.load(adapterFolder, stream);

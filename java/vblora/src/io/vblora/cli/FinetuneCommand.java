@@ -78,7 +78,8 @@ final class FinetuneCommand implements Callable<Integer> {
 
     @Option(names = "--pooling", paramLabel = "POOLING",
             description = "Sequences: how the encoder's output becomes one vector: ${COMPLETION-CANDIDATES}; auto is "
-                    + "the model's own way (default: ${DEFAULT-VALUE}).")
+                    + "what the model says in 1_Pooling/config.json or its ONNX graph; where it says nothing, pooler "
+                    + "or, of RoBERTa's family, cls; without a pooler mean (default: ${DEFAULT-VALUE}).")
     private PoolingOption pooling = PoolingOption.AUTO;
 
     @Option(names = "--save-only-topk-weights",
@@ -130,7 +131,7 @@ final class FinetuneCommand implements Callable<Integer> {
         computeOptions.check(invocation);
         dataOptions.check(invocation);
         checkGiven();
-        checkModel(chosen);
+        Invocation.requireModel(chosen, model);
         if (metrics != null) {
             new NeededFiles().add(train).add(eval).add(model).add(initAdapter)
                     .add(output.resolve(AdapterConfig.FILE_NAME)).add(output.resolve(Adapter.WEIGHTS_FILE))
@@ -184,12 +185,6 @@ final class FinetuneCommand implements Callable<Integer> {
         }
     }
 
-    private void checkModel(Task chosen) {
-        if (!chosen.isSequence() || !model.toString().endsWith(".onnx")) {
-            Invocation.requireFolder("--model", model);
-        }
-    }
-
     private TaskSession<?> session(Task chosen) {
         if (!chosen.isSequence()) {
             return new CausalLmSession(model, dataOptions, invocation);
@@ -233,7 +228,7 @@ final class FinetuneCommand implements Callable<Integer> {
 
     private Adapter newAdapter(TaskSession<?> session, AdapterConfig config, long seed, Stream stream) {
         try {
-            return Adapter.create(config, session.linears(), session.heads(), stream, seed);
+            return session.newAdapter(config, stream, seed);
         } catch (InputException e) {
             throw invocation.named(e);
         }

@@ -8,7 +8,6 @@ import io.vblora.adapter.AdapterConfig;
 import io.vblora.adapter.ModuleShape;
 import io.vblora.adapter.VbLoraConfig;
 import io.vblora.model.SequenceConfig;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 
@@ -26,8 +25,7 @@ record InitialAdapter(Path folder, AdapterConfig config, SequenceConfig task) {
             throw new InputException(config.source(), "save_only_topk_weights", "true: the adapter holds selected "
                     + "weights alone", "an adapter stored with all its logits, to train it");
         }
-        return new InitialAdapter(folder, config, Files.exists(folder.resolve(SequenceConfig.FILE_NAME))
-                ? SequenceConfig.read(folder) : null);
+        return new InitialAdapter(folder, config, Task.sequenceConfig(folder, config));
     }
 
     /** What it is trained for. */

@@ -71,6 +71,16 @@ record Invocation(CommandSpec spec) {
         }
     }
 
+    /** @throws InputException if --model leads to nothing that the task could take for a model */
+    static void requireModel(Task task, Path model) {
+        if (task.isSequence() ? !Files.exists(model) : !Files.isDirectory(model)) {
+            throw new InputException("--model", "", model + (Files.exists(model) ? ", which is not a folder"
+                    : ", which does not exist"), task.isSequence() ? "an encoder: a Hugging Face folder, a folder with "
+                    + "model.onnx and tokenizer.json, or an .onnx file with tokenizer.json beside it"
+                    : "a language model: a Hugging Face folder with config.json and model.safetensors");
+        }
+    }
+
     /** How the command line was called, for what to do next. */
     static String command() {
         return System.getProperty(Main.COMMAND, "vblora");

@@ -1,6 +1,7 @@
 package io.vblora.cli;
 
 import io.vblora.adapter.Adapter;
+import io.vblora.adapter.AdapterConfig;
 import io.vblora.adapter.ModuleShape;
 import io.vblora.data.SequenceColumns;
 import io.vblora.data.SequenceExample;
@@ -28,6 +29,7 @@ final class SequenceSession implements TaskSession<SequenceExample> {
     private final Invocation invocation;
     private final ProblemType problemType;
     private final Pooling pooling;
+    private final boolean newAdapter;
     private final int maxSeqLength;
     private final boolean labelled;
     private final BertConfig encoder;
@@ -43,6 +45,7 @@ final class SequenceSession implements TaskSession<SequenceExample> {
         this.invocation = invocation;
         this.problemType = task.problemType();
         this.pooling = pooling;
+        this.newAdapter = true;
         this.encoder = BertModel.config(path);
         this.labelled = true;
         this.maxSeqLength = data.maxSeqLength(USUAL_MAX_SEQ_LENGTH, encoder.maxLength());
@@ -60,6 +63,7 @@ final class SequenceSession implements TaskSession<SequenceExample> {
         this.invocation = invocation;
         this.problemType = config.problemType();
         this.pooling = config.pooling();
+        this.newAdapter = false;
         this.encoder = BertModel.config(path);
         this.labelled = labelled;
         this.maxSeqLength = config.maxSeqLength();
@@ -87,6 +91,19 @@ final class SequenceSession implements TaskSession<SequenceExample> {
     @Override
     public void load(DType dtype, Stream stream) {
         model = SequenceModel.load(path, config, dtype, stream);
+        invocation.say("pooling: %s%s", model.config().pooling(), pooledBy());
+    }
+
+    /** Who chose the pooling. */
+    private String pooledBy() {
+        if (!newAdapter) {
+            return ", as the adapter has it";
+        }
+        if (pooling != null) {
+            return ", as --pooling says";
+        }
+        return model.encoder().statedPooling().isPresent() ? ", as the model says"
+                : "; the model does not say how it is to be pooled, --pooling cls, mean or pooler does";
     }
 
     /** The model, once it is loaded. */
@@ -100,8 +117,8 @@ final class SequenceSession implements TaskSession<SequenceExample> {
     }
 
     @Override
-    public List<ModuleShape> heads() {
-        return model.heads();
+    public Adapter newAdapter(AdapterConfig adapter, Stream stream, long seed) {
+        return Adapter.create(adapter, model.linears(), model.heads(), model.initializerRange(), stream, seed);
     }
 
     @Override

@@ -1,6 +1,12 @@
 package io.vblora.cli;
 
+import io.vblora.InputException;
+import io.vblora.adapter.AdapterConfig;
+import io.vblora.model.Pooling;
 import io.vblora.model.ProblemType;
+import io.vblora.model.SequenceConfig;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Locale;
 
 /** Values of {@code --task}: what a model learns to do. */
@@ -19,6 +25,22 @@ enum Task {
 
     static Task of(ProblemType problemType) {
         return problemType == ProblemType.REGRESSION ? SEQUENCE_REGRESSION : SEQUENCE_CLASSIFICATION;
+    }
+
+    /**
+     * The task of an adapter for sequences; null if it is one for causal-lm.
+     *
+     * @throws InputException if the folder says that it is one for sequences, but not which
+     */
+    static SequenceConfig sequenceConfig(Path adapterFolder, AdapterConfig config) {
+        Path file = adapterFolder.resolve(SequenceConfig.FILE_NAME);
+        if (!Files.exists(file) && SEQUENCE_CLASSIFICATION.peftTaskType.equals(config.taskType())) {
+            throw new InputException(file, "", "no such file, although " + AdapterConfig.FILE_NAME + " has task_type "
+                    + config.taskType(), "the adapter's task as finetune writes it, for example {\"problem_type\": "
+                    + "\"" + ProblemType.SINGLE_LABEL_CLASSIFICATION + "\", \"pooling\": \"" + Pooling.POOLER
+                    + "\", \"id2label\": {\"0\": \"no\", \"1\": \"yes\"}, \"max_seq_length\": 128}");
+        }
+        return Files.exists(file) ? SequenceConfig.read(adapterFolder) : null;
     }
 
     /** What is predicted of a sequence, null for {@link #CAUSAL_LM}. */

@@ -1,6 +1,7 @@
 package io.vblora.cli;
 
 import io.vblora.adapter.Adapter;
+import io.vblora.adapter.AdapterConfig;
 import io.vblora.adapter.ModuleShape;
 import io.vblora.data.TokenSequence;
 import io.vblora.kernels.DType;
@@ -30,8 +31,8 @@ interface TaskSession<E extends TokenSequence> extends AutoCloseable {
     /** The frozen linear layers that can be adapted. */
     List<ModuleShape> linears();
 
-    /** The layers that the task adds to the model, which an adapter holds. */
-    List<ModuleShape> heads();
+    /** A new adapter on the model, with the layers that the task adds to it; the caller's. */
+    Adapter newAdapter(AdapterConfig config, Stream stream, long seed);
 
     /** Attaches an adapter, which stays the caller's. */
     Objective<E> attach(Adapter adapter);

@@ -14,10 +14,14 @@ import java.util.Map;
  * @param typeVocabSize token types
  * @param positionOffset row of the table of positions that a sequence's first token has: 0 for BERT, pad_token_id + 1
  * for RoBERTa
+ * @param initializerRange standard deviation that weights begin with which are not the encoder's: of a head
  */
 public record BertConfig(String modelType, int hiddenSize, int intermediateSize, int numHiddenLayers,
         int numAttentionHeads, int vocabSize, int maxPositionEmbeddings, int typeVocabSize, int positionOffset,
-        float layerNormEps, Activation hiddenAct) {
+        float layerNormEps, Activation hiddenAct, double initializerRange) {
+
+    /** {@link #initializerRange} where nothing else is said: Hugging Face's. */
+    static final double USUAL_INITIALIZER_RANGE = 0.02;
 
     /** Rows of a table, and features, at most. */
     static final int MAX_SIZE = 1 << 24;
@@ -69,7 +73,8 @@ public record BertConfig(String modelType, int hiddenSize, int intermediateSize,
                 (int) config.integer("type_vocab_size", 1, MAX_SIZE, type.equals("bert") ? 2 : 1),
                 offset,
                 (float) config.number("layer_norm_eps", 1e-30, 1, 1e-12),
-                ACTIVATIONS.get(config.string("hidden_act", "gelu")));
+                ACTIVATIONS.get(config.string("hidden_act", "gelu")),
+                config.number("initializer_range", 0, 10, USUAL_INITIALIZER_RANGE));
     }
 
     /** Features of an attention head. */

@@ -120,26 +120,36 @@ public final class BertModel implements AutoCloseable {
     }
 
     /**
-     * How the model is meant to be pooled: as 1_Pooling/config.json of its folder says, which sentence-transformers
-     * writes, else as the ONNX graph does, else as Hugging Face's class for sequence classification does: RoBERTa's
-     * family by the first token, others by the pooler; by the mean if there is none.
+     * How the model is pooled where nothing else is asked for: as {@link #statedPooling} says, else as Hugging Face's
+     * class for sequence classification does: RoBERTa's family by the first token, others by the pooler; by the mean if
+     * there is none.
+     *
+     * @throws InputException as {@link #statedPooling}
+     */
+    public Pooling defaultPooling() {
+        return statedPooling().orElse(config.isRoberta() ? Pooling.CLS
+                : poolerDense == null ? Pooling.MEAN : Pooling.POOLER);
+    }
+
+    /**
+     * How the model itself says that it is pooled: in 1_Pooling/config.json of its folder, which sentence-transformers
+     * writes, else by what its ONNX graph does; empty if neither says anything.
      *
      * @throws InputException if 1_Pooling/config.json names another way
      */
-    public Pooling defaultPooling() {
+    public Optional<Pooling> statedPooling() {
         Path file = folder.resolve("1_Pooling").resolve("config.json");
         if (!Files.exists(file)) {
-            return graphPooling.orElse(config.isRoberta() ? Pooling.CLS
-                    : poolerDense == null ? Pooling.MEAN : Pooling.POOLER);
+            return graphPooling;
         }
         JsonFields pooling = JsonFields.read(file);
         if (pooling.bool("pooling_mode_cls_token", false)) {
-            return Pooling.CLS;
+            return Optional.of(Pooling.CLS);
         }
         if (!pooling.bool("pooling_mode_mean_tokens", false)) {
             throw pooling.wrong("pooling_mode_mean_tokens", "true, or pooling_mode_cls_token true");
         }
-        return Pooling.MEAN;
+        return Optional.of(Pooling.MEAN);
     }
 
     /**

@@ -74,7 +74,8 @@ final class OnnxBertGraph {
         this.pooling = pooled.pooling();
         int offset = embeddings.positionOffset();
         this.config = new BertConfig(offset == 0 ? "bert" : "roberta", hidden, intermediate, layers.size(), heads,
-                rows("word"), rows("position"), rows("token_type"), offset, epsilon.floatValue(), activation);
+                rows("word"), rows("position"), rows("token_type"), offset, epsilon.floatValue(), activation,
+                BertConfig.USUAL_INITIALIZER_RANGE);
     }
 
     BertConfig config() {

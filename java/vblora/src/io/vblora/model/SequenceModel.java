@@ -80,6 +80,11 @@ public final class SequenceModel implements AutoCloseable {
         return head.linears().stream().map(TrainedLinear::shape).toList();
     }
 
+    /** Standard deviation that new weights of the head begin with. */
+    public double initializerRange() {
+        return encoder.config().initializerRange();
+    }
+
     /**
      * Attaches an adapter, in place of any other; null detaches. The adapter stays the caller's and must outlive its
      * use here.
