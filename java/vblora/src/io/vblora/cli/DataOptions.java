@@ -45,8 +45,8 @@ final class DataOptions {
     private String responseColumn = "output";
 
     @Option(names = "--data-format", paramLabel = "FORMAT",
-            description = "Data with columns: ${COMPLETION-CANDIDATES}; json is JSON Lines or an array of objects, auto "
-                    + "goes by the file's name (default: ${DEFAULT-VALUE}).")
+            description = "Data with columns: ${COMPLETION-CANDIDATES}; json is JSON Lines or an array of objects, "
+                    + "auto goes by the file's name (default: ${DEFAULT-VALUE}).")
     private DataFormat dataFormat = DataFormat.AUTO;
 
     @Option(names = "--delimiter", paramLabel = "TEXT",
@@ -92,7 +92,8 @@ final class DataOptions {
 
     PromptTemplate prompt() {
         return promptColumn != null ? PromptTemplate.column(promptColumn)
-                : promptTemplate.equals("alpaca") ? PromptTemplate.ALPACA : PromptTemplate.read(Path.of(promptTemplate));
+                : promptTemplate.equals("alpaca") ? PromptTemplate.ALPACA
+                : PromptTemplate.read(Path.of(promptTemplate));
     }
 
     String responseColumn() {

@@ -30,7 +30,10 @@ public final class Reading {
      */
     public static OptionalLong bytes(DType dtype, List<Long> shape) {
         try {
-            long most = shape.stream().reduce((long) dtype.bytes(), (n, size) -> Math.multiplyExact(n, Math.max(1, size)));
+            long most = dtype.bytes();
+            for (long size : shape) {
+                most = Math.multiplyExact(most, Math.max(1, size));
+            }
             return OptionalLong.of(shape.contains(0L) ? 0 : most);
         } catch (ArithmeticException e) {
             return OptionalLong.empty();
