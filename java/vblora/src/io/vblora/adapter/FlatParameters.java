@@ -181,7 +181,7 @@ abstract class FlatParameters implements Trainable {
     public Moments moments(Stream stream) {
         Training t = training();
         stream.synchronize();
-        return Moments.of((first, second) -> {
+        return Moments.of(device, (first, second) -> {
             named(t.expAvg, first);
             named(t.expAvgSq, second);
         });
@@ -199,7 +199,7 @@ abstract class FlatParameters implements Trainable {
 
     private NamedTensors named(Stream stream, Tensor buffer) {
         stream.synchronize();
-        NamedTensors result = new NamedTensors();
+        NamedTensors result = new NamedTensors(device);
         try {
             return named(buffer, result);
         } catch (RuntimeException | Error e) {

@@ -1,13 +1,15 @@
 package io.vblora.adapter;
 
 import io.vblora.InputException;
+import io.vblora.kernels.DType;
+import io.vblora.kernels.Device;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import java.nio.DoubleBuffer;
 import java.nio.FloatBuffer;
 import java.util.function.DoubleSupplier;
 
-/** Loops over float32 CPU tensors of any size. */
+/** Loops over float32 tensors of any size, on any device. */
 final class Floats {
     private static final long CHUNK = 1 << 20;
 
@@ -17,16 +19,31 @@ final class Floats {
         void run(long first, FloatBuffer values);
     }
 
-    private static void chunks(Tensor tensor, Loop loop) {
+    /** Runs a loop over all elements in host memory; {@code writes} says whether it sets them. */
+    private static void chunks(Tensor tensor, boolean writes, Loop loop) {
         for (long first = 0; first < tensor.elements(); first += CHUNK) {
             int n = (int) Math.min(CHUNK, tensor.elements() - first);
-            loop.run(first, tensor.buffer(first * Float.BYTES, n * Float.BYTES).asFloatBuffer());
+            if (tensor.device().isCpu()) {
+                loop.run(first, floats(tensor, first, n));
+                continue;
+            }
+            Tensor chunk = tensor.view(first, n);
+            try (Tensor staging = Tensor.allocate(Device.CPU, DType.FLOAT32, n).copyFrom(chunk)) {
+                loop.run(first, floats(staging, 0, n));
+                if (writes) {
+                    chunk.copyFrom(staging);
+                }
+            }
         }
+    }
+
+    private static FloatBuffer floats(Tensor tensor, long first, int n) {
+        return tensor.buffer(first * Float.BYTES, n * Float.BYTES).asFloatBuffer();
     }
 
     /** Sets every element, in order. */
     static void fill(Tensor tensor, DoubleSupplier value) {
-        chunks(tensor, (first, values) -> {
+        chunks(tensor, true, (first, values) -> {
             while (values.hasRemaining()) {
                 values.put((float) value.getAsDouble());
             }
@@ -45,7 +62,7 @@ final class Floats {
 
     /** As {@link #requireFinite(Stream, String, String, Tensor)}, of elements that no stream writes. */
     static void requireFinite(String source, String name, Tensor tensor) {
-        chunks(tensor, (first, values) -> {
+        chunks(tensor, false, (first, values) -> {
             for (int i = 0; i < values.limit(); i++) {
                 if (!Float.isFinite(values.get(i))) {
                     throw new InputException(source, name, values.get(i) + " at element " + (first + i),
@@ -55,9 +72,9 @@ final class Floats {
         });
     }
 
-    /** Converts to float64. */
+    /** Converts to float64 on the CPU. */
     static void widen(Tensor source, Tensor destination) {
-        chunks(source, (first, values) -> {
+        chunks(source, false, (first, values) -> {
             DoubleBuffer to = destination.buffer(first * Double.BYTES, values.limit() * Double.BYTES).asDoubleBuffer();
             while (values.hasRemaining()) {
                 to.put(values.get());

@@ -121,6 +121,6 @@ public final class ModulesToSave extends FlatParameters {
 
     @Override
     void copy(Map<String, Tensor> from, Tensor buffer) {
-        named(buffer, new NamedTensors()).copyFrom(from);
+        named(buffer, new NamedTensors(buffer.device())).copyFrom(from);
     }
 }

@@ -10,12 +10,17 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
- * Float32 CPU tensors under PEFT's names, for example all parameters of an adapter. Some may be views of the adapter's
- * own memory: read them before the adapter changes, and close this afterwards.
+ * Float32 tensors under PEFT's names, for example all parameters of an adapter, on the adapter's device. Some may be
+ * views of the adapter's own memory: read them before the adapter changes, and close this afterwards.
  */
 public final class NamedTensors implements AutoCloseable {
     private final Map<String, Tensor> tensors = new LinkedHashMap<>();
-    private final Tensors owned = new Tensors(Device.CPU);
+    private final Tensors owned;
+
+    /** No tensors yet; what {@link #allocate} gives lies on this device. */
+    NamedTensors(Device device) {
+        owned = new Tensors(device);
+    }
 
     /** Adds a tensor that somebody else owns. */
     void view(String name, Tensor tensor) {
@@ -36,9 +41,9 @@ public final class NamedTensors implements AutoCloseable {
         return tensors.get(name);
     }
 
-    /** The same numbers in memory of their own, which no change of the adapter reaches. */
+    /** The same numbers in memory of their own, on the CPU, which no change of the adapter reaches. */
     public NamedTensors copy() {
-        NamedTensors copy = new NamedTensors();
+        NamedTensors copy = new NamedTensors(Device.CPU);
         tensors.forEach((name, tensor) -> copy.view(name, copy.allocate(tensor.shape()).copyFrom(tensor)));
         return copy;
     }

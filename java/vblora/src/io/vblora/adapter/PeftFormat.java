@@ -30,7 +30,7 @@ final class PeftFormat {
             throw new InputException(adapter.config().source(), "save_only_topk_weights", "true",
                     "false: only VB-LoRA has top-k weights");
         }
-        return new NamedTensors();
+        return new NamedTensors(stream.device());
     }
 
     /**
@@ -67,7 +67,7 @@ final class PeftFormat {
     private static SafetensorsWriter addModulesToSave(SafetensorsWriter writer, Adapter adapter,
             Function<String, DType> dtypes, Stream stream) {
         ModulesToSave modulesToSave = adapter.modulesToSave();
-        modulesToSave.named(modulesToSave.values(), new NamedTensors()).asMap().forEach((name, tensor) ->
+        modulesToSave.named(modulesToSave.values(), new NamedTensors(modulesToSave.values().device())).asMap().forEach((name, tensor) ->
                 writer.add(name, dtypes.apply(name), tensor.shape(),
                         () -> convert(stream, tensor, dtypes.apply(name))));
         return writer;

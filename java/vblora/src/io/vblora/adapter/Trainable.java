@@ -1,6 +1,7 @@
 package io.vblora.adapter;
 
 import io.vblora.InputException;
+import io.vblora.kernels.Device;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.StepState;
@@ -92,8 +93,8 @@ public interface Trainable extends AutoCloseable {
     /** AdamW's state under the parameters' names: first and second moments. */
     record Moments(NamedTensors expAvg, NamedTensors expAvgSq) implements AutoCloseable {
         /** What {@code fill} put into both, or nothing if it failed. */
-        static Moments of(BiConsumer<NamedTensors, NamedTensors> fill) {
-            Moments moments = new Moments(new NamedTensors(), new NamedTensors());
+        static Moments of(Device device, BiConsumer<NamedTensors, NamedTensors> fill) {
+            Moments moments = new Moments(new NamedTensors(device), new NamedTensors(device));
             try {
                 fill.accept(moments.expAvg, moments.expAvgSq);
                 return moments;

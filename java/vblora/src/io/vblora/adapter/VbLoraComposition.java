@@ -86,6 +86,8 @@ final class VbLoraComposition implements Composition {
         final Tensor expAvg;
         final Tensor expAvgSq;
         ActiveSet active;
+        /** Of the fullest row of {@code active}. */
+        ActiveCount count;
 
         Training(Stream stream, boolean activeSet) {
             try {
@@ -93,6 +95,7 @@ final class VbLoraComposition implements Composition {
                 expAvg = activeSet ? null : owned.allocate(DType.FLOAT32, logits.shape());
                 expAvgSq = activeSet ? null : owned.allocate(DType.FLOAT32, logits.shape());
                 if (activeSet) {
+                    count = new ActiveCount(device, topk);
                     load(stream, Math.max(topk, Math.min(numVectors, activeSetCapacity)), null, null);
                 }
             } catch (RuntimeException | Error e) {
@@ -116,32 +119,54 @@ final class VbLoraComposition implements Composition {
         void load(Stream stream, int capacity, Tensor expAvg, Tensor expAvgSq) {
             ActiveSet loaded = newActiveSet(capacity);
             try {
-                Optimizer.activeLoad(stream, shape, loaded, logits, expAvg, expAvgSq, scratch);
+                activeLoad(stream, loaded, expAvg, expAvgSq);
             } catch (RuntimeException | Error e) {
-                int need = loaded.maxCount().toInts()[0];
                 loaded.close();
-                if (!(e instanceof KernelException refusal && refusal.status() == vblora.VBL_CAPACITY)) {
-                    throw e;
-                }
+                throw e;
+            }
+            int need = loaded.maxCount().toInts()[0];
+            if (need > capacity) {
+                loaded.close();
                 load(stream, Math.min(numVectors, 2 * need), expAvg, expAvgSq);
                 return;
             }
             replace(loaded);
+            count.restart(need);
+        }
+
+        /** Loads, or leaves a need beyond the capacity in max_count: a CPU op says so as well, a CUDA stream cannot. */
+        private void activeLoad(Stream stream, ActiveSet loaded, Tensor expAvg, Tensor expAvgSq) {
+            try {
+                Optimizer.activeLoad(stream, shape, loaded, logits, expAvg, expAvgSq, scratch);
+            } catch (KernelException e) {
+                if (e.status() != vblora.VBL_CAPACITY) {
+                    throw e;
+                }
+            }
         }
 
         /** Makes room for what one update can add. */
         void grow(Stream stream) {
-            int count = active.maxCount().toInts()[0];
-            if (active.capacity() < Math.min(numVectors, count + topk)) {
-                ActiveSet larger = newActiveSet(Math.min(numVectors, Math.max(2 * active.capacity(), count + topk)));
-                try {
-                    Optimizer.activeCopy(stream, shape, active, larger);
-                } catch (RuntimeException | Error e) {
-                    larger.close();
-                    throw e;
-                }
-                replace(larger);
+            if (fits(count.atMost())) {
+                return;
             }
+            int needed = count.exactly();
+            if (fits(needed)) {
+                return;
+            }
+            ActiveSet larger = newActiveSet(Math.min(numVectors, Math.max(2 * active.capacity(), needed + topk)));
+            try {
+                Optimizer.activeCopy(stream, shape, active, larger);
+                stream.synchronize();  // before the smaller one is freed
+            } catch (RuntimeException | Error e) {
+                larger.close();
+                throw e;
+            }
+            replace(larger);
+        }
+
+        private boolean fits(int entries) {
+            return active.capacity() >= Math.min(numVectors, (long) entries + topk);
         }
 
         private void replace(ActiveSet next) {
@@ -156,6 +181,9 @@ final class VbLoraComposition implements Composition {
             owned.close();
             if (active != null) {
                 active.close();
+            }
+            if (count != null) {
+                count.close();
             }
         }
     }
@@ -380,6 +408,7 @@ final class VbLoraComposition implements Composition {
             t.grow(stream);
             Optimizer.adamwActiveSelect(stream, shape, t.active, step, ParameterGroup.LOGITS.index(), logits, t.dlogits,
                     indices, weights, badRow, t.scratch);
+            t.count.updated(stream, t.active);
         } else {
             Optimizer.adamwSelect(stream, shape, step, ParameterGroup.LOGITS.index(), logits, t.dlogits, t.expAvg,
                     t.expAvgSq, indices, weights, badRow);
@@ -405,7 +434,7 @@ final class VbLoraComposition implements Composition {
         requireTrainable("to give its logits");
         storeActive(stream);
         stream.synchronize();
-        return named(new NamedTensors(), logits, bank);
+        return named(new NamedTensors(device), logits, bank);
     }
 
     /** With active sets this needs room for the moments of all logits meanwhile. */
@@ -413,7 +442,7 @@ final class VbLoraComposition implements Composition {
     public void loadParameters(Stream stream, Map<String, Tensor> values) {
         requireTrainable("to set its logits");
         stream.synchronize();
-        NamedTensors parameters = named(new NamedTensors(), logits, bank);
+        NamedTensors parameters = named(new NamedTensors(device), logits, bank);
         parameters.check(source, values);
         parameters.requireFinite(source, values);
         if (training != null && training.active != null) {
@@ -438,7 +467,7 @@ final class VbLoraComposition implements Composition {
         stream.synchronize();
         int[] index = indices.toInts();
         float[] value = t.dlogits.toFloats();
-        NamedTensors gradients = new NamedTensors();
+        NamedTensors gradients = new NamedTensors(Device.CPU);
         Tensor dense = gradients.allocate(logits.shape());
         for (int i = 0; i < index.length; i++) {
             dense.setFloat((long) (i / topk) * numVectors + index[i], value[i]);
@@ -449,7 +478,7 @@ final class VbLoraComposition implements Composition {
     @Override
     public Moments moments(Stream stream) {
         Training t = training();
-        return Moments.of((first, second) -> {
+        return Moments.of(device, (first, second) -> {
             boolean dense = t.active == null;
             Tensor expAvg = dense ? t.expAvg : first.allocate(logits.shape());
             Tensor expAvgSq = dense ? t.expAvgSq : second.allocate(logits.shape());
@@ -465,7 +494,7 @@ final class VbLoraComposition implements Composition {
     @Override
     public void loadMoments(Stream stream, Map<String, Tensor> expAvg, Map<String, Tensor> expAvgSq) {
         Training t = training();
-        try (NamedTensors first = new NamedTensors(); NamedTensors second = new NamedTensors()) {
+        try (NamedTensors first = new NamedTensors(device); NamedTensors second = new NamedTensors(device)) {
             boolean dense = t.active == null;
             Tensor m = dense ? t.expAvg : first.allocate(logits.shape());
             Tensor v = dense ? t.expAvgSq : second.allocate(logits.shape());

@@ -1,0 +1,136 @@
+package io.vblora.train;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import io.vblora.Golden;
+import io.vblora.adapter.Adapter;
+import io.vblora.adapter.Composition;
+import io.vblora.adapter.NamedTensors;
+import io.vblora.adapter.ParameterGroup;
+import io.vblora.blas.Blas;
+import io.vblora.kernels.DType;
+import io.vblora.kernels.Device;
+import io.vblora.kernels.Stream;
+import io.vblora.kernels.Tensor;
+import io.vblora.kernels.ops.Memory;
+import io.vblora.kernels.ops.Optimizer;
+import io.vblora.kernels.ops.StepState;
+import io.vblora.model.Execution;
+import io.vblora.model.LlamaModel;
+import io.vblora.weights.SafetensorsFile;
+import java.util.Arrays;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+
+/**
+ * Training steps with the adapter on a device, CUDA's first where there is one (the build runs this on the SIMT host),
+ * while the model runs on the CPU: composing, differentiating, clipping, AdamW with the next selection. Another adapter
+ * does the same on the CPU and says what is expected.
+ */
+@Tag("device")
+class DeviceTrainingTest {
+    private static final String RUN = "traj/tinyrand_b16/";
+    private static final int STEPS = 3;
+    private static final int BATCH = 4;
+    private static final int TOKENS = 64;
+
+    /** An adapter with all that an optimizer step needs. */
+    private static final class Side implements AutoCloseable {
+        final Stream stream;
+        final Adapter adapter;
+        final Composition composition;
+        final StepState step;
+        final Tensor squares;
+
+        Side(Stream stream) {
+            this.stream = stream;
+            adapter = Adapter.load(Golden.own(RUN + "adapter_init"), stream);
+            composition = adapter.composition();
+            composition.enableTraining(stream, 0);
+            step = new StepState(stream.device());
+            squares = Tensor.allocate(stream.device(), DType.FLOAT64, 1);
+        }
+
+        /** From the gradient of A and B to the next A and B; returns the gradient's norm. */
+        double update(int number) {
+            step.step(number).group(ParameterGroup.VECTOR_BANK.index(), 1e-3, 0.9, 0.999, 1e-8, 0)
+                    .group(ParameterGroup.LOGITS.index(), 1e-2, 0.9, 0.999, 1e-8, 0).upload(stream);
+            composition.backward(stream);
+            Memory.zero(stream, squares);
+            composition.sumSquares(stream, squares);
+            Optimizer.clip(stream, squares, 0.5f, step);
+            composition.update(stream, step);
+            composition.verify(stream);
+            return step.gradientNorm(stream);
+        }
+
+        @Override
+        public void close() {
+            squares.close();
+            step.close();
+            adapter.close();
+        }
+    }
+
+    @Test
+    void stepsOnTheDeviceAreTheCpus() {
+        Device device = Device.probeCuda().count() > 0 ? Device.cuda(0) : Device.CPU;
+        try (Stream cpu = Stream.cpu(2); Stream other = Stream.on(device, 1);
+                Execution execution = new Execution(cpu, Blas.on(Device.CPU));
+                LlamaModel model = LlamaModel.load(Golden.own("models/tinyrand"), null, cpu);
+                Side expected = new Side(cpu); Side found = new Side(other);
+                // The model reads A and B, and adds to their gradients, in the CPU's memory.
+                Side mirror = new Side(cpu)) {
+            model.attach(mirror.adapter);
+            for (int number = 1; number <= STEPS; number++) {
+                int[] ids = batch(number - 1);
+                mirror.composition.packed().copyFrom(found.composition.packed());
+                mirror.composition.zeroGradient(cpu);
+                model.lossSumAndGradients(execution, BATCH, TOKENS, ids, ids, new int[] {TOKENS, TOKENS, TOKENS, TOKENS},
+                        1.0 / (BATCH * (TOKENS - 1)));
+                found.composition.packedGradient().copyFrom(mirror.composition.packedGradient());
+                expected.composition.packedGradient().copyFrom(mirror.composition.packedGradient());
+                double norm = expected.update(number);
+                assertEquals(norm, found.update(number), 1e-7 * norm, "gradient norm of step " + number);
+                assertNear(expected.composition.packed(), found.composition.packed(), "A and B after step " + number);
+            }
+            assertNear(expected, found);
+        }
+    }
+
+    private static void assertNear(Side expected, Side found) {
+        try (NamedTensors e = expected.composition.parameters(expected.stream);
+                NamedTensors f = found.composition.parameters(found.stream)) {
+            e.asMap().forEach((name, tensor) -> assertNear(tensor, f.get(name), name));
+        }
+        try (Composition.Moments e = expected.composition.moments(expected.stream);
+                Composition.Moments f = found.composition.moments(found.stream)) {
+            e.expAvg().asMap().forEach((name, tensor) -> assertNear(tensor, f.expAvg().get(name), "exp_avg of " + name));
+            e.expAvgSq().asMap().forEach((name, tensor) ->
+                    assertNear(tensor, f.expAvgSq().get(name), "exp_avg_sq of " + name));
+        }
+    }
+
+    /**
+     * Devices sum float64 in different orders and round once, so that a float32 result may now and then be its
+     * neighbour: within 2^-22 of the largest magnitude.
+     */
+    private static void assertNear(Tensor expected, Tensor found, String what) {
+        float[] e = expected.toFloats();
+        double largest = 0;
+        for (float value : e) {
+            largest = Math.max(largest, Math.abs(value));
+        }
+        assertArrayEquals(e, found.toFloats(), (float) (largest * 0x1p-22), what);
+    }
+
+    /** input_ids of a batch. */
+    private static int[] batch(int number) {
+        try (SafetensorsFile file = SafetensorsFile.open(Golden.own(RUN + "batches.safetensors"));
+                Tensor all = file.read("input_ids")) {
+            int length = BATCH * TOKENS;
+            return Arrays.copyOfRange(all.toInts(), number * length, (number + 1) * length);
+        }
+    }
+}
