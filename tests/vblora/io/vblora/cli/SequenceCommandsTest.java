@@ -400,6 +400,18 @@ class SequenceCommandsTest {
                 + "folder with model.onnx and tokenizer.json, or an .onnx file with tokenizer.json beside it");
     }
 
+    /** causal-lm is the default task: an encoder without --task is a likely mistake. */
+    @Test
+    void saysWhichTasksEncodersAreFor() throws IOException {
+        Object[] causal = {"finetune", "--model", model, "--train", train, "--output", output};
+        CommandLineRun.of(causal).assertError(1, "model_type: found \"bert\"; expected \"llama\"; encoders of BERT's "
+                + "type are for sequence-classification and sequence-regression");
+        Files.delete(model.resolve("config.json"));
+        CommandLineRun.of(causal).assertError(1, "--model: found " + model + ", which has no config.json; expected a "
+                + "language model: a Hugging Face folder with config.json and model.safetensors; encoders are for --task "
+                + "sequence-classification and sequence-regression");
+    }
+
     /** Text alone gets the predictions that the same text with labels gets. */
     @Test
     void evaluatePredictsWithoutLabels() throws IOException {

@@ -209,7 +209,8 @@ final class DemoCommand implements Callable<Integer> {
         out.printf("  your own texts      %s finetune --task sequence-classification --model %s \\%n"
                 + "                          --train YOURS.csv --text-column text --label-column label \\%n"
                 + "                          --output YOUR-ADAPTER \\%n"
-                + "                          %s%n", command, model, DemoRecipe.vbLoraOptions());
+                + "                          %s%n", command, model,
+                String.join(" \\\n                          ", DemoRecipe.vbLoraOptions()));
         out.flush();
     }
 }

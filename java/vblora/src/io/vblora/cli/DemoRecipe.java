@@ -69,16 +69,18 @@ record DemoRecipe(String title, String description, String folder, AdapterConfig
         return config instanceof VbLoraConfig;
     }
 
-    /** The options of {@code finetune} that repeat VB-LoRA's recipe, seed and the paper's own values left out. */
-    static String vbLoraOptions() {
+    /** The options of {@code finetune} that repeat VB-LoRA's recipe, seed and the paper's own values left out; lines. */
+    static List<String> vbLoraOptions() {
         DemoRecipe recipe = vbLora();
         VbLoraConfig config = (VbLoraConfig) recipe.config();
         TrainingArguments arguments = recipe.arguments();
-        return String.format(Locale.ROOT, "--num-vectors %d --vector-length %d --num-train-epochs %.0f "
-                + "--per-device-train-batch-size %d --learning-rate-vector-bank %s --learning-rate-logits %s "
-                + "--learning-rate-head %s", config.numVectors(), config.vectorLength(), arguments.numTrainEpochs(),
-                arguments.perDeviceTrainBatchSize(), arguments.learningRateVectorBank(),
-                arguments.learningRateLogits(), arguments.learningRateHead());
+        return List.of(
+                String.format(Locale.ROOT, "--num-vectors %d --vector-length %d --num-train-epochs %.0f "
+                        + "--per-device-train-batch-size %d", config.numVectors(), config.vectorLength(),
+                        arguments.numTrainEpochs(), arguments.perDeviceTrainBatchSize()),
+                String.format(Locale.ROOT, "--learning-rate-vector-bank %s --learning-rate-logits %s "
+                        + "--learning-rate-head %s", arguments.learningRateVectorBank(),
+                        arguments.learningRateLogits(), arguments.learningRateHead()));
     }
 
     private static TrainingArguments.Builder arguments(int epochs) {

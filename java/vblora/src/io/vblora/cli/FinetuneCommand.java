@@ -252,7 +252,8 @@ final class FinetuneCommand implements Callable<Integer> {
         summary.line("adapter", "%s, %,d bytes%s", output, adapter.storedBytes(saveOnlyTopkWeights),
                 Method.of(adapter.config()) == Method.VBLORA ? beside(adapter) : "");
         String command = Invocation.command();
-        summary.line("next", "%s inspect %s", command, output);
+        summary.line("next", "%s evaluate --model %s --adapter %s --data FILE", command, model, output);
+        summary.line("", "%s inspect %s", command, output);
         if (!adapter.modules().isEmpty()) {
             summary.line("", "%s delta --adapter %s --output delta.safetensors", command, output);
         }

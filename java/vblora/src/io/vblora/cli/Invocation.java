@@ -73,11 +73,17 @@ record Invocation(CommandSpec spec) {
 
     /** @throws InputException if --model leads to nothing that the task could take for a model */
     static void requireModel(Task task, Path model) {
-        if (task.isSequence() ? !Files.exists(model) : !Files.isDirectory(model)) {
-            throw new InputException("--model", "", model + (Files.exists(model) ? ", which is not a folder"
-                    : ", which does not exist"), task.isSequence() ? "an encoder: a Hugging Face folder, a folder with "
-                    + "model.onnx and tokenizer.json, or an .onnx file with tokenizer.json beside it"
-                    : "a language model: a Hugging Face folder with config.json and model.safetensors");
+        if (task.isSequence()) {
+            if (!Files.exists(model)) {
+                throw new InputException("--model", "", model + ", which does not exist", "an encoder: a Hugging Face "
+                        + "folder, a folder with model.onnx and tokenizer.json, or an .onnx file with tokenizer.json "
+                        + "beside it");
+            }
+        } else if (!Files.exists(model.resolve("config.json"))) {
+            throw new InputException("--model", "", model + (!Files.exists(model) ? ", which does not exist"
+                    : Files.isDirectory(model) ? ", which has no config.json" : ", which is not a folder"),
+                    "a language model: a Hugging Face folder with config.json and model.safetensors; encoders are for "
+                    + "--task " + Task.SEQUENCE_CLASSIFICATION + " and " + Task.SEQUENCE_REGRESSION);
         }
     }
 

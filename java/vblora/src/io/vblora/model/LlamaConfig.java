@@ -18,7 +18,8 @@ public record LlamaConfig(int hiddenSize, int intermediateSize, int numHiddenLay
     public static LlamaConfig read(Path folder) {
         JsonFields config = JsonFields.read(folder.resolve("config.json"));
         if (!config.string("model_type").equals("llama")) {
-            throw config.wrong("model_type", "\"llama\"");
+            throw config.wrong("model_type", "\"llama\"; encoders of BERT's type are for sequence-classification and "
+                    + "sequence-regression");
         }
         if (!config.string("hidden_act", "silu").equals("silu")) {
             throw config.wrong("hidden_act", "\"silu\"");
