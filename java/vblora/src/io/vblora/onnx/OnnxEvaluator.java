@@ -22,7 +22,7 @@ public final class OnnxEvaluator {
     /** Larger constants are not read: their numbers stay open. */
     private static final long MAX_CONSTANT = 1 << 16;
     private static final long MAX_WORK = 1L << 30;
-    /** Numbers held by the first pass and by each run: 128 MiB. Encoders take hundreds of thousands at most. */
+    /** Numbers held by the first pass and by each run: 128 MiB. Of bge-small the first pass holds 62,548. */
     private static final long MAX_HELD = 1 << 24;
     private static final String TOO_MUCH = "a graph of which more than " + MAX_HELD + " numbers have to be kept for a "
             + "few tokens";
