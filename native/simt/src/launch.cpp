@@ -89,28 +89,6 @@ struct BlockOrder {
   uint64_t n, factor = 1, offset = 0;
 };
 
-// ThreadSanitizer's views of threads that ended, kept until the launch does if there are not too many: a view that is
-// used again hides races between the blocks it stood for.
-class RetiredViews {
- public:
-  ~RetiredViews() { destroy(views_.size()); }
-  void add(const std::vector<void *> &views) {
-    if (views.empty()) return;
-    std::lock_guard<std::mutex> lock(mutex_);
-    views_.insert(views_.end(), views.begin(), views.end());
-    if (views_.size() > kKept) destroy(views_.size() - kKept);
-  }
-
- private:
-  static constexpr size_t kKept = 2048;
-  void destroy(size_t count) {
-    for (size_t i = 0; i < count; ++i) __tsan_destroy_fiber(views_[i]);
-    views_.erase(views_.begin(), views_.begin() + static_cast<std::ptrdiff_t>(count));
-  }
-  std::mutex mutex_;
-  std::vector<void *> views_;
-};
-
 // A sanitizer that ends the process in a kernel knows the line, but not the block.
 void say_where() {
   if (const Multiprocessor *running = Multiprocessor::running()) {
@@ -144,7 +122,6 @@ cudaError_t run_grid(const Launch &launch) {
   watch_for_death();
   const std::lock_guard<std::mutex> launch_lock(launch_mutex);
   Grid grid{launch, seed().load(), 0};
-  RetiredViews retired;
   std::mutex error_mutex;
   std::string error;
   std::atomic<bool> failed{false};
@@ -162,7 +139,6 @@ cudaError_t run_grid(const Launch &launch) {
     } catch (const std::bad_alloc &) {
       message = launch_name(launch) + ": no memory for its threads' stacks";
     }
-    retired.add(multiprocessor.take_views());
     if (message.empty()) return;
     const std::lock_guard<std::mutex> lock(error_mutex);
     if (!failed.exchange(true)) error = message;

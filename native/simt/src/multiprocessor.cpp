@@ -6,10 +6,13 @@
 #include <utility>
 
 #include "sanitizer.h"
+#include "views.h"
 
 namespace simt {
 
 __thread Current current __attribute__((tls_model("initial-exec"))) = {};
+
+Views &shared_views = *new Views;
 
 namespace {
 
@@ -74,6 +77,8 @@ std::string Multiprocessor::run(Grid &grid, uint3 block) {
   schedule();
   t_running = nullptr;
   forget_fibers();
+  shared_views.give_back(views_);
+  views_.clear();
   return std::exchange(error_, {});
 }
 
@@ -183,7 +188,7 @@ void Multiprocessor::start(Fiber &fiber) {
   const int thread = static_cast<int>(&fiber - fibers_.data());
   make_context(fiber.context, fiber.stack, Stacks::kBytes - stack_colour(thread), &Multiprocessor::enter);
   if (sanitizer::thread()) {
-    fiber.view = __tsan_create_fiber(0);
+    fiber.view = shared_views.take();
     views_.push_back(fiber.view);
     const std::string name = std::string(grid_->launch.name.kernel) + " block " + text(block_) + " " + thread_name(thread);
     __tsan_set_fiber_name(fiber.view, name.c_str());

@@ -31,10 +31,6 @@ class Multiprocessor {
   // Returns the error, empty if there was none. Throws std::bad_alloc.
   std::string run(Grid &grid, uint3 block);
 
-  // ThreadSanitizer's views of the threads that have run; the caller destroys them, the later the better: a view that is
-  // used again hides races with its former accesses.
-  std::vector<void *> take_views() { return std::move(views_); }
-
   // For the fiber that runs:
   int block_sync(Barrier kind, bool predicate, Site site);
   const uint64_t *warp_meet(WarpOperation operation, unsigned mask, uint64_t value, Site site);
