@@ -36,6 +36,31 @@ inline uint64_t may_enter(int64_t n, const float *logits, float worst) {
   return bits;
 }
 
+inline float larger(float a, float b) { return a > b ? a : b; }
+inline float smaller(float a, float b) { return a < b ? a : b; }
+
+// A bar that at least k of n logits reach, 1 <= k <= 4, high enough that few others do: of the maxima of four groups the
+// k-th largest, or for k = 3 the smallest. NaN are passed over here, and no bar is too high for them.
+inline float bar(int64_t n, const float *logits, int32_t k) {
+  constexpr int64_t kLanes = 64;
+  float lane[kLanes];
+  for (int64_t l = 0; l < kLanes; ++l) lane[l] = -__builtin_inff();
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes)
+    for (int64_t l = 0; l < kLanes; ++l) lane[l] = larger(logits[i + l], lane[l]);
+  for (; i + 16 <= n; i += 16)
+    for (int64_t l = 0; l < 16; ++l) lane[l] = larger(logits[i + l], lane[l]);
+  for (int64_t l = 0; l < 32; ++l) lane[l] = larger(lane[l + 32], lane[l]);
+  for (int64_t l = 0; l < 16; ++l) lane[l] = larger(lane[l + 16], lane[l]);
+  for (int64_t l = 0; l < 8; ++l) lane[l] = larger(lane[l + 8], lane[l]);
+  for (int64_t l = 0; l < 4; ++l) lane[l] = larger(lane[l + 4], lane[l]);
+  const float a = larger(lane[0], lane[2]), b = larger(lane[1], lane[3]);
+  const float below_a = smaller(lane[0], lane[2]), below_b = smaller(lane[1], lane[3]);
+  if (k == 1) return larger(a, b);
+  if (k == 2) return larger(smaller(a, b), larger(below_a, below_b));
+  return smaller(below_a, below_b);
+}
+
 template <bool kAscending>
 void scan(TopK *top, int64_t n, const float *logits, const int32_t *index, const uint64_t *excluded) {
   const auto offer = [&](int64_t i) {
@@ -43,17 +68,22 @@ void scan(TopK *top, int64_t n, const float *logits, const int32_t *index, const
     if (excluded != nullptr && (excluded[at >> 6] >> (at & 63) & 1) != 0) return false;
     return topk_push(top, logits[i], at);
   };
+  // Most logits of a short row would get in for a while if the bar rose with those held alone.
+  const bool known = excluded == nullptr && top->capacity <= 4;
+  const float lowest = known ? bar(n, logits, top->capacity) : 0;
   int64_t i = 0;
-  for (; i < n && top->size < top->capacity; ++i) offer(i);
+  if (!known)
+    for (; i < n && top->size < top->capacity; ++i) offer(i);
   for (; i < n; i += kBlock) {
     const auto block = [&] {
-      return i + kBlock <= n ? may_enter<kAscending>(kBlock, logits + i, top->logit[0])
-                             : may_enter<kAscending>(n - i, logits + i, top->logit[0]);
+      const int64_t length = n - i < kBlock ? n - i : kBlock;
+      return top->size < top->capacity ? may_enter<false>(length, logits + i, lowest)
+                                       : may_enter<kAscending>(length, logits + i, top->logit[0]);
     };
     for (uint64_t bits = block(); bits != 0;) {
       const int bit = __builtin_ctzll(bits);
       bits &= bits - 1;
-      if (offer(i + bit)) bits &= block();  // the bar is higher now
+      if (offer(i + bit) && top->size == top->capacity) bits &= block();  // the bar is higher now
     }
   }
 }
