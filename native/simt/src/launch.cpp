@@ -105,6 +105,15 @@ void watch_for_death() {
   (void)watching;
 }
 
+// Writes a line "<blocks> <kernel>" for each launch to the file that SIMT_LAUNCH_LOG names.
+void log_launch(const Launch &launch, uint64_t blocks) {
+  static std::FILE *const log = [] {
+    const char *path = std::getenv("SIMT_LAUNCH_LOG");
+    return path == nullptr ? nullptr : std::fopen(path, "w");
+  }();
+  if (log != nullptr) std::fprintf(log, "%llu %s\n", static_cast<unsigned long long>(blocks), launch.name.kernel);
+}
+
 }  // namespace
 
 size_t dynamic_shared_limit(const void *kernel) {
@@ -126,6 +135,7 @@ cudaError_t run_grid(const Launch &launch) {
   std::string error;
   std::atomic<bool> failed{false};
   const uint64_t blocks = uint64_t{launch.grid.x} * launch.grid.y * launch.grid.z;
+  log_launch(launch, blocks);
   const BlockOrder order(blocks, grid.seed);
   const auto task = [&](int64_t i, Multiprocessor &multiprocessor) {
     if (failed.load(std::memory_order_relaxed)) return;

@@ -15,16 +15,9 @@
 // parentheses: VBL_LAUNCH((scale<float, 2>), ...).
 #if defined(__SIMT__)
 #define VBL_LAUNCH(kernel, grid, block, shared_bytes, stream, ...) \
-  SIMT_LAUNCH(VBL_KERNEL(kernel), grid, block, shared_bytes, stream, __VA_ARGS__)
+  SIMT_LAUNCH(kernel, grid, block, shared_bytes, stream, __VA_ARGS__)
 #define VBL_DYNAMIC_SHARED(T, name) SIMT_DYNAMIC_SHARED(T, name)
 #else
-#define VBL_LAUNCH(kernel, grid, block, shared_bytes, stream, ...) \
-  VBL_KERNEL(kernel)<<<(grid), (block), (shared_bytes), (stream)>>>(__VA_ARGS__)
-// The block's dynamic shared memory as T *name, aligned to 16 bytes.
-#define VBL_DYNAMIC_SHARED(T, name) \
-  extern __shared__ __align__(16) unsigned char vbl_dynamic_shared[]; \
-  T *name = reinterpret_cast<T *>(vbl_dynamic_shared)
-#endif
 // A name, out of its parentheses if it has some.
 #define VBL_KERNEL(kernel) VBL_KERNEL_NAME(VBL_IN_PARENTHESES kernel)
 #define VBL_IN_PARENTHESES(...) VBL_IN_PARENTHESES __VA_ARGS__
@@ -32,6 +25,13 @@
 #define VBL_PASTE(a, ...) VBL_PASTE_NOW(a, __VA_ARGS__)
 #define VBL_PASTE_NOW(a, ...) a##__VA_ARGS__
 #define VBL_DROP_VBL_IN_PARENTHESES
+#define VBL_LAUNCH(kernel, grid, block, shared_bytes, stream, ...) \
+  VBL_KERNEL(kernel)<<<(grid), (block), (shared_bytes), (stream)>>>(__VA_ARGS__)
+// The block's dynamic shared memory as T *name, aligned to 16 bytes.
+#define VBL_DYNAMIC_SHARED(T, name) \
+  extern __shared__ __align__(16) unsigned char vbl_dynamic_shared[]; \
+  T *name = reinterpret_cast<T *>(vbl_dynamic_shared)
+#endif
 
 namespace vbl {
 namespace cuda {
