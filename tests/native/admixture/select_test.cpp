@@ -1,5 +1,6 @@
-// vbl_select against a stable sort and a float64 softmax.
+// vbl_select against a stable sort and a float64 softmax, on every device.
 #include "admixture/reference.h"
+#include "device.h"
 
 using reference::Shape;
 
@@ -11,13 +12,18 @@ struct Selected {
   int64_t bad_row = -2;
 };
 
-Selected select(vbl_stream *stream, const Shape &shape, const std::vector<float> &logits) {
-  Selected s;
-  s.indices.assign(static_cast<size_t>(shape.rows * shape.topk), -1);
-  s.weights.assign(s.indices.size(), -1.0f);
+// shift: elements by which the logits are off a 16-byte boundary.
+Selected select(vbl_stream *stream, const Shape &shape, const std::vector<float> &logits, int64_t shift = 0) {
+  const check::Array<float> x(stream, logits, shift), weights(stream, shape.rows * shape.topk, -1.0f);
+  const check::Array<int32_t> indices(stream, shape.rows * shape.topk, -1);
+  const check::Array<int64_t> bad_row(stream, 1, -2);
   const vbl_admixture admixture = shape.admixture();
-  CHECK_STATUS(VBL_OK, vbl_select(stream, &admixture, logits.data(), s.indices.data(), s.weights.data(), &s.bad_row));
-  return s;
+  CHECK_STATUS(VBL_OK, vbl_select(stream, &admixture, x.data(), indices.data(), weights.data(), bad_row.data()));
+  return {indices.get(), weights.get(), bad_row.get()[0]};
+}
+
+bool same(const Selected &a, const Selected &b) {
+  return a.indices == b.indices && reference::same_bits(a.weights, b.weights) && a.bad_row == b.bad_row;
 }
 
 void check_against_reference(const Shape &shape, const std::vector<float> &logits, const Selected &found) {
@@ -32,90 +38,149 @@ void check_against_reference(const Shape &shape, const std::vector<float> &logit
 }  // namespace
 
 TEST(selects_as_a_stable_sort_does) {
-  check::CpuStream stream;
-  check::Random random(check::seed());
-  for (int trial = 0; trial < 200; ++trial) {
-    const Shape shape = reference::random_shape(random, 40, trial % 10 == 0 ? 3000 : 200, 4);
-    std::vector<float> logits = reference::normal(random, shape.rows * shape.num_vectors, 0.1f);
-    switch (trial % 5) {
-      case 1:  // many ties, zeros of both signs among them
-        for (float &x : logits) x = std::round(x * 20) * 0.05f;
-        break;
-      case 2:  // saturated softmax, and -inf everywhere but in one place of each row
-        for (float &x : logits) x = random.between(0, 1) ? 80.0f : -80.0f;
-        for (int64_t row = 0; row < shape.rows; ++row) {
-          for (int32_t s = 0; s < shape.num_vectors; ++s)
-            if (random.between(0, 2) > 0) logits[row * shape.num_vectors + s] = -INFINITY;
-          logits[row * shape.num_vectors + random.between(0, shape.num_vectors - 1)] = -3e38f;
-        }
-        break;
-      case 3:  // the ends of float32: differences overflow it
-        for (float &x : logits) x = x > 0.1f ? 1e38f : x < -0.1f ? -3e38f : x * 1e-38f;
-        break;
-      case 4:  // ascending: every entry gets in
-        std::sort(logits.begin(), logits.end());
-        break;
+  check::for_each_device([](vbl_stream *stream) {
+    check::Random random(check::seed());
+    for (int trial = 0; trial < 100; ++trial) {
+      const Shape shape = reference::random_shape(random, 40, trial % 10 == 0 ? 3000 : 200, 4);
+      std::vector<float> logits = reference::normal(random, shape.rows * shape.num_vectors, 0.1f);
+      switch (trial % 5) {
+        case 1:  // many ties, zeros of both signs among them
+          for (float &x : logits) x = std::round(x * 20) * 0.05f;
+          break;
+        case 2:  // saturated softmax, and -inf everywhere but in one place of each row
+          for (float &x : logits) x = random.between(0, 1) ? 80.0f : -80.0f;
+          for (int64_t row = 0; row < shape.rows; ++row) {
+            for (int32_t s = 0; s < shape.num_vectors; ++s)
+              if (random.between(0, 2) > 0) logits[row * shape.num_vectors + s] = -INFINITY;
+            logits[row * shape.num_vectors + random.between(0, shape.num_vectors - 1)] = -3e38f;
+          }
+          break;
+        case 3:  // the ends of float32: differences overflow it
+          for (float &x : logits) x = x > 0.1f ? 1e38f : x < -0.1f ? -3e38f : x * 1e-38f;
+          break;
+        case 4:  // ascending: every entry gets in
+          std::sort(logits.begin(), logits.end());
+          break;
+      }
+      check_against_reference(shape, logits, select(stream, shape, logits, random.between(0, 3)));
     }
-    check_against_reference(shape, logits, select(stream, shape, logits));
-  }
+  });
+}
+
+// Every way in which a row can be cut: by k, by length and by alignment.
+TEST(selects_for_every_k_from_rows_of_every_length) {
+  check::for_each_device([](vbl_stream *stream) {
+    check::Random random(check::seed());
+    for (const int32_t num_vectors : {1, 2, 90, 128, 129, 132, 350, 512, 2048}) {
+      for (const int32_t topk : {1, 2, 3, 4, 5, 8, 31, 32, 33, 100, num_vectors}) {
+        if (topk > num_vectors) continue;
+        const Shape shape = {num_vectors > 1000 ? 9 : 17, num_vectors, 1, topk};
+        std::vector<float> logits = reference::normal(random, shape.rows * num_vectors, 0.1f);
+        if (topk % 2 == 0)  // ties
+          for (float &x : logits) x = std::round(x * 40) * 0.025f;
+        check_against_reference(shape, logits, select(stream, shape, logits, topk % 4));
+      }
+    }
+  });
 }
 
 TEST(selects_from_the_longest_row) {
-  check::CpuStream stream;
-  check::Random random(check::seed());
-  for (const int32_t topk : {1, 2, 300, 65536}) {
-    const Shape shape = {2, 65536, 1, topk};
-    const std::vector<float> logits = reference::normal(random, shape.rows * shape.num_vectors, 1.0f);
-    check_against_reference(shape, logits, select(stream, shape, logits));
-  }
+  check::for_each_device([](vbl_stream *stream) {
+    check::Random random(check::seed());
+    for (const int32_t topk : {1, 2, 4, 20, 300, 65536}) {
+      const Shape shape = {2, 65536, 1, topk};
+      const std::vector<float> logits = reference::normal(random, shape.rows * shape.num_vectors, 1.0f);
+      check_against_reference(shape, logits, select(stream, shape, logits, topk % 2));
+    }
+  });
 }
 
 TEST(equal_logits_go_by_index) {
-  check::CpuStream stream;
-  for (const int32_t num_vectors : {1, 2, 15, 64, 90, 257, 2048}) {
-    const Shape shape = {3, num_vectors, 1, std::min(num_vectors, 5)};
-    std::vector<float> logits(static_cast<size_t>(shape.rows * num_vectors));
-    for (size_t i = 0; i < logits.size(); ++i) logits[i] = i % 3 == 0 ? 0.0f : -0.0f;
-    const Selected found = select(stream, shape, logits);
-    for (int64_t i = 0; i < shape.rows * shape.topk; ++i) {
-      CHECK(found.indices[i] == i % shape.topk);
-      CHECK(found.weights[i] == 1.0f / static_cast<float>(shape.topk));
+  check::for_each_device([](vbl_stream *stream) {
+    for (const int32_t num_vectors : {1, 2, 15, 64, 90, 257, 2048}) {
+      for (const int32_t most : {1, 2, 4, 5, 32, 40}) {
+        const Shape shape = {3, num_vectors, 1, std::min(num_vectors, most)};
+        std::vector<float> logits(static_cast<size_t>(shape.rows * num_vectors));
+        for (size_t i = 0; i < logits.size(); ++i) logits[i] = i % 3 == 0 ? 0.0f : -0.0f;
+        const Selected found = select(stream, shape, logits);
+        for (int64_t i = 0; i < shape.rows * shape.topk; ++i) {
+          CHECK(found.indices[i] == i % shape.topk);
+          CHECK(found.weights[i] == 1.0f / static_cast<float>(shape.topk));
+        }
+      }
     }
-  }
+  });
 }
 
 TEST(reports_the_lowest_bad_row) {
-  check::Random random(check::seed());
-  const Shape shape = {2000, 77, 1, 3};
-  const std::vector<float> good = reference::normal(random, shape.rows * shape.num_vectors, 1.0f);
-  for (const int threads : {1, 2, 5}) {
-    check::CpuStream stream(threads);
-    for (const float bad : {NAN, -NAN, INFINITY}) {
-      for (const int64_t place : {0, 1, 40, 76}) {
-        std::vector<float> logits = good;
-        logits[1999 * 77 + place] = bad;
-        CHECK(select(stream, shape, logits).bad_row == 1999);
-        logits[801 * 77 + place] = bad;
-        logits[800 * 77 + 76 - place] = bad;
-        const Selected found = select(stream, shape, logits);
-        CHECK(found.bad_row == 800);
-        CHECK(found.indices[800 * 3] == 76 - place);
-        for (int j = 0; j < 3; ++j) CHECK(std::isnan(found.weights[800 * 3 + j]));
-        for (int j = 0; j < 3; ++j) CHECK(found.weights[799 * 3 + j] > 0 && found.weights[799 * 3 + j] < 1);
+  check::for_each_device([](vbl_stream *stream) {
+    check::Random random(check::seed());
+    for (const int32_t topk : {3, 7, 40}) {
+      const Shape shape = {topk == 40 ? 50 : 200, 77, 1, topk};
+      const int64_t last = shape.rows - 1, lower = shape.rows / 2;
+      const std::vector<float> good = reference::normal(random, shape.rows * shape.num_vectors, 1.0f);
+      for (const float bad : {NAN, -NAN, INFINITY}) {
+        for (const int64_t place : {0, 40, 76}) {
+          std::vector<float> logits = good;
+          logits[last * 77 + place] = bad;
+          CHECK(select(stream, shape, logits).bad_row == last);
+          logits[(lower + 1) * 77 + place] = bad;
+          logits[lower * 77 + 76 - place] = bad;
+          const Selected found = select(stream, shape, logits);
+          CHECK(found.bad_row == lower);
+          CHECK(found.indices[lower * topk] == 76 - place);
+          for (int j = 0; j < topk; ++j) CHECK(std::isnan(found.weights[lower * topk + j]));
+          for (int j = 0; j < topk; ++j)
+            CHECK(found.weights[(lower - 1) * topk + j] > 0 && found.weights[(lower - 1) * topk + j] < 1);
+        }
       }
+      std::vector<float> logits = good;
+      std::fill(logits.begin() + 5 * 77, logits.begin() + 6 * 77, -INFINITY);
+      CHECK(select(stream, shape, logits).bad_row == 5);
     }
-    std::vector<float> logits = good;
-    std::fill(logits.begin() + 5 * 77, logits.begin() + 6 * 77, -INFINITY);
-    CHECK(select(stream, shape, logits).bad_row == 5);
-  }
+  });
 }
 
 TEST(nan_stands_before_every_number) {
-  check::CpuStream stream;
-  const Shape shape = {1, 6, 1, 4};
-  const Selected found = select(stream, shape, {1, NAN, INFINITY, 2, NAN, 2});
-  CHECK((found.indices == std::vector<int32_t>{1, 4, 2, 3}));
-  CHECK(found.bad_row == 0);
+  check::for_each_device([](vbl_stream *stream) {
+    const std::vector<int32_t> order = {1, 4, 2, 3, 5, 0};
+    for (int32_t topk = 1; topk <= 6; ++topk) {
+      const Selected found = select(stream, {1, 6, 1, topk}, {1, NAN, INFINITY, 2, -NAN, 2});
+      CHECK(found.indices == std::vector<int32_t>(order.begin(), order.begin() + topk));
+      CHECK(found.bad_row == 0);
+    }
+  });
+}
+
+// The same bits from every run, and from captured work.
+TEST(selection_repeats_on_cuda) {
+  check::on_cuda([](vbl_stream *stream) {
+    check::Random random(check::seed());
+    for (const int32_t topk : {2, 9, 50}) {
+      const Shape shape = {20, 130, 1, topk};
+      std::vector<float> logits = reference::normal(random, shape.rows * shape.num_vectors, 0.1f);
+      const Selected first = select(stream, shape, logits);
+      CHECK(same(first, select(check::CpuStream(), shape, logits)));
+      for (int run = 1; run < 20; ++run) CHECK(same(first, select(stream, shape, logits)));
+
+      const vbl_admixture admixture = shape.admixture();
+      check::Array<float> x(stream, logits), weights(stream, shape.rows * topk, -1.0f);
+      check::Array<int32_t> indices(stream, shape.rows * topk, -1);
+      check::Array<int64_t> bad_row(stream, 1, -2);
+      vbl_graph *graph = nullptr;
+      CHECK_STATUS(VBL_OK, vbl_graph_begin(stream));
+      CHECK_STATUS(VBL_OK, vbl_select(stream, &admixture, x.data(), indices.data(), weights.data(), bad_row.data()));
+      CHECK_STATUS(VBL_OK, vbl_graph_end(stream, &graph));
+      for (int run = 0; run < 2; ++run) {
+        logits = reference::normal(random, shape.rows * shape.num_vectors, 0.1f);
+        if (run == 0) logits[7 * 130 + 100] = NAN;
+        x.set(logits);
+        CHECK_STATUS(VBL_OK, vbl_graph_launch(stream, graph));
+        CHECK(same({indices.get(), weights.get(), bad_row.get()[0]}, select(stream, shape, logits)));
+      }
+      CHECK_STATUS(VBL_OK, vbl_graph_destroy(graph));
+    }
+  });
 }
 
 TEST(selection_does_not_depend_on_threads) {
