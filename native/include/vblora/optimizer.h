@@ -57,13 +57,15 @@ VBL_API vbl_status vbl_sum_squares(vbl_stream *stream, int64_t n, const float *x
  *  if the norm is NaN); 1 if max_norm is 0, which means no clipping. */
 VBL_API vbl_status vbl_clip(vbl_stream *stream, const double *sum, float max_norm, vbl_step *step);
 
-/** Dense AdamW on n parameters with constants step->group[group]. */
+/** Dense AdamW on n parameters with constants step->group[group]; here as below, only a step in host memory is checked to
+ *  have that group filled. */
 VBL_API vbl_status vbl_adamw(vbl_stream *stream, int64_t n, const vbl_step *step, int32_t group, float *parameter,
                              const float *gradient, float *exp_avg, float *exp_avg_sq);
 
 /** Dense AdamW on all logits [rows, num_vectors], the gradient being dlogits [rows, topk] at indices and zero elsewhere,
  *  and the next selection in the same pass: indices [rows, topk] are read, then they and weights overwritten as by
- *  vbl_select; bad_row as there. exp_avg, exp_avg_sq: [rows, num_vectors]. */
+ *  vbl_select; bad_row as there. exp_avg, exp_avg_sq: [rows, num_vectors]. On CUDA an index out of range is passed over.
+ */
 VBL_API vbl_status vbl_adamw_select(vbl_stream *stream, const vbl_admixture *admixture, const vbl_step *step,
                                     int32_t group, float *logits, const float *dlogits, float *exp_avg,
                                     float *exp_avg_sq, int32_t *indices, float *weights, int64_t *bad_row);

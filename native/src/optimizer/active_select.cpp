@@ -50,7 +50,7 @@ extern "C" vbl_status vbl_adamw_active_select(vbl_stream *stream, const vbl_admi
   VBL_REQUIRE_CPU(stream);
   VBL_TRY(vbl::check_admixture(__func__, admixture));
   VBL_TRY(vbl::check_active(__func__, "active", *admixture, active));
-  VBL_TRY(vbl::check_group(__func__, step, group));
+  VBL_TRY(vbl::check_group(__func__, stream, step, group));
   VBL_REQUIRE(step->group[group].decay == 1, "%s: weight decay must be 0, found decay %.9g in group %d: use vbl_adamw_select",
               __func__, static_cast<double>(step->group[group].decay), group);
   VBL_REQUIRE_POINTER(logits);

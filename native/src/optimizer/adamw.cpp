@@ -6,10 +6,11 @@
 
 namespace vbl {
 
-vbl_status check_group(const char *op, const vbl_step *step, int32_t group) {
+vbl_status check_group(const char *op, const vbl_stream *stream, const vbl_step *step, int32_t group) {
   VBL_REQUIRE(step != nullptr, "%s: step must not be NULL", op);
   VBL_REQUIRE(group >= 0 && group < VBL_STEP_GROUPS, "%s: group must lie in 0 .. %d, found %d", op, VBL_STEP_GROUPS - 1,
               group);
+  if (stream->device != VBL_DEVICE_CPU) return VBL_OK;
   const vbl_adamw_group &g = step->group[group];
   VBL_REQUIRE(g.eps > 0, "%s: group %d has eps %g: fill it with vbl_adamw_group_set", op, group,
               static_cast<double>(g.eps));
@@ -44,14 +45,15 @@ extern "C" vbl_status vbl_adamw_group_set(vbl_adamw_group *group, int64_t step, 
 
 extern "C" vbl_status vbl_adamw(vbl_stream *stream, int64_t n, const vbl_step *step, int32_t group, float *parameter,
                                 const float *gradient, float *exp_avg, float *exp_avg_sq) {
-  VBL_REQUIRE_CPU(stream);
+  VBL_REQUIRE_POINTER(stream);
   VBL_REQUIRE(n >= 0, "%s: n must not be negative, found %lld", __func__, static_cast<long long>(n));
-  VBL_TRY(vbl::check_group(__func__, step, group));
+  VBL_TRY(vbl::check_group(__func__, stream, step, group));
   if (n == 0) return VBL_OK;
   VBL_REQUIRE_POINTER(parameter);
   VBL_REQUIRE_POINTER(gradient);
   VBL_REQUIRE_POINTER(exp_avg);
   VBL_REQUIRE_POINTER(exp_avg_sq);
+  VBL_ON_CUDA(stream, vbl::cuda::adamw(stream, n, step, group, parameter, gradient, exp_avg, exp_avg_sq));
   const auto adamw = VBL_SIMD(adamw);
   vbl::parallel_for(stream, n, 1 << 15, [&](int64_t begin, int64_t end) {
     adamw(end - begin, step, group, parameter + begin, gradient + begin, exp_avg + begin, exp_avg_sq + begin);

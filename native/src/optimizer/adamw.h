@@ -1,31 +1,54 @@
 // AdamW as optimizer.h writes it down: the one place where an update is computed, dense or active, in every instruction
-// set. Operations stand in that order and are never fused.
+// set and on CUDA. Operations stand in that order and are never fused.
 #pragma once
 #include <cstdint>
 
+#include "runtime/host_device.h"
 #include "runtime/isa.h"
 #include "vblora/optimizer.h"
 
 namespace vbl {
 
 // What a gradient is multiplied with, in this order; then it is g' of optimizer.h.
-static inline float adamw_gradient(float gradient, float gradient_scale, float clip_factor) {
+static VBL_HOST_DEVICE float adamw_gradient(float gradient, float gradient_scale, float clip_factor) {
   return gradient * gradient_scale * clip_factor;
 }
 
-// One update with the gradient g'.
-static inline void adamw_update(const vbl_adamw_group &group, float gradient, float *parameter, float *exp_avg,
-                                float *exp_avg_sq) {
-  const float p = *parameter * group.decay;
-  const float m = *exp_avg + (gradient - *exp_avg) * group.one_minus_beta1;
-  const float v = *exp_avg_sq * group.beta2 + group.one_minus_beta2 * gradient * gradient;
-  *exp_avg = m;
-  *exp_avg_sq = v;
-  *parameter = p + group.neg_step_size * m / (__builtin_sqrtf(v) / group.bias_correction2_sqrt + group.eps);
+// The moments after the gradient g'.
+static VBL_HOST_DEVICE void adamw_moments(const vbl_adamw_group &group, float gradient, float *exp_avg,
+                                          float *exp_avg_sq) {
+  *exp_avg = *exp_avg + (gradient - *exp_avg) * group.one_minus_beta1;
+  *exp_avg_sq = *exp_avg_sq * group.beta2 + group.one_minus_beta2 * gradient * gradient;
 }
 
-// Checks the step and group that op was given.
-vbl_status check_group(const char *op, const vbl_step *step, int32_t group);
+// What a parameter moves by, given its new moments.
+static VBL_HOST_DEVICE float adamw_move(const vbl_adamw_group &group, float exp_avg, float exp_avg_sq) {
+#if defined(__CUDA_ARCH__)
+  const float root = __fsqrt_rn(exp_avg_sq);
+#else
+  const float root = __builtin_sqrtf(exp_avg_sq);
+#endif
+  return group.neg_step_size * exp_avg / (root / group.bias_correction2_sqrt + group.eps);
+}
+
+// One update with the gradient g'.
+static VBL_HOST_DEVICE void adamw_update(const vbl_adamw_group &group, float gradient, float *parameter, float *exp_avg,
+                                         float *exp_avg_sq) {
+  adamw_moments(group, gradient, exp_avg, exp_avg_sq);
+  *parameter = *parameter * group.decay + adamw_move(group, *exp_avg, *exp_avg_sq);
+}
+
+// Checks the group that op was given and, where the step is in the host's memory, that it has been filled.
+vbl_status check_group(const char *op, const vbl_stream *stream, const vbl_step *step, int32_t group);
+
+namespace cuda {
+// The ops on a CUDA stream.
+vbl_status adamw(vbl_stream *stream, int64_t n, const vbl_step *step, int32_t group, float *parameter,
+                 const float *gradient, float *exp_avg, float *exp_avg_sq);
+vbl_status adamw_select(vbl_stream *stream, const vbl_admixture &admixture, const vbl_step *step, int32_t group,
+                        float *logits, const float *dlogits, float *exp_avg, float *exp_avg_sq, int32_t *indices,
+                        float *weights, int64_t *bad_row);
+}  // namespace cuda
 
 }  // namespace vbl
 

@@ -1,13 +1,15 @@
 #include <cmath>
 
+#include "optimizer/sum_squares.h"
 #include "runtime/stream.h"
-#include "vblora/optimizer.h"
 
 extern "C" vbl_status vbl_clip(vbl_stream *stream, const double *sum, float max_norm, vbl_step *step) {
-  VBL_REQUIRE_CPU(stream);
+  VBL_REQUIRE_POINTER(stream);
   VBL_REQUIRE_POINTER(sum);
   VBL_REQUIRE_POINTER(step);
-  VBL_REQUIRE(max_norm >= 0, "%s: max_norm must not be negative or NaN, found %g", __func__, static_cast<double>(max_norm));
+  VBL_REQUIRE(max_norm >= 0, "%s: max_norm must not be negative or NaN, found %g", __func__,
+              static_cast<double>(max_norm));
+  VBL_ON_CUDA(stream, vbl::cuda::clip(stream, sum, max_norm, step));
   step->gradient_norm = static_cast<float>(std::sqrt(*sum) * step->gradient_scale);
   // Not std::min: a norm that is NaN must make the factor NaN, as in PyTorch.
   const float factor = max_norm / (step->gradient_norm + 1e-6f);

@@ -9,31 +9,35 @@ namespace {
 
 constexpr int64_t kPiece = 1 << 16;
 
-double *lay_out(Scratch &scratch, int64_t n) { return scratch.take<double>(n / kPiece + 1); }
+// A partial sum per piece, which on CUDA is what a block adds up.
+double *lay_out(Scratch &scratch, const vbl_stream *stream, int64_t n) {
+  return scratch.take<double>(vbl_stream_device(stream) == VBL_DEVICE_CPU ? n / kPiece + 1 : cuda::sum_squares_blocks(n));
+}
 
 }  // namespace
 }  // namespace vbl
 
-extern "C" int64_t vbl_sum_squares_scratch_bytes(const vbl_stream *, int64_t n) {
+extern "C" int64_t vbl_sum_squares_scratch_bytes(const vbl_stream *stream, int64_t n) {
   if (n < 0) {
     vbl::fail(VBL_INVALID_ARGUMENT, "%s: n must not be negative, found %lld", __func__, static_cast<long long>(n));
     return -1;
   }
   vbl::Scratch scratch;
-  vbl::lay_out(scratch, n);
+  vbl::lay_out(scratch, stream, n);
   return scratch.bytes();
 }
 
 extern "C" vbl_status vbl_sum_squares(vbl_stream *stream, int64_t n, const float *x, double *sum, void *scratch,
                                       int64_t scratch_bytes) {
-  VBL_REQUIRE_CPU(stream);
+  VBL_REQUIRE_POINTER(stream);
   VBL_REQUIRE(n >= 0, "%s: n must not be negative, found %lld", __func__, static_cast<long long>(n));
   VBL_REQUIRE_POINTER(sum);
   if (n == 0) return VBL_OK;
   VBL_REQUIRE_POINTER(x);
   VBL_TRY(vbl::check_scratch(__func__, scratch, scratch_bytes, vbl_sum_squares_scratch_bytes(stream, n)));
   vbl::Scratch memory(scratch);
-  double *partial = vbl::lay_out(memory, n);
+  double *partial = vbl::lay_out(memory, stream, n);
+  VBL_ON_CUDA(stream, vbl::cuda::sum_squares(stream, n, x, sum, partial));
   const auto sum_squares = VBL_SIMD(sum_squares);
   vbl::parallel_for(stream, n, vbl::kPiece, [&](int64_t begin, int64_t end) {
     partial[begin / vbl::kPiece] = sum_squares(end - begin, x + begin);

@@ -1,5 +1,6 @@
-// vbl_adamw_group_set, vbl_adamw and vbl_adamw_select against AdamW's equations.
+// vbl_adamw_group_set, vbl_adamw and vbl_adamw_select against AdamW's equations, on every device.
 #include "admixture/reference.h"
+#include "device.h"
 
 using reference::Shape;
 
@@ -34,6 +35,47 @@ void update_in_order(const vbl_step &step, float gradient, float &p, float &m, f
   p = p + numerator / denominator;
 }
 
+// Parameters with their moments, on a device.
+struct Parameters {
+  check::Array<float> p, m, v;
+
+  // shift: elements by which they are off a 16-byte boundary.
+  Parameters(vbl_stream *stream, const std::vector<float> &parameters, const std::vector<float> &exp_avg,
+             const std::vector<float> &exp_avg_sq, int64_t shift = 0)
+      : p(stream, parameters, shift), m(stream, exp_avg, shift), v(stream, exp_avg_sq, shift) {}
+  bool same(const std::vector<float> &parameters, const std::vector<float> &exp_avg,
+            const std::vector<float> &exp_avg_sq) const {
+    return reference::same_bits(p.get(), parameters) && reference::same_bits(m.get(), exp_avg) &&
+           reference::same_bits(v.get(), exp_avg_sq);
+  }
+};
+
+void adamw(vbl_stream *stream, const vbl_step &step, const Parameters &x, const std::vector<float> &gradient,
+           int64_t shift = 0) {
+  const check::Array<float> g(stream, gradient, shift);
+  const check::Array<vbl_step> constants(stream, std::vector<vbl_step>{step});
+  CHECK_STATUS(VBL_OK, vbl_adamw(stream, x.p.size(), constants.data(), 2, x.p.data(), g.data(), x.m.data(), x.v.data()));
+  CHECK_STATUS(VBL_OK, vbl_stream_synchronize(stream));
+}
+
+struct Selection {
+  std::vector<int32_t> indices;
+  std::vector<float> weights;
+  int64_t bad_row;
+};
+
+Selection adamw_select(vbl_stream *stream, const Shape &shape, const vbl_step &step, const Parameters &x,
+                       const std::vector<float> &dlogits, const std::vector<int32_t> &selected) {
+  const check::Array<float> g(stream, dlogits), weights(stream, dlogits.size(), NAN);
+  const check::Array<int32_t> indices(stream, selected);
+  const check::Array<vbl_step> constants(stream, std::vector<vbl_step>{step});
+  const check::Array<int64_t> bad_row(stream, 1, -2);
+  const vbl_admixture admixture = shape.admixture();
+  CHECK_STATUS(VBL_OK, vbl_adamw_select(stream, &admixture, constants.data(), 2, x.p.data(), g.data(), x.m.data(),
+                                        x.v.data(), indices.data(), weights.data(), bad_row.data()));
+  return {indices.get(), weights.get(), bad_row.get()[0]};
+}
+
 }  // namespace
 
 TEST(group_constants_are_rounded_from_float64) {
@@ -66,65 +108,71 @@ TEST(group_set_refuses_what_is_out_of_range) {
 }
 
 TEST(an_update_is_the_documented_arithmetic_to_the_bit) {
-  check::CpuStream stream;
-  check::Random random(check::seed());
-  for (int trial = 0; trial < 60; ++trial) {
-    const int64_t n = random.between(1, trial == 0 ? 70000 : 300);
-    std::vector<float> p = reference::normal(random, n, 0.1f), m = reference::normal(random, n, 1e-3f);
-    std::vector<float> v = reference::normal(random, n, 1e-3f), gradient = reference::normal(random, n, 1e-2f);
-    for (float &x : v) x = x * x;
-    for (int64_t i = 0; i < n; i += 5) m[i] = v[i] = 0;
-    for (int64_t i = 0; i < n; i += 7) gradient[i] = i % 2 == 0 ? 0 : 1e-30f;  // its square is subnormal or 0
-    vbl_step step = step_of(random.between(1, 5000), random.uniform(0, 0.1f), trial % 2 == 0 ? 0 : 0.01,
-                            random.uniform(0, 0.99f), random.uniform(0, 0.9999f), 1e-8);
-    step.gradient_scale = random.uniform(0.001f, 2);
-    step.clip_factor = random.uniform(0.001f, 1);
-    std::vector<float> found_p = p, found_m = m, found_v = v;
-    CHECK_STATUS(VBL_OK, vbl_adamw(stream, n, &step, 2, found_p.data(), gradient.data(), found_m.data(), found_v.data()));
-    for (int64_t i = 0; i < n; ++i) update_in_order(step, gradient[i], p[i], m[i], v[i]);
-    CHECK(reference::same_bits(p, found_p) && reference::same_bits(m, found_m) && reference::same_bits(v, found_v));
-  }
+  check::for_each_device([](vbl_stream *stream) {
+    check::Random random(check::seed());
+    for (int trial = 0; trial < 60; ++trial) {
+      const int64_t n = random.between(1, trial == 0 ? 70000 : trial % 4 == 0 ? 3000 : 300), shift = trial % 3;
+      std::vector<float> p = reference::normal(random, n, 0.1f), m = reference::normal(random, n, 1e-3f);
+      std::vector<float> v = reference::normal(random, n, 1e-3f), gradient = reference::normal(random, n, 1e-2f);
+      for (float &x : v) x = x * x;
+      for (int64_t i = 0; i < n; i += 5) m[i] = v[i] = 0;
+      for (int64_t i = 0; i < n; i += 10) m[i] = -0.0f;
+      for (int64_t i = 0; i < n; i += 7) gradient[i] = i % 2 == 0 ? 0 : 1e-30f;  // its square is subnormal or 0
+      vbl_step step = step_of(random.between(1, 5000), random.uniform(0, 0.1f), trial % 2 == 0 ? 0 : 0.01,
+                              random.uniform(0, 0.99f), random.uniform(0, 0.9999f), 1e-8);
+      step.gradient_scale = random.uniform(0.001f, 2);
+      step.clip_factor = random.uniform(0.001f, 1);
+      const Parameters found(stream, p, m, v, shift);
+      adamw(stream, step, found, gradient, trial % 2 == 0 ? shift : 0);
+      for (int64_t i = 0; i < n; ++i) update_in_order(step, gradient[i], p[i], m[i], v[i]);
+      CHECK(found.same(p, m, v));
+    }
+  });
 }
 
 // Loshchilov and Hutter's Algorithm 2 in float64, 200 steps.
 TEST(follows_adamw_in_float64) {
-  check::CpuStream stream;
-  check::Random random(check::seed());
-  const int64_t n = 1000;
-  std::vector<float> p = reference::normal(random, n, 0.1f), m(n, 0.0f), v(n, 0.0f);
-  std::vector<double> p64(p.begin(), p.end()), m64(n, 0.0), v64(n, 0.0);
-  for (int t = 1; t <= 200; ++t) {
-    const double learning_rate = 1e-3 * t / 200, decay = 0.1;
-    const vbl_step step = step_of(t, learning_rate, decay);
-    const std::vector<float> gradient = reference::normal(random, n, 1e-2f);
-    CHECK_STATUS(VBL_OK, vbl_adamw(stream, n, &step, 2, p.data(), gradient.data(), m.data(), v.data()));
-    for (int64_t i = 0; i < n; ++i) {
-      const double g = gradient[i];
-      m64[i] = 0.9 * m64[i] + 0.1 * g;
-      v64[i] = 0.999 * v64[i] + 0.001 * g * g;
-      p64[i] -= learning_rate * decay * p64[i];
-      p64[i] -= learning_rate * (m64[i] / (1 - std::pow(0.9, t))) / (std::sqrt(v64[i] / (1 - std::pow(0.999, t))) + 1e-8);
+  check::for_each_device([](vbl_stream *stream) {
+    check::Random random(check::seed());
+    const int64_t n = 1000;
+    std::vector<float> p = reference::normal(random, n, 0.1f);
+    const Parameters found(stream, p, std::vector<float>(n, 0.0f), std::vector<float>(n, 0.0f));
+    std::vector<double> p64(p.begin(), p.end()), m64(n, 0.0), v64(n, 0.0);
+    for (int t = 1; t <= 200; ++t) {
+      const double learning_rate = 1e-3 * t / 200, decay = 0.1;
+      const std::vector<float> gradient = reference::normal(random, n, 1e-2f);
+      adamw(stream, step_of(t, learning_rate, decay), found, gradient);
+      for (int64_t i = 0; i < n; ++i) {
+        const double g = gradient[i];
+        m64[i] = 0.9 * m64[i] + 0.1 * g;
+        v64[i] = 0.999 * v64[i] + 0.001 * g * g;
+        p64[i] -= learning_rate * decay * p64[i];
+        p64[i] -= learning_rate * (m64[i] / (1 - std::pow(0.9, t))) / (std::sqrt(v64[i] / (1 - std::pow(0.999, t))) + 1e-8);
+      }
     }
-  }
-  // Each step rounds a parameter below 1 a few times (2^-24 each) and moves it by at most about 1e-3 (1 + 1e-6).
-  for (int64_t i = 0; i < n; ++i) CHECK_NEAR(p[i], p64[i], 200 * (2 * 0x1p-25 + 1e-9));
+    p = found.p.get();
+    // Each step rounds a parameter below 1 a few times (2^-24 each) and moves it by at most about 1e-3 (1 + 1e-6).
+    for (int64_t i = 0; i < n; ++i) CHECK_NEAR(p[i], p64[i], 200 * (2 * 0x1p-25 + 1e-9));
+  });
 }
 
 TEST(without_gradient_and_moments_a_parameter_stays) {
-  check::CpuStream stream;
-  const std::vector<float> p = {1, -0.0f, 0, -INFINITY, 1e-42f, -3e38f, 0.3f};
-  std::vector<float> q = p, m(p.size(), 0.0f), v(p.size(), 0.0f), zero(p.size(), 0.0f);
-  const vbl_step step = step_of(3, 1e-2);
-  CHECK_STATUS(VBL_OK, vbl_adamw(stream, static_cast<int64_t>(p.size()), &step, 2, q.data(), zero.data(), m.data(), v.data()));
-  CHECK(reference::same_bits(p, q) && reference::same_bits(m, zero) && reference::same_bits(v, zero));
+  check::for_each_device([](vbl_stream *stream) {
+    const std::vector<float> p = {1, -0.0f, 0, -INFINITY, 1e-42f, -3e38f, 0.3f}, zero(p.size(), 0.0f);
+    const Parameters found(stream, p, zero, zero);
+    adamw(stream, step_of(3, 1e-2), found, zero);
+    CHECK(found.same(p, zero, zero));
+  });
 }
 
 // The fused pass is the two ops that it stands for, on a gradient that is zero but for the selected logits.
 TEST(adamw_select_is_adamw_then_select) {
   check::Random random(check::seed());
   for (int trial = 0; trial < 60; ++trial) {
-    Shape shape = reference::random_shape(random, 30, trial % 6 == 0 ? 5000 : 120, 1);
-    if (trial == 0) shape = {900, 90, 1, 2};
+    Shape shape = reference::random_shape(random, 20, trial % 6 == 0 ? 2000 : 120, 1);
+    if (trial == 0) shape = {300, 90, 1, 2};
+    if (trial == 1) shape = {3, 4100, 1, 7};  // a row for several warps
+    if (trial == 2) shape = {9, 260, 1, 100};
     const vbl_admixture admixture = shape.admixture();
     const int64_t n = shape.rows * shape.num_vectors;
     std::vector<float> logits = reference::normal(random, n, 0.1f), m = reference::normal(random, n, 1e-3f), v = m;
@@ -141,34 +189,90 @@ TEST(adamw_select_is_adamw_then_select) {
       dense[i / shape.topk * shape.num_vectors + indices[i]] = dlogits[i];
     std::vector<int32_t> next(indices.size());
     int64_t bad_row = 0;
-    check::CpuStream stream(2);
-    CHECK_STATUS(VBL_OK, vbl_adamw(stream, n, &step, 2, p.data(), dense.data(), pm.data(), pv.data()));
-    CHECK_STATUS(VBL_OK, vbl_select(stream, &admixture, p.data(), next.data(), weights.data(), &bad_row));
+    check::CpuStream cpu;
+    CHECK_STATUS(VBL_OK, vbl_adamw(cpu, n, &step, 2, p.data(), dense.data(), pm.data(), pv.data()));
+    CHECK_STATUS(VBL_OK, vbl_select(cpu, &admixture, p.data(), next.data(), weights.data(), &bad_row));
 
-    for (const int threads : {1, 2, 5}) {
-      std::vector<float> q = logits, qm = m, qv = v, found_weights(weights.size(), NAN);
-      std::vector<int32_t> found = indices;
-      int64_t found_bad_row = 0;
-      CHECK_STATUS(VBL_OK, vbl_adamw_select(check::CpuStream(threads), &admixture, &step, 2, q.data(), dlogits.data(),
-                                            qm.data(), qv.data(), found.data(), found_weights.data(), &found_bad_row));
-      CHECK(reference::same_bits(p, q) && reference::same_bits(pm, qm) && reference::same_bits(pv, qv));
-      CHECK(found == next && reference::same_bits(weights, found_weights) && found_bad_row == -1 && bad_row == -1);
-    }
+    const auto fused = [&](vbl_stream *stream) {
+      const Parameters x(stream, logits, m, v, trial % 4);
+      const Selection found = adamw_select(stream, shape, step, x, dlogits, indices);
+      CHECK(x.same(p, pm, pv));
+      CHECK(found.indices == next && found.bad_row == -1 && bad_row == -1);
+      for (size_t i = 0; i < weights.size(); ++i)  // equal, but for the order of sums in float64
+        CHECK_NEAR(found.weights[i], weights[i], shape.topk > 32 ? 0x1p-23 * weights[i] : 0);
+    };
+    for (const int threads : {1, 5}) fused(check::CpuStream(threads));
+    check::for_each_device(fused);
   }
 }
 
 TEST(adamw_select_reports_bad_rows) {
-  check::CpuStream stream;
-  const vbl_admixture admixture = {3, 4, 1, 2, nullptr};
-  std::vector<float> logits(12, 0.5f), m(12, 0.0f), v(12, 0.0f), weights(6), dlogits(6, 0.1f);
-  std::vector<int32_t> indices = {0, 1, 2, 3, 0, 1};
-  dlogits[3] = NAN;
-  int64_t bad_row = -2;
-  const vbl_step step = step_of(1, 0.01);
-  CHECK_STATUS(VBL_OK, vbl_adamw_select(stream, &admixture, &step, 2, logits.data(), dlogits.data(), m.data(), v.data(),
-                                        indices.data(), weights.data(), &bad_row));
-  CHECK(bad_row == 1 && indices[2] == 3 && std::isnan(weights[2]) && std::isnan(weights[3]));
-  CHECK(indices[0] == 2 && indices[1] == 3 && weights[0] == 0.5f && weights[1] == 0.5f);
+  check::for_each_device([](vbl_stream *stream) {
+    std::vector<float> dlogits(6, 0.1f);
+    dlogits[3] = NAN;
+    const Parameters x(stream, std::vector<float>(12, 0.5f), std::vector<float>(12, 0.0f), std::vector<float>(12, 0.0f));
+    const Selection found = adamw_select(stream, {3, 4, 1, 2}, step_of(1, 0.01), x, dlogits, {0, 1, 2, 3, 0, 1});
+    CHECK(found.bad_row == 1 && found.indices[2] == 3 && std::isnan(found.weights[2]) && std::isnan(found.weights[3]));
+    CHECK(found.indices[0] == 2 && found.indices[1] == 3 && found.weights[0] == 0.5f && found.weights[1] == 0.5f);
+  });
+}
+
+// On CUDA an index out of range cannot be refused: its gradient goes nowhere.
+TEST(adamw_select_passes_over_wild_indices_on_cuda) {
+  check::on_cuda([](vbl_stream *stream) {
+    for (const int32_t topk : {2, 33}) {
+      const std::vector<float> zero(80, 0.0f);
+      std::vector<float> logits(80, 0.0f);
+      logits[7] = 1;
+      const Parameters x(stream, logits, zero, zero);
+      std::vector<int32_t> wild(static_cast<size_t>(2 * topk), -5);
+      for (size_t j = 0; j < wild.size(); j += 2) wild[j] = 40 + static_cast<int32_t>(j);
+      const Selection found = adamw_select(stream, {2, 40, 1, topk}, step_of(1, 0.01), x,
+                                           std::vector<float>(wild.size(), 1.0f), wild);
+      CHECK(x.same(logits, zero, zero) && found.indices[0] == 7 && found.indices[topk] == 0);
+    }
+  });
+}
+
+// Captured work reads the step's constants when it runs, and repeats to the bit.
+TEST(adamw_select_replays_with_other_constants) {
+  check::on_cuda([](vbl_stream *stream) {
+    check::Random random(check::seed());
+    for (const Shape &shape : {Shape{20, 130, 1, 2}, Shape{5, 64, 1, 40}}) {
+      const vbl_admixture admixture = shape.admixture();
+      const int64_t n = shape.rows * shape.num_vectors;
+      const std::vector<float> logits = reference::normal(random, n, 0.1f), zero(static_cast<size_t>(n), 0.0f);
+      const std::vector<float> dlogits = reference::normal(random, shape.rows * shape.topk, 1e-2f);
+      const std::vector<int32_t> selected = reference::select(shape, logits).indices;
+      const Parameters eager(stream, logits, zero, zero), replayed(stream, logits, zero, zero);
+      const check::Array<float> g(stream, dlogits), dense(stream, reference::normal(random, n, 1e-2f));
+      check::Array<float> weights(stream, dlogits.size(), NAN);
+      check::Array<int32_t> indices(stream, selected);
+      check::Array<int64_t> bad_row(stream, 1, -2);
+      check::Array<vbl_step> constants(stream, std::vector<vbl_step>{step_of(1, 1)});
+      vbl_graph *graph = nullptr;
+      CHECK_STATUS(VBL_OK, vbl_graph_begin(stream));
+      CHECK_STATUS(VBL_OK, vbl_adamw_select(stream, &admixture, constants.data(), 2, replayed.p.data(), g.data(),
+                                            replayed.m.data(), replayed.v.data(), indices.data(), weights.data(),
+                                            bad_row.data()));
+      CHECK_STATUS(VBL_OK, vbl_adamw(stream, n, constants.data(), 2, replayed.p.data(), dense.data(),
+                                     replayed.m.data(), replayed.v.data()));
+      CHECK_STATUS(VBL_OK, vbl_graph_end(stream, &graph));
+      Selection now = {selected, {}, -2};
+      for (int t = 1; t <= 20; ++t) {
+        const vbl_step step = step_of(t, 1e-3 * t, t % 3 == 0 ? 0.01 : 0);
+        now = adamw_select(stream, shape, step, eager, dlogits, now.indices);
+        const check::Array<vbl_step> once(stream, std::vector<vbl_step>{step});
+        CHECK_STATUS(VBL_OK, vbl_adamw(stream, n, once.data(), 2, eager.p.data(), dense.data(), eager.m.data(),
+                                       eager.v.data()));
+        constants.set({step});
+        CHECK_STATUS(VBL_OK, vbl_graph_launch(stream, graph));
+        CHECK(replayed.same(eager.p.get(), eager.m.get(), eager.v.get()));
+        CHECK(indices.get() == now.indices && reference::same_bits(weights.get(), now.weights));
+      }
+      CHECK_STATUS(VBL_OK, vbl_graph_destroy(graph));
+    }
+  });
 }
 
 TEST(adamw_refuses_bad_arguments) {
