@@ -25,14 +25,17 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream.Builder;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * One adapted layer, forward and backward, through the public ops, against PEFT's own code in float64. Cases with
- * 16-bit inputs are computed in float32 from those inputs and must meet the same bounds.
+ * 16-bit inputs are computed in float32 from those inputs and must meet the same bounds. The admixture runs on the first
+ * CUDA device where there is one (the build runs this on the SIMT host, too), the rest on the CPU.
  */
+@Tag("device")
 class GoldenOpsTest {
     /**
      * Largest error allowed per output, max abs / max |truth|: the worst that PyTorch's own float32 shows over all
@@ -54,7 +57,10 @@ class GoldenOpsTest {
 
     private static final Path OWN = Golden.own("ops");
     private static final String SHARED = "golden/ops";
+    private static final Device DEVICE = Device.probeCuda().count() > 0 ? Device.cuda(0) : Device.CPU;
+    /** The CPU's. */
     private static Stream stream;
+    private static Stream device;
     private static Arena arena;
     private static Blas blas;
 
@@ -64,6 +70,7 @@ class GoldenOpsTest {
     @BeforeAll
     static void open() {
         stream = Stream.cpu(2);
+        device = Stream.on(DEVICE, 2);
         arena = Arena.on(Device.CPU);
         blas = Blas.on(Device.CPU);
         System.out.println("Errors against float64, ours / PyTorch's own, in units of 1e-7 of the largest magnitude:");
@@ -72,6 +79,7 @@ class GoldenOpsTest {
     @AfterAll
     static void close() {
         arena.close();
+        device.close();
         stream.close();
     }
 
@@ -118,16 +126,16 @@ class GoldenOpsTest {
         // logits_A [r, in/b, h] and A [r, in] have one order; logits_B is [out/b, r, h], Bᵀ is [r, out].
         int[] slots = IntStream.range(0, rows)
                 .map(n -> n < rowsA ? n : rowsA + (n - rowsA) % r * (out / b) + (n - rowsA) / r).toArray();
-        AdmixtureShape shape = new AdmixtureShape(rows, h, b, k, own(Tensor.of(slots, rows)));
-        Tensor bank = own(golden.floats("bank"));
-        Tensor logits = floats(rows, h);
+        AdmixtureShape shape = new AdmixtureShape(rows, h, b, k, onDevice(own(Tensor.of(slots, rows))));
+        Tensor bank = onDevice(own(golden.floats("bank")));
+        Tensor logits = own(Tensor.allocate(DEVICE, DType.FLOAT32, rows, h));
         logits.view(0, rowsA, h).copyFrom(own(golden.floats("logits_A")));
         logits.view((long) rowsA * h, rowsB, h).copyFrom(own(golden.floats("logits_B")));
 
-        Tensor indices = own(Tensor.allocate(Device.CPU, DType.INT32, rows, k));
-        Tensor weights = floats(rows, k);
-        Tensor badRow = own(Tensor.allocate(Device.CPU, DType.INT64, 1));
-        Admixture.select(stream, shape, logits, indices, weights, badRow);
+        Tensor indices = own(Tensor.allocate(DEVICE, DType.INT32, rows, k));
+        Tensor weights = own(Tensor.allocate(DEVICE, DType.FLOAT32, rows, k));
+        Tensor badRow = own(Tensor.allocate(DEVICE, DType.INT64, 1));
+        Admixture.select(device, shape, logits, indices, weights, badRow);
         assertEquals(-1, badRow.getLong(0), golden.name);
         int[] indicesA = indices.view(0, rowsA, k).toInts();
         int[] indicesB = indices.view((long) rowsA * k, rowsB, k).toInts();
@@ -136,8 +144,9 @@ class GoldenOpsTest {
         compare(golden, "w_A", weights.view(0, rowsA, k).toFloats());
         compare(golden, "w_B", weights.view((long) rowsA * k, rowsB, k).toFloats());
 
-        Tensor packed = floats(shape.packedElements());
-        Admixture.compose(stream, shape, bank, indices, weights, packed);
+        Tensor composed = own(Tensor.allocate(DEVICE, DType.FLOAT32, shape.packedElements()));
+        Admixture.compose(device, shape, bank, indices, weights, composed);
+        Tensor packed = floats(shape.packedElements()).copyFrom(composed);
         Tensor a = packed.view(0, r, in);
         Tensor bt = packed.view((long) r * in, r, out);
         compare(golden, "A", a.toFloats());
@@ -165,10 +174,10 @@ class GoldenOpsTest {
         compare(golden, "y", y.toFloats());
         compare(golden, "dx", dx.toFloats());
 
-        Tensor dlogits = floats(rows, k);
-        Tensor dbank = floats(h, b);
-        Admixture.backward(stream, shape, bank, indices, weights, dpacked, dlogits, dbank,
-                own(Tensor.allocate(Device.CPU, DType.UINT8, Admixture.backwardScratchBytes(stream, shape))));
+        Tensor dlogits = own(Tensor.allocate(DEVICE, DType.FLOAT32, rows, k));
+        Tensor dbank = own(Tensor.allocate(DEVICE, DType.FLOAT32, h, b));
+        Admixture.backward(device, shape, bank, indices, weights, onDevice(dpacked), dlogits, dbank,
+                own(Tensor.allocate(DEVICE, DType.UINT8, Admixture.backwardScratchBytes(device, shape))));
         compare(golden, "dbank", dbank.toFloats());
         float[] dlogitsA = dlogits.view(0, rowsA, k).toFloats();
         float[] dlogitsB = dlogits.view((long) rowsA * k, rowsB, k).toFloats();
@@ -202,6 +211,11 @@ class GoldenOpsTest {
 
     private Tensor floats(long... shape) {
         return own(Tensor.allocate(Device.CPU, DType.FLOAT32, shape));
+    }
+
+    /** A copy on the device of the admixture. */
+    private Tensor onDevice(Tensor tensor) {
+        return own(Tensor.allocate(DEVICE, tensor.dtype(), tensor.shape())).copyFrom(tensor);
     }
 
     private Tensor own(Tensor tensor) {
