@@ -33,16 +33,20 @@ VBL_API vbl_status vbl_select(vbl_stream *stream, const vbl_admixture *admixture
 /** bank [num_vectors, vector_length], indices and weights [rows, topk] -> packed [rows · vector_length] of dtype.
  *  Sums are float64, in the order of the indices, rounded once to float32 and then to dtype. Here as in every op that
  *  reads indices, one outside 0 .. num_vectors-1 (or a slot outside 0 .. rows-1) is VBL_INVALID_ARGUMENT on the CPU,
- *  before anything is written. */
+ *  before anything is written. A CUDA stream can't report it: there a sub-vector with such an index is NaN, and a row
+ *  with such a slot is left out. The bits are the same on all devices. */
 VBL_API vbl_status vbl_compose(vbl_stream *stream, const vbl_admixture *admixture, const float *bank,
                                const int32_t *indices, const float *weights, void *packed, int32_t dtype);
 
-/** Scratch of vbl_admixture_backward; -1, and vbl_last_error(), for an invalid argument. */
+/** Scratch of vbl_admixture_backward on this stream; -1, and vbl_last_error(), for an invalid argument. */
 VBL_API int64_t vbl_admixture_backward_scratch_bytes(const vbl_stream *stream, const vbl_admixture *admixture);
 
 /** dpacked [rows · vector_length] -> dlogits [rows, topk], the gradient of the selected logits in the order of indices
  *  (all others are zero): dlogits_s = w_s (g_s - sum_j w_j g_j), g_s = <du, bank[s]>; and dbank
- *  [num_vectors, vector_length] = sum of w_s du. Both outputs are overwritten. Sums are float64, rounded once. */
+ *  [num_vectors, vector_length] = sum of w_s du. Both outputs are overwritten. Sums are float64, rounded once; the
+ *  order of summation is fixed, but another one on CUDA devices than on the CPU. On CUDA devices an index or slot out
+ *  of range leaves its use out of dbank, and makes NaN of its row of dlogits; VBL_UNSUPPORTED if rows · topk is over
+ *  2^31 - 1, rows · topk · vector_length over 2^42 or num_vectors · vector_length over 2^38. */
 VBL_API vbl_status vbl_admixture_backward(vbl_stream *stream, const vbl_admixture *admixture, const float *bank,
                                           const int32_t *indices, const float *weights, const float *dpacked,
                                           float *dlogits, float *dbank, void *scratch, int64_t scratch_bytes);

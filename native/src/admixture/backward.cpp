@@ -143,6 +143,9 @@ void finish_bank(vbl_stream *stream, const vbl_admixture &a, const Buffers &b, f
 
 extern "C" int64_t vbl_admixture_backward_scratch_bytes(const vbl_stream *stream, const vbl_admixture *admixture) {
   if (vbl::check_stream_and_admixture(__func__, stream, admixture) != VBL_OK) return -1;
+#ifdef VBL_WITH_CUDA
+  if (stream->device != VBL_DEVICE_CPU) return vbl::cuda::admixture_backward_scratch_bytes(*admixture);
+#endif
   vbl::Scratch scratch;
   vbl::lay_out(scratch, vbl_stream_threads(stream), *admixture);
   return scratch.bytes();
@@ -151,7 +154,7 @@ extern "C" int64_t vbl_admixture_backward_scratch_bytes(const vbl_stream *stream
 extern "C" vbl_status vbl_admixture_backward(vbl_stream *stream, const vbl_admixture *admixture, const float *bank,
                                              const int32_t *indices, const float *weights, const float *dpacked,
                                              float *dlogits, float *dbank, void *scratch, int64_t scratch_bytes) {
-  VBL_REQUIRE_CPU(stream);
+  VBL_REQUIRE_POINTER(stream);
   VBL_TRY(vbl::check_admixture(__func__, admixture));
   VBL_REQUIRE_POINTER(bank);
   VBL_REQUIRE_POINTER(indices);
@@ -159,7 +162,11 @@ extern "C" vbl_status vbl_admixture_backward(vbl_stream *stream, const vbl_admix
   VBL_REQUIRE_POINTER(dpacked);
   VBL_REQUIRE_POINTER(dlogits);
   VBL_REQUIRE_POINTER(dbank);
-  VBL_TRY(vbl::check_scratch(__func__, scratch, scratch_bytes, vbl_admixture_backward_scratch_bytes(stream, admixture)));
+  const int64_t needed = vbl_admixture_backward_scratch_bytes(stream, admixture);
+  if (needed < 0) return VBL_UNSUPPORTED;
+  VBL_TRY(vbl::check_scratch(__func__, scratch, scratch_bytes, needed));
+  VBL_ON_CUDA(stream, vbl::cuda::admixture_backward(stream, *admixture, bank, indices, weights, dpacked, dlogits, dbank,
+                                                    scratch));
   VBL_TRY(vbl::check_indices(__func__, stream, *admixture, indices));
   VBL_TRY(vbl::check_slots(__func__, stream, *admixture));
   vbl::Scratch memory(scratch);

@@ -1,10 +1,18 @@
-// The mixture of one sub-vector.
+// The mixture of one sub-vector; the CUDA side of vbl_compose.
 #pragma once
 #include <cstdint>
 
 #include "runtime/isa.h"
+#include "vblora/admixture.h"
 
 // out[i] = sum over j of weights[j] · bank[indices[j] · vector_length + i], i < n, in float64 and in the order of j,
 // rounded once.
 VBL_SIMD_FUNCTION(void, mix, (int64_t n, int32_t topk, const float *bank, int64_t vector_length, const int32_t *indices,
                               const float *weights, float *out))
+
+namespace vbl {
+namespace cuda {
+vbl_status compose(vbl_stream *stream, const vbl_admixture &admixture, const float *bank, const int32_t *indices,
+                   const float *weights, void *packed, int32_t dtype);
+}  // namespace cuda
+}  // namespace vbl

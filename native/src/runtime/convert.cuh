@@ -60,6 +60,14 @@ __device__ __forceinline__ void store(T *to, const float (&v)[4]) {
   *reinterpret_cast<uint2 *>(to) = make_uint2(pack_pair(v[0], v[1], to), pack_pair(v[2], v[3], to));
 }
 
+// The same where `inside` holds, else zeros.
+template <typename T, int V>
+__device__ __forceinline__ void load_inside(bool inside, const T *from, float (&v)[V]) {
+#pragma unroll
+  for (int c = 0; c < V; ++c) v[c] = 0;
+  if (inside) load(from, v);
+}
+
 // Whether an address is a multiple of so many bytes.
 inline bool aligned(const void *memory, int64_t bytes) { return reinterpret_cast<uintptr_t>(memory) % bytes == 0; }
 

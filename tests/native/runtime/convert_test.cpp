@@ -30,8 +30,8 @@ float float_of(uint32_t bits) {
 bool is_nan16(uint16_t bits, int32_t dtype) { return (bits & 0x7fff) > (dtype == VBL_FLOAT16 ? 0x7c00 : 0x7f80); }
 
 template <typename To, typename From>
-std::vector<To> convert(vbl_stream *stream, const std::vector<From> &values, int32_t from, int32_t to, int64_t from_shift = 0,
-                        int64_t to_shift = 0) {
+std::vector<To> convert(vbl_stream *stream, const std::vector<From> &values, int32_t from, int32_t to,
+                        int64_t from_shift = 0, int64_t to_shift = 0) {
   const check::Array<From> source(stream, values, from_shift);
   const check::Array<To> destination(stream, source.size(), To(77), to_shift);
   CHECK_STATUS(VBL_OK, vbl_convert(stream, source.size(), source.data(), from, destination.data(), to));
@@ -83,7 +83,8 @@ TEST(narrowing_rounds_to_nearest_even) {
     check::Random random(check::seed());
     std::vector<float> any(4099);
     for (float &x : any) x = float_of(static_cast<uint32_t>(random.next()));
-    any[0] = float_of(0x3f808000), any[1] = float_of(0x3f818000), any[2] = NAN, any[3] = -INFINITY, any[4] = float_of(0x7f7fffff);
+    any[0] = float_of(0x3f808000), any[1] = float_of(0x3f818000), any[2] = NAN, any[3] = -INFINITY;
+    any[4] = float_of(0x7f7fffff);
     const std::vector<uint16_t> brain = convert<uint16_t>(stream, any, VBL_FLOAT32, VBL_BFLOAT16);
     for (size_t i = 0; i < any.size(); ++i) {
       const uint32_t bits = bits_of(any[i]), low = bits >> 16, rest = bits & 0xffff;
