@@ -1,5 +1,6 @@
 #include "multiprocessor.h"
 
+#include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -62,12 +63,10 @@ size_t stack_colour(int thread) { return static_cast<size_t>(thread) * 320 % 409
 
 Multiprocessor *Multiprocessor::running() { return t_running; }
 
-std::string Multiprocessor::thread_name(int thread) const { return "thread " + text(fibers_[thread].index); }
-
 std::string Multiprocessor::where() const {
   const LaunchName &name = grid_->launch.name;
   return "kernel " + std::string(name.kernel) + " (launched at " + name.file + ":" + std::to_string(name.line) +
-         "), block " + text(block_) + ", " + thread_name(current.linear);
+         "), block " + text(block_) + ", thread " + text(fibers_[current.linear].index);
 }
 
 std::string Multiprocessor::run(Grid &grid, uint3 block) {
@@ -102,6 +101,7 @@ void Multiprocessor::prepare(uint3 block) {
       const int lanes = threads - static_cast<int>(w) * kWarpSize;
       warps_[w].lanes = lanes >= kWarpSize ? 0xffffffffu : (1u << lanes) - 1;
       warps_[w].meetings.clear();
+      warps_[w].meetings.reserve(kMeetings);
     }
   }
   for (Warp &warp : warps_) {
@@ -190,7 +190,7 @@ void Multiprocessor::start(Fiber &fiber) {
   if (sanitizer::thread()) {
     fiber.view = shared_views.take();
     views_.push_back(fiber.view);
-    const std::string name = std::string(grid_->launch.name.kernel) + " block " + text(block_) + " " + thread_name(thread);
+    const std::string name = std::string(grid_->launch.name.kernel) + " block " + text(block_) + " thread " + text(fiber.index);
     __tsan_set_fiber_name(fiber.view, name.c_str());
   }
 }
@@ -209,9 +209,9 @@ void Multiprocessor::enter() {
   warp.finished |= 1u << thread % kWarpSize;
   --self.live_;
   if (self.barrier_.arrived > 0) {
-    self.fail(std::string("leaves the kernel while ") + self.thread_name(self.barrier_.first) + " waits in " +
-                  name(self.barrier_.kind),
-              self.barrier_.site);
+    const uint3 waiting = self.fibers_[self.barrier_.first].index;
+    self.fail(self.barrier_.site, "leaves the kernel while thread (%u,%u,%u) waits in %s", waiting.x, waiting.y, waiting.z,
+              name(self.barrier_.kind));
   }
   sanitizer::release(&self.grid_->done_tag);
   // Nothing runs on this stack between here and the scheduler's next start of a fiber.
@@ -233,20 +233,35 @@ void Multiprocessor::leave(bool finished) {
   }
 }
 
-// After an error threads are left where they stand.
+// After an error threads are left where they stand. What they did still happens before the launch's end.
 void Multiprocessor::forget_fibers() {
   if (error_.empty()) return;
   for (Fiber &fiber : fibers_) {
     if (fiber.stack == nullptr) continue;
     if (sanitizer::address()) __asan_unpoison_memory_region(fiber.stack, Stacks::kBytes);
+    if (sanitizer::thread()) {
+      __tsan_switch_to_fiber(fiber.view, kNoSync);
+      __tsan_release(&grid_->done_tag);
+      __tsan_switch_to_fiber(scheduler_view_, kNoSync);
+    }
     stacks_.give_back(fiber.stack);
     fiber.stack = nullptr;
   }
   for (Warp &warp : warps_) warp.meetings.clear();
 }
 
-void Multiprocessor::fail(const std::string &what, Site site) {
-  error_ = where() + ": " + what + ", at " + text(site);
+void Multiprocessor::fail(Site site, const char *format, ...) {
+  // The message is the scheduler's: it frees it.
+  if (sanitizer::thread()) __tsan_switch_to_fiber(scheduler_view_, kNoSync);
+  {
+    char what[512];
+    va_list arguments;
+    va_start(arguments, format);
+    std::vsnprintf(what, sizeof what, format, arguments);
+    va_end(arguments);
+    error_ = where() + ": " + what + ", at " + text(site);
+  }
+  if (sanitizer::thread()) __tsan_switch_to_fiber(fibers_[current.linear].view, kNoSync);
   leave(false);
   std::abort();
 }
@@ -259,7 +274,8 @@ int Multiprocessor::block_sync(Barrier kind, bool predicate, Site site) {
     for (size_t w = 0; w < warps_.size(); ++w) {
       if (warps_[w].finished == 0) continue;
       const int gone = static_cast<int>(w) * kWarpSize + lowest(warps_[w].finished);
-      fail(std::string("reaches ") + name(kind) + " after " + thread_name(gone) + " has left the kernel", site);
+      const uint3 left = fibers_[gone].index;
+      fail(site, "reaches %s after thread (%u,%u,%u) has left the kernel", name(kind), left.x, left.y, left.z);
     }
   }
   if (barrier.arrived == 0) {
@@ -267,9 +283,9 @@ int Multiprocessor::block_sync(Barrier kind, bool predicate, Site site) {
     barrier.kind = kind;
     barrier.first = thread;
   } else if (barrier.kind != kind || !same(barrier.site, site)) {
-    fail(std::string("reaches ") + name(kind) + " while " + thread_name(barrier.first) + " waits in another one, " +
-             name(barrier.kind) + " at " + text(barrier.site),
-         site);
+    const uint3 waiting = fibers_[barrier.first].index;
+    fail(site, "reaches %s while thread (%u,%u,%u) waits in another one, %s at %s:%d", name(kind), waiting.x, waiting.y,
+         waiting.z, name(barrier.kind), barrier.site.file, barrier.site.line);
   }
   const int phase = barrier.phase;
   sanitizer::release(&barrier.tags[phase]);
@@ -300,48 +316,48 @@ int Multiprocessor::block_sync(Barrier kind, bool predicate, Site site) {
   return barrier.votes[phase];
 }
 
-Multiprocessor::Meeting &Multiprocessor::meeting(Warp &warp, unsigned mask) {
-  for (const auto &meeting : warp.meetings) {
-    if (meeting->mask == mask) return *meeting;
+Multiprocessor::Meeting &Multiprocessor::find_meeting(Warp &warp, unsigned mask) {
+  Meeting *free = nullptr;
+  for (Meeting &meeting : warp.meetings) {
+    if (meeting.mask == mask) return meeting;
+    if ((meeting.arrived | meeting.leaving) == 0) free = &meeting;
   }
-  warp.meetings.push_back(std::make_unique<Meeting>());
-  warp.meetings.back()->mask = mask;
-  return *warp.meetings.back();
+  if (warp.meetings.size() < kMeetings) {
+    warp.meetings.emplace_back();
+    free = &warp.meetings.back();
+  }
+  free->mask = mask;
+  return *free;
 }
 
-const uint64_t *Multiprocessor::warp_meet(WarpOperation operation, unsigned mask, uint64_t value, Site site) {
+Multiprocessor::Met Multiprocessor::meet(WarpOperation operation, unsigned mask, uint64_t value, Site site) {
   const int thread = current.linear, lane = thread % kWarpSize;
   Warp &warp = warps_[thread / kWarpSize];
-  const unsigned expected = mask & warp.lanes;
+  const unsigned expected = mask & warp.lanes, gone = expected & warp.finished;
   if (!(mask >> lane & 1)) {
-    fail(std::string("calls ") + name(operation) + " with mask " + text(mask) + ", which lacks its own lane " +
-             std::to_string(lane),
-         site);
+    fail(site, "calls %s with mask 0x%08x, which lacks its own lane %d", name(operation), mask, lane);
   }
-  if (expected & warp.finished) {
-    fail(std::string("calls ") + name(operation) + " with mask " + text(mask) + ", whose lane " +
-             std::to_string(lowest(expected & warp.finished)) + " has left the kernel",
-         site);
+  if (gone != 0) {
+    fail(site, "calls %s with mask 0x%08x, whose lane %d has left the kernel", name(operation), mask, lowest(gone));
   }
-  Meeting &met = meeting(warp, mask);
-  if (met.arrived == 0) {
-    met.operation = operation;
-    met.site = site;
-    met.first_lane = lane;
-  } else if (met.operation != operation || !same(met.site, site)) {
-    fail(std::string("calls ") + name(operation) + " with mask " + text(mask) + " while lane " +
-             std::to_string(met.first_lane) + " of that mask waits in another call, " + name(met.operation) + " at " +
-             text(met.site),
-         site);
+  Meeting &meeting = find_meeting(warp, mask);
+  if (meeting.arrived == 0) {
+    meeting.operation = operation;
+    meeting.site = site;
+    meeting.first_lane = lane;
+  } else if (meeting.operation != operation || !same(meeting.site, site)) {
+    fail(site, "calls %s with mask 0x%08x while lane %d of that mask waits in another call, %s at %s:%d", name(operation),
+         mask, meeting.first_lane, name(meeting.operation), meeting.site.file, meeting.site.line);
   }
-  const int phase = met.phase;
-  met.values[phase][lane] = value;
-  met.arrived |= 1u << lane;
-  if (operation == WarpOperation::syncwarp) sanitizer::release(&met.tags[phase]);
-  if (met.arrived == expected) {
+  const int phase = meeting.phase;
+  meeting.values[phase][lane] = value;
+  meeting.arrived |= 1u << lane;
+  if (operation == WarpOperation::syncwarp) sanitizer::release(&meeting.tags[phase]);
+  if (meeting.arrived == expected) {
     warp.ready |= expected & ~(1u << lane);
-    met.arrived = 0;
-    met.phase ^= 1;
+    meeting.arrived = 0;
+    meeting.leaving |= expected;
+    meeting.phase ^= 1;
   } else {
     Fiber &fiber = fibers_[thread];
     fiber.waits_in = name(operation);
@@ -349,8 +365,34 @@ const uint64_t *Multiprocessor::warp_meet(WarpOperation operation, unsigned mask
     fiber.waits_for = mask;
     leave(false);
   }
-  if (operation == WarpOperation::syncwarp) sanitizer::acquire(&met.tags[phase]);
-  return met.values[phase];
+  return {&meeting, phase};
+}
+
+void Multiprocessor::part(const Met &met, WarpOperation operation) {
+  if (operation == WarpOperation::syncwarp) sanitizer::acquire(&met.meeting->tags[met.phase]);
+  met.meeting->leaving &= ~(1u << current.linear % kWarpSize);
+}
+
+uint64_t Multiprocessor::warp_exchange(WarpOperation operation, unsigned mask, uint64_t value, int source, Site site) {
+  const Met met = meet(operation, mask, value, site);
+  if (!(mask & warps_[current.linear / kWarpSize].lanes & 1u << source)) {
+    fail(site, "reads from lane %d, which is not in the mask 0x%08x of its %s, or not in the block", source, mask,
+         name(operation));
+  }
+  const uint64_t result = met.meeting->values[met.phase][source];
+  part(met, operation);
+  return result;
+}
+
+unsigned Multiprocessor::warp_gather(WarpOperation operation, unsigned mask, uint64_t value,
+                                     uint64_t (&values)[kWarpSize], Site site) {
+  const Met met = meet(operation, mask, value, site);
+  const unsigned lanes = mask & warps_[current.linear / kWarpSize].lanes;
+  // Volatile, so that it stays out of memcpy, whose reads ThreadSanitizer would see.
+  const volatile uint64_t *from = met.meeting->values[met.phase];
+  for (unsigned left = lanes; left != 0; left &= left - 1) values[lowest(left)] = from[lowest(left)];
+  part(met, operation);
+  return lanes;
 }
 
 // All who wait, those in one place together.
@@ -399,11 +441,15 @@ int block_sync(Barrier kind, bool predicate, Site site) {
   return running_or_abort(name(kind), site).block_sync(kind, predicate, site);
 }
 
-const uint64_t *warp_meet(WarpOperation operation, unsigned mask, uint64_t value, Site site) {
-  return running_or_abort(name(operation), site).warp_meet(operation, mask, value, site);
+uint64_t warp_exchange(WarpOperation operation, unsigned mask, uint64_t value, int source, Site site) {
+  return running_or_abort(name(operation), site).warp_exchange(operation, mask, value, source, site);
 }
 
-void fail(const char *what, Site site) { running_or_abort(what, site).fail(what, site); }
+unsigned warp_gather(WarpOperation operation, unsigned mask, uint64_t value, uint64_t (&values)[kWarpSize], Site site) {
+  return running_or_abort(name(operation), site).warp_gather(operation, mask, value, values, site);
+}
+
+void fail(const char *what, Site site) { running_or_abort(what, site).fail(site, "%s", what); }
 
 void fence() {
   __atomic_thread_fence(__ATOMIC_SEQ_CST);

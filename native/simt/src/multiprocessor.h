@@ -33,8 +33,9 @@ class Multiprocessor {
 
   // For the fiber that runs:
   int block_sync(Barrier kind, bool predicate, Site site);
-  const uint64_t *warp_meet(WarpOperation operation, unsigned mask, uint64_t value, Site site);
-  [[noreturn]] void fail(const std::string &what, Site site);
+  uint64_t warp_exchange(WarpOperation operation, unsigned mask, uint64_t value, int source, Site site);
+  unsigned warp_gather(WarpOperation operation, unsigned mask, uint64_t value, uint64_t (&values)[kWarpSize], Site site);
+  [[noreturn]] void fail(Site site, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
   // That of this OS thread, while it runs a block.
   static Multiprocessor *running();
@@ -56,18 +57,25 @@ class Multiprocessor {
   // Where the lanes of one mask exchange values, again and again. Lanes may still read a phase's values while others
   // arrive for the next, so there are two sets; none can arrive for the one after.
   struct Meeting {
-    unsigned mask, arrived = 0;
+    unsigned mask = 0;
+    unsigned arrived = 0, leaving = 0;
     int phase = 0, first_lane = 0;
     WarpOperation operation = WarpOperation::syncwarp;
     Site site{};
     uint64_t values[2][kWarpSize];
     char tags[2];
   };
+  // Every lane is in one meeting at most, so that one of these is always free for another mask.
+  static constexpr size_t kMeetings = kWarpSize + 1;
+  struct Met {
+    Meeting *meeting;
+    int phase;
+  };
 
   struct Warp {
     unsigned lanes;  // that exist
     unsigned ready, at_barrier, finished;
-    std::vector<std::unique_ptr<Meeting>> meetings;
+    std::vector<Meeting> meetings;  // room for kMeetings: fibers allocate nothing
   };
 
   struct BlockBarrier {
@@ -86,8 +94,9 @@ class Multiprocessor {
   static void enter();
   void leave(bool finished);
   void forget_fibers();
-  Meeting &meeting(Warp &warp, unsigned mask);
-  std::string thread_name(int thread) const;
+  static Meeting &find_meeting(Warp &warp, unsigned mask);
+  Met meet(WarpOperation operation, unsigned mask, uint64_t value, Site site);
+  void part(const Met &met, WarpOperation operation);
   std::string deadlock() const;
 
   Grid *grid_ = nullptr;

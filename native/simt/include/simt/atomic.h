@@ -32,7 +32,7 @@ T atomic_update(T *address, F next) {
 
 #define SIMT_ATOMIC(name, T, expression) \
   inline T name(T *address, T operand) { \
-    return ::simt::atomic_update(address, [=]([[maybe_unused]] T old) { return expression; }); \
+    return ::simt::atomic_update(address, [=]([[maybe_unused]] T old) -> T { return expression; }); \
   } \
   inline T name##_block(T *address, T operand) { return name(address, operand); } \
   inline T name##_system(T *address, T operand) { return name(address, operand); }

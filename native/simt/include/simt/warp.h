@@ -9,18 +9,22 @@ namespace simt {
 
 enum class WarpOperation { syncwarp, shuffle, vote, match, reduce };
 
-// Waits until all lanes of the mask are here, each with its value; returns the 32 values by lane (those outside the mask
-// mean nothing), valid until this lane's next call with the same mask.
-SIMT_API const uint64_t *warp_meet(WarpOperation operation, unsigned mask, uint64_t value, Site site);
+// Waits until all lanes of the mask are here, each with its value, and returns that of lane `source`, which must be one
+// of them.
+SIMT_API uint64_t warp_exchange(WarpOperation operation, unsigned mask, uint64_t value, int source, Site site);
+
+// The same, for the values of all lanes; those of lanes outside the mask, or that do not exist, are left alone. Returns
+// the lanes whose values there are.
+SIMT_API unsigned warp_gather(WarpOperation operation, unsigned mask, uint64_t value, uint64_t (&values)[kWarpSize],
+                              Site site);
 
 template <typename T>
 T shuffle(unsigned mask, T value, int source, Site site) {
   static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= 8, "a shuffle moves up to 8 trivially copyable bytes");
   uint64_t bits = 0;
   std::memcpy(&bits, &value, sizeof value);
-  const uint64_t *values = warp_meet(WarpOperation::shuffle, mask, bits, site);
-  if (!(mask >> source & 1)) fail("__shfl_sync reads from a lane outside its mask", site);
-  std::memcpy(&value, &values[source], sizeof value);
+  bits = warp_exchange(WarpOperation::shuffle, mask, bits, source, site);
+  std::memcpy(&value, &bits, sizeof value);
   return value;
 }
 
@@ -33,10 +37,11 @@ inline int segment(int width, Site site) {
 }
 
 inline unsigned vote(unsigned mask, bool predicate, Site site) {
-  const uint64_t *values = warp_meet(WarpOperation::vote, mask, predicate, site);
+  uint64_t values[kWarpSize];
+  const unsigned lanes = warp_gather(WarpOperation::vote, mask, predicate, values, site);
   unsigned ballot = 0;
   for (int i = 0; i < kWarpSize; ++i) {
-    if (mask >> i & 1) ballot |= static_cast<unsigned>(values[i]) << i;
+    if (lanes >> i & 1) ballot |= static_cast<unsigned>(values[i]) << i;
   }
   return ballot;
 }
@@ -51,10 +56,11 @@ uint64_t match_bits(T value) {
 
 template <typename T, typename F>
 T reduce(unsigned mask, T value, Site site, F combine) {
-  const uint64_t *values = warp_meet(WarpOperation::reduce, mask, static_cast<uint64_t>(value), site);
+  uint64_t values[kWarpSize];
+  const unsigned lanes = warp_gather(WarpOperation::reduce, mask, static_cast<uint64_t>(value), values, site);
   bool first = true;
   for (int i = 0; i < kWarpSize; ++i) {
-    if (!(mask >> i & 1)) continue;
+    if (!(lanes >> i & 1)) continue;
     const T other = static_cast<T>(values[i]);
     value = first ? other : combine(value, other);
     first = false;
@@ -65,7 +71,7 @@ T reduce(unsigned mask, T value, Site site, F combine) {
 }  // namespace simt
 
 inline void __syncwarp(unsigned mask = 0xffffffffu, ::simt::Site site = SIMT_HERE) {
-  ::simt::warp_meet(::simt::WarpOperation::syncwarp, mask, 0, site);
+  ::simt::warp_exchange(::simt::WarpOperation::syncwarp, mask, 0, ::simt::lane(), site);
 }
 
 template <typename T>
@@ -107,10 +113,11 @@ inline int __all_sync(unsigned mask, int predicate, ::simt::Site site = SIMT_HER
 template <typename T>
 unsigned __match_any_sync(unsigned mask, T value, ::simt::Site site = SIMT_HERE) {
   const uint64_t bits = ::simt::match_bits(value);
-  const uint64_t *values = ::simt::warp_meet(::simt::WarpOperation::match, mask, bits, site);
+  uint64_t values[::simt::kWarpSize];
+  const unsigned lanes = ::simt::warp_gather(::simt::WarpOperation::match, mask, bits, values, site);
   unsigned same = 0;
   for (int i = 0; i < ::simt::kWarpSize; ++i) {
-    if ((mask >> i & 1) && values[i] == bits) same |= 1u << i;
+    if ((lanes >> i & 1) && values[i] == bits) same |= 1u << i;
   }
   return same;
 }
