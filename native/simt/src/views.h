@@ -30,7 +30,7 @@ class Views {
   }
 
  private:
-  static constexpr size_t kMost = 3072;  // ThreadSanitizer has room for 8,128 threads and fibers in all
+  static constexpr size_t kMost = 512;  // ThreadSanitizer has room for 8,128 threads and fibers in all
   std::mutex mutex_;
   std::deque<void *> resting_;
   size_t made_ = 0;
