@@ -6,7 +6,7 @@ namespace vbl {
 namespace cuda {
 namespace {
 
-__global__ void __launch_bounds__(kWarp) clip_factor(const double *sum, float max_norm, vbl_step *step) {
+VBL_ONE_BLOCK __global__ void __launch_bounds__(kWarp) clip_factor(const double *sum, float max_norm, vbl_step *step) {
   if (threadIdx.x != 0) return;
   const float norm = static_cast<float>(sqrt(*sum) * static_cast<double>(step->gradient_scale));
   const float factor = max_norm / (norm + 1e-6f);  // not a number if the norm is not

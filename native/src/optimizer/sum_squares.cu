@@ -36,7 +36,7 @@ __global__ void __launch_bounds__(kThreads) sum_squares_of_blocks(int64_t n, con
   if (threadIdx.x == 0) partial[blockIdx.x] = sum;
 }
 
-__global__ void __launch_bounds__(kThreads) add_partial_sums(int n, const double *partial, double *total) {
+VBL_ONE_BLOCK __global__ void __launch_bounds__(kThreads) add_partial_sums(int n, const double *partial, double *total) {
   double sum = 0;
   for (int i = static_cast<int>(threadIdx.x); i < n; i += kThreads) sum += partial[i];
   sum = sum_of_block(sum);

@@ -33,6 +33,9 @@
   T *name = reinterpret_cast<T *>(vbl_dynamic_shared)
 #endif
 
+// Before __global__: a kernel that is meant to run in a single block. The tests want all others launched in several.
+#define VBL_ONE_BLOCK
+
 namespace vbl {
 namespace cuda {
 
