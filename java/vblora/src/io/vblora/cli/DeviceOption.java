@@ -32,10 +32,10 @@ enum DeviceOption {
     static String noCuda(Device.Cuda cuda) {
         if (!cuda.compiledIn()) {
             return "this build has no CUDA code (it needs nvcc, of NVIDIA's CUDA toolkit, when ./vblora builds), and "
-                    + "this version has no CUDA kernels yet";
+                    + "models run on the CPU alone in this version";
         }
         return cuda.count() == 0 ? "there is no CUDA device (" + cuda.reason() + ")"
-                : "this version has no CUDA kernels yet, though a CUDA device is there";
+                : "models run on the CPU alone in this version, though a CUDA device is there";
     }
 
     @Override
