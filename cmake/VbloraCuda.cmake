@@ -11,6 +11,7 @@ option(VBLORA_SIMT "run the CUDA sources on the CPU, for tests" OFF)
 option(VBLORA_CUDA_RELEASE "compile for all CUDA architectures of a release" OFF)
 if(VBLORA_SIMT)
   set(VBLORA_CUDA OFF)
+  set(SIMT_TESTS ${VBLORA_TESTS})
   add_subdirectory(${PROJECT_SOURCE_DIR}/simt ${PROJECT_BINARY_DIR}/simt)
 endif()
 

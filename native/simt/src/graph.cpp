@@ -52,7 +52,9 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode mo
   if (stream == simt::find_stream(nullptr)) {
     return report(cudaErrorStreamCaptureUnsupported, "cudaStreamBeginCapture: the default stream cannot be captured");
   }
-  if (stream->capture != nullptr) return report(cudaErrorIllegalState, "cudaStreamBeginCapture: the stream captures already");
+  if (stream->capture != nullptr) {
+    return report(cudaErrorIllegalState, "cudaStreamBeginCapture: the stream captures already");
+  }
   auto capture = std::make_shared<simt::Capture>();
   capture->origin = stream;
   capture->mode = mode;

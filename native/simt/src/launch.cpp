@@ -57,7 +57,8 @@ cudaError_t check(const Launch &launch) {
   const dim3 g = launch.grid, b = launch.block;
   if (Multiprocessor::running() != nullptr) return refuse(cudaErrorNotSupported, "a kernel cannot launch a kernel");
   if (g.x == 0 || g.y == 0 || g.z == 0 || g.x > kMaxGridX || g.y > kMaxGridYZ || g.z > kMaxGridYZ) {
-    return refuse(cudaErrorInvalidConfiguration, "grid " + text(g) + " is not within (1,1,1) and (2147483647,65535,65535)");
+    return refuse(cudaErrorInvalidConfiguration,
+                  "grid " + text(g) + " is not within (1,1,1) and (2147483647,65535,65535)");
   }
   if (b.x == 0 || b.y == 0 || b.z == 0 || b.x > kMaxBlockXY || b.y > kMaxBlockXY || b.z > kMaxBlockZ) {
     return refuse(cudaErrorInvalidConfiguration, "block " + text(b) + " is not within (1,1,1) and (1024,1024,64)");
@@ -67,9 +68,9 @@ cudaError_t check(const Launch &launch) {
   }
   const size_t limit = dynamic_shared_limit(launch.kernel);
   if (launch.shared_bytes > limit) {
-    return refuse(cudaErrorInvalidValue, std::to_string(launch.shared_bytes) + " bytes of dynamic shared memory, but " +
-                                             std::to_string(limit) + " are allowed (cudaFuncSetAttribute raises it to " +
-                                             std::to_string(kSharedBytesOptIn) + ")");
+    return refuse(cudaErrorInvalidValue,
+                  std::to_string(launch.shared_bytes) + " bytes of dynamic shared memory, but " +
+                      std::to_string(limit) + " are allowed (cudaFuncSetAttribute raises it to " + std::to_string(kSharedBytesOptIn) + ")");
   }
   return cudaSuccess;
 }
@@ -141,8 +142,8 @@ cudaError_t run_grid(const Launch &launch) {
     if (failed.load(std::memory_order_relaxed)) return;
     const uint64_t b = order(static_cast<uint64_t>(i));
     const uint64_t plane = uint64_t{launch.grid.x} * launch.grid.y;
-    const uint3 block = {static_cast<unsigned>(b % launch.grid.x), static_cast<unsigned>(b / launch.grid.x % launch.grid.y),
-                         static_cast<unsigned>(b / plane)};
+    const uint3 block = {static_cast<unsigned>(b % launch.grid.x),
+                         static_cast<unsigned>(b / launch.grid.x % launch.grid.y), static_cast<unsigned>(b / plane)};
     std::string message;
     try {
       message = multiprocessor.run(grid, block);

@@ -78,14 +78,15 @@ cudaError_t check_side(const char *function, const char *role, const void *point
     std::snprintf(text, sizeof text, "%s: the %s, %p, is not device memory", function, role, pointer);
     return report(cudaErrorInvalidValue, text);
   }
-  if (wants_host && at->second.type == cudaMemoryTypeDevice && reinterpret_cast<uintptr_t>(pointer) - at->first < at->second.bytes) {
+  const Allocation &allocation = at->second;
+  const size_t offset = reinterpret_cast<uintptr_t>(pointer) - at->first;
+  if (wants_host && allocation.type == cudaMemoryTypeDevice && offset < allocation.bytes) {
     std::snprintf(text, sizeof text, "%s: the %s, %p, is device memory", function, role, pointer);
     return report(cudaErrorInvalidValue, text);
   }
-  const size_t offset = reinterpret_cast<uintptr_t>(pointer) - at->first;
-  if (bytes > at->second.bytes - offset && (wants_device || offset < at->second.bytes)) {
-    std::snprintf(text, sizeof text, "%s: %zu bytes at offset %zu of the %s, which has %zu bytes", function, bytes, offset,
-                  role, at->second.bytes);
+  if (bytes > allocation.bytes - offset && (wants_device || offset < allocation.bytes)) {
+    std::snprintf(text, sizeof text, "%s: %zu bytes at offset %zu of the %s, which has %zu bytes", function, bytes,
+                  offset, role, allocation.bytes);
     return report(cudaErrorInvalidValue, text);
   }
   return cudaSuccess;

@@ -97,16 +97,16 @@ void Multiprocessor::prepare(uint3 block) {
     warps_.resize((threads + kWarpSize - 1) / kWarpSize);
     warp_order_.resize(warps_.size());
     for (size_t w = 0; w < warps_.size(); ++w) {
-      warp_order_[w] = static_cast<int>(w);
       const int lanes = threads - static_cast<int>(w) * kWarpSize;
       warps_[w].lanes = lanes >= kWarpSize ? 0xffffffffu : (1u << lanes) - 1;
       warps_[w].meetings.clear();
       warps_[w].meetings.reserve(kMeetings);
     }
   }
-  for (Warp &warp : warps_) {
-    warp.ready = warp.lanes;
-    warp.at_barrier = warp.finished = 0;
+  for (size_t w = 0; w < warps_.size(); ++w) {
+    warp_order_[w] = static_cast<int>(w);
+    warps_[w].ready = warps_[w].lanes;
+    warps_[w].at_barrier = warps_[w].finished = 0;
   }
   live_ = static_cast<int>(fibers_.size());
   barrier_ = BlockBarrier{};
@@ -159,7 +159,8 @@ void Multiprocessor::run_warp(int warp) {
   while (lanes != 0) {
     unsigned pick = lanes;
     if (grid_->seed != 0) {
-      for (uint32_t skip = random_.below(static_cast<uint32_t>(__builtin_popcount(lanes))); skip > 0; --skip) pick &= pick - 1;
+      uint32_t skip = random_.below(static_cast<uint32_t>(__builtin_popcount(lanes)));
+      for (; skip > 0; --skip) pick &= pick - 1;
     }
     const int lane = lowest(pick);
     lanes &= ~(1u << lane);
@@ -188,9 +189,10 @@ void Multiprocessor::start(Fiber &fiber) {
   const int thread = static_cast<int>(&fiber - fibers_.data());
   make_context(fiber.context, fiber.stack, Stacks::kBytes - stack_colour(thread), &Multiprocessor::enter);
   if (sanitizer::thread()) {
-    fiber.view = shared_views.take();
+    fiber.view = shared_views.take(fibers_.size());
     views_.push_back(fiber.view);
-    const std::string name = std::string(grid_->launch.name.kernel) + " block " + text(block_) + " thread " + text(fiber.index);
+    const std::string name =
+        std::string(grid_->launch.name.kernel) + " block " + text(block_) + " thread " + text(fiber.index);
     __tsan_set_fiber_name(fiber.view, name.c_str());
   }
 }
@@ -210,8 +212,8 @@ void Multiprocessor::enter() {
   --self.live_;
   if (self.barrier_.arrived > 0) {
     const uint3 waiting = self.fibers_[self.barrier_.first].index;
-    self.fail(self.barrier_.site, "leaves the kernel while thread (%u,%u,%u) waits in %s", waiting.x, waiting.y, waiting.z,
-              name(self.barrier_.kind));
+    self.fail(self.barrier_.site, "leaves the kernel while thread (%u,%u,%u) waits in %s", waiting.x, waiting.y,
+              waiting.z, name(self.barrier_.kind));
   }
   sanitizer::release(&self.grid_->done_tag);
   // Nothing runs on this stack between here and the scheduler's next start of a fiber.
@@ -346,8 +348,8 @@ Multiprocessor::Met Multiprocessor::meet(WarpOperation operation, unsigned mask,
     meeting.site = site;
     meeting.first_lane = lane;
   } else if (meeting.operation != operation || !same(meeting.site, site)) {
-    fail(site, "calls %s with mask 0x%08x while lane %d of that mask waits in another call, %s at %s:%d", name(operation),
-         mask, meeting.first_lane, name(meeting.operation), meeting.site.file, meeting.site.line);
+    fail(site, "calls %s with mask 0x%08x while lane %d of that mask waits in another call, %s at %s:%d",
+         name(operation), mask, meeting.first_lane, name(meeting.operation), meeting.site.file, meeting.site.line);
   }
   const int phase = meeting.phase;
   meeting.values[phase][lane] = value;
@@ -403,8 +405,8 @@ std::string Multiprocessor::deadlock() const {
   int first = 0;
   const auto alike = [&](int a, int b) {
     const Fiber &x = fibers_[a], &y = fibers_[b];
-    return (x.stack == nullptr) == (y.stack == nullptr) &&
-           (x.stack == nullptr || (x.waits_for == y.waits_for && x.waits_in == y.waits_in && same(x.waits_at, y.waits_at)));
+    if (x.stack == nullptr || y.stack == nullptr) return x.stack == y.stack;
+    return x.waits_for == y.waits_for && x.waits_in == y.waits_in && same(x.waits_at, y.waits_at);
   };
   const int threads = static_cast<int>(fibers_.size());
   for (int i = 1; i <= threads; ++i) {
@@ -415,8 +417,8 @@ std::string Multiprocessor::deadlock() const {
     if (fiber.stack == nullptr) {
       message += ": left the kernel";
     } else {
-      message += ": in " + std::string(fiber.waits_in) + (fiber.waits_for ? " with mask " + text(fiber.waits_for) : "") +
-                 ", at " + text(fiber.waits_at);
+      message += ": in " + std::string(fiber.waits_in) +
+                 (fiber.waits_for ? " with mask " + text(fiber.waits_for) : "") + ", at " + text(fiber.waits_at);
     }
     first = i;
   }

@@ -34,7 +34,8 @@ class Multiprocessor {
   // For the fiber that runs:
   int block_sync(Barrier kind, bool predicate, Site site);
   uint64_t warp_exchange(WarpOperation operation, unsigned mask, uint64_t value, int source, Site site);
-  unsigned warp_gather(WarpOperation operation, unsigned mask, uint64_t value, uint64_t (&values)[kWarpSize], Site site);
+  unsigned warp_gather(WarpOperation operation, unsigned mask, uint64_t value, uint64_t (&values)[kWarpSize],
+                       Site site);
   [[noreturn]] void fail(Site site, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
   // That of this OS thread, while it runs a block.

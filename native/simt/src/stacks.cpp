@@ -21,7 +21,8 @@ Stacks::~Stacks() {
 
 void Stacks::grow() {
   mappings_.reserve(mappings_.size() + 1);
-  void *mapping = mmap(nullptr, kMappingBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void *mapping =
+      mmap(nullptr, kMappingBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapping == MAP_FAILED) throw std::bad_alloc();
   char *low = static_cast<char *>(mapping);
   mappings_.push_back(low);

@@ -61,10 +61,10 @@ cudaError_t check_not_capturing(const char *function) {
   streams().for_each([&](CUstream_st &stream) {
     if (stream.capture == nullptr) return;
     Capture &capture = *stream.capture;
-    const bool here = capture.thread == std::this_thread::get_id();
-    if (capture.mode == cudaStreamCaptureModeRelaxed || t_capture_mode == cudaStreamCaptureModeRelaxed) return;
-    const bool everywhere = capture.mode == cudaStreamCaptureModeGlobal && t_capture_mode == cudaStreamCaptureModeGlobal;
-    if (!here && !everywhere) return;
+    const cudaStreamCaptureMode mine = t_capture_mode;
+    if (capture.mode == cudaStreamCaptureModeRelaxed || mine == cudaStreamCaptureModeRelaxed) return;
+    const bool global = capture.mode == cudaStreamCaptureModeGlobal && mine == cudaStreamCaptureModeGlobal;
+    if (!global && capture.thread != std::this_thread::get_id()) return;
     capture.valid = false;
     refused = true;
   });

@@ -1,4 +1,4 @@
-// Streams, and what their capture records. Work is done when it is enqueued, so a stream outside a capture has no state.
+// Streams, and what their capture records. Work is done when it is enqueued: a stream outside a capture has no state.
 #pragma once
 #include <functional>
 #include <memory>

@@ -1,6 +1,8 @@
-// ThreadSanitizer's views of CUDA threads ("fibers" there). They are dear to make, so they are used again, the one that
-// has rested longest first: races between two blocks are hidden only if they are kMost threads or more apart.
+// ThreadSanitizer's views of CUDA threads ("fibers" there). Each one makes every synchronisation dearer, so they are
+// used again, the one that has rested longest first, after as many threads as a block has at least. A view that is used
+// again hides races between the blocks it stood for: those with the block run before are always seen.
 #pragma once
+#include <algorithm>
 #include <deque>
 #include <mutex>
 #include <vector>
@@ -11,15 +13,15 @@ namespace simt {
 
 class Views {
  public:
-  void *take() {
+  // For a thread of a block of that many.
+  void *take(size_t block_threads) {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
-      if (made_ >= kMost && !resting_.empty()) {
+      if (resting_.size() > std::max(kLeastResting, block_threads)) {
         void *view = resting_.front();
         resting_.pop_front();
         return view;
       }
-      ++made_;
     }
     return __tsan_create_fiber(0);
   }
@@ -30,10 +32,9 @@ class Views {
   }
 
  private:
-  static constexpr size_t kMost = 512;  // ThreadSanitizer has room for 8,128 threads and fibers in all
+  static constexpr size_t kLeastResting = 256;
   std::mutex mutex_;
   std::deque<void *> resting_;
-  size_t made_ = 0;
 };
 
 // Made when the library is loaded, before any thread could see the making, and never destroyed.

@@ -11,7 +11,7 @@ template <typename To, typename From>
 To bit_cast(From from) {
   static_assert(sizeof(To) == sizeof(From) && std::is_trivially_copyable_v<From>, "bits of one size");
   To to;
-  std::memcpy(&to, &from, sizeof to);
+  std::memcpy(static_cast<void *>(&to), &from, sizeof to);
   return to;
 }
 

@@ -14,14 +14,16 @@ SIMT_API void fence();
 
 }  // namespace simt
 
-inline void __syncthreads(::simt::Site site = SIMT_HERE) { ::simt::block_sync(::simt::Barrier::plain, false, site); }
-inline int __syncthreads_count(int predicate, ::simt::Site site = SIMT_HERE) {
+inline void __syncthreads(::simt::Site site = ::simt::Site::here()) {
+  ::simt::block_sync(::simt::Barrier::plain, false, site);
+}
+inline int __syncthreads_count(int predicate, ::simt::Site site = ::simt::Site::here()) {
   return ::simt::block_sync(::simt::Barrier::count, predicate != 0, site);
 }
-inline int __syncthreads_and(int predicate, ::simt::Site site = SIMT_HERE) {
+inline int __syncthreads_and(int predicate, ::simt::Site site = ::simt::Site::here()) {
   return ::simt::block_sync(::simt::Barrier::conjunction, predicate != 0, site);
 }
-inline int __syncthreads_or(int predicate, ::simt::Site site = SIMT_HERE) {
+inline int __syncthreads_or(int predicate, ::simt::Site site = ::simt::Site::here()) {
   return ::simt::block_sync(::simt::Barrier::disjunction, predicate != 0, site);
 }
 

@@ -52,10 +52,10 @@ void launch(LaunchName name, void (*kernel)(Parameters...), dim3 grid, dim3 bloc
     const Call &bound = *static_cast<const Call *>(data);
     std::apply(bound.kernel, bound.arguments);
   };
-  enqueue({name, reinterpret_cast<const void *>(kernel), grid, block, shared_bytes, stream,
-           std::shared_ptr<const void>(new Call{kernel, std::tuple<Parameters...>(std::forward<Arguments>(arguments)...)},
-                                       [](const void *data) { delete static_cast<const Call *>(data); }),
-           call, SIMT_SHARED_PER_PROCESS != 0});
+  const std::shared_ptr<const Call> bound(
+      new Call{kernel, std::tuple<Parameters...>(std::forward<Arguments>(arguments)...)});
+  enqueue({name, reinterpret_cast<const void *>(kernel), grid, block, shared_bytes, stream, bound, call,
+           SIMT_SHARED_PER_PROCESS != 0});
 }
 
 inline void *dynamic_shared() { return current.dynamic_shared; }

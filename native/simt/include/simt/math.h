@@ -90,7 +90,8 @@ inline double __longlong_as_double(long long x) { return ::simt::bit_cast<double
 inline int __double2hiint(double x) { return static_cast<int>(__double_as_longlong(x) >> 32); }
 inline int __double2loint(double x) { return static_cast<int>(__double_as_longlong(x) & 0xffffffff); }
 inline double __hiloint2double(int high, int low) {
-  return ::simt::bit_cast<double>(static_cast<uint64_t>(static_cast<uint32_t>(high)) << 32 | static_cast<uint32_t>(low));
+  const uint64_t upper = static_cast<uint32_t>(high);
+  return ::simt::bit_cast<double>(upper << 32 | static_cast<uint32_t>(low));
 }
 
 inline float __fadd_rn(float a, float b) { return a + b; }

@@ -11,8 +11,9 @@ namespace simt {
 
 constexpr int kWarpSize = 32;
 
-// A place in the source: default arguments take the caller's.
+// A place in the source. As a default argument, Site::here() is the place of the call.
 struct Site {
+  static constexpr Site here(const char *file = __builtin_FILE(), int line = __builtin_LINE()) { return {file, line}; }
   const char *file;
   int line;
 };
@@ -33,8 +34,6 @@ inline int lane() { return current.linear % kWarpSize; }
 [[noreturn]] SIMT_API void fail(const char *what, Site site);
 
 }  // namespace simt
-
-#define SIMT_HERE ::simt::Site{__builtin_FILE(), __builtin_LINE()}
 
 #define threadIdx (static_cast<const ::uint3 &>(::simt::current.thread))
 #define blockIdx (static_cast<const ::uint3 &>(::simt::current.block))

@@ -24,7 +24,7 @@ T shuffle(unsigned mask, T value, int source, Site site) {
   uint64_t bits = 0;
   std::memcpy(&bits, &value, sizeof value);
   bits = warp_exchange(WarpOperation::shuffle, mask, bits, source, site);
-  std::memcpy(&value, &bits, sizeof value);
+  std::memcpy(static_cast<void *>(&value), &bits, sizeof value);
   return value;
 }
 
@@ -70,48 +70,48 @@ T reduce(unsigned mask, T value, Site site, F combine) {
 
 }  // namespace simt
 
-inline void __syncwarp(unsigned mask = 0xffffffffu, ::simt::Site site = SIMT_HERE) {
+inline void __syncwarp(unsigned mask = 0xffffffffu, ::simt::Site site = ::simt::Site::here()) {
   ::simt::warp_exchange(::simt::WarpOperation::syncwarp, mask, 0, ::simt::lane(), site);
 }
 
 template <typename T>
-T __shfl_sync(unsigned mask, T value, int source, int width = 32, ::simt::Site site = SIMT_HERE) {
+T __shfl_sync(unsigned mask, T value, int source, int width = 32, ::simt::Site site = ::simt::Site::here()) {
   const int first = ::simt::segment(width, site);
   return ::simt::shuffle(mask, value, first | (source & (width - 1)), site);
 }
 template <typename T>
-T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = 32, ::simt::Site site = SIMT_HERE) {
+T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = 32, ::simt::Site site = ::simt::Site::here()) {
   const int lane = ::simt::lane(), first = ::simt::segment(width, site);
   const bool inside = delta <= static_cast<unsigned>(lane - first);
   return ::simt::shuffle(mask, value, inside ? lane - static_cast<int>(delta) : lane, site);
 }
 template <typename T>
-T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = 32, ::simt::Site site = SIMT_HERE) {
+T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = 32, ::simt::Site site = ::simt::Site::here()) {
   const int lane = ::simt::lane(), last = ::simt::segment(width, site) + width - 1;
   const bool inside = delta <= static_cast<unsigned>(last - lane);
   return ::simt::shuffle(mask, value, inside ? lane + static_cast<int>(delta) : lane, site);
 }
 // A lane of an earlier segment may be read, one of a later segment may not: CUDA defines it so.
 template <typename T>
-T __shfl_xor_sync(unsigned mask, T value, int lane_mask, int width = 32, ::simt::Site site = SIMT_HERE) {
+T __shfl_xor_sync(unsigned mask, T value, int lane_mask, int width = 32, ::simt::Site site = ::simt::Site::here()) {
   const int lane = ::simt::lane(), last = ::simt::segment(width, site) + width - 1;
   const int source = lane ^ (lane_mask & (::simt::kWarpSize - 1));
   return ::simt::shuffle(mask, value, source <= last ? source : lane, site);
 }
 
-inline unsigned __ballot_sync(unsigned mask, int predicate, ::simt::Site site = SIMT_HERE) {
+inline unsigned __ballot_sync(unsigned mask, int predicate, ::simt::Site site = ::simt::Site::here()) {
   return ::simt::vote(mask, predicate != 0, site);
 }
-inline int __any_sync(unsigned mask, int predicate, ::simt::Site site = SIMT_HERE) {
+inline int __any_sync(unsigned mask, int predicate, ::simt::Site site = ::simt::Site::here()) {
   return ::simt::vote(mask, predicate != 0, site) != 0;
 }
-inline int __all_sync(unsigned mask, int predicate, ::simt::Site site = SIMT_HERE) {
+inline int __all_sync(unsigned mask, int predicate, ::simt::Site site = ::simt::Site::here()) {
   return ::simt::vote(mask, predicate == 0, site) == 0;
 }
 
 // The lanes of the mask that hold this lane's value.
 template <typename T>
-unsigned __match_any_sync(unsigned mask, T value, ::simt::Site site = SIMT_HERE) {
+unsigned __match_any_sync(unsigned mask, T value, ::simt::Site site = ::simt::Site::here()) {
   const uint64_t bits = ::simt::match_bits(value);
   uint64_t values[::simt::kWarpSize];
   const unsigned lanes = ::simt::warp_gather(::simt::WarpOperation::match, mask, bits, values, site);
@@ -123,13 +123,13 @@ unsigned __match_any_sync(unsigned mask, T value, ::simt::Site site = SIMT_HERE)
 }
 // The mask if all its lanes hold one value, else 0; *all says which.
 template <typename T>
-unsigned __match_all_sync(unsigned mask, T value, int *all, ::simt::Site site = SIMT_HERE) {
+unsigned __match_all_sync(unsigned mask, T value, int *all, ::simt::Site site = ::simt::Site::here()) {
   *all = __match_any_sync(mask, value, site) == mask;
   return *all ? mask : 0u;
 }
 
 #define SIMT_REDUCE(name, T, expression) \
-  inline T name(unsigned mask, T value, ::simt::Site site = SIMT_HERE) { \
+  inline T name(unsigned mask, T value, ::simt::Site site = ::simt::Site::here()) { \
     return ::simt::reduce(mask, value, site, [](T a, T b) { return static_cast<T>(expression); }); \
   }
 SIMT_REDUCE(__reduce_add_sync, unsigned, a + b)

@@ -1,0 +1,16 @@
+# Runs a program that must fail, and say so: cmake -DPROGRAM=... -DARGUMENT=... -DEXPECT=<regular expression> -P expect.cmake
+# An empty EXPECT wants it to succeed, silently on stderr.
+execute_process(COMMAND ${PROGRAM} ${ARGUMENT} RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE errors)
+message("${output}${errors}")
+if(EXPECT STREQUAL "")
+  if(NOT result EQUAL 0 OR NOT errors STREQUAL "")
+    message(FATAL_ERROR "expected success and nothing on stderr, got result ${result}")
+  endif()
+  return()
+endif()
+if(result EQUAL 0)
+  message(FATAL_ERROR "expected a failure, but the program succeeded")
+endif()
+if(NOT "${output}${errors}" MATCHES "${EXPECT}")
+  message(FATAL_ERROR "the output does not match: ${EXPECT}")
+endif()

@@ -1,0 +1,312 @@
+// The runtime API: memory, streams, events, graphs, and the errors that CUDA defines.
+#include <cuda_runtime.h>
+#include <simt/simt.h>
+
+#include <cstring>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "check.h"
+
+namespace {
+
+// The call fails with this error, which cudaGetLastError then tells once.
+#define CHECK_ERROR(error, call) \
+  do { \
+    CHECK((call) == (error)); \
+    CHECK(cudaPeekAtLastError() == (error)); \
+    CHECK(cudaGetLastError() == (error)); \
+    CHECK(cudaGetLastError() == cudaSuccess); \
+  } while (0)
+#define CHECK_OK(call) CHECK((call) == cudaSuccess)
+
+__global__ void scale(const float *x, float *y, float factor, int n) {
+  const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+  if (i < n) y[i] = factor * x[i];
+}
+
+__global__ void nothing() {}
+__global__ void use_dynamic(int *out) {
+  SIMT_DYNAMIC_SHARED(int, memory);
+  memory[threadIdx.x] = 1;
+  *out = memory[0];
+}
+
+void check_device() {
+  int count = 0, device = -1, value = 0, version = 0;
+  CHECK_OK(cudaGetDeviceCount(&count));
+  CHECK_OK(cudaGetDevice(&device));
+  CHECK(count == 1 && device == 0);
+  CHECK_OK(cudaSetDevice(0));
+  CHECK_ERROR(cudaErrorInvalidDevice, cudaSetDevice(1));
+  cudaDeviceProp properties;
+  CHECK_OK(cudaGetDeviceProperties(&properties, 0));
+  CHECK(properties.major == 9 && properties.warpSize == 32 && properties.maxThreadsPerBlock == 1024);
+  CHECK(std::string(properties.name) == "SIMT host");
+  CHECK_OK(cudaDeviceGetAttribute(&value, cudaDevAttrMultiProcessorCount, 0));
+  CHECK(value == properties.multiProcessorCount && value > 0);
+  CHECK_OK(cudaDeviceGetAttribute(&value, cudaDevAttrMaxSharedMemoryPerBlockOptin, 0));
+  CHECK(value == 227 * 1024);
+  CHECK_ERROR(cudaErrorInvalidDevice, cudaDeviceGetAttribute(&value, cudaDevAttrWarpSize, 1));
+  CHECK_OK(cudaRuntimeGetVersion(&version));
+  CHECK(version == CUDART_VERSION);
+  CHECK(std::string(cudaGetErrorName(cudaErrorLaunchFailure)) == "cudaErrorLaunchFailure");
+  CHECK(std::string(cudaGetErrorString(cudaSuccess)) == "no error");
+}
+
+void check_memory() {
+  size_t bytes = 0;
+  CHECK(simt_live_allocations(nullptr) == 0);
+  char *device = nullptr, *pinned = nullptr, local[100];
+  CHECK_OK(cudaMalloc(&device, 100));
+  CHECK_OK(cudaMallocHost(&pinned, 50));
+  CHECK(simt_live_allocations(&bytes) == 2 && bytes == 150);
+  CHECK(reinterpret_cast<uintptr_t>(device) % 256 == 0);
+  CHECK_OK(cudaMemcpy(local, device, 100, cudaMemcpyDeviceToHost));
+  for (const char c : local) CHECK(c == '\xff');  // fresh memory holds no zeros
+
+  CHECK_OK(cudaMemset(device, 7, 100));
+  CHECK_OK(cudaMemcpy(local, device + 50, 50, cudaMemcpyDefault));
+  CHECK(local[0] == 7 && local[49] == 7 && local[50] == '\xff');
+  CHECK_ERROR(cudaErrorInvalidValue, cudaMemcpy(local, device + 50, 51, cudaMemcpyDeviceToHost));
+  CHECK(std::strstr(simt_last_message(), "51 bytes at offset 50 of the source, which has 100 bytes") != nullptr);
+  CHECK_ERROR(cudaErrorInvalidValue, cudaMemset(device, 0, 101));
+  CHECK_ERROR(cudaErrorInvalidValue, cudaMemset(local, 0, 100));
+  CHECK_ERROR(cudaErrorInvalidValue, cudaMemcpy(local, device, 10, cudaMemcpyHostToDevice));
+  CHECK_ERROR(cudaErrorInvalidValue, cudaMemcpy(device, local, 10, cudaMemcpyDeviceToHost));
+  CHECK_OK(cudaMemcpy(device, pinned, 50, cudaMemcpyHostToDevice));
+  CHECK_OK(cudaMemcpy(nullptr, nullptr, 0, cudaMemcpyDeviceToDevice));
+
+  cudaPointerAttributes attributes;
+  CHECK_OK(cudaPointerGetAttributes(&attributes, device + 99));
+  CHECK(attributes.type == cudaMemoryTypeDevice && attributes.device == 0 && attributes.devicePointer == device + 99);
+  CHECK_OK(cudaPointerGetAttributes(&attributes, pinned));
+  CHECK(attributes.type == cudaMemoryTypeHost && attributes.hostPointer == pinned);
+  CHECK_OK(cudaPointerGetAttributes(&attributes, local));
+  CHECK(attributes.type == cudaMemoryTypeUnregistered);
+
+  CHECK_ERROR(cudaErrorInvalidValue, cudaFree(pinned));
+  CHECK_ERROR(cudaErrorInvalidValue, cudaFree(local));
+  CHECK_ERROR(cudaErrorInvalidValue, cudaFree(device + 1));
+  CHECK_OK(cudaFree(device));
+  CHECK_ERROR(cudaErrorInvalidValue, cudaFree(device));
+  CHECK_OK(cudaFreeHost(pinned));
+  CHECK_OK(cudaFree(nullptr));
+  void *none = &bytes;
+  CHECK_OK(cudaMalloc(&none, 0));
+  CHECK(none == nullptr);
+  CHECK_ERROR(cudaErrorMemoryAllocation, cudaMalloc(&none, SIZE_MAX));
+  CHECK_OK(cudaMallocAsync(&none, 10, nullptr));
+  CHECK_OK(cudaFreeAsync(none, nullptr));
+  CHECK(simt_live_allocations(nullptr) == 0);
+}
+
+void check_launch_limits() {
+  int *out = nullptr;
+  cudaMalloc(&out, sizeof(int));
+  SIMT_LAUNCH(nothing, 1, 1024, 0, nullptr);
+  CHECK_OK(cudaGetLastError());
+  SIMT_LAUNCH(nothing, 1, 1025, 0, nullptr);
+  CHECK(cudaGetLastError() == cudaErrorInvalidConfiguration);
+  SIMT_LAUNCH(nothing, 1, dim3(32, 32, 2), 0, nullptr);
+  CHECK(cudaGetLastError() == cudaErrorInvalidConfiguration);
+  SIMT_LAUNCH(nothing, 1, dim3(1, 1, 65), 0, nullptr);
+  CHECK(cudaGetLastError() == cudaErrorInvalidConfiguration);
+  SIMT_LAUNCH(nothing, 0, 32, 0, nullptr);
+  CHECK(cudaGetLastError() == cudaErrorInvalidConfiguration);
+  SIMT_LAUNCH(nothing, dim3(1, 65536), 32, 0, nullptr);
+  CHECK(cudaGetLastError() == cudaErrorInvalidConfiguration);
+  SIMT_LAUNCH(use_dynamic, 1, 1, 48 * 1024, nullptr, out);
+  CHECK_OK(cudaGetLastError());
+  SIMT_LAUNCH(use_dynamic, 1, 1, 48 * 1024 + 1, nullptr, out);
+  CHECK(cudaGetLastError() == cudaErrorInvalidValue);
+  CHECK(std::strstr(simt_last_message(), "kernel use_dynamic") != nullptr);
+  CHECK_ERROR(cudaErrorInvalidValue,
+              cudaFuncSetAttribute(use_dynamic, cudaFuncAttributeMaxDynamicSharedMemorySize, 227 * 1024 + 1));
+  CHECK_OK(cudaFuncSetAttribute(use_dynamic, cudaFuncAttributeMaxDynamicSharedMemorySize, 227 * 1024));
+  SIMT_LAUNCH(use_dynamic, 1, 1, 227 * 1024, nullptr, out);
+  CHECK_OK(cudaGetLastError());
+  cudaFuncAttributes attributes;
+  CHECK_OK(cudaFuncGetAttributes(&attributes, use_dynamic));
+  CHECK(attributes.maxDynamicSharedSizeBytes == 227 * 1024);
+  int blocks = 0;
+  CHECK_OK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, use_dynamic, 256, 0));
+  CHECK(blocks == 8);
+  CHECK_OK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, use_dynamic, 256, 100 * 1024));
+  CHECK(blocks == 2);
+  cudaFree(out);
+}
+
+void check_streams_and_events() {
+  cudaStream_t stream = nullptr;
+  CHECK_OK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+  CHECK_OK(cudaStreamSynchronize(stream));
+  CHECK_OK(cudaStreamQuery(stream));
+  cudaEvent_t before = nullptr, after = nullptr, untimed = nullptr;
+  CHECK_OK(cudaEventCreate(&before));
+  CHECK_OK(cudaEventCreate(&after));
+  CHECK_OK(cudaEventCreateWithFlags(&untimed, cudaEventDisableTiming));
+  float milliseconds = -1;
+  CHECK_ERROR(cudaErrorInvalidResourceHandle, cudaEventElapsedTime(&milliseconds, before, after));
+  CHECK_OK(cudaEventRecord(before, stream));
+  CHECK_OK(cudaEventRecord(after, stream));
+  CHECK_OK(cudaEventRecord(untimed, stream));
+  CHECK_OK(cudaEventSynchronize(after));
+  CHECK_OK(cudaEventQuery(after));
+  CHECK_OK(cudaEventElapsedTime(&milliseconds, before, after));
+  CHECK(milliseconds >= 0);
+  CHECK_ERROR(cudaErrorInvalidResourceHandle, cudaEventElapsedTime(&milliseconds, before, untimed));
+  CHECK_OK(cudaStreamWaitEvent(stream, after, 0));
+  for (cudaEvent_t event : {before, after, untimed}) CHECK_OK(cudaEventDestroy(event));
+  CHECK_ERROR(cudaErrorInvalidResourceHandle, cudaEventRecord(after, stream));
+  CHECK_OK(cudaStreamDestroy(stream));
+  CHECK_ERROR(cudaErrorInvalidResourceHandle, cudaStreamDestroy(stream));
+  CHECK_ERROR(cudaErrorInvalidResourceHandle, cudaStreamSynchronize(stream));
+  int called = 0;
+  CHECK_OK(cudaLaunchHostFunc(nullptr, [](void *data) { ++*static_cast<int *>(data); }, &called));
+  CHECK(called == 1);
+}
+
+struct Buffers {
+  Buffers() {
+    cudaMalloc(&x, n * sizeof(float));
+    cudaMalloc(&y, n * sizeof(float));
+    cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking);
+    cudaStreamCreateWithFlags(&other, cudaStreamNonBlocking);
+    cudaEventCreateWithFlags(&fork, cudaEventDisableTiming);
+    cudaEventCreateWithFlags(&join, cudaEventDisableTiming);
+  }
+  ~Buffers() {
+    cudaFree(x);
+    cudaFree(y);
+    cudaStreamDestroy(stream);
+    cudaStreamDestroy(other);
+    cudaEventDestroy(fork);
+    cudaEventDestroy(join);
+  }
+  void set(float value) {
+    const std::vector<float> values(n, value);
+    cudaMemcpy(x, values.data(), n * sizeof(float), cudaMemcpyHostToDevice);
+  }
+  bool y_is(float value) {
+    std::vector<float> values(n);
+    cudaMemcpy(values.data(), y, n * sizeof(float), cudaMemcpyDeviceToHost);
+    for (const float v : values) {
+      if (v != value) return false;
+    }
+    return true;
+  }
+  static constexpr int n = 100;
+  float *x, *y;
+  cudaStream_t stream, other;
+  cudaEvent_t fork, join;
+};
+
+void check_graph() {
+  Buffers b;
+  b.set(1);
+  cudaMemset(b.y, 0, Buffers::n * sizeof(float));
+  CHECK_OK(cudaStreamBeginCapture(b.stream, cudaStreamCaptureModeGlobal));
+  cudaStreamCaptureStatus status;
+  CHECK_OK(cudaStreamIsCapturing(b.stream, &status));
+  CHECK(status == cudaStreamCaptureStatusActive);
+  float factor = 3;  // captured by value
+  SIMT_LAUNCH(scale, 4, 32, 0, b.stream, b.x, b.y, factor, Buffers::n);
+  factor = 5;
+  SIMT_LAUNCH(scale, 4, 32, 0, b.stream, b.y, b.y, 2.0f, Buffers::n);
+  CHECK_OK(cudaMemcpyAsync(b.x, b.y, sizeof(float), cudaMemcpyDeviceToDevice, b.stream));
+  cudaGraph_t graph = nullptr;
+  cudaGraphExec_t executable = nullptr;
+  CHECK_OK(cudaStreamEndCapture(b.stream, &graph));
+  CHECK(b.y_is(0));  // nothing has run
+  size_t nodes = 0;
+  CHECK_OK(cudaGraphGetNodes(graph, nullptr, &nodes));
+  CHECK(nodes == 3);
+  CHECK_OK(cudaGraphInstantiate(&executable, graph, 0));
+  CHECK_OK(cudaGraphDestroy(graph));
+  CHECK_OK(cudaGraphLaunch(executable, b.stream));
+  CHECK(b.y_is(6));
+  b.set(2);  // read anew
+  CHECK_OK(cudaGraphLaunch(executable, b.stream));
+  CHECK(b.y_is(12));
+  CHECK_OK(cudaGraphExecDestroy(executable));
+  CHECK_ERROR(cudaErrorInvalidResourceHandle, cudaGraphLaunch(executable, b.stream));
+}
+
+// Another stream joins by an event, and is joined again.
+void check_fork_and_join() {
+  for (const bool joins : {true, false}) {
+    Buffers b;
+    b.set(1);
+    CHECK_OK(cudaStreamBeginCapture(b.stream, cudaStreamCaptureModeThreadLocal));
+    CHECK_OK(cudaEventRecord(b.fork, b.stream));
+    CHECK_OK(cudaStreamWaitEvent(b.other, b.fork, 0));
+    SIMT_LAUNCH(scale, 4, 32, 0, b.other, b.x, b.y, 4.0f, Buffers::n);
+    CHECK_OK(cudaGetLastError());
+    CHECK_OK(cudaEventRecord(b.join, b.other));
+    CHECK_ERROR(cudaErrorCapturedEvent, cudaEventQuery(b.join));
+    if (joins) CHECK_OK(cudaStreamWaitEvent(b.stream, b.join, 0));
+    cudaGraph_t graph = nullptr;
+    if (!joins) {
+      CHECK_ERROR(cudaErrorStreamCaptureUnjoined, cudaStreamEndCapture(b.stream, &graph));
+      continue;
+    }
+    CHECK_OK(cudaStreamEndCapture(b.stream, &graph));
+    cudaGraphExec_t executable = nullptr;
+    CHECK_OK(cudaGraphInstantiate(&executable, graph, 0));
+    CHECK_OK(cudaGraphLaunch(executable, b.stream));
+    CHECK(b.y_is(4));
+    CHECK_OK(cudaGraphExecDestroy(executable));
+    CHECK_OK(cudaGraphDestroy(graph));
+  }
+}
+
+void check_forbidden_in_capture() {
+  Buffers b;
+  cudaGraph_t graph = nullptr;
+  void *memory = nullptr;
+  const auto ends_invalid = [&] {
+    CHECK_ERROR(cudaErrorStreamCaptureInvalidated, cudaStreamEndCapture(b.stream, &graph));
+    CHECK(graph == nullptr);
+  };
+  CHECK_OK(cudaStreamBeginCapture(b.stream, cudaStreamCaptureModeGlobal));
+  CHECK_ERROR(cudaErrorIllegalState, cudaStreamBeginCapture(b.stream, cudaStreamCaptureModeGlobal));
+  CHECK_ERROR(cudaErrorStreamCaptureUnsupported, cudaMalloc(&memory, 8));
+  ends_invalid();
+  CHECK_OK(cudaStreamBeginCapture(b.stream, cudaStreamCaptureModeGlobal));
+  CHECK_ERROR(cudaErrorStreamCaptureUnsupported, cudaStreamSynchronize(b.stream));
+  ends_invalid();
+  CHECK_OK(cudaStreamBeginCapture(b.stream, cudaStreamCaptureModeGlobal));
+  CHECK_OK(cudaEventRecord(b.fork, b.other));
+  CHECK_ERROR(cudaErrorStreamCaptureIsolation, cudaStreamWaitEvent(b.stream, b.fork, 0));
+  ends_invalid();
+  CHECK_OK(cudaStreamBeginCapture(b.stream, cudaStreamCaptureModeRelaxed));
+  CHECK_OK(cudaMalloc(&memory, 8));  // relaxed: allowed
+  CHECK_OK(cudaFree(memory));
+  CHECK_OK(cudaStreamEndCapture(b.stream, &graph));
+  CHECK_OK(cudaGraphDestroy(graph));
+  CHECK_OK(cudaStreamBeginCapture(b.stream, cudaStreamCaptureModeThreadLocal));
+  std::thread([&] {
+    CHECK_OK(cudaMalloc(&memory, 8));  // another thread's business
+    CHECK_OK(cudaFree(memory));
+    CHECK_ERROR(cudaErrorStreamCaptureWrongThread, cudaStreamEndCapture(b.stream, &graph));
+  }).join();
+  CHECK_OK(cudaStreamEndCapture(b.stream, &graph));
+  CHECK_OK(cudaGraphDestroy(graph));
+  CHECK_ERROR(cudaErrorStreamCaptureUnsupported, cudaStreamBeginCapture(nullptr, cudaStreamCaptureModeGlobal));
+}
+
+}  // namespace
+
+int main() {
+  check_device();
+  check_memory();
+  check_launch_limits();
+  check_streams_and_events();
+  check_graph();
+  check_fork_and_join();
+  check_forbidden_in_capture();
+  CHECK(simt_live_allocations(nullptr) == 0);
+  return report_checks();
+}
