@@ -32,8 +32,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * One adapted layer, forward and backward, through the public ops, against PEFT's own code in float64. Cases with
- * 16-bit inputs are computed in float32 from those inputs and must meet the same bounds. The admixture runs on the first
- * CUDA device where there is one (the build runs this on the SIMT host, too), the rest on the CPU.
+ * 16-bit inputs are computed in float32 from those inputs and must meet the same bounds. The admixture runs on the
+ * first CUDA device where there is one (the build runs this on the SIMT host, too), the rest on the CPU.
  */
 @Tag("device")
 class GoldenOpsTest {

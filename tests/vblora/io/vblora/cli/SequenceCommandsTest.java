@@ -408,7 +408,7 @@ class SequenceCommandsTest {
                 + "type are for sequence-classification and sequence-regression");
         Files.delete(model.resolve("config.json"));
         CommandLineRun.of(causal).assertError(1, "--model: found " + model + ", which has no config.json; expected a "
-                + "language model: a Hugging Face folder with config.json and model.safetensors; encoders are for --task "
+                + "language model: a Hugging Face folder with config.json and model.safetensors; encoders are for "
                 + "sequence-classification and sequence-regression");
     }
 

@@ -206,6 +206,11 @@ class BertModelTest {
             assertEquals(Optional.of(Pooling.MEAN), model.statedPooling());
             Files.writeString(file, "{\"pooling_mode_max_tokens\": true}");
             assertRefused("pooling_mode_mean_tokens", model::defaultPooling);
+            // sentence-transformers joins the vectors of several ways
+            Files.writeString(file, "{\"pooling_mode_cls_token\": true, \"pooling_mode_mean_tokens\": true}");
+            assertRefused("pooling_mode_mean_tokens", model::defaultPooling);
+            Files.writeString(file, "{\"pooling_mode_mean_tokens\": true, \"pooling_mode_max_tokens\": true}");
+            assertRefused("pooling_mode_max_tokens", model::defaultPooling);
         }
     }
 

@@ -87,8 +87,8 @@ class DeviceTrainingTest {
                 int[] ids = batch(number - 1);
                 mirror.composition.packed().copyFrom(found.composition.packed());
                 mirror.composition.zeroGradient(cpu);
-                model.lossSumAndGradients(execution, BATCH, TOKENS, ids, ids, new int[] {TOKENS, TOKENS, TOKENS, TOKENS},
-                        1.0 / (BATCH * (TOKENS - 1)));
+                model.lossSumAndGradients(execution, BATCH, TOKENS, ids, ids,
+                        new int[] {TOKENS, TOKENS, TOKENS, TOKENS}, 1.0 / (BATCH * (TOKENS - 1)));
                 found.composition.packedGradient().copyFrom(mirror.composition.packedGradient());
                 expected.composition.packedGradient().copyFrom(mirror.composition.packedGradient());
                 double norm = expected.update(number);
@@ -106,7 +106,8 @@ class DeviceTrainingTest {
         }
         try (Composition.Moments e = expected.composition.moments(expected.stream);
                 Composition.Moments f = found.composition.moments(found.stream)) {
-            e.expAvg().asMap().forEach((name, tensor) -> assertNear(tensor, f.expAvg().get(name), "exp_avg of " + name));
+            e.expAvg().asMap().forEach((name, tensor) ->
+                    assertNear(tensor, f.expAvg().get(name), "exp_avg of " + name));
             e.expAvgSq().asMap().forEach((name, tensor) ->
                     assertNear(tensor, f.expAvgSq().get(name), "exp_avg_sq of " + name));
         }

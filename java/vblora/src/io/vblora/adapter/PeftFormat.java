@@ -67,7 +67,8 @@ final class PeftFormat {
     private static SafetensorsWriter addModulesToSave(SafetensorsWriter writer, Adapter adapter,
             Function<String, DType> dtypes, Stream stream) {
         ModulesToSave modulesToSave = adapter.modulesToSave();
-        modulesToSave.named(modulesToSave.values(), new NamedTensors(modulesToSave.values().device())).asMap().forEach((name, tensor) ->
+        NamedTensors values = new NamedTensors(modulesToSave.values().device());
+        modulesToSave.named(modulesToSave.values(), values).asMap().forEach((name, tensor) ->
                 writer.add(name, dtypes.apply(name), tensor.shape(),
                         () -> convert(stream, tensor, dtypes.apply(name))));
         return writer;

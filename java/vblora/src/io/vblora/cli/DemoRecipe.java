@@ -69,7 +69,7 @@ record DemoRecipe(String title, String description, String folder, AdapterConfig
         return config instanceof VbLoraConfig;
     }
 
-    /** The options of {@code finetune} that repeat VB-LoRA's recipe, seed and the paper's own values left out; lines. */
+    /** Lines of options of {@code finetune} that repeat VB-LoRA's recipe, seed and the paper's own values left out. */
     static List<String> vbLoraOptions() {
         DemoRecipe recipe = vbLora();
         VbLoraConfig config = (VbLoraConfig) recipe.config();

@@ -83,7 +83,7 @@ record Invocation(CommandSpec spec) {
             throw new InputException("--model", "", model + (!Files.exists(model) ? ", which does not exist"
                     : Files.isDirectory(model) ? ", which has no config.json" : ", which is not a folder"),
                     "a language model: a Hugging Face folder with config.json and model.safetensors; encoders are for "
-                    + "--task " + Task.SEQUENCE_CLASSIFICATION + " and " + Task.SEQUENCE_REGRESSION);
+                    + Task.SEQUENCE_CLASSIFICATION + " and " + Task.SEQUENCE_REGRESSION);
         }
     }
 

@@ -135,7 +135,7 @@ public final class BertModel implements AutoCloseable {
      * How the model itself says that it is pooled: in 1_Pooling/config.json of its folder, which sentence-transformers
      * writes, else by what its ONNX graph does; empty if neither says anything.
      *
-     * @throws InputException if 1_Pooling/config.json names another way
+     * @throws InputException if 1_Pooling/config.json names another way, or several, whose vectors would be joined
      */
     public Optional<Pooling> statedPooling() {
         Path file = folder.resolve("1_Pooling").resolve("config.json");
@@ -143,13 +143,17 @@ public final class BertModel implements AutoCloseable {
             return graphPooling;
         }
         JsonFields pooling = JsonFields.read(file);
-        if (pooling.bool("pooling_mode_cls_token", false)) {
-            return Optional.of(Pooling.CLS);
-        }
-        if (!pooling.bool("pooling_mode_mean_tokens", false)) {
+        boolean cls = pooling.bool("pooling_mode_cls_token", false);
+        if (!cls && !pooling.bool("pooling_mode_mean_tokens", false)) {
             throw pooling.wrong("pooling_mode_mean_tokens", "true, or pooling_mode_cls_token true");
         }
-        return Optional.of(Pooling.MEAN);
+        String mode = cls ? "pooling_mode_cls_token" : "pooling_mode_mean_tokens";
+        pooling.object().fieldNames().forEachRemaining(field -> {
+            if (field.startsWith("pooling_mode_") && !field.equals(mode) && pooling.bool(field, false)) {
+                throw pooling.wrong(field, "false beside " + mode + ": one way");
+            }
+        });
+        return Optional.of(cls ? Pooling.CLS : Pooling.MEAN);
     }
 
     /**
