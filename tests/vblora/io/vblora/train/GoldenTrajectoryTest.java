@@ -54,6 +54,14 @@ class GoldenTrajectoryTest {
     private static final double PYTORCH_EXP_AVG_SQ = 3.84e-6;
     /** The parameters after that step in PyTorch's plain run: nearer than the perturbed ones, which begin elsewhere. */
     private static final double PYTORCH_PARAMETERS = 1.65e-6;
+    /**
+     * Largest relative difference of the gradient norm in 60 steps that 99 of 100 of PyTorch's float32 runs stay below
+     * (PyTorch 2.13.0, transformers 5.18.0, PEFT 0.21.0): 101 runs, each with every weight of the base model times a
+     * factor of its own, uniform in 1 ± 1e-7; the median is 3.7e-7, the worst 5.6e-7. In 11 more runs a near tie went the
+     * other way, which moves the norm by up to 1e-2; they are not counted. The two runs of trajectory.json are too few:
+     * how OpenBLAS sums depends on the processor.
+     */
+    private static final double PYTORCH_GRADIENT_NORM = 5.11e-7;
 
     private final List<TrainingListener.Step> steps = new ArrayList<>();
     private Stream stream;
@@ -81,8 +89,8 @@ class GoldenTrajectoryTest {
             train(adapter, 60);
             assertEquals(expected.size(), steps.size());
             double lossBound = pytorchWorst("max_rel_loss_diff");
-            double normBound = pytorchWorst("max_rel_gradnorm_diff");
             double worst = 0;
+            double worstNorm = 0;
             for (int i = 0; i < steps.size(); i++) {
                 TrainingListener.Step found = steps.get(i);
                 JsonNode step = expected.get(i);
@@ -95,10 +103,11 @@ class GoldenTrajectoryTest {
                         1e-15);
                 double norm = Math.hypot(step.get("gradnorm_bank").doubleValue(),
                         step.get("gradnorm_logits").doubleValue());
-                assertEquals(norm, found.gradNorm(), normBound * norm, "gradient norm of step " + (i + 1));
+                worstNorm = Math.max(worstNorm, Math.abs(norm - found.gradNorm()) / norm);
+                assertEquals(norm, found.gradNorm(), PYTORCH_GRADIENT_NORM * norm, "gradient norm of step " + (i + 1));
             }
-            System.out.printf("Golden training run: worst relative difference of the loss over %d steps %.2e%n",
-                    steps.size(), worst);
+            System.out.printf("Golden training run: over %d steps worst relative difference of loss %.2e, norm %.2e%n",
+                    steps.size(), worst, worstNorm);
         }
     }
 
