@@ -1,5 +1,7 @@
-# Runs a program that must fail, and say so: cmake -DPROGRAM=... -DARGUMENT=... -DEXPECT=<regular expression> -P expect.cmake
-# An empty EXPECT wants it to succeed, silently on stderr.
+# Runs a program that must fail, and say so:
+#   cmake -DPROGRAM=... -DARGUMENT=... -DEXPECT=<regular expression> -DSOURCE=... -P expect.cmake
+# An empty EXPECT wants it to succeed, silently on stderr. @word@ in EXPECT stands for the number of the line of SOURCE
+# that ends in "// word", and what follows it.
 execute_process(COMMAND ${PROGRAM} ${ARGUMENT} RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE errors)
 message("${output}${errors}")
 if(EXPECT STREQUAL "")
@@ -11,6 +13,19 @@ endif()
 if(result EQUAL 0)
   message(FATAL_ERROR "expected a failure, but the program succeeded")
 endif()
+file(READ ${SOURCE} source)
+while(EXPECT MATCHES "@([a-z_]+)@")
+  set(word ${CMAKE_MATCH_1})
+  string(FIND "${source}" "// ${word}\n" at)
+  if(at EQUAL -1)
+    message(FATAL_ERROR "no line of ${SOURCE} ends in \"// ${word}\"")
+  endif()
+  string(SUBSTRING "${source}" 0 ${at} before)
+  string(REGEX REPLACE "[^\n]" "" before "${before}")
+  string(LENGTH "${before}" line)
+  math(EXPR line "${line} + 1")
+  string(REPLACE "@${word}@" "${line}[^0-9]" EXPECT "${EXPECT}")
+endwhile()
 if(NOT "${output}${errors}" MATCHES "${EXPECT}")
   message(FATAL_ERROR "the output does not match: ${EXPECT}")
 endif()

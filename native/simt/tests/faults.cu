@@ -1,5 +1,5 @@
 // Kernels with a fault each, and the same without: faults <name>. What must catch each one stands in CMakeLists.txt.
-// Prints the launch's error, if there is one, and exits with 1 then.
+// Prints the launch's error, if there is one, and exits with 1 then. CMakeLists.txt refers to lines by their comments.
 #include <cuda_runtime.h>
 #include <simt/simt.h>
 
@@ -14,13 +14,22 @@ __global__ void sound(int *data) {
   __shared__ int line[kThreads];
   SIMT_DYNAMIC_SHARED(int, dynamic);
   const unsigned t = threadIdx.x, first = blockIdx.x * kThreads;
-  line[t] = static_cast<int>(t);
-  __syncthreads();
-  dynamic[t] = line[kThreads - 1 - t];
+  int sum = 0;
+  for (int i = 0; i < 3; ++i) {
+    line[t] = i;
+    __syncthreads();
+    sum += line[kThreads - 1 - t];
+    __syncthreads();
+  }
+  dynamic[t] = sum;
   __syncwarp();
   data[first + t] = dynamic[t ^ 1];
+  // The block that comes last reads what all have written.
   __threadfence();
-  atomicAdd(&data[2 * kThreads], 1);
+  __syncthreads();
+  if (t != 0 || atomicAdd(&data[2 * kThreads], 1) != static_cast<int>(gridDim.x) - 1) return;
+  __threadfence();
+  for (unsigned i = 1; i < gridDim.x * kThreads; ++i) data[0] += data[i];
 }
 
 // Out of line, so that only AddressSanitizer knows the bounds.
@@ -28,30 +37,32 @@ __attribute__((noinline)) void store(int *to) { *to = 1; }
 
 __global__ void static_shared_bounds(int *data, int beyond) {
   __shared__ int line[kThreads];
-  store(&line[0] + threadIdx.x + beyond);
+  store(&line[0] + threadIdx.x + beyond);  // static_bounds
   __syncthreads();
   data[threadIdx.x] = line[threadIdx.x];
 }
 
 __global__ void dynamic_shared_bounds(int *data, int beyond) {
   SIMT_DYNAMIC_SHARED(int, line);
-  line[threadIdx.x + static_cast<unsigned>(beyond)] = 1;
+  line[threadIdx.x + static_cast<unsigned>(beyond)] = 1;  // dynamic_bounds
   __syncthreads();
   data[threadIdx.x] = line[threadIdx.x];
 }
 
-__global__ void global_bounds(int *data, int beyond) { data[2 * kThreads + beyond] = static_cast<int>(threadIdx.x); }
+__global__ void global_bounds(int *data, int beyond) {
+  data[2 * kThreads + beyond] = static_cast<int>(threadIdx.x);  // global_bounds
+}
 
 __global__ void missing_barrier(int *data) {
   __shared__ int line[kThreads];
-  line[threadIdx.x] = static_cast<int>(threadIdx.x);
-  data[threadIdx.x] = line[kThreads - 1 - threadIdx.x];
+  line[threadIdx.x] = static_cast<int>(threadIdx.x);     // barrier_write
+  data[threadIdx.x] = line[kThreads - 1 - threadIdx.x];  // barrier_read
 }
 
 __global__ void missing_syncwarp(int *data) {
   __shared__ int line[kThreads];
-  line[threadIdx.x] = static_cast<int>(threadIdx.x);
-  data[threadIdx.x] = line[threadIdx.x ^ 1] + __shfl_xor_sync(0xffffffffu, 1, 1);
+  line[threadIdx.x] = static_cast<int>(threadIdx.x);                               // syncwarp_write
+  data[threadIdx.x] = line[threadIdx.x ^ 1] + __shfl_xor_sync(0xffffffffu, 1, 1);  // syncwarp_read
 }
 
 // The second barrier of a loop is missing: a thread may overwrite what another still reads.
@@ -59,15 +70,27 @@ __global__ void missing_second_barrier(int *data) {
   __shared__ int line[kThreads];
   int sum = 0;
   for (int i = 0; i < 3; ++i) {
-    line[threadIdx.x] = i;
+    line[threadIdx.x] = i;  // second_write
     __syncthreads();
-    sum += line[kThreads - 1 - threadIdx.x];
+    sum += line[kThreads - 1 - threadIdx.x];  // second_read
   }
   data[threadIdx.x] = sum;
 }
 
 __global__ void race_between_blocks(int *data) {
-  if (threadIdx.x == 0) data[0] += 1;
+  if (threadIdx.x == 0) data[0] += 1;  // between_blocks
+}
+
+// Says that its data is there without a fence before.
+__global__ void missing_fence(int *data) {
+  if (threadIdx.x != 0) return;
+  data[1 + blockIdx.x] = 1;  // fence_write
+  if (atomicAdd(&data[0], 1) == 1) data[3] = data[1] + data[2];  // fence_read
+}
+
+// Right in the order of seed 0 only: each lane takes for granted that the one before it has run.
+__global__ void order_dependent(int *data) {
+  data[threadIdx.x] = threadIdx.x == 0 ? 1 : data[threadIdx.x - 1] + 1;
 }
 
 __global__ void other_barrier(int *data) {
@@ -115,6 +138,8 @@ __global__ void other_operation(int *data) {
   }
 }
 
+__global__ void too_large(int *data) { data[threadIdx.x] = 1; }
+
 __global__ void bad_width(int *data) { data[threadIdx.x] = __shfl_sync(0xffffffffu, 1, 0, 3); }
 
 }  // namespace
@@ -136,6 +161,7 @@ int main(int argc, char **argv) {
   FAULT(missing_syncwarp, 1, 0, data);
   FAULT(missing_second_barrier, 1, 0, data);
   FAULT(race_between_blocks, 2, 0, data);
+  FAULT(missing_fence, 2, 0, data);
   FAULT(other_barrier, 1, 0, data);
   FAULT(exit_before_barrier, 1, 0, data);
   FAULT(exit_while_others_wait, 1, 0, data);
@@ -145,11 +171,18 @@ int main(int argc, char **argv) {
   FAULT(lane_that_left, 1, 0, data);
   FAULT(other_operation, 1, 0, data);
   FAULT(bad_width, 1, 0, data);
+  FAULT(order_dependent, 1, 0, data);
+  if (is("block_too_large")) SIMT_LAUNCH(too_large, 1, dim3(32, 33), 0, nullptr, data);
+  if (is("shared_too_large")) SIMT_LAUNCH(too_large, 1, kThreads, 48 * 1024 + 1, nullptr, data);
   const cudaError_t error = cudaGetLastError();
   std::printf("%s: %s\n", cudaGetErrorName(error), error == cudaSuccess ? "" : simt_last_message());
   // The host reads and frees what the kernel, even one that failed, has written: no race of its own.
-  int first = 0;
-  cudaMemcpy(&first, data, sizeof first, cudaMemcpyDeviceToHost);
+  int results[2 * kThreads + 1];
+  cudaMemcpy(results, data, sizeof results, cudaMemcpyDeviceToHost);
   cudaFree(data);
-  return error != cudaSuccess;
+  bool right = true;
+  if (is("sound")) right = results[0] == 2 * kThreads * (0 + 1 + 2);
+  if (is("order_dependent")) right = results[kThreads - 1] == kThreads;
+  if (!right) std::printf("wrong result\n");
+  return error != cudaSuccess || !right;
 }

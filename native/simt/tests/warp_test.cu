@@ -1,5 +1,6 @@
 // Warp operations against CUDA's definition of which lane is read, for all widths and some masks.
 #include <cuda_runtime.h>
+#include <simt/simt.h>
 
 #include <vector>
 
@@ -55,7 +56,7 @@ void check_shuffles() {
 }
 
 struct Votes {
-  unsigned ballot, match, reduce_add, reduce_or;
+  unsigned ballot, match, match_wide, reduce_add, reduce_or, reduce_and, reduce_xor, reduce_least, reduce_greatest;
   int any, all, reduce_min, reduce_max, all_alike, none_alike;
 };
 
@@ -68,11 +69,16 @@ __global__ void votes(Votes *out) {
   v.any = __any_sync(mask, lane == 2);
   v.all = __all_sync(mask, lane < 12);
   v.match = __match_any_sync(mask, lane % 5);
+  v.match_wide = __match_any_sync(mask, static_cast<long long>(lane % 3) << 40);
   int alike = 0;
   v.all_alike = __match_all_sync(mask, 7, &alike) == mask && alike;
   v.none_alike = __match_all_sync(mask, lane, &alike) == 0 && !alike;
   v.reduce_add = __reduce_add_sync(mask, static_cast<unsigned>(lane));
   v.reduce_or = __reduce_or_sync(mask, 1u << (lane % 7));
+  v.reduce_and = __reduce_and_sync(mask, ~(1u << (lane % 7)));
+  v.reduce_xor = __reduce_xor_sync(mask, 3u << (lane % 7));
+  v.reduce_least = __reduce_min_sync(mask, 0xfffffff0u + static_cast<unsigned>(lane) % 8);
+  v.reduce_greatest = __reduce_max_sync(mask, 0xfffffff0u + static_cast<unsigned>(lane) % 8);
   v.reduce_min = __reduce_min_sync(mask, -lane);
   v.reduce_max = __reduce_max_sync(mask, -lane);
   __syncwarp(mask);
@@ -90,15 +96,19 @@ void check_votes() {
   cudaFree(out);
   for (int thread = 0; thread < threads; ++thread) {
     const int lane = thread % 32, begin = lane < 12 ? 0 : 12, end = lane < 12 ? 12 : 32;
-    unsigned ballot = 0, match = 0, sum = 0, bits = 0;
+    unsigned ballot = 0, match = 0, match_wide = 0, sum = 0, bits = 0, odd = 0;
     for (int i = begin; i < end; ++i) {
       if (i % 3 == 0) ballot |= 1u << i;
       if (i % 5 == lane % 5) match |= 1u << i;
+      if (i % 3 == lane % 3) match_wide |= 1u << i;
       sum += static_cast<unsigned>(i);
       bits |= 1u << (i % 7);
+      odd ^= 3u << (i % 7);
     }
     const Votes &v = got[thread];
     CHECK(v.ballot == ballot && v.match == match && v.reduce_add == sum && v.reduce_or == bits);
+    CHECK(v.match_wide == match_wide && v.reduce_and == ~bits && v.reduce_xor == odd);
+    CHECK(v.reduce_least == 0xfffffff0u && v.reduce_greatest == 0xfffffff7u);
     CHECK(v.any == (begin == 0) && v.all == (begin == 0));
     CHECK(v.reduce_min == -(end - 1) && v.reduce_max == -begin);
     CHECK(v.all_alike && v.none_alike);
@@ -120,19 +130,21 @@ __global__ void many_masks(int *out) {
 }  // namespace
 
 int main() {
-  check_shuffles<int>();
   check_shuffles<unsigned char>();
   check_shuffles<float>();
   check_shuffles<double>();
   check_shuffles<long long>();
-  check_votes();
-
-  int *out = nullptr, got[32];
-  cudaMalloc(&out, sizeof got);
-  SIMT_LAUNCH(many_masks, 1, 32, 0, nullptr, out);
-  CHECK(cudaGetLastError() == cudaSuccess);
-  cudaMemcpy(got, out, sizeof got, cudaMemcpyDeviceToHost);
-  cudaFree(out);
-  for (const int sum : got) CHECK(sum == 200);
+  for (const uint64_t seed : {0, 1, 2, 3}) {  // whatever the order of the lanes
+    simt_set_seed(seed);
+    check_shuffles<int>();
+    check_votes();
+    int *out = nullptr, got[32];
+    cudaMalloc(&out, sizeof got);
+    SIMT_LAUNCH(many_masks, 1, 32, 0, nullptr, out);
+    CHECK(cudaGetLastError() == cudaSuccess);
+    cudaMemcpy(got, out, sizeof got, cudaMemcpyDeviceToHost);
+    cudaFree(out);
+    for (const int sum : got) CHECK(sum == 200);
+  }
   return report_checks();
 }
