@@ -70,7 +70,7 @@ class DeltaCommandTest {
     void refusesWhatItCannotReadOrWrite() {
         Path file = folder.resolve("delta.safetensors");
         CommandLineRun.of("delta", "--adapter", folder, "--output", file)
-                .assertError(1, "adapter_config.json: found no such file");
+                .assertError(1, "--adapter: found " + folder + ", which has no adapter_config.json");
         assertFalse(Files.exists(file));
         Path nowhere = folder.resolve("no/such/folder/delta.safetensors");
         CommandLineRun.of("delta", "--adapter", Golden.own("traj/tinyrand_b16/adapter_init"), "--output", nowhere)

@@ -417,7 +417,8 @@ class FinetuneCommandTest {
         finetuneSmall("--target-modules", "q_prj").assertError(1, "--target-modules: found \"q_prj\"");
         finetuneSmall("--max-seq-length", 513).assertError(1,
                 "--max-seq-length: found 513; expected at most 512, for which the model has positions");
-        finetune("--init-adapter", folder).assertError(1, "adapter_config.json: found no such file");
+        finetune("--init-adapter", folder).assertError(1, "--init-adapter: found " + folder
+                + ", which has no adapter_config.json; expected an adapter's folder");
         Files.writeString(heldOut, "{\"input_ids\": [1, 512]}");
         finetuneSmall("--eval", heldOut)
                 .assertError(1, heldOut + ", line 1: input_ids[1]: found 512; expected integers from 0 "
@@ -425,7 +426,7 @@ class FinetuneCommandTest {
         assertFalse(Files.exists(output));
         finetuneSmall("--model", folder.resolve("none")).assertError(2, "should be specified only once");
         Files.writeString(output, "in the way");
-        finetuneSmall().assertError(1, "The folder of --output, " + output + ", cannot be written");
+        finetuneSmall().assertError(1, "--output: found " + output + ", which is not a folder; expected a folder");
         assertEquals("in the way", Files.readString(output));
     }
 

@@ -55,7 +55,9 @@ class InspectCommandTest {
         String out = CommandLineRun.of("inspect", Golden.own("traj/tinyrand_b16/adapter_init")).assertDone().out();
         assertTrue(out.contains("num vectors                   64\n"), out);
         assertTrue(out.contains("stored file bytes             387,032\n"), out);
+        assertTrue(out.startsWith("tensors\n"), out);
         assertTrue(out.contains("  base_model.vblora_vector_bank F32 [64,16], 4,096 bytes\n"), out);
+        assertTrue(out.endsWith("\nstored file bytes             387,032\n"), out);
     }
 
     @Test
@@ -90,6 +92,8 @@ class InspectCommandTest {
 
     @Test
     void refusesWhatIsNeither() throws IOException {
+        CommandLineRun.of("inspect", folder.resolve("none")).assertError(1, folder.resolve("none")
+                + ": found no such file or folder; expected an adapter, a model or a safetensors file");
         CommandLineRun.of("inspect", folder).assertError(1, folder
                 + ": found a folder with neither adapter_config.json nor config.json");
         Path file = Files.writeString(folder.resolve("broken.safetensors"), "no safetensors file at all");

@@ -50,6 +50,33 @@ class MainTest {
     }
 
     @Test
+    void namesWhatASlipIsSimilarTo() {
+        CommandLineRun.of("fintune").assertError(2, "'fintune'; similar: finetune");
+        CommandLineRun.of("finetune", "--model", "m", "--train", "t", "--output", "o", "--num-train-epoch", "3")
+                .assertError(2, "Unknown options: '--num-train-epoch', '3'; similar: ")
+                .assertError(2, "--num-train-epochs");
+    }
+
+    /** As by a launcher, which says how it was called. */
+    @Test
+    void callsItselfAsItWasCalled() {
+        System.setProperty(Main.COMMAND, "./vblora");
+        try {
+            CommandLineRun.of().assertError(2, "No command given. './vblora --help' explains the options.");
+            CommandLineRun.of("delta").assertError(2, "'./vblora delta --help' explains the options.");
+            for (String command : List.of("demo", "finetune", "evaluate", "delta", "inspect", "doctor")) {
+                String help = CommandLineRun.of(command, "--help").assertDone().out();
+                assertTrue(help.startsWith("Usage: ./vblora " + command + " "), help);
+            }
+            String help = CommandLineRun.of("--help").assertDone().out();
+            assertTrue(help.contains("'./vblora COMMAND --help' explains a command"), help);
+            assertTrue(CommandLineRun.of("--version").assertDone().out().startsWith("vblora "));
+        } finally {
+            System.clearProperty(Main.COMMAND);
+        }
+    }
+
+    @Test
     void printsAStackTraceOnlyWhenAskedTo() {
         Path missing = folder.resolve("missing.safetensors");
         CommandLineRun.of("inspect", missing).assertError(1, missing + ": found no such file");

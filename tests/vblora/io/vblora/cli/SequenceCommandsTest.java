@@ -167,6 +167,8 @@ class SequenceCommandsTest {
         Map<String, double[]> said = heldOutScores(run);
         assertEquals(List.of("eval_loss", "pearson", "spearmanr"), List.copyOf(said.keySet()));
         assertTrue(said.get("pearson")[1] > 0.3, run.out());
+        assertTrue(run.out().contains("vblora evaluate --model " + model + " --adapter " + output
+                + " --data FILE --label-column banks\n"), run.out());
         Path predictions = folder.resolve("predictions.tsv");
         JsonNode found = JSON.readTree(evaluate("--data", heldOut, "--label-column", "banks", "--json", "--predictions",
                 predictions).assertDone().out());

@@ -6,6 +6,7 @@ import io.vblora.data.SequenceColumns;
 import io.vblora.data.TableFormat;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.stream.Stream;
 import picocli.CommandLine.Option;
 
 /** Options that say how files of examples are read; the same for training and held-out data. */
@@ -16,6 +17,9 @@ final class DataOptions {
     static final List<String> CAUSAL_LM_ONLY = List.of("--prompt-template", "--prompt-column", "--response-column");
     /** Options of tables, which {@link Task#CAUSAL_LM} reads only with a prompt. */
     private static final List<String> TABLE = List.of("--data-format", "--delimiter", "--quoted", "--header");
+
+    /** Options that say how a file is written: those of training data, other files like it need as well. */
+    static final List<String> OF_FILES = Stream.of(SEQUENCE_ONLY, CAUSAL_LM_ONLY, TABLE).flatMap(List::stream).toList();
 
     @Option(names = "--text-column", paramLabel = "NAME",
             description = "Sequences: column of the text, or of the first text of a pair (default: ${DEFAULT-VALUE}). "

@@ -30,6 +30,7 @@ final class DeltaCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        Invocation.requireAdapter("--adapter", adapter);
         try (Stream stream = Stream.cpu(0); Adapter loaded = Adapter.load(adapter, stream)) {
             loaded.writeDelta(output, stream);
             PrintWriter out = spec.commandLine().getOut();

@@ -45,7 +45,7 @@ import picocli.CommandLine.Spec;
         description = "Teaches a sentence encoder what customers of an online shop want (12 intents, shipped with "
                 + "vblora): first with a classifier on the frozen encoder, then with LoRA, then with VB-LoRA. Shows "
                 + "how well each does on messages it has not seen, and how many bytes it stores. In a checkout "
-                + "'./vblora demo' fetches the encoder, all-MiniLM-L6-v2.")
+                + "'./vblora demo' fetches the encoder, all-MiniLM-L6-v2, and writes into build/demo.")
 final class DemoCommand implements Callable<Integer> {
     private static final String TRAIN = "train.csv";
     private static final String HELD_OUT = "held-out.csv";

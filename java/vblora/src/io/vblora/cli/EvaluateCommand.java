@@ -28,7 +28,7 @@ import picocli.CommandLine.Spec;
 
 /** Scores a model with an adapter on a file of examples. */
 @Command(name = "evaluate", mixinStandardHelpOptions = true, versionProvider = Main.Version.class, sortOptions = false,
-        customSynopsis = "vblora evaluate --model=PATH --adapter=DIR --data=FILE [OPTION]...",
+        customSynopsis = "${COMMAND-FULL-NAME} --model=PATH --adapter=DIR --data=FILE [OPTION]...",
         description = "Scores a model with an adapter on a file of examples: the mean loss, and for classes accuracy, "
                 + "f1 (binary: of the second label; more classes: the mean over them) and matthews_correlation, for "
                 + "values pearson and spearmanr, for causal-lm perplexity. The task, its labels, the pooling and the "
@@ -84,7 +84,7 @@ final class EvaluateCommand implements Callable<Integer> {
         computeOptions.check(invocation);
         dataOptions.check(invocation);
         invocation.check(batchSize > 0, "--per-device-eval-batch-size: found " + batchSize + "; expected at least 1");
-        Invocation.requireFolder("--adapter", adapterFolder);
+        Invocation.requireAdapter("--adapter", adapterFolder);
         SequenceConfig task = Task.sequenceConfig(adapterFolder, AdapterConfig.read(adapterFolder));
         Invocation.requireModel(task == null ? Task.CAUSAL_LM : Task.of(task.problemType()), model);
         if (predictions != null) {

@@ -34,7 +34,7 @@ import picocli.CommandLine.Spec;
 
 /** Trains an adapter on a file of examples and writes it as PEFT does. */
 @Command(name = "finetune", mixinStandardHelpOptions = true, versionProvider = Main.Version.class, sortOptions = false,
-        customSynopsis = "vblora finetune --model=PATH --train=FILE [--eval=FILE] --output=DIR [OPTION]...",
+        customSynopsis = "${COMMAND-FULL-NAME} --model=PATH --train=FILE [--eval=FILE] --output=DIR [OPTION]...",
         description = "Fine-tunes a frozen model with a VB-LoRA or LoRA adapter (AdamW, float32 adapter weights) and "
                 + "writes the adapter as a folder that Hugging Face PEFT reads: a Llama-type model that predicts the "
                 + "next token (--task causal-lm), or a BERT-type encoder that gives a text, or a pair of texts, a "
@@ -252,7 +252,8 @@ final class FinetuneCommand implements Callable<Integer> {
         summary.line("adapter", "%s, %,d bytes%s", output, adapter.storedBytes(saveOnlyTopkWeights),
                 Method.of(adapter.config()) == Method.VBLORA ? beside(adapter) : "");
         String command = Invocation.command();
-        summary.line("next", "%s evaluate --model %s --adapter %s --data FILE", command, model, output);
+        summary.line("next", "%s evaluate --model %s --adapter %s --data FILE%s", command, model, output,
+                invocation.again(DataOptions.OF_FILES));
         summary.line("", "%s inspect %s", command, output);
         if (!adapter.modules().isEmpty()) {
             summary.line("", "%s delta --adapter %s --output delta.safetensors", command, output);

@@ -19,7 +19,7 @@ import java.util.List;
 record InitialAdapter(Path folder, AdapterConfig config, SequenceConfig task) {
     /** @throws InputException if its configuration cannot be used, or says that it cannot be trained */
     static InitialAdapter read(Path folder) {
-        Invocation.requireFolder("--init-adapter", folder);
+        Invocation.requireAdapter("--init-adapter", folder);
         AdapterConfig config = AdapterConfig.read(folder);
         if (config instanceof VbLoraConfig vbLora && vbLora.saveOnlyTopkWeights()) {
             throw new InputException(config.source(), "save_only_topk_weights", "true: the adapter holds selected "

@@ -73,6 +73,8 @@ final class InspectCommand implements Callable<Integer> {
         } else if (Files.isDirectory(path)) {
             throw new InputException(path, "", "a folder with neither " + AdapterConfig.FILE_NAME + " nor config.json",
                     "an adapter, a model or a safetensors file");
+        } else if (!Files.exists(path)) {
+            throw new InputException(path, "", "no such file or folder", "an adapter, a model or a safetensors file");
         } else {
             report.put("kind", "safetensors");
         }
@@ -147,18 +149,16 @@ final class InspectCommand implements Callable<Integer> {
         }
     }
 
-    /** A line for each field, and for each tensor. */
+    /** A line for each tensor, of which there may be hundreds, then one for each field: these stay on the screen. */
     private static void print(ObjectNode report, PrintWriter out) {
+        out.println("tensors");
+        report.get("tensors").forEach(tensor -> out.printf(Locale.ROOT, "  %s %s %s, %,d bytes%n",
+                PrintableText.of(tensor.get("name").asText()), tensor.get("dtype").asText(),
+                tensor.get("shape"), tensor.get("bytes").asLong()));
         report.properties().forEach(field -> {
-            String name = field.getKey().replace('_', ' ');
             JsonNode value = field.getValue();
-            if (value.isArray()) {
-                out.println(name);
-                value.forEach(tensor -> out.printf(Locale.ROOT, "  %s %s %s, %,d bytes%n",
-                        PrintableText.of(tensor.get("name").asText()), tensor.get("dtype").asText(),
-                        tensor.get("shape"), tensor.get("bytes").asLong()));
-            } else {
-                out.printf(Locale.ROOT, "%-30s%s%n", name, value.isIntegralNumber()
+            if (value.isValueNode() && !value.isNull()) {
+                out.printf(Locale.ROOT, "%-30s%s%n", field.getKey().replace('_', ' '), value.isIntegralNumber()
                         ? String.format(Locale.ROOT, "%,d", value.longValue()) : PrintableText.of(value.asText()));
             }
         });

@@ -1,6 +1,7 @@
 package io.vblora.cli;
 
 import io.vblora.InputException;
+import io.vblora.adapter.AdapterConfig;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -63,11 +64,11 @@ record Invocation(CommandSpec spec) {
         return spec.commandLine().getErr();
     }
 
-    /** @throws InputException if there is no such folder; null is fine, for an option that is not given */
-    static void requireFolder(String option, Path folder) {
-        if (folder != null && !Files.isDirectory(folder)) {
-            throw new InputException(option, "", folder + (Files.exists(folder) ? ", which is not a folder"
-                    : ", which does not exist"), "a folder");
+    /** @throws InputException if there is no adapter's folder */
+    static void requireAdapter(String option, Path folder) {
+        if (!Files.exists(folder.resolve(AdapterConfig.FILE_NAME))) {
+            throw new InputException(option, "", folder + whyNot(folder, AdapterConfig.FILE_NAME),
+                    "an adapter's folder, as finetune writes it");
         }
     }
 
@@ -80,11 +81,36 @@ record Invocation(CommandSpec spec) {
                         + "beside it");
             }
         } else if (!Files.exists(model.resolve("config.json"))) {
-            throw new InputException("--model", "", model + (!Files.exists(model) ? ", which does not exist"
-                    : Files.isDirectory(model) ? ", which has no config.json" : ", which is not a folder"),
-                    "a language model: a Hugging Face folder with config.json and model.safetensors; encoders are for "
+            throw new InputException("--model", "", model + whyNot(model, "config.json"), "a language model: a Hugging "
+                    + "Face folder with config.json and model.safetensors; encoders are for "
                     + Task.SEQUENCE_CLASSIFICATION + " and " + Task.SEQUENCE_REGRESSION);
         }
+    }
+
+    /** What is wrong with a folder that should hold a file and does not. */
+    private static String whyNot(Path folder, String file) {
+        return !Files.exists(folder) ? ", which does not exist"
+                : Files.isDirectory(folder) ? ", which has no " + file : ", which is not a folder";
+    }
+
+    /** Those of the options that are given, as they are typed into a shell, each behind a space. */
+    String again(List<String> options) {
+        StringBuilder typed = new StringBuilder();
+        for (String option : options) {
+            if (isGiven(option)) {
+                Object value = spec.findOption(option).getValue();
+                typed.append(' ').append(Boolean.FALSE.equals(value) ? option.replaceFirst("--", "--no-") : option);
+                if (!(value instanceof Boolean)) {
+                    typed.append(' ').append(quoted(value.toString()));
+                }
+            }
+        }
+        return typed.toString();
+    }
+
+    /** A word for a shell, in quotes if it needs them. */
+    private static String quoted(String word) {
+        return word.matches("[\\w./:@%+,-]+") ? word : "'" + word.replace("'", "'\\''") + "'";
     }
 
     /** How the command line was called, for what to do next. */

@@ -14,6 +14,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.concurrent.locks.ReentrantLock;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -25,6 +26,7 @@ import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.ScopeType;
 import picocli.CommandLine.Spec;
 import picocli.CommandLine.TypeConversionException;
+import picocli.CommandLine.UnmatchedArgumentException;
 
 /**
  * The command {@code vblora}. Exit code 0: done; 1: failed; 2: wrong use. An error is one paragraph on standard error,
@@ -36,7 +38,7 @@ import picocli.CommandLine.TypeConversionException;
         description = "VB-LoRA fine-tuning for the JVM: parameter-efficient adapters that share one vector bank "
                 + "(arXiv 2405.15179), read and written as Hugging Face PEFT does.",
         footer = {"", "Exit code: 0 done, 1 failed, 2 wrong use.",
-            "'vblora COMMAND --help' explains a command and its options.",
+            "'${COMMAND-FULL-NAME} COMMAND --help' explains a command and its options.",
             "In a checkout, './vblora test' runs the tests."})
 public final class Main implements Runnable {
     /** System property by which a launcher says how it was called. */
@@ -97,6 +99,7 @@ public final class Main implements Runnable {
         System.setProperty("org.bytedeco.javacpp.logger", "slf4j");
         Main main = new Main(err);
         CommandLine commandLine = new CommandLine(main)
+                .setCommandName(Invocation.command())
                 .setOut(new PrintWriter(out, true))
                 .setErr(new PrintWriter(err, true))
                 .setUsageHelpAutoWidth(true)
@@ -137,7 +140,10 @@ public final class Main implements Runnable {
 
     private int reportWrongUse(ParameterException e) {
         CommandLine command = e.getCommandLine();
-        print(e, e.getMessage() + ". '" + command.getCommandSpec().qualifiedName() + " --help' explains the options");
+        List<String> similar = e instanceof UnmatchedArgumentException unmatched ? unmatched.getSuggestions()
+                : List.of();
+        print(e, e.getMessage() + (similar.isEmpty() ? "" : "; similar: " + String.join(", ", similar))
+                + ". '" + command.getCommandSpec().qualifiedName() + " --help' explains the options");
         return ExitCode.USAGE;
     }
 

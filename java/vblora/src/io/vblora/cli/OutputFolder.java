@@ -1,5 +1,6 @@
 package io.vblora.cli;
 
+import io.vblora.InputException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -18,9 +19,14 @@ final class OutputFolder implements AutoCloseable {
     /**
      * Makes the folder, and fails now rather than after the training if it cannot be written.
      *
+     * @throws InputException if it is something else than a folder
      * @throws UncheckedIOException if it cannot be made or written
      */
     OutputFolder(Path folder) {
+        if (Files.exists(folder) && !Files.isDirectory(folder)) {
+            throw new InputException("--output", "", folder + ", which is not a folder",
+                    "a folder, or the name of a new one");
+        }
         Deque<Path> missing = new ArrayDeque<>();
         for (Path path = folder.toAbsolutePath().normalize(); path != null && !Files.exists(path);
                 path = path.getParent()) {
