@@ -68,7 +68,7 @@ void select_rows(cudaStream_t stream, const vbl_admixture &a, const float *logit
                  int64_t *bad_row) {
   const int parts = RowShare::parts_for(a.rows, a.num_vectors);
   const unsigned blocks = RowShare::blocks_for(a.rows, parts);
-  if (aligned16(logits) && a.num_vectors % 4 == 0) {
+  if (aligned(logits, 16) && a.num_vectors % 4 == 0) {
     VBL_LAUNCH((select_by_warps<Top, true>), blocks, kRowWarps * kWarp, 0, stream, a.rows, a.num_vectors, a.topk, parts,
                logits, indices, weights, bad_row);
   } else {

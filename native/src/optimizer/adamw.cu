@@ -50,7 +50,7 @@ __global__ void __launch_bounds__(kThreads)
 vbl_status adamw(vbl_stream *stream, int64_t n, const vbl_step *step, int32_t group, float *parameter,
                  const float *gradient, float *exp_avg, float *exp_avg_sq) {
   VBL_CUDA_OP("vbl_adamw", stream);
-  const bool vector = aligned16(parameter) && aligned16(gradient) && aligned16(exp_avg) && aligned16(exp_avg_sq);
+  const bool vector = aligned(parameter, 16) && aligned(gradient, 16) && aligned(exp_avg, 16) && aligned(exp_avg_sq, 16);
   const int64_t blocks = (n + kBlockElements - 1) / kBlockElements;
   VBL_LAUNCH(adamw_dense, static_cast<unsigned>(blocks < INT32_MAX ? blocks : INT32_MAX), kThreads, 0, handle(stream), n,
              vector, step, group, parameter, gradient, exp_avg, exp_avg_sq);

@@ -128,7 +128,7 @@ void update_rows(cudaStream_t stream, const vbl_admixture &a, const vbl_step *st
                  int64_t *bad_row) {
   const int parts = RowShare::parts_for(a.rows, a.num_vectors);
   const unsigned blocks = RowShare::blocks_for(a.rows, parts);
-  if (aligned16(logits) && aligned16(exp_avg) && aligned16(exp_avg_sq) && a.num_vectors % 4 == 0) {
+  if (aligned(logits, 16) && aligned(exp_avg, 16) && aligned(exp_avg_sq, 16) && a.num_vectors % 4 == 0) {
     VBL_LAUNCH((adamw_select_by_warps<Top, true>), blocks, kRowWarps * kWarp, 0, stream, a.rows, a.num_vectors, a.topk,
                parts, step, group, logits, dlogits, exp_avg, exp_avg_sq, indices, weights, bad_row);
   } else {

@@ -10,37 +10,26 @@ namespace cuda {
 
 constexpr int kChunk = 4 * kWarp;
 
-// Whether 16-byte loads can be made from a pointer to every fourth element.
-inline bool aligned16(const void *pointer) { return reinterpret_cast<uintptr_t>(pointer) % 16 == 0; }
-
 // Where the lane's c-th element of the chunk that begins at base stands.
 template <bool kVector, typename Int>
 __device__ __forceinline__ Int chunk_at(Int base, int lane, int c) {
   return kVector ? base + 4 * lane + c : base + lane + kWarp * c;
 }
 
+// Four elements in one load.
+__device__ __forceinline__ float4 load_quad(const float *p) { return *reinterpret_cast<const float4 *>(p); }
+__device__ __forceinline__ int4 load_quad(const int32_t *p) { return *reinterpret_cast<const int4 *>(p); }
+
 // x[c] = p[chunk_at(c)] for those below n. With 16-byte loads whole quadruples are read if their first element is below n:
 // n must then be a multiple of 4, or the memory go on.
-template <bool kVector, typename Int>
-__device__ __forceinline__ void load_chunk(const float *p, Int base, Int n, int lane, float (&x)[4]) {
+template <bool kVector, typename T, typename Int>
+__device__ __forceinline__ void load_chunk(const T *p, Int base, Int n, int lane, T (&x)[4]) {
   if (kVector) {
-    float4 v = make_float4(0, 0, 0, 0);
-    if (chunk_at<true>(base, lane, 0) < n) v = *reinterpret_cast<const float4 *>(p + chunk_at<true>(base, lane, 0));
-    x[0] = v.x, x[1] = v.y, x[2] = v.z, x[3] = v.w;
-  } else {
-#pragma unroll
-    for (int c = 0; c < 4; ++c) {
-      const Int i = chunk_at<false>(base, lane, c);
-      x[c] = i < n ? p[i] : 0;
+    x[0] = x[1] = x[2] = x[3] = 0;
+    if (chunk_at<true>(base, lane, 0) < n) {
+      const auto v = load_quad(p + chunk_at<true>(base, lane, 0));
+      x[0] = v.x, x[1] = v.y, x[2] = v.z, x[3] = v.w;
     }
-  }
-}
-template <bool kVector, typename Int>
-__device__ __forceinline__ void load_chunk(const int32_t *p, Int base, Int n, int lane, int32_t (&x)[4]) {
-  if (kVector) {
-    int4 v = make_int4(0, 0, 0, 0);
-    if (chunk_at<true>(base, lane, 0) < n) v = *reinterpret_cast<const int4 *>(p + chunk_at<true>(base, lane, 0));
-    x[0] = v.x, x[1] = v.y, x[2] = v.z, x[3] = v.w;
   } else {
 #pragma unroll
     for (int c = 0; c < 4; ++c) {

@@ -68,9 +68,6 @@ __device__ __forceinline__ void load_inside(bool inside, const T *from, float (&
   if (inside) load(from, v);
 }
 
-// Whether an address is a multiple of so many bytes.
-inline bool aligned(const void *memory, int64_t bytes) { return reinterpret_cast<uintptr_t>(memory) % bytes == 0; }
-
 // Calls body with a null pointer to the elements of a vbl_dtype.
 template <typename Body>
 void with_dtype(int32_t dtype, const Body &body) {

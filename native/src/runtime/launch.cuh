@@ -1,5 +1,5 @@
 // What every .cu includes in place of <cuda_runtime.h>: CUDA itself or its stand-in on the CPU (native/simt), and the one
-// way in which kernels are launched and take dynamic shared memory.
+// way in which kernels are launched.
 //
 // Rules that keep a kernel able to run on both: block sizes in whole warps, no thread returns before a barrier, explicit
 // masks, trivial types in __shared__, no cooperative groups; no block waits for another.
@@ -16,7 +16,6 @@
 #if defined(__SIMT__)
 #define VBL_LAUNCH(kernel, grid, block, shared_bytes, stream, ...) \
   SIMT_LAUNCH(kernel, grid, block, shared_bytes, stream, __VA_ARGS__)
-#define VBL_DYNAMIC_SHARED(T, name) SIMT_DYNAMIC_SHARED(T, name)
 #else
 // A name, out of its parentheses if it has some.
 #define VBL_KERNEL(kernel) VBL_KERNEL_NAME(VBL_IN_PARENTHESES kernel)
@@ -27,10 +26,6 @@
 #define VBL_DROP_VBL_IN_PARENTHESES
 #define VBL_LAUNCH(kernel, grid, block, shared_bytes, stream, ...) \
   VBL_KERNEL(kernel)<<<(grid), (block), (shared_bytes), (stream)>>>(__VA_ARGS__)
-// The block's dynamic shared memory as T *name, aligned to 16 bytes.
-#define VBL_DYNAMIC_SHARED(T, name) \
-  extern __shared__ __align__(16) unsigned char vbl_dynamic_shared[]; \
-  T *name = reinterpret_cast<T *>(vbl_dynamic_shared)
 #endif
 
 // Before __global__: a kernel that is meant to run in a single block. The tests want all others launched in several.
@@ -43,6 +38,9 @@ constexpr int kWarp = 32;
 constexpr unsigned kAllLanes = 0xFFFFFFFFu;
 
 inline cudaStream_t handle(const vbl_stream *stream) { return static_cast<cudaStream_t>(stream->cuda); }
+
+// Whether an address is a multiple of so many bytes, as wide loads and stores need.
+inline bool aligned(const void *memory, int64_t bytes) { return reinterpret_cast<uintptr_t>(memory) % bytes == 0; }
 
 // The status of a call of the runtime API.
 inline vbl_status status_of(const char *op, cudaError_t error) {

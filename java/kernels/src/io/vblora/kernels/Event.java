@@ -17,12 +17,15 @@ import org.bytedeco.javacpp.IntPointer;
  */
 public final class Event implements AutoCloseable {
     private final vbl_event handle = new vbl_event();
+    /** Where the answers of {@link #isDone} go, which is asked in loops. */
+    private final IntPointer done;
     private boolean closed;
 
     /** An event of a device, not yet recorded. */
     public Event(Device device) {
         NativeLibrary.load();
         KernelException.check(vbl_event_create(device.index(), handle));
+        done = new IntPointer(1);
     }
 
     /** Marks the end of what the stream, of this event's device, has been given so far; an earlier mark is forgotten. */
@@ -38,10 +41,8 @@ public final class Event implements AutoCloseable {
 
     /** Whether the work before the mark is done; does not wait. */
     public boolean isDone() {
-        try (IntPointer done = new IntPointer(1)) {
-            KernelException.check(vbl_event_query(handle(), done));
-            return done.get() != 0;
-        }
+        KernelException.check(vbl_event_query(handle(), done));
+        return done.get() != 0;
     }
 
     /** Milliseconds from the earlier mark to this one; both must be done. */
@@ -64,6 +65,7 @@ public final class Event implements AutoCloseable {
     public void close() {
         if (!closed) {
             closed = true;
+            done.close();
             KernelException.check(vbl_event_destroy(handle));
         }
     }

@@ -63,8 +63,8 @@ final class ActiveCount implements AutoCloseable {
         return (int) Math.min(Integer.MAX_VALUE, known + topk * (updates - knownUpdates));
     }
 
-    /** A nearer bound, exact unless counts were still underway at later updates: waits for the one underway. */
-    int exactly() {
+    /** A nearer bound: waits for the count underway. */
+    int atMostAfterWaiting() {
         if (underway > 0) {
             arrived.synchronize();
             take();

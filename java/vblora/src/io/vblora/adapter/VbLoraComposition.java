@@ -150,7 +150,7 @@ final class VbLoraComposition implements Composition {
             if (fits(count.atMost())) {
                 return;
             }
-            int needed = count.exactly();
+            int needed = count.atMostAfterWaiting();
             if (fits(needed)) {
                 return;
             }
