@@ -14,6 +14,7 @@
 #pragma once
 #include <cstdint>
 
+#include "admixture/topk.h"
 #include "runtime/launch.cuh"
 
 namespace vbl {
@@ -21,10 +22,9 @@ namespace cuda {
 
 using Key = unsigned long long;
 
-constexpr Key kNoKey = 0;        // stands behind the key of every entry
-constexpr int kQueueKeys = 64;   // a warp's queue in shared memory
-constexpr int kRowWarps = 8;     // warps of a block that selects
-constexpr int kWarpTopK = kWarp; // the largest k that a warp selects
+constexpr Key kNoKey = 0;       // stands behind the key of every entry
+constexpr int kQueueKeys = 64;  // a warp's queue in shared memory
+constexpr int kRowWarps = 8;    // warps of a block that selects
 
 __device__ __forceinline__ int lane_of_thread() { return static_cast<int>(threadIdx.x) % kWarp; }
 __device__ __forceinline__ int warp_of_thread() { return static_cast<int>(threadIdx.x) / kWarp; }
@@ -130,8 +130,11 @@ class Queue {
 
   __device__ __forceinline__ Key key(int) const { return held_; }
 
+  // A key that is not greater than this is of no use.
+  __device__ __forceinline__ Key worst() const { return worst_; }
+
  private:
-  // Whether the lane keeps the greater key of an exchange with the lane at a distance.
+  // The key that the lane keeps of an exchange with the lane at a distance.
   static __device__ __forceinline__ Key exchange(Key key, int distance, bool descending) {
     const Key other = __shfl_xor_sync(kAllLanes, key, distance);
     const bool first = (lane_of_thread() & distance) == 0;

@@ -12,6 +12,10 @@
 
 namespace vbl {
 
+namespace cuda {
+constexpr int32_t kWarpTopK = 32;  // the largest k that a warp selects; a block does beyond
+}  // namespace cuda
+
 struct TopK {
   int32_t capacity;  // k, from 1
   int32_t size;      // entries held

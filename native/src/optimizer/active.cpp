@@ -74,14 +74,18 @@ void copy(T *to, const T *from, int64_t n) {
 extern "C" int64_t vbl_active_scratch_bytes(const vbl_stream *stream, const vbl_admixture *admixture) {
   if (vbl::check_stream_and_admixture(__func__, stream, admixture) != VBL_OK) return -1;
   vbl::Scratch scratch;
-  vbl::lay_out_candidates(scratch, vbl_stream_threads(stream), *admixture);
+  if (stream->device != VBL_DEVICE_CPU) {
+    vbl::cuda::lay_out_active(scratch, *admixture);
+  } else {
+    vbl::lay_out_candidates(scratch, vbl_stream_threads(stream), *admixture);
+  }
   return scratch.bytes();
 }
 
 extern "C" vbl_status vbl_active_load(vbl_stream *stream, const vbl_admixture *admixture, const vbl_active *active,
                                       const float *logits, const float *exp_avg, const float *exp_avg_sq, void *scratch,
                                       int64_t scratch_bytes) {
-  VBL_REQUIRE_CPU(stream);
+  VBL_REQUIRE_POINTER(stream);
   VBL_TRY(vbl::check_admixture(__func__, admixture));
   VBL_TRY(vbl::check_active(__func__, "active", *admixture, active));
   VBL_REQUIRE_POINTER(logits);
@@ -89,6 +93,8 @@ extern "C" vbl_status vbl_active_load(vbl_stream *stream, const vbl_admixture *a
               "%s: exp_avg and exp_avg_sq must both be NULL or neither", __func__);
   VBL_TRY(vbl::check_scratch(__func__, scratch, scratch_bytes, vbl_active_scratch_bytes(stream, admixture)));
   vbl::Scratch memory(scratch);
+  VBL_ON_CUDA(stream, vbl::cuda::active_load(stream, *admixture, *active, logits, exp_avg, exp_avg_sq,
+                                             vbl::cuda::lay_out_active(memory, *admixture)));
   const vbl::CandidateScratch candidates = vbl::lay_out_candidates(memory, vbl_stream_threads(stream), *admixture);
   const int64_t num_vectors = admixture->num_vectors, grain = vbl::rows_per_piece(num_vectors);
   const auto moved = [&](int64_t i) { return exp_avg != nullptr && (exp_avg[i] != 0 || exp_avg_sq[i] != 0); };
@@ -126,10 +132,11 @@ extern "C" vbl_status vbl_active_load(vbl_stream *stream, const vbl_admixture *a
 
 extern "C" vbl_status vbl_active_store(vbl_stream *stream, const vbl_admixture *admixture, const vbl_active *active,
                                        float *logits, float *exp_avg, float *exp_avg_sq) {
-  VBL_REQUIRE_CPU(stream);
+  VBL_REQUIRE_POINTER(stream);
   VBL_TRY(vbl::check_admixture(__func__, admixture));
   VBL_TRY(vbl::check_active(__func__, "active", *admixture, active));
   VBL_REQUIRE_POINTER(logits);
+  VBL_ON_CUDA(stream, vbl::cuda::active_store(stream, *admixture, *active, logits, exp_avg, exp_avg_sq));
   const int64_t num_vectors = admixture->num_vectors;
   const auto store = [&](int64_t row, const float *values, float *dense) {
     for (int32_t i = 0; i < active->count[row]; ++i)
@@ -152,10 +159,11 @@ extern "C" vbl_status vbl_active_store(vbl_stream *stream, const vbl_admixture *
 
 extern "C" vbl_status vbl_active_copy(vbl_stream *stream, const vbl_admixture *admixture, const vbl_active *from,
                                       const vbl_active *to) {
-  VBL_REQUIRE_CPU(stream);
+  VBL_REQUIRE_POINTER(stream);
   VBL_TRY(vbl::check_admixture(__func__, admixture));
   VBL_TRY(vbl::check_active(__func__, "from", *admixture, from));
   VBL_TRY(vbl::check_active(__func__, "to", *admixture, to));
+  VBL_ON_CUDA(stream, vbl::cuda::active_copy(stream, *admixture, *from, *to));
   int32_t need = 0;
   for (int64_t row = 0; row < admixture->rows; ++row) need = from->count[row] > need ? from->count[row] : need;
   VBL_TRY(vbl::check_capacity(__func__, *to, need));

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "admixture/admixture.h"
+#include "admixture/topk.h"
 #include "runtime/scratch.h"
 #include "vblora/optimizer.h"
 
@@ -46,4 +47,33 @@ class HighestCount {
 // Records the need in max_count, and fails if it exceeds the capacity.
 vbl_status check_capacity(const char *op, const vbl_active &active, int32_t need);
 
+namespace cuda {
+
+// Scratch of the ops on a CUDA stream.
+struct ActiveScratch {
+  int32_t *words;      // [2] the need of the fullest row; blocks that have added theirs to it
+  int32_t *place;      // [place_rows, num_vectors] a block's map of a row's indices to places, where topk > kWarpTopK
+  int32_t place_rows;  // rows in work at a time, where topk > kWarpTopK
+};
+
+inline ActiveScratch lay_out_active(Scratch &scratch, const vbl_admixture &admixture) {
+  ActiveScratch s = {scratch.take<int32_t>(2), nullptr, 0};
+  if (admixture.topk <= kWarpTopK) return s;
+  const int64_t fit = (1 << 24) / admixture.num_vectors;  // 64 MiB
+  s.place_rows = static_cast<int32_t>(fit < 1 ? 1 : fit < admixture.rows ? fit : admixture.rows);
+  s.place = scratch.take<int32_t>(s.place_rows, admixture.num_vectors);
+  return s;
+}
+
+// The ops on a CUDA stream.
+vbl_status active_load(vbl_stream *stream, const vbl_admixture &admixture, const vbl_active &active, const float *logits,
+                       const float *exp_avg, const float *exp_avg_sq, const ActiveScratch &scratch);
+vbl_status active_store(vbl_stream *stream, const vbl_admixture &admixture, const vbl_active &active, float *logits,
+                        float *exp_avg, float *exp_avg_sq);
+vbl_status active_copy(vbl_stream *stream, const vbl_admixture &admixture, const vbl_active &from, const vbl_active &to);
+vbl_status adamw_active_select(vbl_stream *stream, const vbl_admixture &admixture, const vbl_active &active,
+                               const vbl_step *step, int32_t group, const float *logits, const float *dlogits,
+                               int32_t *indices, float *weights, int64_t *bad_row, const ActiveScratch &scratch);
+
+}  // namespace cuda
 }  // namespace vbl

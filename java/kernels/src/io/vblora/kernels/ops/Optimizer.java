@@ -90,7 +90,7 @@ public final class Optimizer {
      * zero.
      *
      * @throws KernelException with status VBL_CAPACITY if a row has more entries than the set holds; its max_count says
-     *     how many
+     *     how many. A CUDA stream cannot know, and max_count alone says so
      */
     public static void activeLoad(Stream stream, AdmixtureShape shape, ActiveSet active, Tensor logits, Tensor expAvg,
             Tensor expAvgSq, Tensor scratch) {
@@ -115,7 +115,7 @@ public final class Optimizer {
     /**
      * Copies an active set into one of another capacity.
      *
-     * @throws KernelException with status VBL_CAPACITY if that does not hold it
+     * @throws KernelException with status VBL_CAPACITY if that does not hold it; on CUDA its max_count alone says so
      */
     public static void activeCopy(Stream stream, AdmixtureShape shape, ActiveSet from, ActiveSet to) {
         stream.run(handle -> vbl_active_copy(handle, shape.handle(stream), from.handle(stream, shape),
@@ -127,7 +127,7 @@ public final class Optimizer {
      * logits [rows, num_vectors] hold the inactive entries and are only read.
      *
      * @throws KernelException with status VBL_CAPACITY, and nothing changed but max_count, if a row's list would
-     *     overflow
+     *     overflow; on CUDA max_count above the capacity alone says so
      */
     public static void adamwActiveSelect(Stream stream, AdmixtureShape shape, ActiveSet active, StepState step,
             int group, Tensor logits, Tensor dlogits, Tensor indices, Tensor weights, Tensor badRow, Tensor scratch) {
