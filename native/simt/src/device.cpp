@@ -21,7 +21,7 @@ size_t physical_bytes(int what) {
 cudaDeviceProp describe() {
   cudaDeviceProp p;
   std::memset(&p, 0, sizeof p);
-  std::snprintf(p.name, sizeof p.name, "SIMT host");
+  std::snprintf(p.name, sizeof p.name, "%s", simt::kDeviceName);
   std::memcpy(p.uuid.bytes, "SIMT host device", sizeof p.uuid.bytes);
   p.totalGlobalMem = physical_bytes(_SC_PHYS_PAGES);
   p.sharedMemPerBlock = simt::kSharedBytes;
@@ -37,8 +37,8 @@ cudaDeviceProp describe() {
   p.maxGridSize[0] = simt::kMaxGridX;
   p.maxGridSize[1] = p.maxGridSize[2] = simt::kMaxGridYZ;
   p.totalConstMem = 65536;
-  p.major = 9;
-  p.minor = 0;
+  p.major = simt::kComputeMajor;
+  p.minor = simt::kComputeMinor;
   p.textureAlignment = 512;
   p.texturePitchAlignment = 32;
   p.surfaceAlignment = 512;

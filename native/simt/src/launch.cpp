@@ -70,7 +70,8 @@ cudaError_t check(const Launch &launch) {
   if (launch.shared_bytes > limit) {
     return refuse(cudaErrorInvalidValue,
                   std::to_string(launch.shared_bytes) + " bytes of dynamic shared memory, but " +
-                      std::to_string(limit) + " are allowed (cudaFuncSetAttribute raises it to " + std::to_string(kSharedBytesOptIn) + ")");
+                      std::to_string(limit) + " are allowed (cudaFuncSetAttribute raises it to " +
+                      std::to_string(kSharedBytesOptIn) + ")");
   }
   return cudaSuccess;
 }

@@ -1,0 +1,19 @@
+#include "simt/library.h"
+
+#include "memory.h"
+#include "stream.h"
+
+namespace simt {
+
+cudaError_t enqueue_library_work(cudaStream_t stream, std::function<void()> work) {
+  return enqueue_work(stream, [work = std::move(work)] {
+    work();
+    return cudaSuccess;
+  });
+}
+
+cudaError_t check_device_memory(const char *what, const void *pointer, size_t bytes) {
+  return check_device_range(what, pointer, bytes);
+}
+
+}  // namespace simt
