@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <cstddef>
 #include <cstdio>
 #include <cstring>
 
@@ -10,6 +11,12 @@
 #include "stream.h"
 
 using simt::report;
+
+// Programs compiled with CUDA 13's own headers pass these.
+static_assert(sizeof(cudaDeviceProp) == 1008 && offsetof(cudaDeviceProp, multiProcessorCount) == 384 &&
+              offsetof(cudaDeviceProp, sharedMemPerBlockOptin) == 672 && offsetof(cudaDeviceProp, reserved) == 784);
+static_assert(sizeof(cudaFuncAttributes) == 144 && offsetof(cudaFuncAttributes, maxDynamicSharedSizeBytes) == 44);
+static_assert(sizeof(cudaPointerAttributes) == 88 && offsetof(cudaPointerAttributes, hostPointer) == 16);
 
 namespace {
 

@@ -184,17 +184,24 @@ void Multiprocessor::resume(int thread) {
 }
 
 void Multiprocessor::start(Fiber &fiber) {
-  fiber.stack = stacks_.take();
-  fiber.fake_stack = nullptr;
-  const int thread = static_cast<int>(&fiber - fibers_.data());
-  make_context(fiber.context, fiber.stack, Stacks::kBytes - stack_colour(thread), &Multiprocessor::enter);
-  if (sanitizer::thread()) {
-    fiber.view = shared_views.take(fibers_.size());
-    views_.push_back(fiber.view);
+  if (!sanitizer::thread()) {
+    fiber.stack = stacks_.take();
+  } else {
+    views_.push_back(shared_views.take(fibers_.size()));
+    fiber.view = views_.back().handle;
+    fiber.stack = views_.back().stack;
     const std::string name =
         std::string(grid_->launch.name.kernel) + " block " + text(block_) + " thread " + text(fiber.index);
     __tsan_set_fiber_name(fiber.view, name.c_str());
   }
+  fiber.fake_stack = nullptr;
+  const int thread = static_cast<int>(&fiber - fibers_.data());
+  make_context(fiber.context, fiber.stack, Stacks::kBytes - stack_colour(thread), &Multiprocessor::enter);
+}
+
+void Multiprocessor::release_stack(Fiber &fiber) {
+  if (!sanitizer::thread()) stacks_.give_back(fiber.stack);  // a view keeps its stack
+  fiber.stack = nullptr;
 }
 
 void Multiprocessor::enter() {
@@ -217,8 +224,7 @@ void Multiprocessor::enter() {
   }
   sanitizer::release(&self.grid_->done_tag);
   // Nothing runs on this stack between here and the scheduler's next start of a fiber.
-  self.stacks_.give_back(fiber.stack);
-  fiber.stack = nullptr;
+  self.release_stack(fiber);
   self.leave(true);
   std::abort();
 }
@@ -246,8 +252,7 @@ void Multiprocessor::forget_fibers() {
       __tsan_release(&grid_->done_tag);
       __tsan_switch_to_fiber(scheduler_view_, kNoSync);
     }
-    stacks_.give_back(fiber.stack);
-    fiber.stack = nullptr;
+    release_stack(fiber);
   }
   for (Warp &warp : warps_) warp.meetings.clear();
 }

@@ -12,6 +12,7 @@
 #include "simt/launch.h"
 #include "simt/warp.h"
 #include "stacks.h"
+#include "views.h"
 
 namespace simt {
 
@@ -92,6 +93,7 @@ class Multiprocessor {
   void run_warp(int warp);
   void resume(int thread);
   void start(Fiber &fiber);
+  void release_stack(Fiber &fiber);
   static void enter();
   void leave(bool finished);
   void forget_fibers();
@@ -120,7 +122,7 @@ class Multiprocessor {
   void *scheduler_fake_stack_ = nullptr, *scheduler_view_ = nullptr;
   const void *scheduler_stack_ = nullptr;
   size_t scheduler_stack_bytes_ = 0;
-  std::vector<void *> views_;
+  std::vector<View> views_;
 };
 
 }  // namespace simt

@@ -1,4 +1,4 @@
-// The stacks of one block's fibers.
+// Stacks for fibers.
 #pragma once
 #include <cstddef>
 #include <vector>
@@ -16,7 +16,7 @@ class Stacks {
 
   // The low end of kBytes of memory, below it a page that faults. Throws std::bad_alloc.
   char *take();
-  // For a next take(), unless ThreadSanitizer runs: it would see two threads' locals in one place.
+  // For a next take().
   void give_back(char *stack);
 
  private:
