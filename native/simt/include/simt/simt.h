@@ -3,7 +3,7 @@
 // Environment, read once:
 //   SIMT_SEED     order of blocks, warps and lanes, and what uninitialised shared memory holds. 0 (default): in order,
 //                 and all ones. The seed is printed with every error.
-//   SIMT_THREADS  how many blocks run at once; default: one per CPU.
+//   SIMT_THREADS  how many blocks run at once; default: one per CPU, under ThreadSanitizer one.
 //   SIMT_LAUNCH_LOG  a file that gets a line "<blocks> <kernel>" for each launch.
 //   SIMT_LEAKS    if 1, device and pinned host memory still allocated at the process's end is listed on stderr.
 #pragma once
