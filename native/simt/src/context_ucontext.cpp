@@ -1,4 +1,4 @@
-// Switching on other CPUs, by the C library.
+// Switching on other CPUs, by the C library. AddressSanitizer warns of swapcontext once; it is told of every switch.
 #include "context.h"
 
 #if defined(SIMT_UCONTEXT)

@@ -1,7 +1,7 @@
 // ThreadSanitizer's views of CUDA threads ("fibers" there). Each one makes every synchronisation dearer, so they are
 // used again, the one that has rested longest first, after as many threads as a block has at least. A view that is used
-// again hides races between the blocks it stood for: those with the block run before are always seen. A view has a stack
-// of its own, so that no other view's accesses are ever seen there.
+// again hides races between the blocks it stood for: those with the block run before are always seen. A view has a
+// stack of its own, so that no other view's accesses are ever seen there.
 #pragma once
 #include <algorithm>
 #include <deque>
