@@ -1,5 +1,8 @@
 #include "simt/library.h"
 
+#include <new>
+
+#include "error.h"
 #include "memory.h"
 #include "stream.h"
 
@@ -7,8 +10,12 @@ namespace simt {
 
 cudaError_t enqueue_library_work(cudaStream_t stream, std::function<void()> work) {
   return enqueue_work(stream, [work = std::move(work)] {
-    work();
-    return cudaSuccess;
+    try {
+      work();
+      return cudaSuccess;
+    } catch (const std::bad_alloc &) {
+      return report(cudaErrorMemoryAllocation, "a library's work has no memory");
+    }
   });
 }
 

@@ -101,8 +101,9 @@ void check_product(cublasHandle_t handle, const Matrices &s, float alpha, float 
   cublasSetPointerMode(handle, CUBLAS_POINTER_MODE_HOST);
   cudaMemcpy(c.data(), dc, c.bytes(), cudaMemcpyDeviceToHost);
 
-  // Rounding of the sum in float32, then once to C's type.
-  const double unit = s.c_type == CUDA_R_16BF ? 0x1p-8 : s.c_type == CUDA_R_16F ? 0x1p-11 : 0x1p-23;
+  // Roundings of sums and products in float32, 2^-24 of what they add, then one to C's type.
+  const double unit = s.c_type == CUDA_R_16BF ? 0x1p-8 : s.c_type == CUDA_R_16F ? 0x1p-11 : 0;
+  const double subnormal = s.c_type == CUDA_R_16F ? 0x1p-25 : 0;
   for (int matrix = 0; matrix < s.count; ++matrix) {
     for (int j = 0; j < s.n; ++j) {
       for (int i = 0; i < ldc; ++i) {
@@ -119,9 +120,10 @@ void check_product(cublasHandle_t handle, const Matrices &s, float alpha, float 
           sum += x * y;
           size += std::fabs(x * y);
         }
-        double expected = alpha * sum;
-        if (beta != 0) expected += beta * static_cast<double>(before[at]);
-        const double bound = std::fabs(alpha) * size * (s.k + 2) * 0x1p-24 + 2 * unit * std::fabs(expected) + 1e-6;
+        const double old = beta == 0 ? 0 : beta * static_cast<double>(before[at]);
+        const double expected = alpha * sum + old;
+        const double in_float = (s.k + 3) * 0x1p-24 * (std::fabs(alpha) * size + std::fabs(old));
+        const double bound = in_float + unit * (std::fabs(expected) + in_float) + subnormal;
         CHECK(std::fabs(static_cast<double>(got) - expected) <= bound);
       }
     }
@@ -165,6 +167,11 @@ int main() {
   CHECK(sgemm(handle, 2, 2, 2, 11, 2, 2, memory) == CUBLAS_STATUS_EXECUTION_FAILED);
   float host[4] = {};
   CHECK(sgemm(handle, 2, 2, 2, 2, 2, 2, host) == CUBLAS_STATUS_EXECUTION_FAILED);
+  CHECK(cublasSgemm(handle, static_cast<cublasOperation_t>(3), CUBLAS_OP_N, 1, 1, 1, &one, memory, 1, memory, 1, &one,
+                    memory, 1) == CUBLAS_STATUS_INVALID_VALUE);
+  CHECK(cublasSetPointerMode(handle, CUBLAS_POINTER_MODE_DEVICE) == CUBLAS_STATUS_SUCCESS);
+  CHECK(sgemm(handle, 2, 2, 2, 2, 2, 2, memory) == CUBLAS_STATUS_EXECUTION_FAILED);  // alpha lies in host memory
+  CHECK(cublasSetPointerMode(handle, CUBLAS_POINTER_MODE_HOST) == CUBLAS_STATUS_SUCCESS);
   const auto gemm_ex = [&](cudaDataType a_type, cudaDataType b_type, cublasComputeType_t compute) {
     return cublasGemmEx(handle, CUBLAS_OP_N, CUBLAS_OP_N, 1, 1, 1, &one, memory, a_type, 1, memory, b_type, 1, &one,
                         memory, CUDA_R_32F, 1, compute, CUBLAS_GEMM_DEFAULT);

@@ -1,6 +1,7 @@
 #include "cublas_v2.h"
 
 #include <cstdio>
+#include <new>
 #include <string>
 
 #include "gemm.h"
@@ -60,9 +61,16 @@ bool in_device_memory(const std::string &function, const char *name, const simt:
          cudaSuccess;
 }
 
-cublasStatus_t enqueue(const char *function, cublasHandle_t handle, const simt::Gemm &gemm, const void *alpha,
-                       const void *beta) {
+bool known(cublasOperation_t operation) {
+  return operation == CUBLAS_OP_N || operation == CUBLAS_OP_T || operation == CUBLAS_OP_C;
+}
+
+cublasStatus_t enqueue(const char *function, cublasHandle_t handle, cublasOperation_t transa, cublasOperation_t transb,
+                       simt::Gemm gemm, const void *alpha, const void *beta) {
   if (handle == nullptr) return CUBLAS_STATUS_NOT_INITIALIZED;
+  if (!known(transa) || !known(transb)) return refuse(CUBLAS_STATUS_INVALID_VALUE, function, "an unknown operation");
+  gemm.a.transposed = transa != CUBLAS_OP_N;  // numbers are real: C is T
+  gemm.b.transposed = transb != CUBLAS_OP_N;
   if (gemm.m < 0 || gemm.n < 0 || gemm.k < 0 || gemm.count < 0) {
     return refuse(CUBLAS_STATUS_INVALID_VALUE, function, "a negative size");
   }
@@ -88,12 +96,21 @@ cublasStatus_t enqueue(const char *function, cublasHandle_t handle, const simt::
   }
   if (gemm.m == 0 || gemm.n == 0 || gemm.count == 0) return CUBLAS_STATUS_SUCCESS;
   if (alpha == nullptr || beta == nullptr) return refuse(CUBLAS_STATUS_INVALID_VALUE, function, "no alpha or beta");
+  const bool scalars_on_device = handle->pointer_mode == CUBLAS_POINTER_MODE_DEVICE;
+  if (scalars_on_device) {
+    for (const void *scalar : {alpha, beta}) {
+      const std::string what = std::string(function) + (scalar == alpha ? ": alpha" : ": beta");
+      if (simt::check_device_memory(what.c_str(), scalar, sizeof(float)) != cudaSuccess) {
+        return CUBLAS_STATUS_EXECUTION_FAILED;
+      }
+    }
+  }
   for (const auto &[name, operand, rows, columns] : matrices) {
     if (!in_device_memory(function, name, operand, rows, columns, gemm.count)) return CUBLAS_STATUS_EXECUTION_FAILED;
   }
   const auto *alpha_at = static_cast<const float *>(alpha), *beta_at = static_cast<const float *>(beta);
   cudaError_t error;
-  if (handle->pointer_mode == CUBLAS_POINTER_MODE_DEVICE) {
+  if (scalars_on_device) {
     error = simt::enqueue_library_work(handle->stream, [=] { simt::run_gemm(gemm, *alpha_at, *beta_at); });
   } else {
     const float alpha_now = *alpha_at, beta_now = *beta_at;
@@ -106,8 +123,8 @@ cublasStatus_t enqueue(const char *function, cublasHandle_t handle, const simt::
 
 cublasStatus_t cublasCreate(cublasHandle_t *handle) {
   if (handle == nullptr) return CUBLAS_STATUS_INVALID_VALUE;
-  *handle = new cublasContext;
-  return CUBLAS_STATUS_SUCCESS;
+  *handle = new (std::nothrow) cublasContext;
+  return *handle == nullptr ? CUBLAS_STATUS_ALLOC_FAILED : CUBLAS_STATUS_SUCCESS;
 }
 
 cublasStatus_t cublasDestroy(cublasHandle_t handle) {
@@ -121,10 +138,6 @@ cublasStatus_t cublasGetVersion(cublasHandle_t, int *version) {
   *version = kVersion;
   return CUBLAS_STATUS_SUCCESS;
 }
-
-// The function of the API before handles, which bindings still offer.
-extern "C" SIMT_API cublasStatus_t simt_cublas_version(int *version) __asm__("cublasGetVersion");
-cublasStatus_t simt_cublas_version(int *version) { return cublasGetVersion(nullptr, version); }
 
 cublasStatus_t cublasSetStream(cublasHandle_t handle, cudaStream_t stream) {
   if (handle == nullptr) return CUBLAS_STATUS_NOT_INITIALIZED;
@@ -188,23 +201,17 @@ const char *cublasGetStatusString(cublasStatus_t status) {
 cublasStatus_t cublasSgemm(cublasHandle_t handle, cublasOperation_t transa, cublasOperation_t transb, int m, int n,
                            int k, const float *alpha, const float *a, int lda, const float *b, int ldb,
                            const float *beta, float *c, int ldc) {
-  return enqueue("cublasSgemm", handle,
-                 {m, n, k, 1,
-                  {a, CUDA_R_32F, lda, 0, transa != CUBLAS_OP_N},
-                  {b, CUDA_R_32F, ldb, 0, transb != CUBLAS_OP_N},
-                  {c, CUDA_R_32F, ldc, 0, false}},
-                 alpha, beta);
+  return enqueue("cublasSgemm", handle, transa, transb,
+                 {m, n, k, 1, {a, CUDA_R_32F, lda, 0}, {b, CUDA_R_32F, ldb, 0}, {c, CUDA_R_32F, ldc, 0}}, alpha, beta);
 }
 
 cublasStatus_t cublasSgemmStridedBatched(cublasHandle_t handle, cublasOperation_t transa, cublasOperation_t transb,
                                          int m, int n, int k, const float *alpha, const float *a, int lda,
                                          long long stride_a, const float *b, int ldb, long long stride_b,
                                          const float *beta, float *c, int ldc, long long stride_c, int count) {
-  return enqueue("cublasSgemmStridedBatched", handle,
-                 {m, n, k, count,
-                  {a, CUDA_R_32F, lda, stride_a, transa != CUBLAS_OP_N},
-                  {b, CUDA_R_32F, ldb, stride_b, transb != CUBLAS_OP_N},
-                  {c, CUDA_R_32F, ldc, stride_c, false}},
+  return enqueue("cublasSgemmStridedBatched", handle, transa, transb,
+                 {m, n, k, count, {a, CUDA_R_32F, lda, stride_a}, {b, CUDA_R_32F, ldb, stride_b},
+                  {c, CUDA_R_32F, ldc, stride_c}},
                  alpha, beta);
 }
 
@@ -213,12 +220,8 @@ cublasStatus_t cublasGemmEx(cublasHandle_t handle, cublasOperation_t transa, cub
                             cudaDataType b_type, int ldb, const void *beta, void *c, cudaDataType c_type, int ldc,
                             cublasComputeType_t compute, cublasGemmAlgo_t) {
   if (!supported(compute)) return refuse(CUBLAS_STATUS_NOT_SUPPORTED, "cublasGemmEx", "this compute type");
-  return enqueue("cublasGemmEx", handle,
-                 {m, n, k, 1,
-                  {a, a_type, lda, 0, transa != CUBLAS_OP_N},
-                  {b, b_type, ldb, 0, transb != CUBLAS_OP_N},
-                  {c, c_type, ldc, 0, false}},
-                 alpha, beta);
+  return enqueue("cublasGemmEx", handle, transa, transb,
+                 {m, n, k, 1, {a, a_type, lda, 0}, {b, b_type, ldb, 0}, {c, c_type, ldc, 0}}, alpha, beta);
 }
 
 cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t handle, cublasOperation_t transa, cublasOperation_t transb,
@@ -230,10 +233,7 @@ cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t handle, cublasOperation
   if (!supported(compute)) {
     return refuse(CUBLAS_STATUS_NOT_SUPPORTED, "cublasGemmStridedBatchedEx", "this compute type");
   }
-  return enqueue("cublasGemmStridedBatchedEx", handle,
-                 {m, n, k, count,
-                  {a, a_type, lda, stride_a, transa != CUBLAS_OP_N},
-                  {b, b_type, ldb, stride_b, transb != CUBLAS_OP_N},
-                  {c, c_type, ldc, stride_c, false}},
+  return enqueue("cublasGemmStridedBatchedEx", handle, transa, transb,
+                 {m, n, k, count, {a, a_type, lda, stride_a}, {b, b_type, ldb, stride_b}, {c, c_type, ldc, stride_c}},
                  alpha, beta);
 }

@@ -13,7 +13,7 @@ struct Gemm {
     const void *data;
     cudaDataType type;
     int64_t ld, stride;
-    bool transposed;
+    bool transposed = false;
   };
   int64_t m, n, k, count;
   Operand a, b, c;

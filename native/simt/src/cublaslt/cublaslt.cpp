@@ -1,5 +1,6 @@
 // libcublasLt as programs linked against it need it to start: handles and versions. It computes nothing.
 #include <cstddef>
+#include <new>
 
 #include "cublas_v2.h"
 
@@ -10,8 +11,8 @@ typedef cublasLtContext *cublasLtHandle_t;
 
 SIMT_API cublasStatus_t cublasLtCreate(cublasLtHandle_t *handle) {
   if (handle == nullptr) return CUBLAS_STATUS_INVALID_VALUE;
-  *handle = new cublasLtContext;
-  return CUBLAS_STATUS_SUCCESS;
+  *handle = new (std::nothrow) cublasLtContext;
+  return *handle == nullptr ? CUBLAS_STATUS_ALLOC_FAILED : CUBLAS_STATUS_SUCCESS;
 }
 
 SIMT_API cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle) {
