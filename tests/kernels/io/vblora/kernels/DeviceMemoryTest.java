@@ -12,11 +12,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.vblora.kernels.ops.Memory;
 import io.vblora.kernels.ops.StepState;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 /** Memory, copies, events and graphs of any device. */
-@Tag(TestDevice.TAG)
+@TestDevice.OnAny
 class DeviceMemoryTest {
     @Test
     void elementsAreReadAndWrittenFromJava() {

@@ -4,11 +4,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.SplittableRandom;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 /** The example learns: A and Bᵀ of somebody else come near what they should be. */
-@Tag(TestDevice.TAG)
+@TestDevice.OnAny
 class RawPointersExampleTest {
     private static final int ROWS = 40;
     private static final int LENGTH = 64;

@@ -11,6 +11,7 @@ import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
+import io.vblora.kernels.TestDevice;
 import io.vblora.kernels.ops.Admixture;
 import io.vblora.kernels.ops.AdmixtureShape;
 import io.vblora.kernels.ops.LowRank;
@@ -25,17 +26,16 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream.Builder;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * One adapted layer, forward and backward, through the public ops, against PEFT's own code in float64. Cases with
- * 16-bit inputs are computed in float32 from those inputs and must meet the same bounds. The admixture runs on the
- * first CUDA device where there is one (the build runs this on the SIMT host, too), the rest on the CPU.
+ * 16-bit inputs are computed in float32 from those inputs and must meet the same bounds. The admixture runs on
+ * the tests' device, the rest on the CPU.
  */
-@Tag("device")
+@TestDevice.OnAny
 class GoldenOpsTest {
     /**
      * Largest error allowed per output, max abs / max |truth|: the worst that PyTorch's own float32 shows over all
@@ -57,7 +57,6 @@ class GoldenOpsTest {
 
     private static final Path OWN = Golden.own("ops");
     private static final String SHARED = "golden/ops";
-    private static final Device DEVICE = Device.probeCuda().count() > 0 ? Device.cuda(0) : Device.CPU;
     /** The CPU's. */
     private static Stream stream;
     private static Stream device;
@@ -70,7 +69,7 @@ class GoldenOpsTest {
     @BeforeAll
     static void open() {
         stream = Stream.cpu(2);
-        device = Stream.on(DEVICE, 2);
+        device = TestDevice.stream();
         arena = Arena.on(Device.CPU);
         blas = Blas.on(Device.CPU);
         System.out.println("Errors against float64, ours / PyTorch's own, in units of 1e-7 of the largest magnitude:");
@@ -128,13 +127,13 @@ class GoldenOpsTest {
                 .map(n -> n < rowsA ? n : rowsA + (n - rowsA) % r * (out / b) + (n - rowsA) / r).toArray();
         AdmixtureShape shape = new AdmixtureShape(rows, h, b, k, onDevice(own(Tensor.of(slots, rows))));
         Tensor bank = onDevice(own(golden.floats("bank")));
-        Tensor logits = own(Tensor.allocate(DEVICE, DType.FLOAT32, rows, h));
+        Tensor logits = own(Tensor.allocate(TestDevice.DEVICE, DType.FLOAT32, rows, h));
         logits.view(0, rowsA, h).copyFrom(own(golden.floats("logits_A")));
         logits.view((long) rowsA * h, rowsB, h).copyFrom(own(golden.floats("logits_B")));
 
-        Tensor indices = own(Tensor.allocate(DEVICE, DType.INT32, rows, k));
-        Tensor weights = own(Tensor.allocate(DEVICE, DType.FLOAT32, rows, k));
-        Tensor badRow = own(Tensor.allocate(DEVICE, DType.INT64, 1));
+        Tensor indices = own(Tensor.allocate(TestDevice.DEVICE, DType.INT32, rows, k));
+        Tensor weights = own(Tensor.allocate(TestDevice.DEVICE, DType.FLOAT32, rows, k));
+        Tensor badRow = own(Tensor.allocate(TestDevice.DEVICE, DType.INT64, 1));
         Admixture.select(device, shape, logits, indices, weights, badRow);
         assertEquals(-1, badRow.getLong(0), golden.name);
         int[] indicesA = indices.view(0, rowsA, k).toInts();
@@ -144,7 +143,7 @@ class GoldenOpsTest {
         compare(golden, "w_A", weights.view(0, rowsA, k).toFloats());
         compare(golden, "w_B", weights.view((long) rowsA * k, rowsB, k).toFloats());
 
-        Tensor composed = own(Tensor.allocate(DEVICE, DType.FLOAT32, shape.packedElements()));
+        Tensor composed = own(Tensor.allocate(TestDevice.DEVICE, DType.FLOAT32, shape.packedElements()));
         Admixture.compose(device, shape, bank, indices, weights, composed);
         Tensor packed = floats(shape.packedElements()).copyFrom(composed);
         Tensor a = packed.view(0, r, in);
@@ -174,10 +173,10 @@ class GoldenOpsTest {
         compare(golden, "y", y.toFloats());
         compare(golden, "dx", dx.toFloats());
 
-        Tensor dlogits = own(Tensor.allocate(DEVICE, DType.FLOAT32, rows, k));
-        Tensor dbank = own(Tensor.allocate(DEVICE, DType.FLOAT32, h, b));
+        Tensor dlogits = own(Tensor.allocate(TestDevice.DEVICE, DType.FLOAT32, rows, k));
+        Tensor dbank = own(Tensor.allocate(TestDevice.DEVICE, DType.FLOAT32, h, b));
         Admixture.backward(device, shape, bank, indices, weights, onDevice(dpacked), dlogits, dbank,
-                own(Tensor.allocate(DEVICE, DType.UINT8, Admixture.backwardScratchBytes(device, shape))));
+                own(Tensor.allocate(TestDevice.DEVICE, DType.UINT8, Admixture.backwardScratchBytes(device, shape))));
         compare(golden, "dbank", dbank.toFloats());
         float[] dlogitsA = dlogits.view(0, rowsA, k).toFloats();
         float[] dlogitsB = dlogits.view((long) rowsA * k, rowsB, k).toFloats();
@@ -215,7 +214,7 @@ class GoldenOpsTest {
 
     /** A copy on the device of the admixture. */
     private Tensor onDevice(Tensor tensor) {
-        return own(Tensor.allocate(DEVICE, tensor.dtype(), tensor.shape())).copyFrom(tensor);
+        return own(Tensor.allocate(TestDevice.DEVICE, tensor.dtype(), tensor.shape())).copyFrom(tensor);
     }
 
     private Tensor own(Tensor tensor) {

@@ -13,6 +13,7 @@ import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
+import io.vblora.kernels.TestDevice;
 import io.vblora.kernels.ops.Memory;
 import io.vblora.kernels.ops.Optimizer;
 import io.vblora.kernels.ops.StepState;
@@ -20,15 +21,13 @@ import io.vblora.model.Execution;
 import io.vblora.model.LlamaModel;
 import io.vblora.weights.SafetensorsFile;
 import java.util.Arrays;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 /**
- * Training steps with the adapter on a device, CUDA's first where there is one (the build runs this on the SIMT host),
- * while the model runs on the CPU: composing, differentiating, clipping, AdamW with the next selection. Another adapter
- * does the same on the CPU and says what is expected.
+ * Training steps with the adapter on the tests' device while the model runs on the CPU: composing, differentiating,
+ * clipping, AdamW with the next selection. Another adapter does the same on the CPU and says what is expected.
  */
-@Tag("device")
+@TestDevice.OnAny
 class DeviceTrainingTest {
     private static final String RUN = "traj/tinyrand_b16/";
     private static final int STEPS = 3;
@@ -75,8 +74,7 @@ class DeviceTrainingTest {
 
     @Test
     void stepsOnTheDeviceAreTheCpus() {
-        Device device = Device.probeCuda().count() > 0 ? Device.cuda(0) : Device.CPU;
-        try (Stream cpu = Stream.cpu(2); Stream other = Stream.on(device, 1);
+        try (Stream cpu = Stream.cpu(2); Stream other = TestDevice.stream();
                 Execution execution = new Execution(cpu, Blas.on(Device.CPU));
                 LlamaModel model = LlamaModel.load(Golden.own("models/tinyrand"), null, cpu);
                 Side expected = new Side(cpu); Side found = new Side(other);

@@ -10,12 +10,11 @@ import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.TestDevice;
 import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 
 /** Two sub-vectors of two numbers, mixed from a bank of three vectors; expected numbers worked out by hand. */
-@Tag(TestDevice.TAG)
+@TestDevice.OnAny
 class AdmixtureTest {
     private static final float LN3 = (float) Math.log(3);
 

@@ -15,11 +15,10 @@ import io.vblora.kernels.global.vblora;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 
-@Tag(TestDevice.TAG)
+@TestDevice.OnAny
 class OptimizerTest {
     private final List<AutoCloseable> owned = new ArrayList<>();
     private final Stream stream = own(TestDevice.stream());
