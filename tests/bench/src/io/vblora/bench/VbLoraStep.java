@@ -1,0 +1,85 @@
+package io.vblora.bench;
+
+import io.vblora.adapter.Adapter;
+import io.vblora.adapter.Composition;
+import io.vblora.adapter.ParameterGroup;
+import io.vblora.adapter.VbLoraConfig;
+import io.vblora.kernels.Stream;
+import io.vblora.kernels.Tensor;
+import io.vblora.kernels.ops.StepState;
+
+/**
+ * The admixture's part of an optimizer step as this project's trainer does it: from dA and dBᵀ of all modules to the
+ * gradients of bank and logits, AdamW on both, the next selection, and A and Bᵀ composed from it for the next pass.
+ */
+final class VbLoraStep implements AutoCloseable {
+    /** The paper's (Li et al., 2024, appendix A), which are the trainer's defaults as well. */
+    static final double LEARNING_RATE_VECTOR_BANK = 1e-3;
+    static final double LEARNING_RATE_LOGITS = 1e-2;
+    static final int TOPK = 2;
+
+    private static final int R = 4;
+    private static final int VECTOR_LENGTH = 256;
+
+    private final Stream stream;
+    private final Adapter adapter;
+    private final StepState state;
+
+    /** A new adapter on all linear layers of a model. {@code threads}: of the stream, the caller's included. */
+    VbLoraStep(AdaptedModel model, int numVectors, int threads, long seed) {
+        VbLoraConfig config = VbLoraConfig.builder().targetModules("all-linear").r(R).numVectors(numVectors)
+                .vectorLength(VECTOR_LENGTH).topk(TOPK).build();
+        stream = Stream.cpu(threads);
+        adapter = Adapter.create(config, model.modules(), stream, seed);
+        adapter.composition().enableTraining(stream, 0);
+        state = new StepState(stream.device());
+    }
+
+    Stream stream() {
+        return stream;
+    }
+
+    Adapter adapter() {
+        return adapter;
+    }
+
+    Composition composition() {
+        return adapter.composition();
+    }
+
+    long rows() {
+        return composition().packed().elements() / VECTOR_LENGTH;
+    }
+
+    /** Puts the gradient of packed A and Bᵀ where the model's backward passes would leave it. */
+    void setGradient(Tensor packed) {
+        composition().packedGradient().copyFrom(packed);
+    }
+
+    /** Number of the next step, from 1. */
+    void setStep(long step) {
+        state.step(step);
+    }
+
+    void backward() {
+        composition().backward(stream);
+    }
+
+    void update() {
+        state.group(ParameterGroup.VECTOR_BANK.index(), LEARNING_RATE_VECTOR_BANK, 0.9, 0.999, 1e-8, 0)
+                .group(ParameterGroup.LOGITS.index(), LEARNING_RATE_LOGITS, 0.9, 0.999, 1e-8, 0).upload(stream);
+        composition().update(stream, state);
+        state.step(state.step() + 1);
+    }
+
+    void zeroGradient() {
+        composition().zeroGradient(stream);
+    }
+
+    @Override
+    public void close() {
+        state.close();
+        adapter.close();
+        stream.close();
+    }
+}

@@ -1,0 +1,2 @@
+/** Benchmarks beside other libraries: {@code ./vblora bench}. */
+package io.vblora.bench;
