@@ -45,18 +45,17 @@ int64_t slot_of(const vbl_admixture &a, int64_t row) { return a.slots != nullptr
 
 void logits_gradient(vbl_stream *stream, const vbl_admixture &a, const Buffers &b, const float *bank,
                      const int32_t *indices, const float *weights, const float *dpacked, float *dlogits) {
-  const int64_t length = a.vector_length, topk = a.topk;
-  const auto dot = VBL_SIMD(dot);
+  const int64_t length = a.vector_length;
+  const int32_t topk = a.topk;
+  const auto dots = VBL_SIMD(dots);
   parallel_for(stream, a.rows, rows_per_piece(length * topk), [&](int64_t begin, int64_t end, int32_t worker) {
     double *g = b.g + worker * topk;
     for (int64_t row = begin; row < end; ++row) {
       const float *du = dpacked + slot_of(a, row) * length, *weight = weights + row * topk;
+      dots(length, du, topk, indices + row * topk, bank, g);
       double mean = 0;
-      for (int64_t j = 0; j < topk; ++j) {
-        g[j] = dot(length, du, bank + indices[row * topk + j] * length);
-        mean += weight[j] * g[j];
-      }
-      for (int64_t j = 0; j < topk; ++j) dlogits[row * topk + j] = static_cast<float>(weight[j] * (g[j] - mean));
+      for (int32_t j = 0; j < topk; ++j) mean += weight[j] * g[j];
+      for (int32_t j = 0; j < topk; ++j) dlogits[row * topk + j] = static_cast<float>(weight[j] * (g[j] - mean));
     }
   });
 }

@@ -1,41 +1,34 @@
 #include "admixture/compose.h"
+#include "runtime/simd.h"
 
 namespace vbl {
 namespace VBL_ISA {
 
-// Products of two floats are exact in float64, so fusing them changes no bit. Two vectors at a time, so that topk 2,
-// the usual one, is a single pass.
 void mix(int64_t n, int32_t topk, const float *bank, int64_t vector_length, const int32_t *indices,
          const float *weights, float *__restrict out) {
-  const float *__restrict first = bank + indices[0] * vector_length;
-  if (topk == 1) {
-    for (int64_t i = 0; i < n; ++i) out[i] = weights[0] * first[i];
-    return;
+  const auto vector = [=](int32_t j) { return bank + indices[j] * vector_length; };
+  int64_t i = 0;
+  if (topk == 2) {  // the usual one
+    const float *first = vector(0), *second = vector(1);
+    const vdouble w0 = splat_double(weights[0]), w1 = splat_double(weights[1]);
+    const auto sum = [=](int64_t at) { return fma(w1, widen(second + at), w0 * widen(first + at)); };
+    for (; i + kLanes <= n; i += kLanes) store(out + i, narrow(sum(i), sum(i + kDoubles)));
   }
-  const float *__restrict second = bank + indices[1] * vector_length;
-  const double w0 = weights[0], w1 = weights[1];
-  if (topk == 2) {
-    for (int64_t i = 0; i < n; ++i) out[i] = static_cast<float>(w0 * first[i] + w1 * second[i]);
-    return;
+  for (; i + kLanes <= n; i += kLanes) {
+    const vdouble w0 = splat_double(weights[0]);
+    vdouble low = w0 * widen(vector(0) + i), high = w0 * widen(vector(0) + i + kDoubles);
+    for (int32_t j = 1; j < topk; ++j) {
+      const vdouble weight = splat_double(weights[j]);
+      low = fma(weight, widen(vector(j) + i), low);
+      high = fma(weight, widen(vector(j) + i + kDoubles), high);
+    }
+    store(out + i, narrow(low, high));
   }
-  constexpr int64_t kColumns = 512;
-  double sum[kColumns];
-  for (int64_t column = 0; column < n; column += kColumns) {
-    const int64_t columns = n - column < kColumns ? n - column : kColumns;
-    for (int64_t i = 0; i < columns; ++i) sum[i] = w0 * first[column + i] + w1 * second[column + i];
-    int32_t j = 2;
-    for (; j + 1 < topk; j += 2) {
-      const float *__restrict x = bank + indices[j] * vector_length + column;
-      const float *__restrict y = bank + indices[j + 1] * vector_length + column;
-      const double wx = weights[j], wy = weights[j + 1];
-      for (int64_t i = 0; i < columns; ++i) sum[i] = sum[i] + wx * x[i] + wy * y[i];
-    }
-    if (j < topk) {
-      const float *__restrict x = bank + indices[j] * vector_length + column;
-      const double wx = weights[j];
-      for (int64_t i = 0; i < columns; ++i) sum[i] += wx * x[i];
-    }
-    for (int64_t i = 0; i < columns; ++i) out[column + i] = static_cast<float>(sum[i]);
+  for (; i < n; ++i) {
+    const auto product = [=](int32_t j) { return static_cast<double>(weights[j]) * static_cast<double>(vector(j)[i]); };
+    double sum = product(0);
+    for (int32_t j = 1; j < topk; ++j) sum += product(j);
+    out[i] = static_cast<float>(sum);
   }
 }
 

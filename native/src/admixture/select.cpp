@@ -14,10 +14,16 @@ bool finish_selection(TopK *selection) {
     for (int32_t j = 0; j < selection->size; ++j) weights[j] = NAN;
     return false;
   }
-  double sum = 1;
-  for (int32_t j = 1; j < selection->size; ++j) sum += std::exp(weights[j] - largest);
+  constexpr int32_t kKept = 16;  // exponentials not computed twice
+  double kept[kKept], sum = 1;
+  const auto exponential = [&](int32_t j) { return std::exp(weights[j] - largest); };
+  for (int32_t j = 1; j < selection->size; ++j) {
+    const double e = exponential(j);
+    if (j < kKept) kept[j] = e;
+    sum += e;
+  }
   for (int32_t j = 1; j < selection->size; ++j)
-    weights[j] = static_cast<float>(std::exp(weights[j] - largest) / sum);
+    weights[j] = static_cast<float>((j < kKept ? kept[j] : exponential(j)) / sum);
   weights[0] = static_cast<float>(1 / sum);
   return true;
 }

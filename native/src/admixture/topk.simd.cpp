@@ -1,8 +1,6 @@
 #include "admixture/topk.h"
 
-#if defined(__SSE2__)
-#include <immintrin.h>
-#endif
+#include "runtime/simd.h"
 
 namespace vbl {
 namespace VBL_ISA {
@@ -10,29 +8,37 @@ namespace {
 
 constexpr int64_t kBlock = 64;
 
+// Bit i: a[i] is not less than b[i], nor, for kAscending, equal. Where one of them is NaN it is set.
+template <bool kAscending>
+inline uint64_t not_below(vfloat a, vfloat b) {
+#if defined(VBL_ISA_avx512)
+  return _mm512_cmp_ps_mask(a, b, kAscending ? _CMP_NLE_UQ : _CMP_NLT_UQ);
+#elif defined(VBL_ISA_avx2)
+  return static_cast<uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(a, b, kAscending ? _CMP_NLE_UQ : _CMP_NLT_UQ)));
+#else
+  const vint lanes = kAscending ? ~(a <= b) : ~(a < b);
+#if defined(__SSE2__)
+  return static_cast<uint32_t>(_mm_movemask_ps(reinterpret_cast<__m128>(lanes)));
+#else
+  uint64_t bits = 0;
+  for (int l = 0; l < kLanes; ++l) bits |= static_cast<uint64_t>(lanes[l] & 1) << l;
+  return bits;
+#endif
+#endif
+}
+
 // Bit i: logits[i] may get in, i < n <= 64. Where indices ascend, one equal to the worst one held stays out.
 template <bool kAscending>
 inline uint64_t may_enter(int64_t n, const float *logits, float worst) {
+  const vfloat limit = splat(worst);
   uint64_t bits = 0;
   int64_t i = 0;
-#if defined(__AVX512F__)
-  const __m512 limit = _mm512_set1_ps(worst);
-  for (; i + 16 <= n; i += 16)
-    bits |= static_cast<uint64_t>(_mm512_cmp_ps_mask(_mm512_loadu_ps(logits + i), limit,
-                                                     kAscending ? _CMP_NLE_UQ : _CMP_NLT_UQ)) << i;
-#elif defined(__AVX2__)
-  const __m256 limit = _mm256_set1_ps(worst);
-  for (; i + 8 <= n; i += 8)
-    bits |= static_cast<uint64_t>(_mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(logits + i), limit,
-                                                                   kAscending ? _CMP_NLE_UQ : _CMP_NLT_UQ))) << i;
-#elif defined(__SSE2__)
-  const __m128 limit = _mm_set1_ps(worst);
-  for (; i + 4 <= n; i += 4) {
-    const __m128 x = _mm_loadu_ps(logits + i);
-    bits |= static_cast<uint64_t>(_mm_movemask_ps(kAscending ? _mm_cmpnle_ps(x, limit) : _mm_cmpnlt_ps(x, limit))) << i;
+  for (; i + kLanes <= n; i += kLanes) bits |= not_below<kAscending>(load(logits + i), limit) << i;
+  if constexpr (kLanes > 4) {
+    if (i < n) bits |= (not_below<kAscending>(load(logits + i, n - i), limit) & ((uint64_t{1} << (n - i)) - 1)) << i;
+  } else {
+    for (; i < n; ++i) bits |= static_cast<uint64_t>(kAscending ? !(logits[i] <= worst) : !(logits[i] < worst)) << i;
   }
-#endif
-  for (; i < n; ++i) bits |= static_cast<uint64_t>(kAscending ? !(logits[i] <= worst) : !(logits[i] < worst)) << i;
   return bits;
 }
 
@@ -42,12 +48,12 @@ inline float smaller(float a, float b) { return a < b ? a : b; }
 // A bar that at least k of n logits reach, 1 <= k <= 4, high enough that few others do: of the maxima of four groups the
 // k-th largest, or for k = 3 the smallest. NaN are passed over here, and no bar is too high for them.
 inline float bar(int64_t n, const float *logits, int32_t k) {
-  constexpr int64_t kLanes = 64;
-  float lane[kLanes];
-  for (int64_t l = 0; l < kLanes; ++l) lane[l] = -__builtin_inff();
+  constexpr int64_t kWidth = 64;
+  float lane[kWidth];
+  for (int64_t l = 0; l < kWidth; ++l) lane[l] = -__builtin_inff();
   int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes)
-    for (int64_t l = 0; l < kLanes; ++l) lane[l] = larger(logits[i + l], lane[l]);
+  for (; i + kWidth <= n; i += kWidth)
+    for (int64_t l = 0; l < kWidth; ++l) lane[l] = larger(logits[i + l], lane[l]);
   for (; i + 16 <= n; i += 16)
     for (int64_t l = 0; l < 16; ++l) lane[l] = larger(logits[i + l], lane[l]);
   for (int64_t l = 0; l < 32; ++l) lane[l] = larger(lane[l + 32], lane[l]);
@@ -83,7 +89,7 @@ void scan(TopK *top, int64_t n, const float *logits, const int32_t *index, const
     for (uint64_t bits = block(); bits != 0;) {
       const int bit = __builtin_ctzll(bits);
       bits &= bits - 1;
-      if (offer(i + bit) && top->size == top->capacity) bits &= block();  // the bar is higher now
+      if (offer(i + bit) && bits != 0 && top->size == top->capacity) bits &= block();  // the bar is higher now
     }
   }
 }

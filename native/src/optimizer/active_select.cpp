@@ -88,7 +88,7 @@ extern "C" vbl_status vbl_adamw_active_select(vbl_stream *stream, const vbl_admi
       vbl::activate(*active, row, topk, row_logits, selected);
       const int32_t entries = active->count[row];
       count.note(entries);
-      adamw_sparse(entries, step, group, active->logit + list, topk, selected, dlogits + row * topk,
+      adamw_sparse(1, entries, step, group, active->logit + list, topk, selected, dlogits + row * topk,
                    active->exp_avg + list, active->exp_avg_sq + list);
       if (active->candidate_count[row] < topk && entries + active->candidate_count[row] < num_vectors)
         vbl::find_candidates(candidates, worker, *active, row, row_logits);

@@ -12,24 +12,32 @@ void adamw(int64_t n, const vbl_step *step, int32_t group, float *__restrict par
                  exp_avg_sq + i);
 }
 
-// Blocks with their gradients spread out on the stack run through the same straight loop.
-void adamw_sparse(int64_t n, const vbl_step *step, int32_t group, float *__restrict parameter, int32_t k,
+// Blocks of several rows, or of a part of one, with their gradients spread out on the stack run through the same
+// straight loop: a row's end would cost a short one as much as all the rest.
+void adamw_sparse(int64_t rows, int64_t n, const vbl_step *step, int32_t group, float *__restrict parameter, int32_t k,
                   const int32_t *position, const float *gradient, float *__restrict exp_avg,
                   float *__restrict exp_avg_sq) {
   constexpr int64_t kBlock = 1024;
   const vbl_adamw_group constants = step->group[group];
-  const int64_t longest = n < kBlock ? n : kBlock;
+  const int64_t block_rows = n < kBlock ? kBlock / n : 1;
+  const int64_t longest = rows * n < kBlock ? rows * n : kBlock;
   float spread[kBlock];
   for (int64_t i = 0; i < longest; ++i) spread[i] = 0;
-  for (int64_t begin = 0; begin < n; begin += kBlock) {
-    const int64_t block = n - begin < kBlock ? n - begin : kBlock;
-    const auto within = [&](int32_t j) { return position[j] >= begin && position[j] < begin + block; };
-    for (int32_t j = 0; j < k; ++j)
-      if (within(j)) spread[position[j] - begin] = adamw_gradient(gradient[j], step->gradient_scale, step->clip_factor);
-    for (int64_t i = 0; i < block; ++i)
-      adamw_update(constants, spread[i], parameter + begin + i, exp_avg + begin + i, exp_avg_sq + begin + i);
-    for (int32_t j = 0; j < k; ++j)
-      if (within(j)) spread[position[j] - begin] = 0;
+  for (int64_t first = 0; first < rows; first += block_rows) {
+    const int64_t last = first + block_rows < rows ? first + block_rows : rows;
+    for (int64_t begin = 0; begin < n; begin += kBlock) {
+      const int64_t end = begin + kBlock < n ? begin + kBlock : n;
+      const auto spread_out = [&](auto value) {
+        for (int64_t row = first; row < last; ++row)
+          for (int64_t j = row * k; j < (row + 1) * k; ++j)
+            if (position[j] >= begin && position[j] < end) spread[(row - first) * n + position[j] - begin] = value(j);
+      };
+      spread_out([&](int64_t j) { return adamw_gradient(gradient[j], step->gradient_scale, step->clip_factor); });
+      const int64_t offset = first * n + begin, length = (last - first - 1) * n + end - begin;
+      for (int64_t i = 0; i < length; ++i)
+        adamw_update(constants, spread[i], parameter + offset + i, exp_avg + offset + i, exp_avg_sq + offset + i);
+      spread_out([](int64_t) { return 0.0f; });
+    }
   }
 }
 

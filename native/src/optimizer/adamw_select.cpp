@@ -22,15 +22,18 @@ extern "C" vbl_status vbl_adamw_select(vbl_stream *stream, const vbl_admixture *
   const int32_t topk = admixture->topk;
   const auto adamw_sparse = VBL_SIMD(adamw_sparse);
   const auto scan = VBL_SIMD(topk_scan);
+  const int64_t at_once = num_vectors < 1024 ? 1024 / num_vectors : 1;
   vbl::Lowest bad;
   vbl::parallel_for(stream, admixture->rows, vbl::rows_per_piece(num_vectors), [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      const int64_t at = row * num_vectors;
-      adamw_sparse(num_vectors, step, group, logits + at, topk, indices + row * topk, dlogits + row * topk,
-                   exp_avg + at, exp_avg_sq + at);
-      vbl::TopK selection = vbl::selection_of_row(row, topk, indices, weights);
-      scan(&selection, num_vectors, logits + at, nullptr, nullptr);
-      if (!vbl::finish_selection(&selection)) bad.note(row);
+    for (int64_t first = begin; first < end; first += at_once) {  // selected while they are in the nearest cache
+      const int64_t last = first + at_once < end ? first + at_once : end, at = first * num_vectors;
+      adamw_sparse(last - first, num_vectors, step, group, logits + at, topk, indices + first * topk,
+                   dlogits + first * topk, exp_avg + at, exp_avg_sq + at);
+      for (int64_t row = first; row < last; ++row) {
+        vbl::TopK selection = vbl::selection_of_row(row, topk, indices, weights);
+        scan(&selection, num_vectors, logits + row * num_vectors, nullptr, nullptr);
+        if (!vbl::finish_selection(&selection)) bad.note(row);
+      }
     }
   });
   *bad_row = bad.get();
