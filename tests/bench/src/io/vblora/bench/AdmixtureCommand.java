@@ -105,6 +105,7 @@ final class AdmixtureCommand implements Callable<Integer> {
         threads.forEach(n -> check(n >= 1 && n <= 1024, "--threads: found " + n + "; expected 1 to 1024"));
         numVectors.forEach(h -> check(h >= VbLoraStep.TOPK && h <= 1 << 16, "--num-vectors: found " + h
                 + "; expected 2 to 65536"));
+        check(csv == null || canBeWritten(csv), "--csv: found " + csv + "; expected a file in a folder that is there");
         PrintWriter out = spec.commandLine().getOut();
         PrintWriter err = spec.commandLine().getErr();
         List<Times> all = new ArrayList<>();
@@ -140,6 +141,10 @@ final class AdmixtureCommand implements Callable<Integer> {
         if (!condition) {
             throw new ParameterException(spec.commandLine(), message);
         }
+    }
+
+    private static boolean canBeWritten(Path file) {
+        return Files.isDirectory(file.toAbsolutePath().getParent()) && !Files.isDirectory(file);
     }
 
     private static String checkAgreement(AdaptedModel model, int numVectors) {

@@ -23,15 +23,18 @@ public final class BenchMain implements Runnable {
     private BenchMain() {}
 
     public static void main(String[] args) {
-        CommandLine commandLine = new CommandLine(new BenchMain()).setUsageHelpAutoWidth(true)
-                .setOut(new PrintWriter(System.out, true))
-                .setErr(new PrintWriter(System.err, true))
+        System.exit(execute(new PrintWriter(System.out, true), new PrintWriter(System.err, true), args));
+    }
+
+    /** Runs a command line and returns its exit code. */
+    static int execute(PrintWriter out, PrintWriter err, String... args) {
+        return new CommandLine(new BenchMain()).setUsageHelpAutoWidth(true).setOut(out).setErr(err)
                 .setExecutionExceptionHandler((e, failed, parsed) -> {
                     failed.getErr().println("vblora: error: " + e);
                     return ExitCode.SOFTWARE;
-                });
-        commandLine.registerConverter(AdaptedModel.class, AdmixtureCommand::model);
-        System.exit(commandLine.execute(args));
+                })
+                .registerConverter(AdaptedModel.class, AdmixtureCommand::model)
+                .execute(args);
     }
 
     @Override
