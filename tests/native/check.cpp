@@ -1,5 +1,8 @@
 #include "check.h"
 
+#include <limits.h>
+#include <unistd.h>
+
 #include <cmath>
 #include <cstdarg>
 #include <cstdio>
@@ -48,6 +51,17 @@ void failed(const char *file, int line, const char *format, ...) {
 }
 
 void set_device_name(const char *name) { device = name; }
+
+std::string module(const char *name) {
+  char path[PATH_MAX];
+  const ssize_t length = readlink("/proc/self/exe", path, sizeof(path));
+  if (length <= 0) {
+    std::perror("/proc/self/exe");
+    std::abort();
+  }
+  const std::string program(path, static_cast<size_t>(length));
+  return program.substr(0, program.rfind('/')) + "/modules/" + name + ".so";
+}
 
 uint64_t Random::next() {
   state_ += 0x9E3779B97F4A7C15ull;

@@ -6,6 +6,7 @@
 // sets it. An argument on the command line runs only the tests whose name contains it.
 #pragma once
 #include <cstdint>
+#include <string>
 
 #include "vblora/vblora.h"
 
@@ -23,6 +24,9 @@ __attribute__((format(printf, 3, 4))) void failed(const char *file, int line, co
 
 // Names the device that checks run on from now on; "" for none (device.h).
 void set_device_name(const char *name);
+
+// Where the library <name>.module.cpp lies: in the folder modules beside this program.
+std::string module(const char *name);
 
 // SplitMix64: the same numbers on every platform.
 class Random {

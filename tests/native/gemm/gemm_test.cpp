@@ -11,11 +11,11 @@
 
 namespace {
 
-const char *kPlainBlas = VBLORA_TEST_MODULES "/plain_blas.so";
+const std::string kPlainBlas = check::module("plain_blas");
 
 vbl_blas *plain_blas() {
   vbl_blas *blas = nullptr;
-  CHECK_STATUS(VBL_OK, vbl_blas_open(kPlainBlas, &blas));
+  CHECK_STATUS(VBL_OK, vbl_blas_open(kPlainBlas.c_str(), &blas));
   return blas;
 }
 
@@ -110,18 +110,18 @@ TEST(products_equal_their_definition_with_any_number_of_threads) {
 TEST(a_blas_library_is_opened_once_and_single_threaded) {
   vbl_blas *blas = plain_blas();
   CHECK(blas != nullptr && blas == plain_blas());
-  void *library = dlopen(kPlainBlas, RTLD_NOW | RTLD_LOCAL);
+  void *library = dlopen(kPlainBlas.c_str(), RTLD_NOW | RTLD_LOCAL);
   CHECK(library != nullptr);
   const auto num_threads = reinterpret_cast<int (*)()>(dlsym(library, "plain_blas_num_threads"));
   CHECK(num_threads != nullptr && num_threads() == 1);
   dlclose(library);
 
-  CHECK_STATUS(VBL_IO_ERROR, vbl_blas_open(VBLORA_TEST_MODULES "/absent.so", &blas));
+  CHECK_STATUS(VBL_IO_ERROR, vbl_blas_open(check::module("absent").c_str(), &blas));
   CHECK(blas == nullptr && std::strstr(vbl_last_error(), "absent.so") != nullptr);
-  CHECK_STATUS(VBL_IO_ERROR, vbl_blas_open(VBLORA_TEST_MODULES "/not_blas.so", &blas));
+  CHECK_STATUS(VBL_IO_ERROR, vbl_blas_open(check::module("not_blas").c_str(), &blas));
   CHECK(std::strstr(vbl_last_error(), "cblas_sgemm") != nullptr);
   CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_blas_open(nullptr, &blas));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_blas_open(kPlainBlas, nullptr));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_blas_open(kPlainBlas.c_str(), nullptr));
 }
 
 TEST(products_refuse_what_does_not_fit) {

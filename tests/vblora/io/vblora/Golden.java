@@ -1,8 +1,8 @@
 package io.vblora;
 
+import io.vblora.kernels.Needed;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import org.junit.jupiter.api.Assumptions;
 
 /**
  * Numbers computed by Hugging Face PEFT's own code. A small part lies in tests/golden; the whole set, and real data and
@@ -25,11 +25,7 @@ public final class Golden {
 
     /** A file or folder of {@code ../shared}, without which the test is skipped, and says so. */
     public static Path shared(String name) {
-        if (!hasShared(name)) {
-            String message = "SKIPPED: needs ../shared/" + name + " beside the checkout";
-            System.out.println(message);
-            Assumptions.abort(message);
-        }
+        Needed.check(hasShared(name), "../shared/" + name + " beside the checkout");
         return ROOT.resolve("../shared").resolve(name).normalize();
     }
 }

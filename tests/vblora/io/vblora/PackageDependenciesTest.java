@@ -3,13 +3,13 @@ package io.vblora;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.vblora.kernels.Needed;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import java.util.spi.ToolProvider;
 import org.junit.jupiter.api.Test;
 
 /** The packages depend downwards only. A package's sub-packages belong to it. */
@@ -27,7 +27,7 @@ class PackageDependenciesTest {
         Path classes = Path.of(InputException.class.getProtectionDomain().getCodeSource().getLocation().toURI());
         StringWriter out = new StringWriter();
         PrintWriter printer = new PrintWriter(out);
-        int code = ToolProvider.findFirst("jdeps").orElseThrow()
+        int code = Needed.jdeps()
                 .run(printer, printer, "-verbose:class", "--ignore-missing-deps", classes.toString());
         assertEquals(0, code, out::toString);
 

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.vblora.adapter.Adapter;
 import io.vblora.data.TokenizerFixture;
+import io.vblora.kernels.Needed;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.ops.Activation;
 import io.vblora.model.SequenceConfig;
@@ -25,7 +26,6 @@ import java.util.regex.Pattern;
 import java.util.stream.IntStream;
 import javax.tools.JavaCompiler;
 import javax.tools.SimpleJavaFileObject;
-import javax.tools.ToolProvider;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -33,6 +33,8 @@ import org.junit.jupiter.api.io.TempDir;
 class ReadmeExampleTest {
     @TempDir
     Path temporary;
+
+    private final JavaCompiler javac = Needed.javac();
 
     @Test
     void theClassifierTrains() throws Exception {
@@ -102,13 +104,12 @@ class ReadmeExampleTest {
         return '"' + path.toString().replace("\\", "\\\\") + '"';
     }
 
-    private static void compile(String name, String body, Path folder) {
+    private void compile(String name, String body, Path folder) {
         int code = body.indexOf("\n\n");
         String source = body.substring(0, code) + "public class " + name
                 + " { public static void run() throws Exception {\n" + body.substring(code) + "}}";
-        JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();
         StringWriter messages = new StringWriter();
-        boolean compiled = compiler.getTask(messages, null, null, List.of("-d", folder.toString(), "-proc:none"), null,
+        boolean compiled = javac.getTask(messages, null, null, List.of("-d", folder.toString(), "-proc:none"), null,
                 List.of(new SimpleJavaFileObject(URI.create("string:///" + name + ".java"),
                         SimpleJavaFileObject.Kind.SOURCE) {
                     @Override

@@ -1,5 +1,6 @@
 package io.vblora;
 
+import io.vblora.kernels.Needed;
 import io.vblora.weights.AtomicFile;
 import java.io.IOException;
 import java.io.InputStream;
@@ -35,6 +36,7 @@ public enum RealEncoder {
         if (Files.exists(file)) {
             return;
         }
+        Needed.onClassPath("/" + resource);
         try (InputStream content = RealEncoder.class.getResourceAsStream("/" + resource)) {
             Files.createDirectories(file.getParent());
             AtomicFile.write(file, channel -> content.transferTo(Channels.newOutputStream(channel)));

@@ -7,7 +7,6 @@ import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.spi.ToolProvider;
 import org.junit.jupiter.api.Test;
 
 /** The kernels need the JDK's java.* packages and JavaCPP, and nothing else. */
@@ -17,7 +16,7 @@ class DependenciesTest {
         Path classes = Path.of(NativeLibrary.class.getProtectionDomain().getCodeSource().getLocation().toURI());
         StringWriter out = new StringWriter();
         PrintWriter printer = new PrintWriter(out);
-        int code = ToolProvider.findFirst("jdeps").orElseThrow()
+        int code = Needed.jdeps()
                 .run(printer, printer, "-verbose:class", "--ignore-missing-deps", classes.toString());
         assertEquals(0, code, out::toString);
 

@@ -4,8 +4,11 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.File;
+import java.io.IOException;
 import java.net.URISyntaxException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.FileSystem;
+import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -29,12 +32,12 @@ class NativeLibraryTest {
 
     /** Runs {@link LoadLibrary} on a class path of these classes without their natives. */
     private String load(Path classes) throws Exception {
-        Path natives = location(NativeLibrary.class).resolve(LIBRARY).getParent();
-        try (Stream<Path> files = Files.walk(location(NativeLibrary.class))) {
-            for (Path file : files.filter(f -> !f.startsWith(natives)).filter(Files::isRegularFile).toList()) {
-                Path copy = classes.resolve(location(NativeLibrary.class).relativize(file).toString());
-                Files.createDirectories(copy.getParent());
-                Files.copy(file, copy);
+        Path library = location(NativeLibrary.class);
+        if (Files.isDirectory(library)) {
+            copyWithoutNatives(library, classes);
+        } else {
+            try (FileSystem jar = FileSystems.newFileSystem(library)) {
+                copyWithoutNatives(jar.getPath("/"), classes);
             }
         }
         String classPath = Stream.of(classes, location(LoadLibrary.class), location(Loader.class)).map(Path::toString)
@@ -49,6 +52,17 @@ class NativeLibraryTest {
         assertEquals(0, process.exitValue(), text);
         assertTrue(text.contains("the same at every call: true"), text);
         return text;
+    }
+
+    private static void copyWithoutNatives(Path from, Path to) throws IOException {
+        Path natives = from.resolve(LIBRARY).getParent();
+        try (Stream<Path> files = Files.walk(from)) {
+            for (Path file : files.filter(f -> !f.startsWith(natives)).filter(Files::isRegularFile).toList()) {
+                Path copy = to.resolve(from.relativize(file).toString());
+                Files.createDirectories(copy.getParent());
+                Files.copy(file, copy);
+            }
+        }
     }
 
     @Test

@@ -23,10 +23,11 @@ class DoctorCommandTest {
         assertEquals("", run.err());
     }
 
-    /** On a platform for which there are no native libraries, in a process of its own. */
+    /** On a platform for which there are no native libraries in jars or folders, in a process of its own. */
     @Test
     void failsWhereALibraryIsMissingAndSaysHowToGetIt() throws Exception {
-        Process process = CommandLineRun.start(List.of("-Dorg.bytedeco.javacpp.platform=linux-ppc64le"), "doctor");
+        Process process = CommandLineRun.start(
+                List.of("-Dorg.bytedeco.javacpp.platform=linux-ppc64le", "-Djava.library.path="), "doctor");
         String out = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
         assertEquals(1, process.waitFor(), out);
         assertTrue(out.contains("  native library  MISSING\n") && out.contains("  OpenBLAS        MISSING\n"), out);

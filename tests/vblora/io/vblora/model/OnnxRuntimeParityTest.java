@@ -4,10 +4,10 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import ai.onnxruntime.OrtException;
 import io.vblora.RealEncoder;
 import io.vblora.blas.Blas;
 import io.vblora.data.Tokenizer;
+import io.vblora.kernels.Needed;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.ops.Activation;
 import java.util.ArrayList;
@@ -103,7 +103,8 @@ class OnnxRuntimeParityTest {
 
     @ParameterizedTest
     @EnumSource
-    void givesWhatOnnxRuntimeGives(RealEncoder encoder) throws OrtException {
+    void givesWhatOnnxRuntimeGives(RealEncoder encoder) {
+        Needed.onClassPath("/ai/onnxruntime/OrtEnvironment.class");
         Pooling pooling = encoder == RealEncoder.BGE ? Pooling.CLS : Pooling.MEAN;
         try (Stream stream = Stream.cpu(2); Execution execution = new Execution(stream, Blas.on(stream.device()));
                 BertModel model = BertModel.load(encoder.folder(), null, stream);
