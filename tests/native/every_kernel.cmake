@@ -1,6 +1,7 @@
-# Fails for each kernel in the sources that no test has launched with more than one block; for VBL_ONE_BLOCK's, at all.
-#   cmake -DSOURCES=<folder with .cu and .cuh files> -DLAUNCHES=<folder with logs of the SIMT host> -P every_kernel.cmake
-file(GLOB logs ${LAUNCHES}/*)
+# Fails for each kernel in the sources that the tests whose logs it is given have not launched with more than one block;
+# for VBL_ONE_BLOCK's, at all.
+#   cmake -DSOURCES=<folder with .cu and .cuh files> -DLAUNCHES=<logs of the SIMT host, with *> -P every_kernel.cmake
+file(GLOB logs ${LAUNCHES})
 set(launched "")
 set(launched_in_several "")
 foreach(log IN LISTS logs)
@@ -36,6 +37,6 @@ foreach(source IN LISTS sources)
 endforeach()
 if(missing)
   list(JOIN missing "\n  " text)
-  message(FATAL_ERROR "Kernels that no test has launched as it is meant to run, most in several blocks:\n  ${text}")
+  message(FATAL_ERROR "${LAUNCHES} shows these kernels not as they are meant to run, most in several blocks:\n  ${text}")
 endif()
 message("${count} kernels, each launched by tests")

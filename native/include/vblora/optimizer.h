@@ -43,7 +43,7 @@ typedef struct vbl_step {
   vbl_adamw_group group[VBL_STEP_GROUPS];
 } vbl_step;
 
-/** Fills a group (host memory) for step t = step >= 1. betas in [0, 1), eps > 0, learning_rate and weight_decay >= 0. */
+/** Fills a group (host memory) for step t = step >= 1. betas in [0, 1), eps > 0, learning_rate, weight_decay >= 0. */
 VBL_API vbl_status vbl_adamw_group_set(vbl_adamw_group *group, int64_t step, double learning_rate, double beta1,
                                        double beta2, double eps, double weight_decay);
 
@@ -57,14 +57,15 @@ VBL_API vbl_status vbl_sum_squares(vbl_stream *stream, int64_t n, const float *x
  *  if the norm is NaN); 1 if max_norm is 0, which means no clipping. */
 VBL_API vbl_status vbl_clip(vbl_stream *stream, const double *sum, float max_norm, vbl_step *step);
 
-/** Dense AdamW on n parameters with constants step->group[group]; here as below, only a step in host memory is checked to
- *  have that group filled. */
+/** Dense AdamW on n parameters with constants step->group[group]; here as below, only a step in host memory is
+ *  checked to have that group filled. */
 VBL_API vbl_status vbl_adamw(vbl_stream *stream, int64_t n, const vbl_step *step, int32_t group, float *parameter,
                              const float *gradient, float *exp_avg, float *exp_avg_sq);
 
-/** Dense AdamW on all logits [rows, num_vectors], the gradient being dlogits [rows, topk] at indices and zero elsewhere,
- *  and the next selection in the same pass: indices [rows, topk] are read, then they and weights overwritten as by
- *  vbl_select; bad_row as there. exp_avg, exp_avg_sq: [rows, num_vectors]. On CUDA an index out of range is passed over.
+/** Dense AdamW on all logits [rows, num_vectors], the gradient being dlogits [rows, topk] at indices and zero
+ *  elsewhere, and the next selection in the same pass: indices [rows, topk] are read, then they and weights
+ *  overwritten as by vbl_select; bad_row as there. exp_avg, exp_avg_sq: [rows, num_vectors]. On CUDA an index out of
+ *  range is passed over.
  */
 VBL_API vbl_status vbl_adamw_select(vbl_stream *stream, const vbl_admixture *admixture, const vbl_step *step,
                                     int32_t group, float *logits, const float *dlogits, float *exp_avg,
@@ -73,10 +74,11 @@ VBL_API vbl_status vbl_adamw_select(vbl_stream *stream, const vbl_admixture *adm
 /** The active-set state of an admixture's logits. Each row lists every entry that was ever selected, with its current
  *  logit and moments, and keeps the best inactive entries as candidates. In host memory; pointers are device memory.
  *
- *  A row's list that would overflow: on the CPU the op returns VBL_CAPACITY. On CUDA it cannot know yet and returns VBL_OK;
- *  on the device it then changes nothing but max_count, and max_count > capacity is how the host learns of it whenever
- *  it next reads that word. As a step adds at most topk entries to a row, max_count of step t bounds that of step t + d by
- *  max_count + d * topk: a host that reads it d steps late and grows the state in time never loses a step. */
+ *  A row's list that would overflow: on the CPU the op returns VBL_CAPACITY. On CUDA it cannot know yet and returns
+ *  VBL_OK; on the device it then changes nothing but max_count, and max_count > capacity is how the host learns of it
+ *  whenever it next reads that word. As a step adds at most topk entries to a row, max_count of step t bounds that of
+ *  step t + d by max_count + d * topk: a host that reads it d steps late and grows the state in time never loses a
+ *  step. */
 typedef struct vbl_active {
   int32_t capacity;         /**< C: entries a row's list can hold, topk to num_vectors */
   int32_t candidates;       /**< c: candidates kept per row, at least topk; a row is rescanned when fewer than topk
@@ -107,13 +109,13 @@ VBL_API vbl_status vbl_active_store(vbl_stream *stream, const vbl_admixture *adm
                                     float *logits, float *exp_avg, float *exp_avg_sq);
 
 /** Copies a state into one of another capacity or number of candidates; they must not overlap. VBL_CAPACITY (on
- *  CUDA: its max_count > capacity alone), with nothing changed but the max_count of to (now the need), if to cannot hold
- *  every row. */
+ *  CUDA: its max_count > capacity alone), with nothing changed but the max_count of to (now the need), if to cannot
+ *  hold every row. */
 VBL_API vbl_status vbl_active_copy(vbl_stream *stream, const vbl_admixture *admixture, const vbl_active *from,
                                    const vbl_active *to);
 
-/** AdamW with weight decay 0 (step->group[group].decay must be 1, which is not checked on CUDA) on the active entries, and
- *  the next selection.
+/** AdamW with weight decay 0 (step->group[group].decay must be 1, which is not checked on CUDA) on the active
+ *  entries, and the next selection.
  *  logits [rows, num_vectors]: values of the entries that are inactive; read only. dlogits, indices, weights, bad_row:
  *  as vbl_adamw_select, and the same bits; on CUDA an index out of range is passed over. A step adds at most topk
  *  entries to a row. VBL_CAPACITY (on CUDA: max_count > capacity alone), with nothing changed but max_count (now the

@@ -2,16 +2,16 @@
 //
 // Floor: 4 · rows · h bytes; 320 MB for the linear layers of Llama-2-7B (rows 39,040, h 2048), 0.08 ms at 4.3 TB/s.
 //
-// k <= 32: a warp per row, eight rows per block; where rows are few and long, the eight warps of a block share one. A lane
-// has up to four 16-byte loads under way before it uses the first, 2 KB per warp. Estimated, not measured: k = 2 costs about
-// 16 instructions per element and lane, 1,024 for a row of 2048, and 130 to merge; 39,040 rows make 45 M warp instructions,
-// which 132 SMs of four schedulers at 1.75 GHz issue in 0.05 ms, within the time of the reads. h not a multiple of 4, or
-// logits not aligned to 16 bytes: the same with 4-byte loads, still whole lines per warp.
+// k <= 32: a warp per row, eight rows per block; where rows are few and long, the eight warps of a block share one. A
+// lane has up to four 16-byte loads under way before it uses the first, 2 KB per warp. Estimated, not measured: k = 2
+// costs about 16 instructions per element and lane, 1,024 for a row of 2048, and 130 to merge; 39,040 rows make 45 M
+// warp instructions, which 132 SMs of four schedulers at 1.75 GHz issue in 0.05 ms, within the time of the reads. h
+// not a multiple of 4, or logits not aligned to 16 bytes: the same with 4-byte loads, still whole lines per warp.
 // k > 32: a block per row, five to eight passes over it (topk_block.cuh), all but the first from L2.
 //
-// Considered: comparing whole chunks with the k-th best and doing nothing else in most (fewer instructions on random rows,
-// an order of magnitude more on ascending ones); eight lanes per row for h < 128 (the models that have such an h have
-// 2,000 rows, and then latency decides and not the number of instructions).
+// Considered: comparing whole chunks with the k-th best and doing nothing else in most (fewer instructions on random
+// rows, an order of magnitude more on ascending ones); eight lanes per row for h < 128 (the models that have such an
+// h have 2,000 rows, and then latency decides and not the number of instructions).
 #include "admixture/select.cuh"
 #include "admixture/select.h"
 #include "admixture/topk_block.cuh"
@@ -72,8 +72,8 @@ void select_rows(cudaStream_t stream, const vbl_admixture &a, const float *logit
     VBL_LAUNCH((select_by_warps<Top, true>), blocks, kRowWarps * kWarp, 0, stream, a.rows, a.num_vectors, a.topk, parts,
                logits, indices, weights, bad_row);
   } else {
-    VBL_LAUNCH((select_by_warps<Top, false>), blocks, kRowWarps * kWarp, 0, stream, a.rows, a.num_vectors, a.topk, parts,
-               logits, indices, weights, bad_row);
+    VBL_LAUNCH((select_by_warps<Top, false>), blocks, kRowWarps * kWarp, 0, stream, a.rows, a.num_vectors, a.topk,
+               parts, logits, indices, weights, bad_row);
   }
 }
 

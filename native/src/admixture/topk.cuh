@@ -1,15 +1,15 @@
 // The k best of a stream of logits on CUDA, k <= 32, by one warp; topk.h has the order, topk_block.cuh any larger k.
 //
 // An entry is one 64-bit key: the logit's bits so flipped that unsigned integers order them (NaN above all, -0 as +0),
-// and below them the complement of its index. Keys are unique and the greater one stands first, so that neither the order
-// in which entries come nor which lane holds them can show in the result.
+// and below them the complement of its index. Keys are unique and the greater one stands first, so that neither the
+// order in which entries come nor which lane holds them can show in the result.
 //
 // Two forms with the same interface. Both are offered one key per lane at a time, kNoKey for none:
 //   BestOf<K>  k <= K = 1, 2, 4: every lane keeps its own K best in registers, no lane waits for another and no data is
-//              slower than other; at the end five butterfly rounds merge them. About 5 instructions make a key and 4 + 6 (K - 1)
-//              insert it, whatever it is.
-//   Queue      k <= 32: lane j holds the warp's j-th best. A key that beats the k-th is queued in shared memory; 32 queued
-//              ones are sorted (15 exchanges by shuffle) and merged (6) at once. Of n keys in random order about
+//              slower than other; at the end five butterfly rounds merge them. About 5 instructions make a key
+//              and 4 + 6 (K - 1) insert it, whatever it is.
+//   Queue      k <= 32: lane j holds the warp's j-th best. A key that beats the k-th is queued in shared memory; 32
+//              queued ones are sorted (15 exchanges by shuffle) and merged (6) at once. Of n keys in random order about
 //              k (1 + ln(n / k)) get that far; ascending ones all do, which costs 21 exchanges per 32 keys and no more.
 #pragma once
 #include <cstdint>
@@ -188,7 +188,9 @@ struct RowShare {
   }
 
   // A row that is short or one of many is a warp's; a block shares a long one where there are too few to go round.
-  static int parts_for(int64_t rows, int32_t num_vectors) { return rows >= 8192 || num_vectors <= 1024 ? 1 : kRowWarps; }
+  static int parts_for(int64_t rows, int32_t num_vectors) {
+    return rows >= 8192 || num_vectors <= 1024 ? 1 : kRowWarps;
+  }
   static unsigned blocks_for(int64_t rows, int parts) {
     return static_cast<unsigned>(parts == 1 ? (rows + kRowWarps - 1) / kRowWarps : rows);
   }

@@ -1,8 +1,8 @@
 // The k largest of a stream of logits, kept as a binary heap with the worst one at its root, so that any k costs
 // O(log k) per entry that gets in, and nothing but one comparison per entry that does not.
 //
-// Order: larger logits first, NaN before every number, equal ones (-0 equals +0) by ascending index. It is total, so the
-// result does not depend on the order in which entries come.
+// Order: larger logits first, NaN before every number, equal ones (-0 equals +0) by ascending index. It is total, so
+// the result does not depend on the order in which entries come.
 //
 // The functions are static: files compiled per instruction set include them (runtime/isa.h).
 #pragma once
@@ -80,7 +80,7 @@ static inline void topk_sort(TopK *top) {
 
 }  // namespace vbl
 
-// Offers n logits. Their indices are index[i], or i where index is NULL; those whose bit is set in excluded, unless NULL,
-// are passed over.
+// Offers n logits. Their indices are index[i], or i where index is NULL; those whose bit is set in excluded, unless
+// NULL, are passed over.
 VBL_SIMD_FUNCTION(void, topk_scan, (TopK * top, int64_t n, const float *logits, const int32_t *index,
                                     const uint64_t *excluded))

@@ -176,7 +176,8 @@ extern "C" vbl_status vbl_active_copy(vbl_stream *stream, const vbl_admixture *a
       vbl::copy(to->exp_avg + out, from->exp_avg + in, count);
       vbl::copy(to->exp_avg_sq + out, from->exp_avg_sq + in, count);
       // The best candidates come first: those that do not fit are found again when they are needed.
-      const int32_t candidates = from->candidate_count[row] < to->candidates ? from->candidate_count[row] : to->candidates;
+      const int32_t candidates =
+          from->candidate_count[row] < to->candidates ? from->candidate_count[row] : to->candidates;
       to->candidate_count[row] = candidates;
       vbl::copy(to->candidate_index + row * to->candidates, from->candidate_index + row * from->candidates, candidates);
     }

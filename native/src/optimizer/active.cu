@@ -1,11 +1,11 @@
-// vbl_active_load, vbl_active_store, vbl_active_copy: the active-set state from dense arrays and back, and into another.
+// vbl_active_load, vbl_active_store, vbl_active_copy: the active-set state from dense arrays, back, and into another.
 //
-// Floors: load reads the logits, 4 · rows · h bytes, and moments, 8 · rows · h, twice, once for the need; store writes moments
-// and one 32-byte sector per active entry and array; copy reads and writes 16 bytes per active entry. None of them is part
-// of a step.
+// Floors: load reads the logits, 4 · rows · h bytes, and moments, 8 · rows · h, twice, once for the need; store
+// writes moments and one 32-byte sector per active entry and array; copy reads and writes 16 bytes per active entry.
+// None of them is part of a step.
 //
-// A warp per row, or with topk > 32 a block per row for load. What does not fit changes nothing but max_count, which is the
-// need: a first kernel finds it, and all blocks of the next read it and do nothing.
+// A warp per row, or with topk > 32 a block per row for load. What does not fit changes nothing but max_count, which
+// is the need: a first kernel finds it, and all blocks of the next read it and do nothing.
 #include "optimizer/active.cuh"
 
 namespace vbl {
@@ -145,7 +145,8 @@ vbl_status active_load(vbl_stream *stream, const vbl_admixture &a, const vbl_act
     VBL_LAUNCH(load_by_blocks, static_cast<unsigned>(scratch.place_rows), kBlockThreads, 0, on, a.rows, a.num_vectors,
                active, logits, exp_avg, exp_avg_sq, scratch.place);
   } else if (aligned(logits, 16) && a.num_vectors % 4 == 0) {
-    VBL_LAUNCH((load_by_warps<true>), blocks, kThreads, 0, on, a.rows, a.num_vectors, active, logits, exp_avg, exp_avg_sq);
+    VBL_LAUNCH((load_by_warps<true>), blocks, kThreads, 0, on, a.rows, a.num_vectors, active, logits, exp_avg,
+               exp_avg_sq);
   } else {
     VBL_LAUNCH((load_by_warps<false>), blocks, kThreads, 0, on, a.rows, a.num_vectors, active, logits, exp_avg,
                exp_avg_sq);

@@ -14,8 +14,8 @@ __device__ __forceinline__ bool lists(const int32_t *list, int count, int32_t in
   return __any_sync(kAllLanes, found) != 0;
 }
 
-// By a warp. x: the row's dense logits, h of them. Writes and returns the number of candidates. Each 32 of them cost a scan
-// of the row, in which only entries that would get in are looked up in the list, by the warp together.
+// By a warp. x: the row's dense logits, h of them. Writes and returns the number of candidates. Each 32 of them cost
+// a scan of the row, in which only entries that would get in are looked up in the list, by the warp together.
 template <bool kVector>
 __device__ int find_candidates_by_warp(const vbl_active &active, int64_t row, int count, int h, const float *x,
                                        Key *queue) {
@@ -57,8 +57,9 @@ __device__ int find_candidates_by_warp(const vbl_active &active, int64_t row, in
   return found;
 }
 
-// Whether place, a block's map of indices, has a place for index in an array of n that holds them: of a map that is never
-// cleared, only what the array confirms counts (Briggs and Torczon, "An efficient representation for sparse sets", 1993).
+// Whether place, a block's map of indices, has a place for index in an array of n that holds them: of a map that is
+// never cleared, only what the array confirms counts (Briggs and Torczon, "An efficient representation for sparse
+// sets", 1993).
 __device__ __forceinline__ bool placed(const int32_t *place, int32_t index, int n, const int32_t *array) {
   const int32_t at = place[index];
   return at >= 0 && at < n && array[at] == index;

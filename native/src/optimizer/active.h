@@ -66,11 +66,13 @@ inline ActiveScratch lay_out_active(Scratch &scratch, const vbl_admixture &admix
 }
 
 // The ops on a CUDA stream.
-vbl_status active_load(vbl_stream *stream, const vbl_admixture &admixture, const vbl_active &active, const float *logits,
-                       const float *exp_avg, const float *exp_avg_sq, const ActiveScratch &scratch);
+vbl_status active_load(vbl_stream *stream, const vbl_admixture &admixture, const vbl_active &active,
+                       const float *logits, const float *exp_avg, const float *exp_avg_sq,
+                       const ActiveScratch &scratch);
 vbl_status active_store(vbl_stream *stream, const vbl_admixture &admixture, const vbl_active &active, float *logits,
                         float *exp_avg, float *exp_avg_sq);
-vbl_status active_copy(vbl_stream *stream, const vbl_admixture &admixture, const vbl_active &from, const vbl_active &to);
+vbl_status active_copy(vbl_stream *stream, const vbl_admixture &admixture, const vbl_active &from,
+                       const vbl_active &to);
 vbl_status adamw_active_select(vbl_stream *stream, const vbl_admixture &admixture, const vbl_active &active,
                                const vbl_step *step, int32_t group, const float *logits, const float *dlogits,
                                int32_t *indices, float *weights, int64_t *bad_row, const ActiveScratch &scratch);

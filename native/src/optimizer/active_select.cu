@@ -1,18 +1,18 @@
-// vbl_adamw_active_select: AdamW on each row's list of active entries, the selected ones getting gradients and joining the
-// list if they are not in it, and the k best of the row among the list and the best candidates.
+// vbl_adamw_active_select: AdamW on each row's list of active entries, the selected ones getting gradients and
+// joining the list if they are not in it, and the k best of the row among the list and the best candidates.
 //
-// Floor: 28 bytes per active entry (index, logit and moments read, logit and moments written), and per row k indices and
-// gradients read, k indices and weights written and one 32-byte sector per candidate looked at; with 128 active entries in
-// each of the 39,040 rows of Llama-2-7B's linear layers 145 MB, 0.034 ms at 4.3 TB/s.
+// Floor: 28 bytes per active entry (index, logit and moments read, logit and moments written), and per row k indices
+// and gradients read, k indices and weights written and one 32-byte sector per candidate looked at; with 128 active
+// entries in each of the 39,040 rows of Llama-2-7B's linear layers 145 MB, 0.034 ms at 4.3 TB/s.
 //
-// Two launches after a memset of two words. active_need, a thread per row, finds the need of the fullest row. Only rows that
-// might not hold k more are looked into, by a warp each. The block that finishes last says what the outcome is, and where
-// the need exceeds the capacity, no block of the second launch does anything.
-// k <= 32: active_select_by_warps, a warp per row, eight rows per block. Lists are read 128 entries at a time, four 16-byte
-// loads of a lane under way, and the first candidates' logits with them. Estimated, not measured: about 75 instructions per
-// entry and lane, 300 for 128 entries, and 250 for the rest of the row make 21 M warp instructions, which 132 SMs of four
-// schedulers at 1.75 GHz issue in 0.023 ms. A row that is scanned for new candidates takes longer, some 1,500
-// instructions; with 32 candidates that happens a few times in all of training.
+// Two launches after a memset of two words. active_need, a thread per row, finds the need of the fullest row. Only
+// rows that might not hold k more are looked into, by a warp each. The block that finishes last says what the outcome
+// is, and where the need exceeds the capacity, no block of the second launch does anything.
+// k <= 32: active_select_by_warps, a warp per row, eight rows per block. Lists are read 128 entries at a time, four
+// 16-byte loads of a lane under way, and the first candidates' logits with them. Estimated, not measured: about 75
+// instructions per entry and lane, 300 for 128 entries, and 250 for the rest of the row make 21 M warp instructions,
+// which 132 SMs of four schedulers at 1.75 GHz issue in 0.023 ms. A row that is scanned for new candidates takes
+// longer, some 1,500 instructions; with 32 candidates that happens a few times in all of training.
 // k > 32: active_select_by_blocks, a block per row, with a map from indices to places in scratch memory.
 #include "admixture/select.cuh"
 #include "optimizer/active.cuh"
@@ -50,7 +50,8 @@ __device__ int lacking(const int32_t *list, int count, int h, int k, const int32
 }
 
 __global__ void __launch_bounds__(kThreads)
-    active_need(int64_t rows, int h, int k, vbl_active active, const int32_t *indices, int64_t *bad_row, int32_t *words) {
+    active_need(int64_t rows, int h, int k, vbl_active active, const int32_t *indices, int64_t *bad_row,
+                int32_t *words) {
   __shared__ int needs[kRowWarps];
   const int64_t first = blockIdx.x * int64_t{kThreads} + warp_of_thread() * kWarp;
   const int lane = lane_of_thread();
@@ -292,8 +293,8 @@ void select_rows(cudaStream_t stream, const vbl_admixture &a, const vbl_active &
                  int32_t group, const float *logits, const float *dlogits, int32_t *indices, float *weights,
                  int64_t *bad_row, const int32_t *words) {
   const unsigned blocks = RowShare::blocks_for(a.rows, 1);
-  if (active.capacity % 4 == 0 && aligned(active.index, 16) && aligned(active.logit, 16) && aligned(active.exp_avg, 16) &&
-      aligned(active.exp_avg_sq, 16)) {
+  if (active.capacity % 4 == 0 && aligned(active.index, 16) && aligned(active.logit, 16) &&
+      aligned(active.exp_avg, 16) && aligned(active.exp_avg_sq, 16)) {
     VBL_LAUNCH((active_select_by_warps<Top, true>), blocks, kThreads, 0, stream, a.rows, a.num_vectors, a.topk, active,
                step, group, logits, dlogits, indices, weights, bad_row, words);
   } else {

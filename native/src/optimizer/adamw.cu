@@ -2,9 +2,9 @@
 //
 // Floor: 28 bytes per element (four read, three written); a bank of 2048 · 256 has 15 MB, 0.003 ms at 4.3 TB/s.
 //
-// A warp takes chunks of 128 elements, four of each lane, with 16-byte loads where all four arrays are aligned to 16 bytes and
-// the chunk is whole, else with 4-byte ones. About 45 instructions per element and lane (estimated: a root and two
-// divisions, correctly rounded, are 30 of them): a third of the time of the reads and writes.
+// A warp takes chunks of 128 elements, four of each lane, with 16-byte loads where all four arrays are aligned to 16
+// bytes and the chunk is whole, else with 4-byte ones. About 45 instructions per element and lane (estimated: a root
+// and two divisions, correctly rounded, are 30 of them): a third of the time of the reads and writes.
 #include "optimizer/adamw.cuh"
 #include "runtime/chunk.cuh"
 
@@ -50,10 +50,11 @@ __global__ void __launch_bounds__(kThreads)
 vbl_status adamw(vbl_stream *stream, int64_t n, const vbl_step *step, int32_t group, float *parameter,
                  const float *gradient, float *exp_avg, float *exp_avg_sq) {
   VBL_CUDA_OP("vbl_adamw", stream);
-  const bool vector = aligned(parameter, 16) && aligned(gradient, 16) && aligned(exp_avg, 16) && aligned(exp_avg_sq, 16);
+  const bool vector =
+      aligned(parameter, 16) && aligned(gradient, 16) && aligned(exp_avg, 16) && aligned(exp_avg_sq, 16);
   const int64_t blocks = (n + kBlockElements - 1) / kBlockElements;
-  VBL_LAUNCH(adamw_dense, static_cast<unsigned>(blocks < INT32_MAX ? blocks : INT32_MAX), kThreads, 0, handle(stream), n,
-             vector, step, group, parameter, gradient, exp_avg, exp_avg_sq);
+  VBL_LAUNCH(adamw_dense, static_cast<unsigned>(blocks < INT32_MAX ? blocks : INT32_MAX), kThreads, 0, handle(stream),
+             n, vector, step, group, parameter, gradient, exp_avg, exp_avg_sq);
   return launched("vbl_adamw");
 }
 

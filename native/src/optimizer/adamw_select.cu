@@ -1,15 +1,16 @@
-// vbl_adamw_select: dense AdamW on logits and moments [rows, h] with a gradient that is zero but for k entries of a row, and
-// the k best logits of each row after it, in one pass.
+// vbl_adamw_select: dense AdamW on logits and moments [rows, h] with a gradient that is zero but for k entries of a
+// row, and the k best logits of each row after it, in one pass.
 //
-// Floor: 24 · rows · h bytes, 12 read and 12 written; 1.92 GB for the linear layers of Llama-2-7B (rows 39,040, h 2048),
-// 0.45 ms at 4.3 TB/s. Without weight decay less is written: an entry that was never selected has moments of 0 and does
-// not change, and a lane whose four elements keep their bits does not store them. Of 2048 entries about 130 are active:
-// three quarters of the stores, and more than half of the 32-byte sectors, are left out.
+// Floor: 24 · rows · h bytes, 12 read and 12 written; 1.92 GB for the linear layers of Llama-2-7B (rows 39,040, h
+// 2048), 0.45 ms at 4.3 TB/s. Without weight decay less is written: an entry that was never selected has moments of 0
+// and does not change, and a lane whose four elements keep their bits does not store them. Of 2048 entries about 130
+// are active: three quarters of the stores, and more than half of the 32-byte sectors, are left out.
 //
 // k <= 32: a warp per row, or a block per row where rows are few and long, as select.cu. Lane j holds the j-th selected
 // index and its gradient; one ballot per chunk of 128 tells whether the chunk has any of them. A lane has three 16-byte
-// loads under way, and 24 warps or more of an SM do: 36 KB. (Two chunks at a time: 82 registers, 16 warps.) Estimated, not measured: about 35 instructions per element and lane, most roots and divisions being left out
-// where moments are 0 (adamw.cuh), make 90 M warp instructions, which 132 SMs of four schedulers at 1.75 GHz issue in
+// loads under way, and 24 warps or more of an SM do: 36 KB. (Two chunks at a time: 82 registers, 16 warps.)
+// Estimated, not measured: about 35 instructions per element and lane, most roots and divisions being left out where
+// moments are 0 (adamw.cuh), make 90 M warp instructions, which 132 SMs of four schedulers at 1.75 GHz issue in
 // 0.1 ms.
 // k > 32: a block per row; the gradients are sorted by index, in the arrays of the selection to come, and every element
 // looks for its own by bisection; then select.cu's path for such a k.

@@ -2,8 +2,9 @@
 //
 // Floor: 4 n bytes; a bank of 2048 · 256 and 39,040 · 2 logits' gradients have 2.4 MB: the launches are what it costs.
 //
-// Squares of float32 are exact in float64, so that only the order of the sums could show; it is fixed: which thread adds what
-// depends on n alone, and not on alignment. Threads read single floats, in whole lines per warp, four of them under way.
+// Squares of float32 are exact in float64, so that only the order of the sums could show; it is fixed: which thread
+// adds what depends on n alone, and not on alignment. Threads read single floats, in whole lines per warp, four of
+// them under way.
 #include "optimizer/sum_squares.h"
 #include "runtime/launch.cuh"
 
@@ -36,7 +37,8 @@ __global__ void __launch_bounds__(kThreads) sum_squares_of_blocks(int64_t n, con
   if (threadIdx.x == 0) partial[blockIdx.x] = sum;
 }
 
-VBL_ONE_BLOCK __global__ void __launch_bounds__(kThreads) add_partial_sums(int n, const double *partial, double *total) {
+VBL_ONE_BLOCK __global__ void __launch_bounds__(kThreads)
+    add_partial_sums(int n, const double *partial, double *total) {
   double sum = 0;
   for (int i = static_cast<int>(threadIdx.x); i < n; i += kThreads) sum += partial[i];
   sum = sum_of_block(sum);

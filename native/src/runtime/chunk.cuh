@@ -1,5 +1,5 @@
-// 128 elements in the hands of a warp, four of each lane: with 16-byte loads four that lie together, else four that lie 32
-// apart, so that either way the warp touches whole lines. A lane's elements ascend.
+// 128 elements in the hands of a warp, four of each lane: with 16-byte loads four that lie together, else four that
+// lie 32 apart, so that either way the warp touches whole lines. A lane's elements ascend.
 #pragma once
 #include <cstdint>
 
@@ -20,8 +20,8 @@ __device__ __forceinline__ Int chunk_at(Int base, int lane, int c) {
 __device__ __forceinline__ float4 load_quad(const float *p) { return *reinterpret_cast<const float4 *>(p); }
 __device__ __forceinline__ int4 load_quad(const int32_t *p) { return *reinterpret_cast<const int4 *>(p); }
 
-// x[c] = p[chunk_at(c)] for those below n. With 16-byte loads whole quadruples are read if their first element is below n:
-// n must then be a multiple of 4, or the memory go on.
+// x[c] = p[chunk_at(c)] for those below n. With 16-byte loads whole quadruples are read if their first element is
+// below n: n must then be a multiple of 4, or the memory go on.
 template <bool kVector, typename T, typename Int>
 __device__ __forceinline__ void load_chunk(const T *p, Int base, Int n, int lane, T (&x)[4]) {
   if (kVector) {
