@@ -1,57 +1,74 @@
-// vblora-bench: times the kernels on the shapes of whole models, beside the device's own bandwidth.
+// vblora-bench: checks the kernels against float64, and times them beside the device's own bandwidth.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
+#include <memory>
 #include <string>
 
-#include "measure.h"
-#include "ops.h"
-#include "shapes.h"
+#include "cases.h"
+#include "report.h"
+#include "roofline.h"
 
 namespace {
 
 const char kHelp[] =
-    R"(usage: vblora-bench [--device cuda|cuda:N|cpu] [--threads N] [--shape NAME] [--op NAME] [--repetitions N]
-                    [--scale S] [--flush-mib N] [--quick] [--csv FILE]
+    R"(usage: vblora-bench [--check] [--device cuda|cuda:N|cpu] [--threads N] [--shape NAME] [--op NAME] [--seed N]
+                    [--repetitions N] [--scale S] [--flush-mib N] [--quick] [--json] [--csv FILE] [--svg FILE]
 
-Times every op of the admixture and of the optimizer for all sub-vectors of a model at once:
+Times what a training step of the admixture consists of, for all sub-vectors of a model at once:
   roberta-base      72 linear layers, r 4, 90 bank vectors       llama-2-7b    all linear layers, r 4, 2048 vectors
   llama-3.2-3b-qv   q and v of 28 layers, r 4, 256 vectors       llama-2-13b   all linear layers, r 6, 2048 vectors
-with vector_length 256 and topk 2, on random numbers.
+with vector_length 256 and topk 2, on random numbers. With --check, all kernels on other shapes instead:
+  aligned           a quarter of llama-2-7b                      large-topk    40 of 600 bank vectors
+  unaligned         arrays off their boundaries, no power of two in the shape
+each on random input, its outputs filled with what cannot be a result and guard zones around every array, and what it
+wrote compared with float64 arithmetic on the CPU.
 
+  --check        checks as well as times
   --device       default cuda, which is cuda:0
   --threads      of the CPU; default all
   --shape, --op  only this one
-  --repetitions  default 50
-  --scale        multiplies rows and bank vectors, down to 64 and 32
+  --seed         of the random input; default 1, with --check another one every time
+  --repetitions  default 50, with --check 20
+  --scale        multiplies rows and bank vectors of the models, down to 64 and 32
   --flush-mib    MiB read before each repetition with cold caches; default 256
-  --quick        --scale 0.002 --repetitions 3 --flush-mib 1: does it run at all?
+  --quick        small shapes, --repetitions 3 --flush-mib 1: does it run at all?
+  --json         prints JSON in place of the table
   --csv          writes the table as comma-separated values as well
+  --svg          draws how near to the device's bandwidth each op comes; not with --check
 
 Columns
-  shape, op      as above; adamw_active_select has 128 active entries per row, adamw and sum_squares take the bank
+  shape, op      as above; adamw_active_select has up to 128 active entries per row, adamw and sum_squares take the
+                 bank; launch: what launching a kernel takes the host, on CUDA
   dtype          of what the op writes
   selection      the vectors that rows use: uniform; zipf (vector i in proportion to 1 / ((i + 1)(i + 2))); all-same
-                 (two vectors for all); - where it makes no difference
+                 (the same vectors for all); - where it makes no difference
   rows, num_vectors, vector_length, topk   the shape
   device         CUDA device's number, or cpu
   mode           eager: launched one by one; graph: replayed from a captured graph
   cache          cold: --flush-mib have been read since the last repetition; warm: nothing
-  status         ok, or unsupported: the device lacks the op, and the columns below are empty
-  repetitions    measured, after 3 that are not
+  status         ok; unsupported: the device lacks the op, and the columns below are empty; with --check: wrong
+  repetitions    measured, after up to 3 that are not
   median_us      microseconds between two events; low_us, high_us: 10th and 90th percentile
   bytes          that must be read from and written to memory once, whatever the caches hold
   gb_per_s       bytes / median, in 10^9
   copy_gb_per_s  bytes read and written by a copy of half of --flush-mib within the device, in the same run
   fraction       gb_per_s / copy_gb_per_s; above 1 where data stayed in caches
+  error          with --check: the greatest difference from float64, as a share of the magnitude that the op has to round:
+                 of the result where that is rounded once, of all intermediate results where float32 is computed with
+  bound          with --check: what error may be at most; bound_from: why
+  finding        with --check: what is wrong
 
-Exit code 0; 1 if something failed; 2 for a bad option, or if there is no such device.
+Exit code 0; 1 if something failed or is wrong; 2 for a bad option, or if there is no such device.
 )";
 
 struct Options {
+  bool check = false, json = false, quick = false;
   int32_t device = 0, threads = 0;
-  std::string shape, op, csv;
-  int repetitions = 50;
+  std::string shape, op, csv, svg;
+  uint64_t seed = 0;
+  int repetitions = 0;
   double scale = 1;
   int64_t flush_mib = 256;
 };
@@ -65,26 +82,34 @@ double number(const char *option, const char *text, double least) {
   char *end = nullptr;
   const double value = std::strtod(text, &end);
   if (end == text || *end != 0 || !(value >= least))
-    refuse(std::string(option) + " takes a number of at least " + std::to_string(least) + ", found '" + text + "'");
+    refuse(std::string(option) + " takes a number of at least " + bench::format("%g", least) + ", found '" + text + "'");
+  return value;
+}
+
+uint64_t whole_number(const char *option, const char *text) {
+  char *end = nullptr;
+  const uint64_t value = std::strtoull(text, &end, 10);
+  if (end == text || *end != 0 || *text == '-') refuse(std::string(option) + " takes a whole number, found '" + text + "'");
   return value;
 }
 
 Options parse(int count, char **arguments) {
   Options options;
+  bool seeded = false;
   for (int i = 1; i < count; ++i) {
     const std::string name = arguments[i];
     if (name == "--help" || name == "-h") {
       std::fputs(kHelp, stdout);
       std::exit(0);
     }
-    if (name == "--quick") {
-      options.scale = 0.002;
-      options.repetitions = 3;
-      options.flush_mib = 1;
+    bool *const flag = name == "--check" ? &options.check : name == "--json" ? &options.json
+                       : name == "--quick" ? &options.quick : nullptr;
+    if (flag != nullptr) {
+      *flag = true;
       continue;
     }
-    if (name != "--device" && name != "--threads" && name != "--shape" && name != "--op" && name != "--repetitions" &&
-        name != "--scale" && name != "--flush-mib" && name != "--csv")
+    if (name != "--device" && name != "--threads" && name != "--shape" && name != "--op" && name != "--seed" &&
+        name != "--repetitions" && name != "--scale" && name != "--flush-mib" && name != "--csv" && name != "--svg")
       refuse("unknown option '" + name + "'; --help lists them");
     if (i + 1 == count) refuse(name + " needs a value");
     const char *value = arguments[++i];
@@ -101,100 +126,163 @@ Options parse(int count, char **arguments) {
     if (name == "--shape") options.shape = value;
     if (name == "--op") options.op = value;
     if (name == "--csv") options.csv = value;
+    if (name == "--svg") options.svg = value;
+    if (name == "--seed") options.seed = whole_number("--seed", value), seeded = true;
     if (name == "--repetitions") options.repetitions = static_cast<int>(number("--repetitions", value, 1));
     if (name == "--scale") options.scale = number("--scale", value, 1e-6);
     if (name == "--flush-mib") options.flush_mib = static_cast<int64_t>(number("--flush-mib", value, 1));
   }
+  if (options.check && !options.svg.empty()) refuse("--svg means nothing with --check");
+  if (options.quick) {
+    options.scale = 0.002;
+    options.flush_mib = 1;
+  }
+  if (options.repetitions == 0) options.repetitions = options.quick ? 3 : options.check ? 20 : 50;
+  if (!seeded) options.seed = options.check ? std::random_device()() : 1;
   return options;
 }
 
-struct Mode {
-  bool graph, cold;
-};
+bench::Setting setting_of(const Options &options, vbl_stream *stream, double copy_rate) {
+  bench::Setting setting;
+  if (options.device == VBL_DEVICE_CPU) {
+    setting.device = bench::format("CPU, %s, %d threads", vbl_cpu_isa(), vbl_stream_threads(stream));
+    setting.device_id = "cpu";
+  } else {
+    vbl_cuda_properties cuda;
+    bench::require(vbl_cuda_device_properties(options.device, &cuda), "vbl_cuda_device_properties");
+    setting.device = bench::format("%s (compute capability %d.%d)", cuda.name, cuda.major, cuda.minor);
+    setting.device_id = std::to_string(options.device);
+  }
+  const std::time_t now = std::time(nullptr);
+  char date[16];
+  std::strftime(date, sizeof date, "%Y-%m-%d", std::gmtime(&now));
+  setting.date = date;
+  setting.copy_rate = copy_rate;
+  setting.repetitions = options.repetitions;
+  setting.flush_mib = options.flush_mib;
+  setting.seed = options.seed;
+  setting.check = options.check;
+  return setting;
+}
 
-// Prints the table and keeps it as CSV.
-class Report {
+// Runs what the options ask for, and prints the table on the way.
+class Run {
  public:
-  Report(const Options &options, double copy) : options_(options), copy_(copy) {
-    std::printf("copy within the device: %.1f GB/s read and written\n\n", copy);
-    std::printf("%-16s %-20s %-9s %-9s %-6s %-5s %11s %11s %11s %10s %9s\n", "shape", "op", "dtype", "selection",
-                "mode", "cache", "median us", "10 %", "90 %", "GB/s", "of copy");
+  Run(const Options &options, vbl_stream *stream)
+      : options_(options), stream_(stream), timer_(stream, options.repetitions, options.flush_mib << 20),
+        random_(static_cast<bench::Random::result_type>(options.seed)),
+        setting_(setting_of(options, stream, timer_.copy_bandwidth())) {
+    if (!options.json) std::fputs(bench::table_head(setting_).c_str(), stdout);
   }
-  void add(const bench::Shape &shape, const bench::Case &c, Mode mode, const bench::Times &times) {
-    const char *mode_name = mode.graph ? "graph" : "eager", *cache = mode.cold ? "cold" : "warm";
-    const double rate = times.supported ? 1e-3 * c.bytes / times.median : 0;
-    const std::string device = options_.device == VBL_DEVICE_CPU ? "cpu" : std::to_string(options_.device);
-    std::printf("%-16s %-20s %-9s %-9s %-6s %-5s ", shape.name, c.op.c_str(), c.dtype.c_str(), c.selection.c_str(),
-                mode_name, cache);
-    if (times.supported) {
-      std::printf("%11.2f %11.2f %11.2f %10.1f %9.3f\n", times.median, times.low, times.high, rate, rate / copy_);
-    } else {
-      std::printf("%11s\n", "unsupported");
-    }
-    char line[512];
-    std::snprintf(line, sizeof line, "%s,%s,%s,%s,%lld,%d,%d,%d,%s,%s,%s,", shape.name, c.op.c_str(), c.dtype.c_str(),
-                  c.selection.c_str(), static_cast<long long>(shape.rows), shape.num_vectors, shape.vector_length,
-                  shape.topk, device.c_str(), mode_name, cache);
-    csv_ += line;
-    if (times.supported) {
-      std::snprintf(line, sizeof line, "ok,%d,%.3f,%.3f,%.3f,%.0f,%.3f,%.3f,%.4f\n", options_.repetitions, times.median,
-                    times.low, times.high, c.bytes, rate, copy_, rate / copy_);
-      csv_ += line;
-    } else {
-      csv_ += "unsupported,,,,,,,,\n";
+
+  void all() {
+    if (cuda() && !options_.check && options_.shape.empty() && wanted("launch")) launches();
+    for (const bench::Shape &shape : options_.check ? bench::checked_shapes(options_.quick) : bench::shapes(options_.scale)) {
+      if (!options_.shape.empty() && options_.shape != shape.name) continue;
+      for (const auto &family : {bench::admixture_cases, bench::optimizer_cases, bench::convert_cases}) {
+        const std::unique_ptr<bench::Cases> cases = family(stream_, shape, random_);
+        for (const bench::Case &c : cases->all()) {
+          if (!wanted(c.op)) continue;
+          if (options_.check) {
+            check(shape, c, *cases);
+          } else if (c.every_step) {
+            time(shape, c);
+          }
+        }
+      }
     }
   }
 
-  // Writes the CSV where one is wanted; false if that fails.
-  bool write_csv() const {
-    if (options_.csv.empty()) return true;
-    std::FILE *file = std::fopen(options_.csv.c_str(), "w");
-    if (file == nullptr) return false;
-    const bool written = std::fwrite(csv_.data(), 1, csv_.size(), file) == csv_.size();
-    return std::fclose(file) == 0 && written;
-  }
+  const bench::Setting &setting() const { return setting_; }
+  const std::vector<bench::Row> &rows() const { return rows_; }
 
  private:
+  bool wanted(const std::string &op) const { return options_.op.empty() || options_.op == op; }
+  bool cuda() const { return options_.device != VBL_DEVICE_CPU; }
+
+  void add(bench::Row row) {
+    if (!options_.json) std::fputs(bench::table_line(setting_, row).c_str(), stdout);
+    rows_.push_back(std::move(row));
+  }
+
+  void launches() {
+    const bench::Shape one = {{1, 1, 1, 1}, "-", 0};
+    for (const bool graph : {false, true}) add({one, "launch", "bfloat16", "-", 6, graph, false, timer_.launch(graph), {}});
+  }
+
+  void time(const bench::Shape &shape, const bench::Case &c) {
+    for (const bool graph : {false, true}) {
+      if (graph && !cuda()) continue;
+      for (const bool cold : {true, false})
+        add({shape, c.op, c.dtype, c.selection, c.bytes, graph, cold, timer_.measure(c.run, graph, cold), {}});
+    }
+  }
+
+  void check(const bench::Shape &shape, const bench::Case &c, bench::Cases &cases) {
+    bench::Row row = {shape, c.op, c.dtype, c.selection, c.bytes, false, true, {}, {}};
+    row.times.supported = c.run() != VBL_UNSUPPORTED;
+    if (row.times.supported) {
+      row.finding = c.check();
+      row.times = timer_.measure(c.run, false, true);
+      const std::string overrun = cases.overrun();
+      if (!overrun.empty())
+        row.finding.wrong += (row.finding.wrong.empty() ? "" : "; ") + ("something was written beside " + overrun);
+    }
+    add(std::move(row));
+  }
+
   const Options &options_;
-  double copy_;
-  std::string csv_ =
-      "shape,op,dtype,selection,rows,num_vectors,vector_length,topk,device,mode,cache,status,repetitions,median_us,"
-      "low_us,high_us,bytes,gb_per_s,copy_gb_per_s,fraction\n";
+  vbl_stream *stream_;
+  bench::Timer timer_;
+  bench::Random random_;
+  bench::Setting setting_;
+  std::vector<bench::Row> rows_;
 };
+
+// Writes a text where one is wanted; false, with a sentence, if that fails.
+bool write(const std::string &path, const std::string &text) {
+  if (path.empty()) return true;
+  std::FILE *file = std::fopen(path.c_str(), "w");
+  bool written = file != nullptr && std::fwrite(text.data(), 1, text.size(), file) == text.size();
+  written = file != nullptr && std::fclose(file) == 0 && written;
+  if (!written) std::fprintf(stderr, "vblora-bench: %s could not be written\n", path.c_str());
+  return written;
+}
+
+// Says how many kernels are wrong; whether none is.
+bool all_right(const std::vector<bench::Row> &rows) {
+  size_t wrong = 0;
+  const bench::Row *first = nullptr;
+  for (const bench::Row &row : rows) {
+    if (row.finding.wrong.empty()) continue;
+    if (wrong++ == 0) first = &row;
+  }
+  if (wrong == 0) return true;
+  std::fprintf(stderr, "vblora-bench: %zu of %zu checks failed, first that of %s (%s, %s): %s\n", wrong, rows.size(),
+               first->op.c_str(), first->shape.name, first->dtype.c_str(), first->finding.wrong.c_str());
+  return false;
+}
 
 }  // namespace
 
 int main(int count, char **arguments) {
   const Options options = parse(count, arguments);
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // into a pipe, too: a line when it is measured
   vbl_stream *stream = nullptr;
   const vbl_status created = vbl_stream_create(options.device, options.threads, &stream);
   if (created == VBL_NO_DEVICE)
-    refuse(std::string("there is no such device (") + vbl_last_error() + "); --device cpu measures the CPU");
+    refuse(std::string("there is no such device (") + vbl_last_error() + "); --device cpu takes the CPU");
   bench::require(created, "vbl_stream_create");
-  const bool cuda = options.device != VBL_DEVICE_CPU;
-  bool any = false, written = true;
+  bool done = false;
   {
-    bench::Timer timer(stream, options.repetitions, options.flush_mib << 20);
-    Report report(options, timer.copy_bandwidth());
-    for (const bench::Shape &shape : bench::shapes(options.scale)) {
-      if (!options.shape.empty() && options.shape != shape.name) continue;
-      const bench::Cases cases(stream, shape);
-      for (const bench::Case &c : cases.all()) {
-        if (!options.op.empty() && options.op != c.op) continue;
-        any = true;
-        for (const bool graph : {false, true}) {
-          if (graph && !cuda) continue;
-          for (const bool cold : {true, false}) report.add(shape, c, {graph, cold}, timer.measure(c.run, graph, cold));
-        }
-      }
-    }
-    written = any && report.write_csv();
+    Run run(options, stream);
+    run.all();
+    if (run.rows().empty()) refuse("no such --shape or --op; --help lists the shapes");
+    if (options.json) std::fputs(bench::json(run.setting(), run.rows()).c_str(), stdout);
+    done = write(options.csv, bench::csv(run.setting(), run.rows()));
+    done = write(options.svg, options.svg.empty() ? "" : bench::roofline(run.setting(), run.rows())) && done;
+    done = all_right(run.rows()) && done;
   }
   vbl_stream_destroy(stream);
-  if (!any) refuse("no such --shape or --op; --help lists the shapes");
-  if (!written) {
-    std::fprintf(stderr, "vblora-bench: %s could not be written\n", options.csv.c_str());
-    return 1;
-  }
-  return 0;
+  return done ? 0 : 1;
 }

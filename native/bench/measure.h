@@ -11,35 +11,56 @@ namespace bench {
 // Ends the program with the library's message if a call failed.
 void require(vbl_status status, const char *what);
 
-// Memory of a stream's device.
-template <typename T>
-class Array {
+// Memory of a stream's device between two guard zones, in which nothing may be written.
+class Memory {
  public:
-  Array(vbl_stream *stream, int64_t n) : device_(vbl_stream_device(stream)), n_(n) {
-    void *memory = nullptr;
-    require(vbl_malloc(device_, n * static_cast<int64_t>(sizeof(T)), &memory), "memory");
-    data_ = static_cast<T *>(memory);
-  }
-  Array(vbl_stream *stream, const std::vector<T> &values) : Array(stream, static_cast<int64_t>(values.size())) {
-    set(values, 0);
-  }
-  ~Array() { vbl_free(device_, data_); }
-  Array(const Array &) = delete;
-  Array &operator=(const Array &) = delete;
+  // The memory begins shift_bytes behind a 64-byte boundary.
+  Memory(vbl_stream *stream, int64_t bytes, int64_t shift_bytes);
+  ~Memory();
+  Memory(const Memory &) = delete;
+  Memory &operator=(const Memory &) = delete;
 
-  T *data() const { return data_; }
-  int64_t size() const { return n_; }
-  int64_t bytes() const { return n_ * static_cast<int64_t>(sizeof(T)); }
-  void set(const std::vector<T> &values, int64_t offset) {
-    require(vbl_memcpy_blocking(device_, data_ + offset, values.data(),
-                                static_cast<int64_t>(values.size() * sizeof(T))), "a copy to the device");
-  }
-  void clear() { require(vbl_memset_blocking(device_, data_, 0, bytes()), "a fill"); }
+  int64_t bytes() const { return bytes_; }
+  void fill(int32_t byte);
+  void read(void *host) const;  // all of it, once the device has done its work
+  void write(const void *host, int64_t offset, int64_t bytes);
+  // Whether the guard zones were as they should be; they are so afterwards.
+  bool mend_guards();
+
+ protected:
+  char *memory() const { return base_ + front_; }
 
  private:
   int32_t device_;
+  int64_t front_, bytes_;
+  char *base_ = nullptr;
+};
+
+template <typename T>
+class Array : public Memory {
+ public:
+  // shift: elements by which the array is off a 64-byte boundary.
+  Array(vbl_stream *stream, int64_t n, int64_t shift = 0)
+      : Memory(stream, n * static_cast<int64_t>(sizeof(T)), shift * static_cast<int64_t>(sizeof(T))), n_(n) {}
+  Array(vbl_stream *stream, const std::vector<T> &values, int64_t shift = 0)
+      : Array(stream, static_cast<int64_t>(values.size()), shift) {
+    set(values, 0);
+  }
+
+  T *data() const { return reinterpret_cast<T *>(memory()); }
+  int64_t size() const { return n_; }
+  void set(const std::vector<T> &values, int64_t offset) {
+    write(values.data(), offset * static_cast<int64_t>(sizeof(T)), static_cast<int64_t>(values.size() * sizeof(T)));
+  }
+  std::vector<T> get() const {
+    std::vector<T> values(static_cast<size_t>(n_));
+    read(values.data());
+    return values;
+  }
+  void clear() { fill(0); }
+
+ private:
   int64_t n_;
-  T *data_ = nullptr;
 };
 
 struct Times {
@@ -61,12 +82,15 @@ class Timer {
   Times measure(const Op &op, bool graph, bool cold);
   // Bytes read and written per second, in units of 10^9, by a copy within the device.
   double copy_bandwidth();
+  // What launching a kernel costs the host, which it does not wait for; in a graph, per kernel of one that holds many.
+  Times launch(bool graph);
 
  private:
   void flush();
+  Times summary(std::vector<double> measured) const;
 
   vbl_stream *stream_;
-  int repetitions_;
+  int repetitions_, warm_ups_;
   Array<float> flushed_;
   Array<double> sum_;
   Array<char> scratch_;

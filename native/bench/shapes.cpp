@@ -18,14 +18,18 @@ int64_t rows(int64_t layers, int64_t r, const std::vector<Linears> &linears) {
   return layers * r * sub_vectors;
 }
 
+Shape model(const char *name, int64_t sub_vectors, int32_t num_vectors) {
+  return {{sub_vectors, num_vectors, kLength, kTopk}, name, 0};
+}
+
 }  // namespace
 
 std::vector<Shape> shapes(double scale) {
   std::vector<Shape> all = {
-      {"roberta-base", rows(12, 4, {{4, 768, 768}, {1, 768, 3072}, {1, 3072, 768}}), 90, kLength, kTopk},
-      {"llama-3.2-3b-qv", rows(28, 4, {{1, 3072, 3072}, {1, 3072, 1024}}), 256, kLength, kTopk},
-      {"llama-2-7b", rows(32, 4, {{4, 4096, 4096}, {2, 4096, 11008}, {1, 11008, 4096}}), 2048, kLength, kTopk},
-      {"llama-2-13b", rows(40, 6, {{4, 5120, 5120}, {2, 5120, 13824}, {1, 13824, 5120}}), 2048, kLength, kTopk},
+      model("roberta-base", rows(12, 4, {{4, 768, 768}, {1, 768, 3072}, {1, 3072, 768}}), 90),
+      model("llama-3.2-3b-qv", rows(28, 4, {{1, 3072, 3072}, {1, 3072, 1024}}), 256),
+      model("llama-2-7b", rows(32, 4, {{4, 4096, 4096}, {2, 4096, 11008}, {1, 11008, 4096}}), 2048),
+      model("llama-2-13b", rows(40, 6, {{4, 5120, 5120}, {2, 5120, 13824}, {1, 13824, 5120}}), 2048),
   };
   if (scale != 1) {
     for (Shape &shape : all) {
@@ -34,6 +38,15 @@ std::vector<Shape> shapes(double scale) {
     }
   }
   return all;
+}
+
+std::vector<Shape> checked_shapes(bool quick) {
+  if (quick) return {{{150, 96, 64, 2}, "aligned", 0}, {{83, 45, 33, 3}, "unaligned", 1}, {{5, 45, 20, 40}, "large-topk", 0}};
+  return {
+      {{9760, 2048, 256, 2}, "aligned", 0},  // a quarter of Llama-2-7B
+      {{2011, 515, 255, 3}, "unaligned", 1},
+      {{509, 600, 40, 40}, "large-topk", 0},
+  };
 }
 
 }  // namespace bench

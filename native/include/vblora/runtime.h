@@ -33,6 +33,18 @@ VBL_API const char *vbl_cpu_isa(void);
 /** Number of CUDA devices. VBL_NO_DEVICE, count 0 and the reason in vbl_last_error() where there is none. */
 VBL_API vbl_status vbl_cuda_device_count(int32_t *count);
 
+/** What the driver says of a CUDA device. */
+typedef struct vbl_cuda_properties {
+  char name[256];          /**< "NVIDIA H200" */
+  int32_t major, minor;    /**< compute capability */
+  int32_t multiprocessors;
+  int64_t memory_bytes;    /**< of the device */
+  int64_t l2_bytes;        /**< of its L2 cache */
+} vbl_cuda_properties;
+
+/** Asks the driver. VBL_NO_DEVICE if there is no such device; properties (host memory) are then unchanged. */
+VBL_API vbl_status vbl_cuda_device_properties(int32_t device, vbl_cuda_properties *properties);
+
 /** Whether the library was compiled with nvcc: 1 or 0. */
 VBL_API int32_t vbl_cuda_compiled(void);
 

@@ -10,4 +10,10 @@ extern "C" vbl_status vbl_cuda_device_count(int32_t *count) {
   *count = 0;
   return vbl::fail(VBL_NO_DEVICE, "CUDA is absent: the library was built without nvcc");
 }
+
+extern "C" vbl_status vbl_cuda_device_properties(int32_t, vbl_cuda_properties *properties) {
+  VBL_REQUIRE_POINTER(properties);
+  int32_t count;
+  return vbl_cuda_device_count(&count);
+}
 #endif

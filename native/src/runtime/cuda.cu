@@ -1,4 +1,6 @@
 // CUDA devices, as the driver reports them.
+#include <cstdio>
+
 #include "runtime/launch.cuh"
 
 extern "C" int32_t vbl_cuda_compiled(void) { return 1; }
@@ -14,6 +16,21 @@ extern "C" vbl_status vbl_cuda_device_count(int32_t *count) {
   }
   *count = found;
   if (found == 0) return vbl::fail(VBL_NO_DEVICE, "CUDA is absent: the driver reports no device");
+  return VBL_OK;
+}
+
+extern "C" vbl_status vbl_cuda_device_properties(int32_t device, vbl_cuda_properties *properties) {
+  VBL_REQUIRE_POINTER(properties);
+  VBL_TRY(vbl::cuda::require_device(device));
+  cudaDeviceProp found;
+  VBL_TRY(vbl::cuda::status_of("vbl_cuda_device_properties", cudaGetDeviceProperties(&found, device)));
+  *properties = {};
+  std::snprintf(properties->name, sizeof properties->name, "%s", found.name);
+  properties->major = found.major;
+  properties->minor = found.minor;
+  properties->multiprocessors = found.multiProcessorCount;
+  properties->memory_bytes = static_cast<int64_t>(found.totalGlobalMem);
+  properties->l2_bytes = found.l2CacheSize;
   return VBL_OK;
 }
 

@@ -6,10 +6,7 @@ using reference::Shape;
 
 namespace {
 
-struct Input {
-  std::vector<float> bank, weights, dpacked;
-  std::vector<int32_t> indices, slots;
-};
+using Input = reference::BackwardInput;
 
 struct Gradients {
   std::vector<float> dlogits, dbank;
@@ -82,37 +79,8 @@ bool same(const Gradients &a, const Gradients &b) {
   return reference::same_bits(a.dlogits, b.dlogits) && reference::same_bits(a.dbank, b.dbank);
 }
 
-struct Exact {
-  std::vector<double> dlogits, dbank, magnitude;  // magnitude: sum of |w du|, what dbank's rounding is measured against
-};
-
-Exact exact_gradients(const Shape &shape, const Input &input) {
-  Exact exact;
-  exact.dlogits.resize(input.indices.size());
-  exact.dbank.resize(input.bank.size());
-  exact.magnitude.resize(input.bank.size());
-  const int64_t b = shape.vector_length, k = shape.topk;
-  for (int64_t row = 0; row < shape.rows; ++row) {
-    const float *du = input.dpacked.data() + (input.slots.empty() ? row : input.slots[row]) * b;
-    std::vector<double> g(static_cast<size_t>(k));
-    double mean = 0;
-    for (int64_t j = 0; j < k; ++j) {
-      const int64_t s = input.indices[row * k + j];
-      const double w = input.weights[row * k + j];
-      for (int64_t i = 0; i < b; ++i) {
-        g[j] += double{du[i]} * input.bank[s * b + i];
-        exact.dbank[s * b + i] += w * du[i];
-        exact.magnitude[s * b + i] += std::fabs(w * du[i]);
-      }
-      mean += w * g[j];
-    }
-    for (int64_t j = 0; j < k; ++j) exact.dlogits[row * k + j] = input.weights[row * k + j] * (g[j] - mean);
-  }
-  return exact;
-}
-
 void check_gradients(const Shape &shape, const Input &input, const Gradients &found) {
-  const Exact exact = exact_gradients(shape, input);
+  const reference::Gradients exact = reference::backward(shape, input);
   double largest = 0;
   for (const double x : exact.dlogits) largest = std::max(largest, std::fabs(x));
   // float64 inside, rounded once: half a unit in the last place, and float64's own rounding under cancellation.
@@ -120,7 +88,7 @@ void check_gradients(const Shape &shape, const Input &input, const Gradients &fo
     CHECK_NEAR(found.dlogits[i], exact.dlogits[i], 0x1p-24 * std::fabs(exact.dlogits[i]) + 1e-13 * (largest + 1));
   for (size_t i = 0; i < exact.dbank.size(); ++i)
     CHECK_NEAR(found.dbank[i], exact.dbank[i],
-               0x1p-24 * std::fabs(exact.dbank[i]) + 1e-12 * exact.magnitude[i] + 1e-44);
+               0x1p-24 * std::fabs(exact.dbank[i]) + 1e-12 * exact.dbank_magnitude[i] + 1e-44);
 }
 
 }  // namespace
@@ -255,9 +223,9 @@ TEST(what_is_out_of_range_is_left_out) {
       input.slots[9] = 90, input.slots[10] = -1;
       for (const int64_t use : {2 * 3, 2 * 50 + 1, 2 * 89 + 1, 2 * 9, 2 * 9 + 1, 2 * 10, 2 * 10 + 1}) leave_out(use);
       const Gradients found = backward(stream, shape, input);
-      const Exact exact = exact_gradients(shape, clean);
+      const reference::Gradients exact = reference::backward(shape, clean);
       for (size_t i = 0; i < exact.dbank.size(); ++i)
-        CHECK_NEAR(found.dbank[i], exact.dbank[i], 0x1p-24 * std::fabs(exact.dbank[i]) + 1e-12 * exact.magnitude[i]);
+        CHECK_NEAR(found.dbank[i], exact.dbank[i], 0x1p-24 * std::fabs(exact.dbank[i]) + 1e-12 * exact.dbank_magnitude[i]);
       for (int64_t row = 0; row < shape.rows; ++row) {
         const bool bad = row == 3 || row == 50 || row == 89 || row == 9 || row == 10;
         for (int64_t i = 2 * row; i < 2 * row + 2; ++i) {

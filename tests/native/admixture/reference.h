@@ -1,20 +1,14 @@
-// The admixture in float64, from the equations of admixture.h and nothing else; and random inputs for it.
+// Random inputs for the admixture, whose float64 arithmetic the benchmark brings.
 #pragma once
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <numeric>
 #include <vector>
 
+#include "bench/reference.h"
 #include "check.h"
 
 namespace reference {
-
-struct Shape {
-  int64_t rows;
-  int32_t num_vectors, vector_length, topk;
-  vbl_admixture admixture(const int32_t *slots = nullptr) const { return {rows, num_vectors, vector_length, topk, slots}; }
-};
 
 inline Shape random_shape(check::Random &random, int32_t most_rows, int32_t most_vectors, int32_t most_length) {
   Shape shape;
@@ -37,29 +31,6 @@ inline std::vector<int32_t> permutation(check::Random &random, int64_t n) {
   std::iota(order.begin(), order.end(), 0);
   for (int64_t i = n - 1; i > 0; --i) std::swap(order[i], order[random.between(0, i)]);
   return order;
-}
-
-struct Selection {
-  std::vector<int32_t> indices;
-  std::vector<double> weights;
-};
-
-// The topk largest logits of every row, ties to the lower index, and the softmax over them.
-inline Selection select(const Shape &shape, const std::vector<float> &logits) {
-  Selection selection;
-  for (int64_t row = 0; row < shape.rows; ++row) {
-    const float *x = logits.data() + row * shape.num_vectors;
-    std::vector<int32_t> order(static_cast<size_t>(shape.num_vectors));
-    std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return x[a] > x[b]; });
-    double sum = 0;
-    for (int32_t j = 0; j < shape.topk; ++j) sum += std::exp(double{x[order[j]]} - x[order[0]]);
-    for (int32_t j = 0; j < shape.topk; ++j) {
-      selection.indices.push_back(order[j]);
-      selection.weights.push_back(std::exp(double{x[order[j]]} - x[order[0]]) / sum);
-    }
-  }
-  return selection;
 }
 
 template <typename T>

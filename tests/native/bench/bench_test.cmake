@@ -1,22 +1,29 @@
-# Runs vblora-bench on small shapes and checks that its table has every row.
-#   cmake -DBENCH=<vblora-bench> -DFOLDER=<for its output> -DSIMT=ON|OFF -P bench_test.cmake
+# Runs vblora-bench on small shapes: its table has every row, its checks pass, and they notice kernels that are wrong.
+#   cmake -DBENCH=<vblora-bench> -DWRONG=<wrong_kernels.so> -DFOLDER=<for its output> -DSIMT=ON|OFF -P bench_test.cmake
 file(MAKE_DIRECTORY ${FOLDER})
+set(number "[0-9]+[.][0-9]+")
+set(real "[0-9]+[.][0-9]+e[-+][0-9]+")
+set(compose_and_backward "")
+foreach(selection uniform zipf all-same)
+  list(APPEND compose_and_backward compose,float32,${selection} compose,bfloat16,${selection} compose,float16,${selection}
+    backward,float32,${selection})
+endforeach()
+set(every_step select,float32,- adamw_active_select,float32,- adamw_select,float32,- adamw,float32,- sum_squares,float32,-
+  clip,float32,- ${compose_and_backward})
+set(all ${every_step} active_load,float32,- active_store,float32,- active_copy,float32,-
+  convert_float32,bfloat16,- convert_float32,float16,- convert_bfloat16,float32,- convert_bfloat16,float16,-
+  convert_float16,float32,- convert_float16,bfloat16,-)
 
-function(check_table device file modes)
+# A row for each shape, case and mode, and `others` more lines. rest: what follows the mode.
+function(check_table file device shapes cases modes rest others)
   file(STRINGS ${file} lines)
   list(LENGTH lines found)
-  set(number "[0-9]+[.][0-9]+")
-  set(expected 1)
-  foreach(shape roberta-base llama-3.2-3b-qv llama-2-7b llama-2-13b)
-    foreach(case
-        select,float32,- adamw_active_select,float32,- adamw_select,float32,- adamw,float32,- sum_squares,float32,-
-        compose,float32,uniform compose,float32,zipf compose,float32,all-same
-        compose,bfloat16,uniform compose,bfloat16,zipf compose,bfloat16,all-same
-        backward,float32,uniform backward,float32,zipf backward,float32,all-same)
+  set(expected ${others})
+  foreach(shape IN LISTS shapes)
+    foreach(case IN LISTS cases)
       foreach(mode IN LISTS modes)
         math(EXPR expected "${expected} + 1")
-        set(rest "ok,3,${number},${number},${number},[0-9]+,${number},${number},${number}")
-        if(NOT "${lines}" MATCHES "(^|;)${shape},${case},[0-9]+,[0-9]+,256,2,${device},${mode},${rest}(;|$)")
+        if(NOT "${lines}" MATCHES "(^|;)${shape},${case},[0-9]+,[0-9]+,[0-9]+,[0-9]+,${device},${mode},${rest}(;|$)")
           message(FATAL_ERROR "${file} has no row ${shape},${case},...,${mode} with all its numbers")
         endif()
       endforeach()
@@ -27,19 +34,72 @@ function(check_table device file modes)
   endif()
 endfunction()
 
-execute_process(COMMAND ${BENCH} --quick --device cpu --csv ${FOLDER}/cpu.csv RESULT_VARIABLE code OUTPUT_QUIET)
+function(check_times device modes launches)
+  math(EXPR others "1 + ${launches}")
+  check_table(${FOLDER}/times.csv ${device} "roberta-base;llama-3.2-3b-qv;llama-2-7b;llama-2-13b" "${every_step}"
+    "${modes}" "ok,1,${number},${number},${number},[0-9]+,${number},${number},${number},,,," ${others})
+  file(READ ${FOLDER}/times.svg svg)
+  foreach(wanted "^<svg xmlns=" "roberta-base" "llama-2-13b" "compose bfloat16, zipf" "</svg>\n$")
+    if(NOT svg MATCHES "${wanted}")
+      message(FATAL_ERROR "${FOLDER}/times.svg does not match ${wanted}")
+    endif()
+  endforeach()
+endfunction()
+
+# Checks all ops on a device, then spoils some of them.
+function(check_kernels name device)
+  execute_process(COMMAND ${BENCH} --check --quick --repetitions 1 --device ${name} --seed 7 --json --csv ${FOLDER}/check.csv
+    RESULT_VARIABLE code OUTPUT_VARIABLE json ERROR_VARIABLE said)
+  if(NOT code EQUAL 0 OR NOT said STREQUAL "")
+    message(FATAL_ERROR "vblora-bench --check --device ${name} ends with ${code}: ${said}\n${json}")
+  endif()
+  check_table(${FOLDER}/check.csv ${device} "aligned;unaligned;large-topk" "${all}" "eager,cold"
+    "ok,1,${number},${number},${number},[0-9]+,${number},${number},${number},${real},${real},\"[a-z0-9 ]+\",\"\"" 1)
+  string(JSON ok GET "${json}" ok)
+  string(JSON seed GET "${json}" seed)
+  string(JSON kernels LENGTH "${json}" kernels)
+  list(LENGTH all ops)
+  math(EXPR expected "3 * ${ops}")
+  if(NOT ok STREQUAL "ON" OR NOT seed EQUAL 7 OR NOT kernels EQUAL expected)
+    message(FATAL_ERROR "vblora-bench --check --json: ok ${ok}, seed ${seed}, ${kernels} of ${expected} kernels")
+  endif()
+  check_wrong(${name} select "the second index for the first" "indices.0. is")
+  check_wrong(${name} select "a weight without its last bits" "weights.0. is")
+  check_wrong(${name} compose "a neighbour's element" "packed.[0-9]+. is")
+  check_wrong(${name} compose "an element behind the end" "something was written beside packed")
+  check_wrong(${name} backward "nothing written" "dlogits.0. is -?nan")
+  check_wrong(${name} adamw "an element before the start" "something was written beside parameter")
+  check_wrong(${name} adamw_select "no update" "parameter.0. is")
+endfunction()
+
+function(check_wrong device op wrong finding)
+  execute_process(COMMAND ${CMAKE_COMMAND} -E env LD_PRELOAD=${WRONG} ASAN_OPTIONS=verify_asan_link_order=0
+      "WRONG_KERNEL=${wrong}" ${BENCH} --check --quick --repetitions 1 --device ${device} --seed 7 --shape aligned --op ${op}
+    RESULT_VARIABLE code OUTPUT_VARIABLE table ERROR_VARIABLE said)
+  if(NOT code EQUAL 1 OR NOT said MATCHES "checks failed, first that of ${op} [(]aligned, float32[)]: ${finding}"
+      OR NOT table MATCHES "wrong: ")
+    message(FATAL_ERROR "With ${op} spoilt (${wrong}), vblora-bench --check --device ${device} ends with ${code}: ${said}\n"
+      "${table}")
+  endif()
+endfunction()
+
+execute_process(COMMAND ${BENCH} --quick --repetitions 1 --device cpu --csv ${FOLDER}/times.csv --svg ${FOLDER}/times.svg
+  RESULT_VARIABLE code OUTPUT_QUIET)
 if(NOT code EQUAL 0)
   message(FATAL_ERROR "vblora-bench --device cpu ends with ${code}")
 endif()
-check_table(cpu ${FOLDER}/cpu.csv "eager,cold;eager,warm")
+check_times(cpu "eager,cold;eager,warm" 0)
+check_kernels(cpu cpu)
 
-execute_process(COMMAND ${BENCH} --quick --csv ${FOLDER}/cuda.csv RESULT_VARIABLE code OUTPUT_QUIET ERROR_VARIABLE said)
+execute_process(COMMAND ${BENCH} --quick --repetitions 1 --csv ${FOLDER}/times.csv --svg ${FOLDER}/times.svg
+  RESULT_VARIABLE code OUTPUT_QUIET ERROR_VARIABLE said)
 if(code EQUAL 2 AND NOT SIMT)
-  if(NOT said MATCHES "there is no such device [(]CUDA is absent: .*[)]; --device cpu measures the CPU")
+  if(NOT said MATCHES "there is no such device [(]CUDA is absent: .*[)]; --device cpu takes the CPU")
     message(FATAL_ERROR "without a device, vblora-bench says: ${said}")
   endif()
 elseif(code EQUAL 0)
-  check_table(0 ${FOLDER}/cuda.csv "eager,cold;eager,warm;graph,cold;graph,warm")
+  check_times(0 "eager,cold;eager,warm;graph,cold;graph,warm" 2)
+  check_kernels(cuda 0)
 else()
   message(FATAL_ERROR "vblora-bench ends with ${code}: ${said}")
 endif()
@@ -47,4 +107,9 @@ endif()
 execute_process(COMMAND ${BENCH} --scale nought RESULT_VARIABLE code ERROR_VARIABLE said)
 if(NOT code EQUAL 2 OR NOT said MATCHES "--scale takes a number")
   message(FATAL_ERROR "a bad option ends with ${code}: ${said}")
+endif()
+execute_process(COMMAND ${BENCH} --quick --device cpu --op clip --csv ${FOLDER}/nowhere/times.csv RESULT_VARIABLE code
+  OUTPUT_QUIET ERROR_VARIABLE said)
+if(NOT code EQUAL 1 OR NOT said MATCHES "nowhere/times.csv could not be written")
+  message(FATAL_ERROR "a file that cannot be written ends with ${code}: ${said}")
 endif()

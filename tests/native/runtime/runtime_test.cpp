@@ -124,6 +124,18 @@ TEST(cuda_is_there_with_a_device_or_absent_with_a_reason) {
     CHECK((std::strstr(vbl_last_error(), "built without nvcc") != nullptr) == (vbl_cuda_compiled() == 0));
   }
   CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_cuda_device_count(nullptr));
+  vbl_cuda_properties properties = {};
+  for (int32_t device = 0; device < count; ++device) {
+    CHECK_STATUS(VBL_OK, vbl_cuda_device_properties(device, &properties));
+    CHECK(std::strlen(properties.name) > 0 && std::strlen(properties.name) < sizeof properties.name);
+    CHECK(properties.major >= 5 && properties.minor >= 0 && properties.multiprocessors > 0);
+    CHECK(properties.memory_bytes > 0 && properties.l2_bytes > 0);
+    properties = {};
+  }
+  for (const int32_t device : {count, -1})
+    CHECK_STATUS(VBL_NO_DEVICE, vbl_cuda_device_properties(device, &properties));
+  CHECK(properties.name[0] == 0 && properties.major == 0);
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_cuda_device_properties(0, nullptr));
   // No device is number `count`, and none is negative but the CPU's.
   for (int32_t device : {count, -2}) {
     vbl_stream *stream = nullptr;

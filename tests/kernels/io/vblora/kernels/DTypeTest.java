@@ -5,6 +5,7 @@ import static io.vblora.kernels.global.vblora.VBL_FLOAT16;
 import static io.vblora.kernels.global.vblora.VBL_FLOAT32;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
 import java.util.List;
@@ -39,5 +40,12 @@ class DTypeTest {
         assertThrows(IllegalArgumentException.class, () -> new Device(-2));
         Device.Cuda cuda = Device.probeCuda();
         assertEquals(cuda.count() == 0, !cuda.reason().isEmpty(), cuda::toString);
+        for (int i = 0; i < cuda.count(); i++) {
+            Device.Properties properties = Device.cuda(i).properties();
+            assertTrue(!properties.name().isEmpty() && properties.multiprocessors() > 0, properties::toString);
+            assertTrue(properties.memoryBytes() > properties.l2Bytes() && properties.l2Bytes() > 0, properties::toString);
+        }
+        assertThrows(KernelException.class, Device.CPU::properties);
+        assertThrows(KernelException.class, Device.cuda(cuda.count())::properties);
     }
 }

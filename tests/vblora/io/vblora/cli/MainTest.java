@@ -17,7 +17,7 @@ class MainTest {
     @Test
     void listsItsCommands() {
         CommandLineRun run = CommandLineRun.of("--help").assertDone();
-        for (String command : List.of("demo", "finetune", "evaluate", "delta", "inspect", "doctor")) {
+        for (String command : List.of("demo", "finetune", "evaluate", "delta", "inspect", "doctor", "bench")) {
             assertTrue(run.out().contains("\n  " + command + " "), run.out());
         }
         assertTrue(run.out().contains("Exit code: 0 done, 1 failed, 2 wrong use."), run.out());
@@ -26,7 +26,7 @@ class MainTest {
 
     /** Every option is explained, and its value named. */
     @ParameterizedTest
-    @ValueSource(strings = {"demo", "finetune", "evaluate", "delta", "inspect", "doctor"})
+    @ValueSource(strings = {"demo", "finetune", "evaluate", "delta", "inspect", "doctor", "bench"})
     void helpsWithEveryCommand(String command) {
         CommandLineRun run = CommandLineRun.of(command, "--help").assertDone();
         assertTrue(run.out().startsWith("Usage: vblora " + command), run.out());
@@ -64,7 +64,7 @@ class MainTest {
         try {
             CommandLineRun.of().assertError(2, "No command given. './vblora --help' explains the options.");
             CommandLineRun.of("delta").assertError(2, "'./vblora delta --help' explains the options.");
-            for (String command : List.of("demo", "finetune", "evaluate", "delta", "inspect", "doctor")) {
+            for (String command : List.of("demo", "finetune", "evaluate", "delta", "inspect", "doctor", "bench")) {
                 String help = CommandLineRun.of(command, "--help").assertDone().out();
                 assertTrue(help.startsWith("Usage: ./vblora " + command + " "), help);
             }

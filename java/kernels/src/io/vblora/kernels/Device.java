@@ -3,8 +3,11 @@ package io.vblora.kernels;
 import static io.vblora.kernels.global.vblora.VBL_NO_DEVICE;
 import static io.vblora.kernels.global.vblora.vbl_cuda_compiled;
 import static io.vblora.kernels.global.vblora.vbl_cuda_device_count;
+import static io.vblora.kernels.global.vblora.vbl_cuda_device_properties;
 import static io.vblora.kernels.global.vblora.vbl_last_error;
 
+import io.vblora.kernels.bindings.vbl_cuda_properties;
+import java.util.Locale;
 import org.bytedeco.javacpp.IntPointer;
 
 /** Where memory lies and ops run: the CPU, or a CUDA device by its number. */
@@ -30,6 +33,29 @@ public record Device(int index) {
 
     /** What is known of CUDA on this machine: the devices, or why there are none. */
     public record Cuda(boolean compiledIn, int count, String reason) {}
+
+    /** What the driver says of a CUDA device. */
+    public record Properties(String name, int major, int minor, int multiprocessors, long memoryBytes, long l2Bytes) {
+        @Override
+        public String toString() {
+            return String.format(Locale.ROOT, "%s, compute capability %d.%d, %.1f GiB", name, major, minor,
+                    memoryBytes / (double) (1 << 30));
+        }
+    }
+
+    /**
+     * Asks the driver about this CUDA device.
+     *
+     * @throws KernelException if there is no such device, the CPU included
+     */
+    public Properties properties() {
+        NativeLibrary.load();
+        try (vbl_cuda_properties found = new vbl_cuda_properties()) {
+            KernelException.check(vbl_cuda_device_properties(index, found));
+            return new Properties(found.name().getString(), found.major(), found.minor(), found.multiprocessors(),
+                    found.memory_bytes(), found.l2_bytes());
+        }
+    }
 
     /** Asks the driver. Never throws for want of a device. */
     public static Cuda probeCuda() {

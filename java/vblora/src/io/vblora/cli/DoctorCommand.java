@@ -20,14 +20,41 @@ import java.util.concurrent.Callable;
 import java.util.function.Supplier;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
 /** Shows the machine, loads every library and says what is missing and how to get it. */
 @Command(name = "doctor", mixinStandardHelpOptions = true, versionProvider = Main.Version.class,
         description = "Shows the machine, the libraries and CUDA; says what is missing and how to get it. Fails only "
-                + "if something is missing without which vblora does not run.")
+                + "if something is missing without which vblora does not run. With --kernels instead: runs every kernel "
+                + "on random input, its outputs filled beforehand with what cannot be a result, compares what it wrote "
+                + "with float64 arithmetic on the CPU, looks for writes beside its arrays, and times it. Fails if a "
+                + "kernel is wrong.",
+        footer = {"", "A kernel's error is the greatest difference from float64, as a share of what the kernel has to "
+                + "round: of the result where that is rounded once, of all intermediate results where the kernel computes "
+                + "in float32. Its bound is half of the last place of the data type.",
+            "GB/s: the bytes that a kernel must read and write, by the median of its times with cold caches. Of copy: "
+                + "as a share of a copy within the device, measured in the same run."})
 final class DoctorCommand implements Callable<Integer> {
+    private static final List<String> KERNEL_OPTIONS = List.of("--device", "--seed", "--quick", "--json");
+
+    @Option(names = "--kernels", description = "Check and time the kernels.")
+    private boolean kernels;
+
+    @Mixin
+    private KernelDeviceOption device;
+
+    @Option(names = "--seed", paramLabel = "N", description = "Seed of the random input (default: another every time).")
+    private Long seed;
+
+    @Option(names = "--quick", description = "Small shapes, few repetitions.")
+    private boolean quick;
+
+    @Option(names = "--json", description = "Print JSON instead of a table.")
+    private boolean json;
+
     @Spec
     private CommandSpec spec;
 
@@ -36,7 +63,12 @@ final class DoctorCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        out = spec.commandLine().getOut();
+        Invocation invocation = new Invocation(spec);
+        if (kernels) {
+            return checkKernels(invocation);
+        }
+        invocation.refuse(KERNEL_OPTIONS, "without --kernels");
+        out = invocation.out();
         machine();
         libraries();
         cuda();
@@ -47,6 +79,22 @@ final class DoctorCommand implements Callable<Integer> {
         missing.forEach(line -> out.println("  " + line));
         out.flush();
         return missing.isEmpty() ? ExitCode.OK : ExitCode.SOFTWARE;
+    }
+
+    private int checkKernels(Invocation invocation) {
+        List<String> arguments = new ArrayList<>(List.of("--check", "--device", device.name(invocation)));
+        if (seed != null) {
+            invocation.check(seed >= 0, "--seed: found " + seed + "; expected a whole number from 0");
+            arguments.addAll(List.of("--seed", seed.toString()));
+        }
+        if (quick) {
+            arguments.add("--quick");
+        }
+        if (json) {
+            arguments.add("--json");
+        }
+        KernelBench.run(arguments, invocation.out());
+        return ExitCode.OK;
     }
 
     private void machine() {
@@ -84,6 +132,9 @@ final class DoctorCommand implements Callable<Integer> {
             Device.Cuda cuda = Device.probeCuda();
             line("compiled in", cuda.compiledIn() ? "yes" : "no");
             line("devices", cuda.count() > 0 ? String.valueOf(cuda.count()) : "none: " + cuda.reason());
+            for (int i = 0; i < cuda.count(); i++) {
+                line(Device.cuda(i).toString(), Device.cuda(i).properties().toString());
+            }
             line("used", "no: " + DeviceOption.noCuda(cuda));
         } catch (NativeLibraryException e) {
             line("devices", "unknown without the native library");

@@ -34,7 +34,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
  */
 @Command(name = "vblora", mixinStandardHelpOptions = true, versionProvider = Main.Version.class,
         subcommands = {DemoCommand.class, FinetuneCommand.class, EvaluateCommand.class, DeltaCommand.class,
-            InspectCommand.class, DoctorCommand.class, CommandLine.HelpCommand.class},
+            InspectCommand.class, DoctorCommand.class, BenchCommand.class, CommandLine.HelpCommand.class},
         description = "VB-LoRA fine-tuning for the JVM: parameter-efficient adapters that share one vector bank "
                 + "(arXiv 2405.15179), read and written as Hugging Face PEFT does.",
         footer = {"", "Exit code: 0 done, 1 failed, 2 wrong use.",

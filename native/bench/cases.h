@@ -1,0 +1,53 @@
+// The ops that are checked and timed, on arrays of one shape.
+#pragma once
+#include <functional>
+#include <memory>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "compare.h"
+#include "measure.h"
+#include "shapes.h"
+
+namespace bench {
+
+struct Case {
+  std::string op, dtype, selection;
+  double bytes;     // what has to be read from and written to memory, once
+  bool every_step;  // runs in every step of a training, which is what the benchmark times
+  Op run;
+  // Fills the outputs with what cannot be a result, runs the op and holds what it wrote against float64.
+  std::function<Finding()> check;
+};
+
+// The cases of a family, with the memory they work on.
+class Cases {
+ public:
+  virtual ~Cases() = default;
+  const std::vector<Case> &all() const { return cases_; }
+  // The name of an array in whose guard zones something was written since the last call; empty if there is none.
+  std::string overrun();
+
+ protected:
+  std::vector<Case> cases_;
+  std::vector<std::pair<const char *, Memory *>> memory_;
+};
+
+using Random = std::mt19937;
+
+std::unique_ptr<Cases> admixture_cases(vbl_stream *stream, const Shape &shape, Random &random);
+std::unique_ptr<Cases> optimizer_cases(vbl_stream *stream, const Shape &shape, Random &random);
+std::unique_ptr<Cases> convert_cases(vbl_stream *stream, const Shape &shape, Random &random);
+
+// Fills with numbers of a normal distribution, by repeating a block of a length that no row divides.
+void fill_normal(Array<float> &array, Random &random, float scale);
+
+// Bytes that no float is: NaN in float32, bfloat16 and float16. And bytes of an integer that no op writes.
+constexpr int32_t kNoNumber = 0xFF, kNoInteger = 0x7B;
+
+// What a number may be off by, as a share of it: rounded once from float64, by half of its last place.
+constexpr double kFloat32 = 0x1p-24 * (1 + 1e-6), kBfloat16 = 0x1p-8 + 0x1p-24, kFloat16 = 0x1p-11 + 0x1p-24;
+
+}  // namespace bench

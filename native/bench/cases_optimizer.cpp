@@ -1,0 +1,397 @@
+// AdamW with the next selection, on active entries and dense; AdamW on the bank; the gradient's norm and clipping.
+#include <algorithm>
+#include <cmath>
+
+#include "cases.h"
+
+namespace bench {
+namespace {
+
+constexpr int32_t kActive = 128, kCandidates = 8;  // of a row, where it has so many entries
+constexpr int32_t kPlain = 0, kDecayed = 1;        // groups of the step
+
+int32_t active_entries(const Shape &shape) { return std::min(kActive, shape.num_vectors - shape.num_vectors / 4); }
+
+vbl_step step_of(double learning_rate) {
+  vbl_step step = {};
+  step.step = 100;
+  step.gradient_scale = 0.5f;
+  step.clip_factor = 0.7f;
+  require(vbl_adamw_group_set(&step.group[kPlain], step.step, learning_rate, 0.9, 0.999, 1e-8, 0), "a group");
+  require(vbl_adamw_group_set(&step.group[kDecayed], step.step, learning_rate, 0.9, 0.999, 1e-8, 0.1), "a group");
+  return step;
+}
+
+// Logits and moments [rows, num_vectors] on the host.
+struct Dense {
+  std::vector<float> logit, exp_avg, exp_avg_sq;
+};
+
+// An active-set state with its memory.
+struct State {
+  Array<int32_t> count, index, candidate_count, candidate_index, max_count;
+  Array<float> logit, exp_avg, exp_avg_sq;
+  vbl_active active;
+
+  State(vbl_stream *stream, const Shape &shape, int32_t capacity, int32_t candidates)
+      : count(stream, shape.rows, shape.shift), index(stream, shape.rows * capacity, shape.shift),
+        candidate_count(stream, shape.rows, shape.shift),
+        candidate_index(stream, shape.rows * candidates, shape.shift), max_count(stream, 1),
+        logit(stream, index.size(), shape.shift), exp_avg(stream, index.size(), shape.shift),
+        exp_avg_sq(stream, index.size(), shape.shift),
+        active{capacity, candidates, count.data(), index.data(), logit.data(), exp_avg.data(), exp_avg_sq.data(),
+               candidate_count.data(), candidate_index.data(), max_count.data()} {}
+
+  std::vector<std::pair<const char *, Memory *>> memory() {
+    return {{"count", &count}, {"index", &index}, {"logit", &logit}, {"exp_avg", &exp_avg},
+            {"exp_avg_sq", &exp_avg_sq}, {"candidate_count", &candidate_count},
+            {"candidate_index", &candidate_index}, {"max_count", &max_count}};
+  }
+
+  void poison() {
+    for (Memory *numbers : {&logit, &exp_avg, &exp_avg_sq}) numbers->fill(kNoNumber);
+    for (Memory *integers : {&count, &index, &candidate_count, &candidate_index, &max_count}) integers->fill(kNoInteger);
+  }
+
+  // Puts the active entries into dense logits and moments. What a state must be is checked on the way: indices within
+  // the row, none twice; candidates the best of the other entries, best first, topk of them if there are so many.
+  void spread(const Shape &shape, Dense *dense, Comparison *comparison) const {
+    const std::vector<int32_t> counts = count.get(), indices = index.get(), candidates = candidate_index.get();
+    const std::vector<int32_t> candidate_counts = candidate_count.get();
+    const std::vector<float> logits = logit.get(), exp_avgs = exp_avg.get(), exp_avg_sqs = exp_avg_sq.get();
+    const int32_t h = shape.num_vectors;
+    std::vector<int32_t> others;
+    int32_t most = 0;
+    for (int64_t row = 0; row < shape.rows; ++row) {
+      if (counts[row] < 0 || counts[row] > active.capacity) {
+        comparison->equal<int32_t>("count", {counts[row]}, {active_entries(shape)});
+        return;
+      }
+      most = std::max(most, counts[row]);
+      std::vector<bool> listed(static_cast<size_t>(h), false);
+      for (int64_t at = row * active.capacity; at < row * active.capacity + counts[row]; ++at) {
+        const int32_t i = indices[at];
+        if (i < 0 || i >= h || listed[i]) {
+          comparison->near("index", at, i, NAN, 0);
+          return;
+        }
+        listed[i] = true;
+        dense->logit[row * h + i] = logits[at];
+        dense->exp_avg[row * h + i] = exp_avgs[at];
+        dense->exp_avg_sq[row * h + i] = exp_avg_sqs[at];
+      }
+      others.clear();
+      for (int32_t i = 0; i < h; ++i)
+        if (!listed[i]) others.push_back(i);
+      const int32_t least = std::min<int32_t>(shape.topk, static_cast<int32_t>(others.size()));
+      const int32_t kept = candidate_counts[row];
+      if (kept < least || kept > active.candidates || kept > static_cast<int32_t>(others.size())) {
+        comparison->equal<int32_t>("candidate_count", {kept}, {least});
+        return;
+      }
+      const float *x = dense->logit.data() + row * h;
+      std::partial_sort(others.begin(), others.begin() + kept, others.end(),
+                        [&](int32_t a, int32_t b) { return x[a] > x[b] || (x[a] == x[b] && a < b); });
+      others.resize(static_cast<size_t>(kept));
+      const auto first = candidates.begin() + row * active.candidates;
+      comparison->equal("candidate_index", std::vector<int32_t>(first, first + kept), others);
+    }
+    comparison->equal("max_count", max_count.get(), {most});
+  }
+};
+
+void compare_exactly(const Dense &found, const Dense &expected, Comparison *comparison) {
+  for (size_t i = 0; i < expected.logit.size(); ++i) {
+    const int64_t at = static_cast<int64_t>(i);
+    comparison->near("logit", at, found.logit[i], expected.logit[i], 0);
+    comparison->near("exp_avg", at, found.exp_avg[i], expected.exp_avg[i], 0);
+    comparison->near("exp_avg_sq", at, found.exp_avg_sq[i], expected.exp_avg_sq[i], 0);
+  }
+}
+
+class OptimizerCases : public Cases {
+ public:
+  OptimizerCases(vbl_stream *s, const Shape &sh, Random &random)
+      : stream_(s), shape_(sh), logits_(s, sh.rows * sh.num_vectors, sh.shift), exp_avg_(s, logits_.size(), sh.shift),
+        exp_avg_sq_(s, logits_.size(), sh.shift), selected_(s, sh.rows * sh.topk, sh.shift),
+        dlogits_(s, selected_.size(), sh.shift), weights_(s, selected_.size(), sh.shift), bad_row_(s, 1),
+        bank_(s, int64_t{sh.num_vectors} * sh.vector_length, sh.shift), dbank_(s, bank_.size(), sh.shift),
+        bank_exp_avg_(s, bank_.size(), sh.shift), bank_exp_avg_sq_(s, bank_.size(), sh.shift), sum_(s, 1),
+        // Small enough a rate that a repetition leaves the next one the same work; and one that moves parameters.
+        timed_step_(s, std::vector<vbl_step>{step_of(1e-9)}), checked_step_(s, std::vector<vbl_step>{step_of(1e-2)}),
+        clipped_step_(s, std::vector<vbl_step>{step_of(1e-2)}), admixture_(sh.admixture()),
+        state_(s, sh, std::min(sh.num_vectors, active_entries(sh) + 64 + 2 * sh.topk), std::max(kCandidates, sh.topk)),
+        // -1, an op that this device lacks, becomes 0: the op itself says so.
+        active_scratch_(s, std::max<int64_t>(0, vbl_active_scratch_bytes(s, &admixture_))),
+        sum_scratch_(s, vbl_sum_squares_scratch_bytes(s, bank_.size())) {
+    memory_ = {{"logits", &logits_}, {"exp_avg", &exp_avg_}, {"exp_avg_sq", &exp_avg_sq_}, {"indices", &selected_},
+               {"dlogits", &dlogits_}, {"weights", &weights_}, {"bad_row", &bad_row_}, {"parameter", &bank_},
+               {"gradient", &dbank_}, {"exp_avg", &bank_exp_avg_}, {"exp_avg_sq", &bank_exp_avg_sq_}, {"sum", &sum_},
+               {"step", &timed_step_}, {"step", &checked_step_}, {"step", &clipped_step_},
+               {"scratch", &active_scratch_}, {"scratch", &sum_scratch_}};
+    for (const auto &memory : state_.memory()) memory_.push_back(memory);
+    fill_normal(logits_, random, 0.1f);
+    fill_moments(random);
+    fill_normal(dlogits_, random, 1e-3f);
+    fill_normal(bank_, random, 0.01f);
+    fill_normal(dbank_, random, 1e-3f);
+    bank_exp_avg_.clear();
+    bank_exp_avg_sq_.clear();
+    sum_.clear();
+    require(vbl_select(stream_, &admixture_, logits_.data(), selected_.data(), weights_.data(), bad_row_.data()),
+            "vbl_select");
+    loaded_ = load();
+    if (loaded_ != VBL_UNSUPPORTED) require(loaded_, "vbl_active_load");
+
+    const double rows = static_cast<double>(sh.rows), h = sh.num_vectors, k = sh.topk, bank = h * sh.vector_length;
+    const double active = active_entries(sh), candidates = state_.active.candidates;
+    // Reads and writes index, logit and moments of the active entries, except that indices are not written.
+    cases_.push_back({"adamw_active_select", "float32", "-", rows * (28 * active + 20 * k + 4 * candidates), true,
+                      [this] { return adamw_active_select(timed_step_); }, [this] { return check_active_select(); }});
+    cases_.push_back({"adamw_select", "float32", "-", 24 * rows * h + 20 * rows * k, true,
+                      [this] { return adamw_select(timed_step_); }, [this] { return check_adamw_select(); }});
+    cases_.push_back({"adamw", "float32", "-", 28 * bank, true, [this] { return adamw(timed_step_); },
+                      [this] { return check_adamw(); }});
+    cases_.push_back({"sum_squares", "float32", "-", 4 * bank, true, [this] { return sum_squares(); },
+                      [this] { return check_sum_squares(); }});
+    cases_.push_back({"clip", "float32", "-", 20, true, [this] { return clip(); }, [this] { return check_clip(); }});
+    cases_.push_back({"active_load", "float32", "-", rows * (12 * h + 16 * active + 4 * candidates), false,
+                      [this] { return load(); }, [this] { return check_load(); }});
+    cases_.push_back({"active_store", "float32", "-", rows * (8 * h + 20 * active), false, [this] { return store(); },
+                      [this] { return check_store(); }});
+    cases_.push_back({"active_copy", "float32", "-", 2 * rows * (16 * active + 4 * candidates), false,
+                      [this] { return copy(); }, [this] { return check_copy(); }});
+  }
+
+ private:
+  // Moments that are zero but for active_entries of each row.
+  void fill_moments(Random &random) {
+    const int64_t h = shape_.num_vectors, active = active_entries(shape_);
+    const int64_t apart = h / active;
+    std::normal_distribution<float> normal(0, 1e-3f);
+    for (int64_t row = 0; row < shape_.rows; row += 4096) {
+      const int64_t rows = std::min<int64_t>(4096, shape_.rows - row);
+      std::vector<float> m(static_cast<size_t>(rows * h), 0.0f), v = m;
+      for (int64_t r = 0; r < rows; ++r) {
+        const int64_t first = random() % h;
+        for (int64_t i = 0; i < active; ++i) {
+          const int64_t at = r * h + (first + i * apart) % h;
+          const float x = normal(random);
+          m[at] = normal(random);
+          v[at] = x * x + 1e-12f;
+        }
+      }
+      exp_avg_.set(m, row * h);
+      exp_avg_sq_.set(v, row * h);
+    }
+  }
+
+  vbl_status adamw_active_select(const Array<vbl_step> &step) {
+    if (loaded_ != VBL_OK) return loaded_;
+    return vbl_adamw_active_select(stream_, &admixture_, &state_.active, step.data(), kPlain, logits_.data(),
+                                   dlogits_.data(), selected_.data(), weights_.data(), bad_row_.data(),
+                                   active_scratch_.data(), active_scratch_.bytes());
+  }
+
+  Finding check_active_select() {
+    Comparison comparison(kFloat32, "all its roundings");
+    Dense before = inactive(), found = inactive();
+    state_.spread(shape_, &before, &comparison);
+    const std::vector<int32_t> selected = selected_.get();
+    poison_selection();
+    require(adamw_active_select(checked_step_), "vbl_adamw_active_select");
+    state_.spread(shape_, &found, &comparison);
+    compare_update(before, found, selected, &comparison);
+    return comparison.finding();
+  }
+
+  vbl_status adamw_select(const Array<vbl_step> &step) {
+    return vbl_adamw_select(stream_, &admixture_, step.data(), kPlain, logits_.data(), dlogits_.data(), exp_avg_.data(),
+                            exp_avg_sq_.data(), selected_.data(), weights_.data(), bad_row_.data());
+  }
+
+  Finding check_adamw_select() {
+    Comparison comparison(kFloat32, "all its roundings");
+    const Dense before = dense();
+    const std::vector<int32_t> selected = selected_.get();
+    poison_selection();
+    require(adamw_select(checked_step_), "vbl_adamw_select");
+    compare_update(before, dense(), selected, &comparison);
+    return comparison.finding();
+  }
+
+  vbl_status adamw(const Array<vbl_step> &step) {
+    return vbl_adamw(stream_, bank_.size(), step.data(), kDecayed, bank_.data(), dbank_.data(), bank_exp_avg_.data(),
+                     bank_exp_avg_sq_.data());
+  }
+
+  Finding check_adamw() {
+    Comparison comparison(kFloat32, "all its roundings");
+    const vbl_step step = checked_step_.get()[0];
+    const std::vector<float> p = bank_.get(), m = bank_exp_avg_.get(), v = bank_exp_avg_sq_.get(), g = dbank_.get();
+    require(adamw(checked_step_), "vbl_adamw");
+    const std::vector<float> new_p = bank_.get(), new_m = bank_exp_avg_.get(), new_v = bank_exp_avg_sq_.get();
+    for (size_t i = 0; i < p.size(); ++i)
+      compare_update(static_cast<int64_t>(i), new_p[i], new_m[i], new_v[i],
+                     reference::adamw(step, step.group[kDecayed], g[i], p[i], m[i], v[i]), &comparison);
+    return comparison.finding();
+  }
+
+  vbl_status sum_squares() {
+    return vbl_sum_squares(stream_, dbank_.size(), dbank_.data(), sum_.data(), sum_scratch_.data(),
+                           sum_scratch_.bytes());
+  }
+
+  Finding check_sum_squares() {
+    Comparison comparison(static_cast<double>(dbank_.size()) * 0x1p-53, "n float64 roundings");
+    sum_.set({0.125}, 0);
+    sum_scratch_.fill(kNoNumber);
+    require(sum_squares(), "vbl_sum_squares");
+    long double exact = 0.125L;
+    for (const float x : dbank_.get()) exact += static_cast<long double>(x) * x;
+    comparison.near("sum", 0, sum_.get()[0], static_cast<double>(exact), static_cast<double>(exact));
+    return comparison.finding();
+  }
+
+  vbl_status clip() { return vbl_clip(stream_, sum_.data(), kMaxNorm, clipped_step_.data()); }
+
+  Finding check_clip() {
+    Comparison comparison(kFloat32, "all its roundings");
+    vbl_step expected = clipped_step_.get()[0];
+    sum_.set({40.0}, 0);
+    expected.gradient_norm = expected.clip_factor = NAN;
+    clipped_step_.set({expected}, 0);
+    require(clip(), "vbl_clip");
+    const vbl_step found = clipped_step_.get()[0];
+    const double norm = std::sqrt(40.0) * expected.gradient_scale, factor = kMaxNorm / (norm + 1e-6);
+    comparison.near("gradient_norm", 0, found.gradient_norm, norm, norm);
+    comparison.near("clip_factor", 0, found.clip_factor, factor, 3 * factor);
+    expected.gradient_norm = found.gradient_norm;
+    expected.clip_factor = found.clip_factor;
+    comparison.near("rest of step", 0, std::memcmp(&found, &expected, sizeof found), 0, 0);
+    return comparison.finding();
+  }
+
+  vbl_status load() {
+    return vbl_active_load(stream_, &admixture_, &state_.active, logits_.data(), exp_avg_.data(), exp_avg_sq_.data(),
+                           active_scratch_.data(), active_scratch_.bytes());
+  }
+
+  Finding check_load() {
+    Comparison comparison(0, "exact");
+    const Dense expected = dense();
+    state_.poison();
+    require(load(), "vbl_active_load");
+    Dense found = inactive();
+    state_.spread(shape_, &found, &comparison);
+    compare_exactly(found, expected, &comparison);
+    return comparison.finding();
+  }
+
+  vbl_status store() {
+    return vbl_active_store(stream_, &admixture_, &state_.active, logits_.data(), exp_avg_.data(), exp_avg_sq_.data());
+  }
+
+  Finding check_store() {
+    Comparison comparison(0, "exact");
+    Dense expected = inactive();
+    std::vector<float> without = expected.logit;
+    state_.spread(shape_, &expected, &comparison);
+    for (size_t i = 0; i < without.size(); ++i)
+      if (expected.exp_avg_sq[i] != 0) without[i] = NAN;  // the state has this logit
+    logits_.set(without, 0);
+    exp_avg_.fill(kNoNumber);
+    exp_avg_sq_.fill(kNoNumber);
+    require(store(), "vbl_active_store");
+    compare_exactly(dense(), expected, &comparison);
+    return comparison.finding();
+  }
+
+  vbl_status copy() {
+    if (copy_ == nullptr) {
+      copy_ = std::make_unique<State>(stream_, shape_, std::min(shape_.num_vectors, state_.active.capacity + 1),
+                                      state_.active.candidates + 3);
+      for (const auto &memory : copy_->memory()) memory_.push_back(memory);
+    }
+    return vbl_active_copy(stream_, &admixture_, &state_.active, &copy_->active);
+  }
+
+  Finding check_copy() {
+    Comparison comparison(0, "exact");
+    Dense expected = inactive(), found = inactive();
+    state_.spread(shape_, &expected, &comparison);
+    copy_->poison();
+    require(copy(), "vbl_active_copy");
+    copy_->spread(shape_, &found, &comparison);
+    compare_exactly(found, expected, &comparison);
+    return comparison.finding();
+  }
+
+  Dense dense() const { return {logits_.get(), exp_avg_.get(), exp_avg_sq_.get()}; }
+
+  // The logits, and no moments: what holds for entries that are not active.
+  Dense inactive() const {
+    const std::vector<float> zero(static_cast<size_t>(logits_.size()), 0.0f);
+    return {logits_.get(), zero, zero};
+  }
+
+  void poison_selection() {
+    weights_.fill(kNoNumber);
+    bad_row_.fill(kNoInteger);
+  }
+
+  static void compare_update(int64_t at, float p, float m, float v, const reference::Update &exact,
+                             Comparison *comparison) {
+    comparison->near("parameter", at, p, exact.parameter.exact, exact.parameter.magnitude);
+    comparison->near("exp_avg", at, m, exact.exp_avg.exact, exact.exp_avg.magnitude);
+    comparison->near("exp_avg_sq", at, v, exact.exp_avg_sq.exact, exact.exp_avg_sq.magnitude);
+  }
+
+  // selected: where the gradient was not zero. The next selection is that of the logits found, to the last of their bits.
+  void compare_update(const Dense &before, const Dense &found, const std::vector<int32_t> &selected,
+                      Comparison *comparison) const {
+    const vbl_step step = checked_step_.get()[0];
+    const std::vector<float> dlogits = dlogits_.get(), weights = weights_.get();
+    const int64_t h = shape_.num_vectors, k = shape_.topk;
+    std::vector<float> gradient(static_cast<size_t>(h));
+    for (int64_t row = 0; row < shape_.rows; ++row) {
+      std::fill(gradient.begin(), gradient.end(), 0.0f);
+      for (int64_t j = row * k; j < row * k + k; ++j) gradient[selected[j]] = dlogits[j];
+      for (int64_t i = 0, at = row * h; i < h; ++i, ++at)
+        compare_update(at, found.logit[at], found.exp_avg[at], found.exp_avg_sq[at],
+                       reference::adamw(step, step.group[kPlain], gradient[i], before.logit[at], before.exp_avg[at],
+                                        before.exp_avg_sq[at]),
+                       comparison);
+    }
+    const reference::Selection next = reference::select(shape_, found.logit);
+    comparison->equal("indices", selected_.get(), next.indices);
+    for (size_t i = 0; i < weights.size(); ++i)
+      comparison->near("weights", static_cast<int64_t>(i), weights[i], next.weights[i], next.weights[i]);
+    comparison->equal("bad_row", bad_row_.get(), {-1});
+  }
+
+  static constexpr float kMaxNorm = 1;
+
+  vbl_stream *stream_;
+  Shape shape_;
+  Array<float> logits_, exp_avg_, exp_avg_sq_;
+  Array<int32_t> selected_;
+  Array<float> dlogits_, weights_;
+  Array<int64_t> bad_row_;
+  Array<float> bank_, dbank_, bank_exp_avg_, bank_exp_avg_sq_;
+  Array<double> sum_;
+  Array<vbl_step> timed_step_, checked_step_, clipped_step_;
+  vbl_admixture admixture_;
+  State state_;
+  std::unique_ptr<State> copy_;  // of state_, made when it is first copied
+  Array<char> active_scratch_, sum_scratch_;
+  vbl_status loaded_ = VBL_OK;
+};
+
+}  // namespace
+
+std::unique_ptr<Cases> optimizer_cases(vbl_stream *stream, const Shape &shape, Random &random) {
+  return std::make_unique<OptimizerCases>(stream, shape, random);
+}
+
+}  // namespace bench

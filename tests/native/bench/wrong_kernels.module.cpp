@@ -1,0 +1,73 @@
+// Loaded before the library (LD_PRELOAD), spoils what one op does, as WRONG_KERNEL says: to see that the check notices.
+#include <dlfcn.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include "vblora/vblora.h"
+
+namespace {
+
+// The library's own function of this name.
+template <typename Function>
+Function *real(const char *name, Function *) {
+  return reinterpret_cast<Function *>(dlsym(RTLD_NEXT, name));
+}
+#define REAL(name) real(#name, name)
+
+bool wanted(const char *wrong) {
+  const char *kernel = std::getenv("WRONG_KERNEL");
+  return kernel != nullptr && std::strcmp(kernel, wrong) == 0;
+}
+
+void set(vbl_stream *stream, void *memory, int32_t byte, int64_t bytes) {
+  if (REAL(vbl_memset)(stream, memory, byte, bytes) != VBL_OK) std::abort();
+}
+
+void copy(vbl_stream *stream, void *to, const void *from, int64_t bytes) {
+  if (REAL(vbl_memcpy)(stream, to, from, bytes) != VBL_OK) std::abort();
+}
+
+}  // namespace
+
+vbl_status vbl_select(vbl_stream *stream, const vbl_admixture *admixture, const float *logits, int32_t *indices,
+                      float *weights, int64_t *bad_row) {
+  const vbl_status status = REAL(vbl_select)(stream, admixture, logits, indices, weights, bad_row);
+  if (wanted("the second index for the first")) copy(stream, indices, indices + 1, sizeof *indices);
+  if (wanted("a weight without its last bits")) set(stream, weights, 0, 1);
+  return status;
+}
+
+vbl_status vbl_compose(vbl_stream *stream, const vbl_admixture *admixture, const float *bank, const int32_t *indices,
+                       const float *weights, void *packed, int32_t dtype) {
+  const vbl_status status = REAL(vbl_compose)(stream, admixture, bank, indices, weights, packed, dtype);
+  const int64_t n = admixture->rows * admixture->vector_length, bytes = dtype == VBL_FLOAT32 ? 4 : 2;
+  char *end = static_cast<char *>(packed) + n * bytes;
+  if (wanted("a neighbour's element")) copy(stream, end - bytes, end - 2 * bytes, bytes);
+  if (wanted("an element behind the end")) set(stream, end, 0, bytes);
+  return status;
+}
+
+vbl_status vbl_admixture_backward(vbl_stream *stream, const vbl_admixture *admixture, const float *bank,
+                                  const int32_t *indices, const float *weights, const float *dpacked, float *dlogits,
+                                  float *dbank, void *scratch, int64_t scratch_bytes) {
+  if (wanted("nothing written")) return VBL_OK;
+  return REAL(vbl_admixture_backward)(stream, admixture, bank, indices, weights, dpacked, dlogits, dbank, scratch,
+                                      scratch_bytes);
+}
+
+vbl_status vbl_adamw(vbl_stream *stream, int64_t n, const vbl_step *step, int32_t group, float *parameter,
+                     const float *gradient, float *exp_avg, float *exp_avg_sq) {
+  const vbl_status status = REAL(vbl_adamw)(stream, n, step, group, parameter, gradient, exp_avg, exp_avg_sq);
+  if (wanted("an element before the start")) set(stream, parameter - 1, 0, sizeof *parameter);
+  return status;
+}
+
+vbl_status vbl_adamw_select(vbl_stream *stream, const vbl_admixture *admixture, const vbl_step *step, int32_t group,
+                            float *logits, const float *dlogits, float *exp_avg, float *exp_avg_sq, int32_t *indices,
+                            float *weights, int64_t *bad_row) {
+  // Without the update, only the selection.
+  if (wanted("no update")) return REAL(vbl_select)(stream, admixture, logits, indices, weights, bad_row);
+  return REAL(vbl_adamw_select)(stream, admixture, step, group, logits, dlogits, exp_avg, exp_avg_sq, indices, weights,
+                                bad_row);
+}

@@ -1,0 +1,147 @@
+package io.vblora.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import io.vblora.kernels.BenchProgram;
+import io.vblora.kernels.Device;
+import io.vblora.kernels.TestDevice;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
+import java.util.List;
+import javax.xml.parsers.DocumentBuilderFactory;
+import org.apache.commons.csv.CSVFormat;
+import org.apache.commons.csv.CSVParser;
+import org.apache.commons.csv.CSVRecord;
+import org.bytedeco.javacpp.Loader;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.w3c.dom.Document;
+import org.w3c.dom.Element;
+import org.w3c.dom.NodeList;
+
+/** {@code doctor --kernels} and {@code bench kernels} on small shapes; the native bench_test shows what checks notice. */
+@TestDevice.OnAny
+class KernelCommandsTest {
+    private static final boolean CUDA = !TestDevice.DEVICE.isCpu();
+
+    @TempDir
+    Path folder;
+
+    @Test
+    void doctorChecksEveryKernel() throws Exception {
+        CommandLineRun table = CommandLineRun.of("doctor", "--kernels", "--device", "cpu", "--quick", "--seed", 11)
+                .assertDone();
+        assertTrue(table.out().contains("random input of seed 11\n"), table.out());
+        JsonNode json = new ObjectMapper().readTree(CommandLineRun.of("doctor", "--kernels", "--device", TestDevice.DEVICE,
+                "--quick", "--json").assertDone().out());
+        assertTrue(json.get("ok").asBoolean(), json::toString);
+        assertEquals(CUDA ? "0" : "cpu", json.get("device_id").asText());
+        assertTrue(json.get("copy_gb_per_s").asDouble() > 0 && json.get("seed").isIntegralNumber(), json::toString);
+        List<String> rows = table.out().lines().filter(line -> line.matches("(aligned|unaligned|large-topk) .* ok")).toList();
+        assertEquals(json.get("kernels").size(), rows.size(), table::out);
+        for (JsonNode kernel : json.get("kernels")) {
+            assertTrue(rows.stream().anyMatch(row -> row.startsWith(kernel.get("shape").asText())
+                    && row.contains(" " + kernel.get("op").asText() + " ")), kernel::toString);
+            assertEquals("ok", kernel.get("status").asText());
+            assertTrue(kernel.get("error").asDouble() <= kernel.get("bound").asDouble(), kernel::toString);
+            assertTrue(kernel.get("median_us").asDouble() >= 0 && kernel.get("bytes").asLong() > 0, kernel::toString);
+        }
+    }
+
+    @Test
+    void benchWritesTableCsvAndPicture() throws Exception {
+        Path csv = folder.resolve("times.csv");
+        Path svg = folder.resolve("times.svg");
+        CommandLineRun run = CommandLineRun.of("bench", "kernels", "--device", TestDevice.DEVICE, "--quick", "--repetitions", 1,
+                "--csv", csv, "--svg", svg).assertDone();
+        assertEquals(CUDA, run.out().matches("(?s).*\\nLaunching a kernel from Java takes [0-9.]+ us [^\\n]*\\n"), run.out());
+        try (CSVParser rows = CSVParser.parse(csv, StandardCharsets.UTF_8,
+                CSVFormat.DEFAULT.builder().setHeader().setSkipHeaderRecord(true).build())) {
+            List<String> ops = new ArrayList<>();
+            for (CSVRecord row : rows) {
+                assertTrue(row.isConsistent(), row::toString);
+                assertEquals("1", row.get("repetitions"));
+                assertTrue(Double.parseDouble(row.get("high_us")) >= Double.parseDouble(row.get("low_us")), row::toString);
+                ops.add(row.get("op"));
+            }
+            assertEquals(CUDA, ops.get(ops.size() - 1).equals("launch_java"));
+            assertEquals(CUDA, ops.contains("launch"));
+            assertTrue(ops.containsAll(List.of("select", "compose", "backward", "adamw_select")), ops::toString);
+        }
+        Document picture = DocumentBuilderFactory.newInstance().newDocumentBuilder().parse(svg.toFile());
+        assertEquals("svg", picture.getDocumentElement().getTagName());
+        Element root = picture.getDocumentElement();
+        double width = Double.parseDouble(root.getAttribute("width"));
+        double height = Double.parseDouble(root.getAttribute("height"));
+        NodeList texts = picture.getElementsByTagName("text");
+        assertTrue(texts.getLength() > 100, svg::toString);
+        List<String> places = new ArrayList<>();
+        for (int i = 0; i < texts.getLength(); i++) {
+            Element text = (Element) texts.item(i);
+            double x = Double.parseDouble(text.getAttribute("x"));
+            double y = Double.parseDouble(text.getAttribute("y"));
+            assertTrue(x >= 0 && x <= width && y >= 10 && y <= height, text.getTextContent());
+            places.add(text.getAttribute("text-anchor") + x + " " + y);
+        }
+        assertEquals(places.size(), places.stream().distinct().count(), "texts lie upon each other");
+    }
+
+    @Test
+    void saysWhatItTakes() {
+        CommandLineRun.of("doctor", "--json").assertError(2, "--json means nothing without --kernels");
+        CommandLineRun.of("doctor", "--kernels", "--device", "gpu")
+                .assertError(2, "--device: found gpu; expected cuda, cuda:N or cpu");
+        CommandLineRun.of("doctor", "--kernels", "--seed", -1).assertError(2, "--seed: found -1");
+        CommandLineRun.of("bench").assertError(2, "No benchmark given; there is kernels");
+        CommandLineRun.of("bench", "kernels", "--repetitions", 0).assertError(2, "--repetitions: found 0");
+        CommandLineRun.of("bench", "kernels", "--device", "cpu", "--quick", "--op", "dance")
+                .assertError(1, "no such --shape or --op");
+        CommandLineRun.of("bench", "kernels", "--device", "cpu", "--quick", "--op", "clip", "--csv",
+                folder.resolve("nowhere/times.csv")).assertError(1, "nowhere/times.csv could not be written");
+    }
+
+    @Test
+    void saysWhereThereIsNoSuchDevice() {
+        for (List<Object> command : List.of(List.<Object>of("doctor", "--kernels"), List.<Object>of("bench", "kernels"))) {
+            List<Object> arguments = new ArrayList<>(command);
+            if (Device.probeCuda().count() > 0) {
+                arguments.addAll(List.of("--device", "cuda:77"));
+            }
+            CommandLineRun run = CommandLineRun.of(arguments.toArray()).assertError(1, "there is no such device (CUDA ")
+                    .assertError(1, "; --device cpu takes the CPU");
+            assertEquals("", run.out());
+        }
+    }
+
+    /** With a program beside the library that finds a kernel wrong. */
+    @Test
+    void failsWhereAKernelIsWrong() throws Exception {
+        Files.copy(Path.of(Loader.getLoadedLibraries().get("vblora")), folder.resolve("libvblora.so"));
+        Files.createFile(folder.resolve("vblora-bench"),
+                PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
+        Files.writeString(folder.resolve("vblora-bench"), "#!/bin/sh\necho the table: \"$@\"\n"
+                + "echo 'vblora-bench: 1 of 81 checks failed, first that of select (aligned, float32)' >&2\nexit 1\n");
+        Process process = CommandLineRun.start(List.of("-Djava.library.path=" + folder,
+                "-Dorg.bytedeco.javacpp.pathsFirst=true"), "doctor", "--kernels", "--seed", 5);
+        String printed = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        assertEquals(1, process.waitFor(), printed);
+        assertEquals("the table: --check --device cuda --seed 5\n"
+                + "vblora: error: 1 of 81 checks failed, first that of select (aligned, float32).\n", printed);
+    }
+
+    @Test
+    void programLiesBesideTheLibrary() throws Exception {
+        Path program = BenchProgram.locate();
+        assertTrue(Files.isExecutable(program), program::toString);
+        Process process = new ProcessBuilder(program.toString(), "--help").start();
+        String help = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        assertEquals(0, process.waitFor(), help);
+        assertTrue(help.startsWith("usage: vblora-bench "), help);
+    }
+}
