@@ -1,8 +1,8 @@
 /* The low-rank branch of an adapted linear layer: y = x Wt + bias + scaling · (drop(x) At) Bt, forward and backward.
  *
- * x [tokens, in], y [tokens, out], A [r, in], B as its transpose bt [r, out]; x~ = drop(x).
- * Dropout is inverted dropout with a Philox4x32-10 mask (Salmon et al., SC 2011) keyed by (seed, step, micro-batch, module,
- * element), never by a running counter: element e = (first_token + token) · in + column of module m draws
+ * x [tokens, in], y [tokens, out], A [r, in], B as its transpose bt [r, out]; x~ = drop(x). Dropout is inverted dropout
+ * with a Philox4x32-10 mask (Salmon et al., SC 2011) keyed by (seed, step, micro-batch, module, element), never by a
+ * running counter: element e = (first_token + token) · in + column of module m draws
  *   word e mod 4 of Philox(counter = {lo32(e / 4), hi16 of (e / 4) | micro_batch << 16, m, lo32(step)}, key = seed)
  * and is kept if that word >= round(dropout · 2^32); kept elements are multiplied by 1 / (1 - dropout).
  */
@@ -20,25 +20,50 @@ extern "C" {
 /** One module's shape. */
 typedef struct vbl_lowrank {
   int64_t tokens, in_features, out_features;
-  int32_t r;       /**< from 1 */
+  int32_t r;       /**< 1 .. 65536; CUDA reads x and dy again for every further 32 to 64 ranks */
   uint32_t module; /**< key of the module's dropout */
   float dropout;   /**< probability in [0, 1); 0 draws nothing and leaves step unread */
   float scaling;   /**< 1 for VB-LoRA, lora_alpha / r for LoRA */
   int64_t first_token; /**< place of the first token in its batch, where a batch is passed in pieces; for dropout */
+  int32_t dtype;        /**< vbl_dtype of x, y, dy and dx; 0 is float32 */
+  int32_t factor_dtype; /**< vbl_dtype of A and B; 0 is float32 */
 } vbl_lowrank;
 
-/** p [tokens, r] = x~ At, and y += scaling · p Bt. */
+/* p, q, da, dbt and the mask are float32, and sums are made in float32 or more. On the CPU dtype and factor_dtype must be
+ * float32 (VBL_UNSUPPORTED) for the forward and backward pass and the mask. A CUDA stream can't look into the step: of its
+ * micro_batch, 0 .. 65535, the low 16 bits count there. How sums are cut depends on shapes alone: the same bits whatever
+ * the CUDA device, the alignment or the load. */
+
+/** p [tokens, r] = x~ At, and y += scaling · p Bt. One kernel on CUDA, which reads x once and y once. */
 VBL_API vbl_status vbl_lowrank_forward(vbl_stream *stream, const vbl_lowrank *lowrank, const vbl_step *step,
-                                       const float *x, const float *a, const float *bt, float *p, float *y);
+                                       const void *x, const void *a, const void *bt, float *p, void *y);
+
+/** Scratch of vbl_lowrank_backward; -1, and vbl_last_error(), for an invalid argument. */
+VBL_API int64_t vbl_lowrank_scratch_bytes(const vbl_stream *stream, const vbl_lowrank *lowrank);
 
 /** With q [tokens, r] = scaling · dy B (written to q): da += qt x~, dbt += scaling · pt dy, and, unless dx is NULL,
  *  dx [tokens, in] += dropout mask · (q A). p is what the forward pass wrote. */
 VBL_API vbl_status vbl_lowrank_backward(vbl_stream *stream, const vbl_lowrank *lowrank, const vbl_step *step,
-                                        const float *x, const float *dy, const float *a, const float *bt, const float *p,
-                                        float *q, float *dx, float *da, float *dbt);
+                                        const void *x, const void *dy, const void *a, const void *bt, const float *p,
+                                        float *q, void *dx, float *da, float *dbt, void *scratch,
+                                        int64_t scratch_bytes);
 
 /** The mask itself, 0 or 1 / (1 - dropout), as mask [tokens, in]. */
 VBL_API vbl_status vbl_dropout_mask(vbl_stream *stream, const vbl_lowrank *lowrank, const vbl_step *step, float *mask);
+
+/* The update of the weights: in_features, out_features, r, scaling and factor_dtype of lowrank count, the rest is unread.
+ * Weights are [out, in], or [in, out] if fan_in_fan_out is not 0 (GPT-2's Conv1D; PEFT's name). Every element is summed in
+ * float64 over the ranks in their order and rounded once, to nearest even: the same bits on every device. */
+
+/** delta = scaling · B A, float32. */
+VBL_API vbl_status vbl_lowrank_delta(vbl_stream *stream, const vbl_lowrank *lowrank, int32_t fan_in_fan_out,
+                                     const void *a, const void *bt, float *delta);
+
+/** weight += sign · scaling · B A, in the weight's own vbl_dtype; sign 1 merges, -1 takes the update out again. That gives
+ *  the weight from before merging but for the two roundings: where it has to be exact, keep a copy (vbl_memcpy) and copy
+ *  it back. */
+VBL_API vbl_status vbl_lowrank_merge(vbl_stream *stream, const vbl_lowrank *lowrank, int32_t fan_in_fan_out, int32_t sign,
+                                     const void *a, const void *bt, void *weight, int32_t weight_dtype);
 
 #ifdef __cplusplus
 }

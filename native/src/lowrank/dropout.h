@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "runtime/host_device.h"
+#include "vblora/optimizer.h"
 
 namespace vbl {
 
@@ -39,6 +40,13 @@ struct Dropout {
   float kept;          // 1 / (1 - dropout)
   uint64_t first;      // element of the batch that element 0 is
 };
+
+// Takes the key of the step that is drawn for.
+VBL_HOST_DEVICE void set_key(Dropout &d, const vbl_step &step) {
+  d.seed = step.seed;
+  d.step = static_cast<uint32_t>(step.step);
+  d.micro_batch = static_cast<uint32_t>(step.micro_batch);
+}
 
 // c[.][j] = the words (in the low 32 bits) of elements 4 · block .. 4 · block + 3, where c[0][j] holds the block.
 template <typename Lane, int N>

@@ -1,12 +1,17 @@
-// The low-rank products and dropout, against their definition in float64.
+// The low-rank products against their definition in float64, on every device and in all its dtypes.
 #include <cmath>
 #include <cstring>
 #include <vector>
 
 #include "arrays.h"
-#include "lowrank/dropout.h"
+#include "device.h"
+#include "lowrank/stored.h"
+
+using check::Stored;
 
 namespace {
+
+bool on_cpu(vbl_stream *stream) { return vbl_stream_device(stream) == VBL_DEVICE_CPU; }
 
 vbl_step make_step(int64_t step, uint64_t seed, int32_t micro_batch) {
   vbl_step s{};
@@ -16,269 +21,381 @@ vbl_step make_step(int64_t step, uint64_t seed, int32_t micro_batch) {
   return s;
 }
 
-std::vector<float> mask_of(const vbl_lowrank &l, const vbl_step &step, int32_t threads = 1) {
-  check::CpuStream stream(threads);
+// dropout_test compares the masks of the devices and with what the header says.
+std::vector<float> mask_of(const vbl_lowrank &l, const vbl_step &step) {
+  check::CpuStream stream;
+  vbl_lowrank floats = l;
+  floats.dtype = floats.factor_dtype = VBL_FLOAT32;
   std::vector<float> mask(static_cast<size_t>(l.tokens * l.in_features), NAN);
-  CHECK_STATUS(VBL_OK, vbl_dropout_mask(stream, &l, &step, mask.data()));
+  CHECK_STATUS(VBL_OK, vbl_dropout_mask(stream, &floats, &step, mask.data()));
   return mask;
+}
+
+struct Case {
+  vbl_lowrank l;
+  vbl_step step;
+  Stored x, dy, a, bt, y, dx;  // y and dx before the call
+  std::vector<float> da, dbt;  // likewise
+};
+
+struct Shape {
+  int64_t tokens, in, out;
+  int32_t r;
+};
+
+Case make_case(check::Random &random, const Shape &s, float dropout, int32_t dtype = VBL_FLOAT32,
+               int32_t factor_dtype = VBL_FLOAT32) {
+  Case c;
+  c.l = {s.tokens, s.in, s.out, s.r, static_cast<uint32_t>(random.next()), dropout, random.uniform(0.25f, 2),
+         random.between(0, 9), dtype, factor_dtype};
+  c.step = make_step(random.between(1, 1000), random.next(), static_cast<int32_t>(random.between(0, 65535)));
+  c.x = Stored(check::normals(random, s.tokens * s.in), dtype);
+  c.dy = Stored(check::normals(random, s.tokens * s.out), dtype);
+  c.a = Stored(check::normals(random, s.r * s.in), factor_dtype);
+  c.bt = Stored(check::normals(random, s.r * s.out), factor_dtype);
+  c.y = Stored(check::normals(random, s.tokens * s.out), dtype);
+  c.dx = Stored(check::normals(random, s.tokens * s.in), dtype);
+  c.da = check::normals(random, s.r * s.in);
+  c.dbt = check::normals(random, s.r * s.out);
+  return c;
 }
 
 struct Results {
   std::vector<float> p, y, q, dx, da, dbt;
 };
 
-struct Case {
-  vbl_lowrank l;
-  vbl_step step;
-  std::vector<float> x, dy, a, bt;
-  Results before;  // what the outputs hold; those that are only written hold NaN
+bool same_bits(const Results &a, const Results &b) {
+  return check::same_bits(a.p, b.p) && check::same_bits(a.y, b.y) && check::same_bits(a.q, b.q) &&
+         check::same_bits(a.dx, b.dx) && check::same_bits(a.da, b.da) && check::same_bits(a.dbt, b.dbt);
+}
 
-  Results run(int32_t threads) const {
-    check::CpuStream stream(threads);
-    Results o = before;
-    CHECK_STATUS(VBL_OK, vbl_lowrank_forward(stream, &l, &step, x.data(), a.data(), bt.data(), o.p.data(), o.y.data()));
-    CHECK_STATUS(VBL_OK, vbl_lowrank_backward(stream, &l, &step, x.data(), dy.data(), a.data(), bt.data(), o.p.data(),
-                                              o.q.data(), o.dx.data(), o.da.data(), o.dbt.data()));
-    return o;
+// A case's arrays on a device, `shift` elements behind a 16-byte boundary. p, q and scratch hold what they should not.
+struct Call {
+  vbl_lowrank l;
+  check::Array<unsigned char> x, dy, a, bt, y, dx;
+  check::Array<float> p, q, da, dbt;
+  check::Array<vbl_step> step;
+  int64_t scratch_bytes;
+  check::Array<unsigned char> scratch;
+
+  Call(vbl_stream *stream, const Case &c, int64_t shift = 0)
+      : l(c.l), x(c.x.on(stream, shift)), dy(c.dy.on(stream, shift)), a(c.a.on(stream, shift)),
+        bt(c.bt.on(stream, shift)), y(c.y.on(stream, shift)), dx(c.dx.on(stream, shift)),
+        p(stream, l.tokens * l.r, NAN, shift), q(stream, l.tokens * l.r, NAN, shift), da(stream, c.da, shift),
+        dbt(stream, c.dbt, shift), step(stream, {c.step}), scratch_bytes(vbl_lowrank_scratch_bytes(stream, &l)),
+        scratch(stream, scratch_bytes, 0xFF, shift) {}
+
+  void forward(vbl_stream *stream) {
+    CHECK_STATUS(VBL_OK, vbl_lowrank_forward(stream, &l, step.data(), x.data(), a.data(), bt.data(), p.data(), y.data()));
+  }
+  void backward(vbl_stream *stream, bool with_dx = true) {
+    CHECK_STATUS(VBL_OK, vbl_lowrank_backward(stream, &l, step.data(), x.data(), dy.data(), a.data(), bt.data(), p.data(),
+                                              q.data(), with_dx ? dx.data() : nullptr, da.data(), dbt.data(),
+                                              scratch.data(), scratch_bytes));
+  }
+  Results results() const {
+    return {p.get(), Stored(y.get(), l.dtype).values(), q.get(), Stored(dx.get(), l.dtype).values(), da.get(), dbt.get()};
   }
 };
 
-Case make_case(check::Random &random, int64_t tokens, int64_t in, int64_t out, int32_t r, float dropout) {
-  Case c;
-  c.l = {tokens, in, out, r, static_cast<uint32_t>(random.next()), dropout, random.uniform(0.25f, 2),
-         random.between(0, 9)};
-  c.step = make_step(random.between(1, 1000), random.next(), static_cast<int32_t>(random.between(0, 65535)));
-  c.x = check::normals(random, tokens * in);
-  c.dy = check::normals(random, tokens * out);
-  c.a = check::normals(random, r * in);
-  c.bt = check::normals(random, r * out);
-  const std::vector<float> unset(static_cast<size_t>(tokens * r), NAN);
-  c.before = {unset,
-              check::normals(random, tokens * out),
-              unset,
-              check::normals(random, tokens * in),
-              check::normals(random, r * in),
-              check::normals(random, r * out)};
-  return c;
+Results run(vbl_stream *stream, const Case &c, int64_t shift = 0) {
+  Call call(stream, c, shift);
+  call.forward(stream);
+  call.backward(stream);
+  return call.results();
 }
+
+// Half a unit in the last place of a dtype, as a share of the number.
+double rounding(int32_t dtype) { return dtype == VBL_BFLOAT16 ? 0x1p-8 : dtype == VBL_FLOAT16 ? 0x1p-11 : 0; }
 
 void check_against_definition(const Case &c, const Results &found) {
   const vbl_lowrank &l = c.l;
   const size_t tokens = static_cast<size_t>(l.tokens), in = static_cast<size_t>(l.in_features),
                out = static_cast<size_t>(l.out_features), r = static_cast<size_t>(l.r);
-  const std::vector<float> mask = mask_of(l, c.step);
+  const std::vector<float> mask = mask_of(l, c.step), xs = c.x.values(), dys = c.dy.values(), as = c.a.values(),
+                           bts = c.bt.values(), ys = c.y.values(), dxs = c.dx.values();
   const auto wide = [](const std::vector<float> &v) { return std::vector<double>(v.begin(), v.end()); };
-  std::vector<double> p(tokens * r), q(tokens * r), y = wide(c.before.y), dx = wide(c.before.dx),
-                                                    da = wide(c.before.da), dbt = wide(c.before.dbt);
+  std::vector<double> p(tokens * r), q(tokens * r), y = wide(ys), dx = wide(dxs), da = wide(c.da), dbt = wide(c.dbt);
   const double scaling = l.scaling;
   for (size_t t = 0; t < tokens; ++t)
     for (size_t i = 0; i < r; ++i) {
       double sum = 0;
-      for (size_t j = 0; j < in; ++j) sum += 1.0 * mask[t * in + j] * c.x[t * in + j] * c.a[i * in + j];
+      for (size_t j = 0; j < in; ++j) sum += 1.0 * mask[t * in + j] * xs[t * in + j] * as[i * in + j];
       p[t * r + i] = sum;
       sum = 0;
-      for (size_t o = 0; o < out; ++o) sum += static_cast<double>(c.dy[t * out + o]) * c.bt[i * out + o];
+      for (size_t o = 0; o < out; ++o) sum += static_cast<double>(dys[t * out + o]) * bts[i * out + o];
       q[t * r + i] = scaling * sum;
       for (size_t o = 0; o < out; ++o) {
-        y[t * out + o] += scaling * p[t * r + i] * c.bt[i * out + o];
-        dbt[i * out + o] += scaling * p[t * r + i] * c.dy[t * out + o];
+        y[t * out + o] += scaling * p[t * r + i] * bts[i * out + o];
+        dbt[i * out + o] += scaling * p[t * r + i] * dys[t * out + o];
       }
       for (size_t j = 0; j < in; ++j) {
-        dx[t * in + j] += static_cast<double>(mask[t * in + j]) * q[t * r + i] * c.a[i * in + j];
-        da[i * in + j] += static_cast<double>(mask[t * in + j]) * q[t * r + i] * c.x[t * in + j];
+        dx[t * in + j] += static_cast<double>(mask[t * in + j]) * q[t * r + i] * as[i * in + j];
+        da[i * in + j] += static_cast<double>(mask[t * in + j]) * q[t * r + i] * xs[t * in + j];
       }
     }
   const struct {
     const char *name;
     const std::vector<float> &found;
-    const std::vector<double> &expected;
-  } outputs[] = {{"p", found.p, p},    {"y", found.y, y},    {"q", found.q, q},
-                 {"dx", found.dx, dx}, {"da", found.da, da}, {"dbt", found.dbt, dbt}};
+    std::vector<double> &expected;
+    double rounding;
+  } outputs[] = {{"p", found.p, p, 0},
+                 {"y", found.y, y, rounding(l.dtype)},
+                 {"q", found.q, q, 0},
+                 {"dx", found.dx, dx, rounding(l.dtype)},
+                 {"da", found.da, da, 0},
+                 {"dbt", found.dbt, dbt, 0}};
   for (const auto &output : outputs) {
-    const double error = check::error(output.found, output.expected);
+    // What rounding to the dtype may do to each element is taken off first.
+    double greatest = 1e-30;
+    for (const double e : output.expected) greatest = std::max(greatest, std::fabs(e));
+    for (size_t i = 0; i < output.expected.size() && i < output.found.size(); ++i) {
+      double &expected = output.expected[i];
+      const double allowed = output.rounding * std::fabs(expected), difference = output.found[i] - expected;
+      if (std::fabs(difference) <= allowed) expected = output.found[i];
+      else expected += difference > 0 ? allowed : -allowed;
+    }
+    const double error = check::error(output.found, output.expected, greatest);
     if (!(error < 1e-6))  // PyTorch's own float32 has up to 2.7e-6 in y and 2.3e-6 in dx
-      check::failed(__FILE__, __LINE__, "%s: error %.3g; tokens %zu in %zu out %zu r %zu dropout %g", output.name,
-                    error, tokens, in, out, r, static_cast<double>(l.dropout));
+      check::failed(__FILE__, __LINE__, "%s: error %.3g; tokens %zu in %zu out %zu r %zu dropout %g dtypes %d %d",
+                    output.name, error, tokens, in, out, r, static_cast<double>(l.dropout), l.dtype, l.factor_dtype);
   }
 }
 
 }  // namespace
 
-TEST(low_rank_products_equal_their_definition_with_any_number_of_threads) {
-  check::Random random(check::seed());
-  const int64_t shapes[][4] = {{1, 1, 1, 1},     {3, 5, 70, 2},      {2, 1030, 17, 3},
-                               {66, 40, 300, 4}, {5, 259, 64, 5},    {130, 96, 33, 8},
-                               {40, 19, 8, 64},  {9, 1100, 530, 13}, {300, 512, 256, 1}};
-  for (const auto &s : shapes)
-    for (float dropout : {0.0f, 0.3f}) {
-      const Case c = make_case(random, s[0], s[1], s[2], static_cast<int32_t>(s[3]), dropout);
-      const Results one = c.run(1);
-      check_against_definition(c, one);
-      for (int32_t threads : {2, 5}) {
-        const Results more = c.run(threads);
-        CHECK(check::same_bits(one.p, more.p) && check::same_bits(one.y, more.y));
-        CHECK(check::same_bits(one.q, more.q) && check::same_bits(one.dx, more.dx));
-        CHECK(check::same_bits(one.da, more.da) && check::same_bits(one.dbt, more.dbt));
-      }
+TEST(low_rank_products_equal_their_definition) {
+  const Shape shapes[] = {{1, 1, 1, 1},      {7, 5, 70, 2},     {2, 1030, 17, 3},  {33, 259, 300, 4},
+                          {5, 129, 64, 5},   {33, 96, 131, 6},  {72, 33, 24, 8},   {40, 19, 8, 64},
+                          {9, 1100, 130, 13}, {7, 300, 272, 16}, {33, 40, 65, 17},  {5, 144, 200, 33},
+                          {9, 17, 9, 67},    {3, 2180, 257, 1}};
+  check::for_each_device([&](vbl_stream *stream) {
+    check::Random random(check::seed());
+    for (const Shape &s : shapes) {
+      const Case c = make_case(random, s, s.in % 3 == 0 ? 0 : 0.3f);
+      check_against_definition(c, run(stream, c));
     }
+  });
 }
 
+TEST(other_dtypes_are_read_and_rounded) {
+  const Shape shapes[] = {{5, 520, 264, 4}, {9, 257, 31, 3}, {6, 64, 280, 6}, {2, 9, 60, 17}};
+  check::on_cuda([&](vbl_stream *stream) {
+    check::Random random(check::seed() + 1);
+    for (const Shape &s : shapes)
+      for (const int32_t dtype : {VBL_FLOAT32, VBL_BFLOAT16, VBL_FLOAT16})
+        for (const int32_t factor_dtype : {VBL_FLOAT32, VBL_BFLOAT16, VBL_FLOAT16}) {
+          const Case c = make_case(random, s, s.r % 2 == 0 ? 0.25f : 0.0f, dtype, factor_dtype);
+          check_against_definition(c, run(stream, c));
+        }
+  });
+}
+
+// The most tokens that a block of the forward pass takes, more than blocks of the backward pass take at least; rows of
+// many windows.
 TEST(many_terms_stay_accurate) {
-  check::Random random(check::seed() + 1);
-  const Case wide = make_case(random, 3, 16384, 20, 2, 0);
-  check_against_definition(wide, wide.run(2));
-  const Case tall = make_case(random, 4099, 16, 16, 2, 0);
-  check_against_definition(tall, tall.run(2));
+  const Shape shapes[] = {{3, 6000, 20, 2}, {3590, 16, 12, 1}, {300, 8200, 40, 1}};
+  check::for_each_device([&](vbl_stream *stream) {
+    check::Random random(check::seed() + 2);
+    for (const Shape &s : shapes) {
+      const Case c = make_case(random, s, s.in == 8200 ? 0.1f : 0.0f);
+      check_against_definition(c, run(stream, c));
+    }
+  });
+}
+
+TEST(any_number_of_threads_gives_the_same_bits) {
+  check::Random random(check::seed() + 3);
+  for (const Shape &s : {Shape{66, 300, 200, 4}, Shape{300, 512, 256, 1}, Shape{40, 19, 8, 64}}) {
+    const Case c = make_case(random, s, 0.3f);
+    const Results one = run(check::CpuStream(1), c);
+    for (const int32_t threads : {2, 5}) CHECK(same_bits(one, run(check::CpuStream(threads), c)));
+  }
+}
+
+TEST(alignment_does_not_change_the_bits) {
+  check::for_each_device([](vbl_stream *stream) {
+    check::Random random(check::seed() + 4);
+    for (const int32_t dtype : {VBL_FLOAT32, VBL_BFLOAT16, VBL_FLOAT16}) {
+      if (on_cpu(stream) && dtype != VBL_FLOAT32) continue;
+      const Case c = make_case(random, {18, 296, 528, 4}, 0.2f, dtype, dtype);
+      const Results aligned = run(stream, c);
+      for (const int64_t shift : {1, 4}) CHECK(same_bits(aligned, run(stream, c, shift)));
+    }
+  });
+}
+
+TEST(every_run_gives_the_same_bits) {
+  check::for_each_device([](vbl_stream *stream) {
+    check::Random random(check::seed() + 5);
+    const Case c = make_case(random, {38, 300, 140, 6}, 0.2f);
+    const Results first = run(stream, c);
+    for (int again = 1; again < 5; ++again) CHECK(same_bits(first, run(stream, c)));
+  });
 }
 
 TEST(without_dx_the_other_gradients_are_the_same) {
-  check::Random random(check::seed() + 2);
-  const Case c = make_case(random, 37, 48, 80, 4, 0.5f);
-  const Results all = c.run(2);
-  Results some = c.before;
-  check::CpuStream stream(2);
-  CHECK_STATUS(VBL_OK, vbl_lowrank_backward(stream, &c.l, &c.step, c.x.data(), c.dy.data(), c.a.data(), c.bt.data(),
-                                            all.p.data(), some.q.data(), nullptr, some.da.data(), some.dbt.data()));
-  CHECK(check::same_bits(all.q, some.q) && check::same_bits(all.da, some.da) && check::same_bits(all.dbt, some.dbt));
+  check::for_each_device([](vbl_stream *stream) {
+    check::Random random(check::seed() + 6);
+    const Case c = make_case(random, {37, 148, 80, 4}, 0.5f);
+    const Results all = run(stream, c);
+    Call call(stream, c);
+    call.forward(stream);
+    call.backward(stream, false);
+    const Results some = call.results();
+    CHECK(check::same_bits(all.q, some.q) && check::same_bits(all.da, some.da) && check::same_bits(all.dbt, some.dbt));
+    CHECK(check::same_bits(some.dx, c.dx.values()));
+  });
 }
 
-// Known answers of the Random123 library, its file kat_vectors.
-TEST(philox_gives_the_known_answers) {
-  const struct {
-    uint64_t counter[4];
-    uint32_t key[2], answer[4];
-  } known[] = {
-      {{0, 0, 0, 0}, {0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
-      {{0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff},
-       {0xffffffff, 0xffffffff},
-       {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
-      {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
-       {0xa4093822, 0x299f31d0},
-       {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
-  };
-  for (const auto &k : known) {
-    uint64_t c[4][1] = {{k.counter[0]}, {k.counter[1]}, {k.counter[2]}, {k.counter[3]}};
-    vbl::philox4x32_10<vbl::PhiloxLane>(c, k.key[0], k.key[1]);
-    for (int i = 0; i < 4; ++i) CHECK(static_cast<uint32_t>(c[i][0]) == k.answer[i]);
-  }
-}
-
-// The library's vectorised mask against the documented formula, one element at a time.
-TEST(a_mask_is_what_the_header_says) {
-  check::Random random(check::seed() + 3);
-  for (int round = 0; round < 6; ++round) {
-    const float dropout = random.uniform(0.01f, 0.9f);
-    const uint32_t module = static_cast<uint32_t>(random.next()), micro_batch = random.next() & 0xFFFF;
-    const vbl_lowrank l = {random.between(1, 40), random.between(1, 700), 1, 1, module, dropout, 1, 0};
-    const int64_t number = random.between(1, int64_t{1} << 40);
-    const vbl_step step = make_step(number, random.next(), static_cast<int32_t>(micro_batch));
-    const double threshold = std::nearbyint(static_cast<double>(dropout) * 0x1p32);
-    const float kept = static_cast<float>(1 / (1 - static_cast<double>(dropout)));
-    const std::vector<float> mask = mask_of(l, step);
-    int64_t wrong = 0;
-    for (size_t e = 0; e < mask.size(); ++e) {
-      uint64_t c[4][1] = {{static_cast<uint32_t>(e / 4)},
-                          {static_cast<uint32_t>(e / 4 >> 32) | micro_batch << 16},
-                          {module},
-                          {static_cast<uint32_t>(step.step)}};
-      vbl::philox4x32_10<vbl::PhiloxLane>(c, static_cast<uint32_t>(step.seed), static_cast<uint32_t>(step.seed >> 32));
-      wrong += mask[e] != (static_cast<uint32_t>(c[e % 4][0]) >= threshold ? kept : 0.0f);
+// What belongs to one token does not depend on the tokens beside it; gradients of the factors add up.
+TEST(a_batch_passed_in_pieces_equals_the_whole) {
+  check::for_each_device([](vbl_stream *stream) {
+    check::Random random(check::seed() + 7);
+    for (const Shape &s : {Shape{53, 2600, 30, 4}, Shape{97, 150, 140, 5}}) {
+      const Case c = make_case(random, s, 0.4f);
+      const int64_t cut = random.between(1, s.tokens - 1);
+      const Results whole = run(stream, c);
+      Results joined;
+      joined.da = c.da;
+      joined.dbt = c.dbt;
+      for (const bool head : {true, false}) {
+        Case piece = c;
+        piece.l.tokens = head ? cut : s.tokens - cut;
+        piece.l.first_token += head ? 0 : cut;
+        const int64_t from = head ? 0 : cut;
+        piece.x = c.x.part(from * s.in, piece.l.tokens * s.in);
+        piece.dx = c.dx.part(from * s.in, piece.l.tokens * s.in);
+        piece.y = c.y.part(from * s.out, piece.l.tokens * s.out);
+        piece.dy = c.dy.part(from * s.out, piece.l.tokens * s.out);
+        piece.da = joined.da;
+        piece.dbt = joined.dbt;
+        const Results found = run(stream, piece);
+        const auto append = [](std::vector<float> &to, const std::vector<float> &v) {
+          to.insert(to.end(), v.begin(), v.end());
+        };
+        append(joined.p, found.p);
+        append(joined.y, found.y);
+        append(joined.q, found.q);
+        append(joined.dx, found.dx);
+        joined.da = found.da;
+        joined.dbt = found.dbt;
+      }
+      CHECK(check::same_bits(whole.p, joined.p) && check::same_bits(whole.y, joined.y));
+      CHECK(check::same_bits(whole.q, joined.q) && check::same_bits(whole.dx, joined.dx));
+      check_against_definition(c, joined);
     }
-    CHECK(wrong == 0);
-    CHECK(check::same_bits(mask, mask_of(l, step, 5)));
-  }
+  });
 }
 
-TEST(a_batch_passed_in_pieces_draws_the_mask_of_the_whole) {
-  check::Random random(check::seed() + 4);
-  for (int round = 0; round < 6; ++round) {
-    const int64_t tokens = random.between(2, 60), in = random.between(1, 300), cut = random.between(1, tokens - 1);
-    const vbl_lowrank whole = {tokens, in, 1, 1, 3, 0.4f, 1, 5};
-    vbl_lowrank head = whole, tail = whole;
-    head.tokens = cut;
-    tail.tokens = tokens - cut;
-    tail.first_token += cut;
-    const vbl_step step = make_step(2, random.next(), 1);
-    std::vector<float> pieces = mask_of(head, step);
-    const std::vector<float> rest = mask_of(tail, step);
-    pieces.insert(pieces.end(), rest.begin(), rest.end());
-    CHECK(check::same_bits(pieces, mask_of(whole, step)));
-  }
+TEST(no_tokens_change_nothing) {
+  check::for_each_device([](vbl_stream *stream) {
+    check::Random random(check::seed() + 8);
+    const Case c = make_case(random, {0, 30, 20, 4}, 0.5f);
+    const Results found = run(stream, c);
+    CHECK(check::same_bits(found.da, c.da) && check::same_bits(found.dbt, c.dbt));
+  });
 }
 
-TEST(masks_have_the_right_share_and_depend_on_every_key) {
-  const int64_t tokens = 1000, in = 1000;
-  const vbl_lowrank l = {tokens, in, 1, 1, 7, 0.25f, 1, 0};
-  const vbl_step step = make_step(3, 0x123456789ABCDEFull, 2);
-  const std::vector<float> mask = mask_of(l, step, 2);
-  const auto agreement = [&](const std::vector<float> &other) {
-    int64_t same = 0;
-    for (size_t i = 0; i < mask.size(); ++i) same += mask[i] == other[i];
-    return static_cast<double>(same) / static_cast<double>(mask.size());
-  };
-  int64_t kept = 0, pairs = 0;
-  for (size_t i = 0; i < mask.size(); ++i) {
-    kept += mask[i] > 0;
-    pairs += i > 0 && mask[i] > 0 && mask[i - 1] > 0;
-  }
-  // Within five standard deviations of a million draws: 5 · sqrt(0.75 · 0.25 / 1e6) = 0.0022; pairs vary more.
-  CHECK_NEAR(static_cast<double>(kept) / 1e6, 0.75, 0.0022);
-  CHECK_NEAR(static_cast<double>(pairs) / 1e6, 0.5625, 0.004);
-  CHECK(agreement(mask_of(l, step)) == 1);
-  vbl_lowrank other_module = l;
-  other_module.module = 8;
-  vbl_step other_step = step, other_seed = step, other_high_seed = step, other_micro_batch = step;
-  other_step.step = 4;
-  other_seed.seed += 1;
-  other_high_seed.seed += uint64_t{1} << 32;
-  other_micro_batch.micro_batch = 1;
-  // Independent masks agree with probability 0.75² + 0.25².
-  for (const std::vector<float> &other : {mask_of(other_module, step), mask_of(l, other_step), mask_of(l, other_seed),
-                                          mask_of(l, other_high_seed), mask_of(l, other_micro_batch)})
-    CHECK_NEAR(agreement(other), 0.625, 0.0025);
-  vbl_lowrank none = l;
-  none.dropout = 0;
-  for (float m : mask_of(none, step)) CHECK(m == 1);
+// The step is read when a graph is launched, not when it is captured.
+TEST(a_graph_draws_the_mask_of_its_step) {
+  check::on_cuda([](vbl_stream *stream) {
+    check::Random random(check::seed() + 9);
+    Case c = make_case(random, {10, 150, 60, 3}, 0.5f, VBL_BFLOAT16);
+    Call captured(stream, c);
+    CHECK_STATUS(VBL_OK, vbl_graph_begin(stream));
+    captured.forward(stream);
+    captured.backward(stream);
+    vbl_graph *graph = nullptr;
+    CHECK_STATUS(VBL_OK, vbl_graph_end(stream, &graph));
+    Results last;
+    for (int replay = 0; replay < 2; ++replay) {
+      c.step.step += 1;
+      c.step.micro_batch = replay;
+      captured.step.set({c.step});
+      captured.y.set(c.y.bytes());
+      captured.dx.set(c.dx.bytes());
+      captured.da.set(c.da);
+      captured.dbt.set(c.dbt);
+      CHECK_STATUS(VBL_OK, vbl_graph_launch(stream, graph));
+      const Results found = captured.results();
+      CHECK(same_bits(found, run(stream, c)));
+      CHECK(!check::same_bits(found.p, last.p));
+      last = found;
+    }
+    CHECK_STATUS(VBL_OK, vbl_graph_destroy(graph));
+  });
 }
 
 TEST(low_rank_products_refuse_what_they_cannot_take) {
-  check::CpuStream stream;
-  float v[4] = {}, out[4] = {}, p[4] = {};
-  const vbl_lowrank good = {1, 2, 2, 1, 0, 0.5f, 1, 0};
-  const vbl_step step = make_step(1, 1, 0);
-  const auto forward = [&](const vbl_lowrank &l, const vbl_step *s) {
-    return vbl_lowrank_forward(stream, &l, s, v, v, v, p, out);
-  };
-  CHECK_STATUS(VBL_OK, forward(good, &step));
-  const auto refused = [&](const char *word, auto change) {
-    vbl_lowrank l = good;
-    vbl_step s = step;
-    change(l, s);
-    CHECK_STATUS(VBL_INVALID_ARGUMENT, forward(l, &s));
-    if (std::strstr(vbl_last_error(), word) == nullptr)
-      check::failed(__FILE__, __LINE__, "expected \"%s\" in: %s", word, vbl_last_error());
-    CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_lowrank_backward(stream, &l, &s, v, v, v, v, p, p, out, out, out));
-    CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_dropout_mask(stream, &l, &s, out));
-  };
-  refused("tokens", [](vbl_lowrank &l, vbl_step &) { l.tokens = -1; });
-  refused("in_features", [](vbl_lowrank &l, vbl_step &) { l.in_features = 0; });
-  refused("out_features", [](vbl_lowrank &l, vbl_step &) { l.out_features = 0; });
-  refused("r must", [](vbl_lowrank &l, vbl_step &) { l.r = 0; });
-  refused("scaling", [](vbl_lowrank &l, vbl_step &) { l.scaling = INFINITY; });
-  refused("dropout", [](vbl_lowrank &l, vbl_step &) { l.dropout = 1; });
-  refused("dropout", [](vbl_lowrank &l, vbl_step &) { l.dropout = -0.1f; });
-  refused("dropout", [](vbl_lowrank &l, vbl_step &) { l.dropout = NAN; });
-  refused("first_token", [](vbl_lowrank &l, vbl_step &) { l.first_token = -1; });
-  refused("micro_batch", [](vbl_lowrank &, vbl_step &s) { s.micro_batch = 65536; });
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, forward(good, nullptr));
-  CHECK(std::strstr(vbl_last_error(), "step") != nullptr);
-  vbl_lowrank undropped = good;
-  undropped.dropout = 0;
-  CHECK_STATUS(VBL_OK, forward(undropped, nullptr));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_lowrank_forward(nullptr, &good, &step, v, v, v, p, out));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_lowrank_forward(stream, nullptr, &step, v, v, v, p, out));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_lowrank_forward(stream, &good, &step, nullptr, v, v, p, out));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_lowrank_forward(stream, &good, &step, v, v, v, p, nullptr));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_lowrank_backward(stream, &good, &step, v, v, v, v, nullptr, p, out, out, out));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_dropout_mask(stream, &good, &step, nullptr));
+  check::for_each_device([](vbl_stream *stream) {
+    check::Array<float> v(stream, 8, 0), out(stream, 8, 0), p(stream, 4, 0), gradients(stream, 4, 0);
+    check::Array<unsigned char> scratch(stream, 4096, 0);
+    const vbl_lowrank good = {1, 2, 2, 1, 0, 0.5f, 1, 0, VBL_FLOAT32, VBL_FLOAT32};
+    const vbl_step step = make_step(1, 1, 0);
+    check::Array<vbl_step> steps(stream, {step});
+    float *const x = v.data(), *const y = out.data(), *const q = p.data();
+    const auto forward = [&](const vbl_lowrank &l, const vbl_step *s) {
+      return vbl_lowrank_forward(stream, &l, s, x, x, x, q, y);
+    };
+    const auto backward = [&](const vbl_lowrank &l, const vbl_step *s, float *to_q, int64_t bytes) {
+      return vbl_lowrank_backward(stream, &l, s, x, x, x, x, q, to_q, y, gradients.data(), gradients.data() + 2,
+                                  scratch.data(), bytes);
+    };
+    CHECK_STATUS(VBL_OK, forward(good, steps.data()));
+    CHECK_STATUS(VBL_OK, backward(good, steps.data(), q, 4096));
+    const auto refused = [&](vbl_status status, const char *word, auto change) {
+      vbl_lowrank l = good;
+      vbl_step s = step;
+      change(l, s);
+      steps.set({s});
+      CHECK_STATUS(status, forward(l, steps.data()));
+      if (std::strstr(vbl_last_error(), word) == nullptr)
+        check::failed(__FILE__, __LINE__, "expected \"%s\" in: %s", word, vbl_last_error());
+      CHECK_STATUS(status, backward(l, steps.data(), q, 4096));
+      CHECK_STATUS(status, vbl_dropout_mask(stream, &l, steps.data(), y));
+      steps.set({step});
+    };
+    const vbl_status invalid = VBL_INVALID_ARGUMENT;
+    refused(invalid, "tokens", [](vbl_lowrank &l, vbl_step &) { l.tokens = -1; });
+    refused(invalid, "tokens", [](vbl_lowrank &l, vbl_step &) { l.tokens = INT64_MAX; });
+    refused(invalid, "in_features", [](vbl_lowrank &l, vbl_step &) { l.in_features = 0; });
+    refused(invalid, "out_features", [](vbl_lowrank &l, vbl_step &) { l.out_features = 0; });
+    refused(invalid, "out of range", [](vbl_lowrank &l, vbl_step &) { l.out_features = INT64_MAX; });
+    refused(invalid, "r must", [](vbl_lowrank &l, vbl_step &) { l.r = 0; });
+    refused(invalid, "r must", [](vbl_lowrank &l, vbl_step &) { l.r = 65537; });
+    refused(invalid, "scaling", [](vbl_lowrank &l, vbl_step &) { l.scaling = INFINITY; });
+    refused(invalid, "dropout", [](vbl_lowrank &l, vbl_step &) { l.dropout = 1; });
+    refused(invalid, "dropout", [](vbl_lowrank &l, vbl_step &) { l.dropout = -0.1f; });
+    refused(invalid, "dropout", [](vbl_lowrank &l, vbl_step &) { l.dropout = NAN; });
+    refused(invalid, "first_token", [](vbl_lowrank &l, vbl_step &) { l.first_token = -1; });
+    refused(invalid, "unknown dtype", [](vbl_lowrank &l, vbl_step &) { l.dtype = 3; });
+    refused(invalid, "unknown factor_dtype", [](vbl_lowrank &l, vbl_step &) { l.factor_dtype = -1; });
+    if (on_cpu(stream)) {
+      refused(invalid, "micro_batch", [](vbl_lowrank &, vbl_step &s) { s.micro_batch = 65536; });
+      refused(VBL_UNSUPPORTED, "float32", [](vbl_lowrank &l, vbl_step &) { l.dtype = VBL_BFLOAT16; });
+      refused(VBL_UNSUPPORTED, "float32", [](vbl_lowrank &l, vbl_step &) { l.factor_dtype = VBL_FLOAT16; });
+    }
+    CHECK_STATUS(invalid, forward(good, nullptr));
+    CHECK(std::strstr(vbl_last_error(), "step") != nullptr);
+    vbl_lowrank undropped = good;
+    undropped.dropout = 0;
+    CHECK_STATUS(VBL_OK, forward(undropped, nullptr));
+    CHECK_STATUS(invalid, vbl_lowrank_forward(nullptr, &good, steps.data(), x, x, x, q, y));
+    CHECK_STATUS(invalid, vbl_lowrank_forward(stream, nullptr, steps.data(), x, x, x, q, y));
+    CHECK_STATUS(invalid, vbl_lowrank_forward(stream, &good, steps.data(), nullptr, x, x, q, y));
+    CHECK_STATUS(invalid, vbl_lowrank_forward(stream, &good, steps.data(), x, x, x, q, nullptr));
+    CHECK_STATUS(invalid, backward(good, steps.data(), nullptr, 4096));
+    CHECK_STATUS(invalid, vbl_dropout_mask(stream, &good, steps.data(), nullptr));
+    const int64_t needed = vbl_lowrank_scratch_bytes(stream, &good);
+    CHECK(needed >= 0);
+    if (needed > 0) {
+      CHECK_STATUS(invalid, backward(good, steps.data(), q, needed - 1));
+      CHECK(std::strstr(vbl_last_error(), "scratch") != nullptr);
+    }
+    vbl_lowrank bad = good;
+    bad.r = -1;
+    CHECK(vbl_lowrank_scratch_bytes(stream, &bad) == -1);
+    CHECK(vbl_lowrank_scratch_bytes(nullptr, &good) == -1);
+  });
 }

@@ -32,8 +32,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * One adapted layer, forward and backward, through the public ops, against PEFT's own code in float64. Cases with
- * 16-bit inputs are computed in float32 from those inputs and must meet the same bounds. The admixture runs on
- * the tests' device, the rest on the CPU.
+ * 16-bit inputs are computed in float32 from those inputs and must meet the same bounds. The admixture and the low-rank
+ * products run on the tests' device, the products with the frozen weights on the CPU.
  */
 @TestDevice.OnAny
 class GoldenOpsTest {
@@ -145,37 +145,42 @@ class GoldenOpsTest {
 
         Tensor composed = own(Tensor.allocate(TestDevice.DEVICE, DType.FLOAT32, shape.packedElements()));
         Admixture.compose(device, shape, bank, indices, weights, composed);
-        Tensor packed = floats(shape.packedElements()).copyFrom(composed);
-        Tensor a = packed.view(0, r, in);
-        Tensor bt = packed.view((long) r * in, r, out);
+        Tensor a = composed.view(0, r, in);
+        Tensor bt = composed.view((long) r * in, r, out);
         compare(golden, "A", a.toFloats());
         compare(golden, "B", transpose(bt.toFloats(), r, out));
-        Tensor delta = floats(out, in);
-        blas.gemm(stream, arena(golden), true, false, out, in, r, 1, bt, a, 0, delta);
+        LowRank lowRank = new LowRank(in, out, r, 0, 0, 1);
+        Tensor delta = onDevice(floats(out, in));
+        lowRank.delta(device, false, a, bt, delta);
         compare(golden, "delta_weight", delta.toFloats());
 
-        Tensor x = own(golden.floats("x"));
         Tensor weight = own(golden.input("W"));
-        LowRank lowRank = new LowRank(in, out, r, 0, 0, 1);
-        Tensor p = floats(tokens, r);
-        Tensor y = floats(tokens, out);
+        Tensor x = own(golden.floats("x"));
         Tensor dy = own(golden.floats("dY"));
-        Tensor dx = floats(tokens, in);
-        Tensor dpacked = floats(shape.packedElements());
-        blas.gemm(stream, arena, false, true, tokens, out, in, 1, x, weight, 0, y);
+        Tensor baseY = floats(tokens, out);
+        Tensor baseDx = floats(tokens, in);
+        arena.reserve(4L * in * out + (1 << 20)); // scratch for W in float32, which widening tiles of it never exceeds
+        blas.gemm(stream, arena, false, true, tokens, out, in, 1, x, weight, 0, baseY);
         if (golden.hasInput("bias")) {
-            Transformer.addBias(stream, own(golden.floats("bias")), y);
+            Transformer.addBias(stream, own(golden.floats("bias")), baseY);
         }
-        lowRank.forward(stream, null, 0, tokens, x, a, bt, p, y);
-        blas.gemm(stream, arena, false, false, tokens, in, out, 1, dy, weight, 0, dx);
-        lowRank.backward(stream, null, 0, tokens, x, dy, a, bt, p, floats(tokens, r), dx,
-                dpacked.view(0, r, in), dpacked.view((long) r * in, r, out));
+        blas.gemm(stream, arena, false, false, tokens, in, out, 1, dy, weight, 0, baseDx);
+        Tensor deviceX = onDevice(x);
+        Tensor y = onDevice(baseY);
+        Tensor dx = onDevice(baseDx);
+        Tensor p = own(Tensor.allocate(TestDevice.DEVICE, DType.FLOAT32, tokens, r));
+        Tensor q = own(Tensor.allocate(TestDevice.DEVICE, DType.FLOAT32, tokens, r));
+        Tensor dpacked = own(Tensor.allocate(TestDevice.DEVICE, DType.FLOAT32, shape.packedElements()));
+        lowRank.forward(device, null, 0, tokens, deviceX, a, bt, p, y);
+        lowRank.backward(device, null, 0, tokens, deviceX, onDevice(dy), a, bt, p, q, dx, dpacked.view(0, r, in),
+                dpacked.view((long) r * in, r, out), own(Tensor.allocate(TestDevice.DEVICE, DType.UINT8,
+                        lowRank.backwardScratchBytes(device, tokens, DType.FLOAT32, DType.FLOAT32))));
         compare(golden, "y", y.toFloats());
         compare(golden, "dx", dx.toFloats());
 
         Tensor dlogits = own(Tensor.allocate(TestDevice.DEVICE, DType.FLOAT32, rows, k));
         Tensor dbank = own(Tensor.allocate(TestDevice.DEVICE, DType.FLOAT32, h, b));
-        Admixture.backward(device, shape, bank, indices, weights, onDevice(dpacked), dlogits, dbank,
+        Admixture.backward(device, shape, bank, indices, weights, dpacked, dlogits, dbank,
                 own(Tensor.allocate(TestDevice.DEVICE, DType.UINT8, Admixture.backwardScratchBytes(device, shape))));
         compare(golden, "dbank", dbank.toFloats());
         float[] dlogitsA = dlogits.view(0, rowsA, k).toFloats();
@@ -184,12 +189,6 @@ class GoldenOpsTest {
         compare(golden, "dlogits_B_topk", dlogitsB);
         compare(golden, "dlogits_A", scatter(dlogitsA, indicesA, k, h));
         compare(golden, "dlogits_B", scatter(dlogitsB, indicesB, k, h));
-    }
-
-    /** The arena with scratch enough for W in float32, which widening tiles of it never exceeds. */
-    private static Arena arena(GoldenCase golden) {
-        arena.reserve(4L * golden.parameter("in") * golden.parameter("out") + (1 << 20));
-        return arena;
     }
 
     private void compare(GoldenCase golden, String output, float[] actual) {
@@ -212,7 +211,7 @@ class GoldenOpsTest {
         return own(Tensor.allocate(Device.CPU, DType.FLOAT32, shape));
     }
 
-    /** A copy on the device of the admixture. */
+    /** A copy on the device. */
     private Tensor onDevice(Tensor tensor) {
         return own(Tensor.allocate(TestDevice.DEVICE, tensor.dtype(), tensor.shape())).copyFrom(tensor);
     }

@@ -254,8 +254,7 @@ public final class Adapter implements AutoCloseable {
      * Summed in float64. The caller closes it.
      */
     public Tensor delta(AdaptedModule module, Stream stream) {
-        stream.synchronize();
-        return Delta.of(module, config.fanInFanOut());
+        return Delta.of(module, config.fanInFanOut(), stream);
     }
 
     /** {@link #delta(AdaptedModule, Stream)} of all modules by path: as much memory as the adapted weights take. */

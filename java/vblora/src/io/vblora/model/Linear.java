@@ -2,6 +2,7 @@ package io.vblora.model;
 
 import io.vblora.adapter.AdaptedModule;
 import io.vblora.kernels.Arena;
+import io.vblora.kernels.DType;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.LowRank;
 import io.vblora.kernels.ops.Transformer;
@@ -100,8 +101,11 @@ final class Linear {
         if (isAdapted()) {
             long mark = run.arena().mark();
             Tensor q = run.arena().floats(tokens, adapted.r());
-            branch(run).backward(run.stream(), run.step(), firstToken, tokens, x, dy, adapted.a(), adapted.bt(), p, q,
-                    dx, adapted.da(), adapted.dbt());
+            LowRank branch = branch(run);
+            Tensor scratch = run.arena().take(DType.UINT8, branch.backwardScratchBytes(run.stream(), tokens, x.dtype(),
+                    adapted.a().dtype()));
+            branch.backward(run.stream(), run.step(), firstToken, tokens, x, dy, adapted.a(), adapted.bt(), p, q, dx,
+                    adapted.da(), adapted.dbt(), scratch);
             run.arena().release(mark);
         }
     }

@@ -2,8 +2,12 @@ package io.vblora.kernels.ops;
 
 import static io.vblora.kernels.global.vblora.vbl_dropout_mask;
 import static io.vblora.kernels.global.vblora.vbl_lowrank_backward;
+import static io.vblora.kernels.global.vblora.vbl_lowrank_delta;
 import static io.vblora.kernels.global.vblora.vbl_lowrank_forward;
+import static io.vblora.kernels.global.vblora.vbl_lowrank_merge;
+import static io.vblora.kernels.global.vblora.vbl_lowrank_scratch_bytes;
 
+import io.vblora.kernels.DType;
 import io.vblora.kernels.NativeLibrary;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
@@ -11,10 +15,11 @@ import io.vblora.kernels.bindings.vbl_lowrank;
 import io.vblora.kernels.bindings.vbl_step;
 
 /**
- * The low-rank branch of one adapted linear layer: y += scaling · (drop(x) Aᵀ) Bᵀ. Shapes: x [tokens, in], y [tokens,
- * out], a [r, in], bt = Bᵀ [r, out], p and q [tokens, r]; all float32. The step gives dropout its seed, step and
- * micro-batch; it may be null where dropout is 0. Where a batch is passed in pieces, firstToken is the place of the
- * first token in it.
+ * The low-rank branch of one adapted linear layer: y += scaling · (drop(x) Aᵀ) Bᵀ; and what it adds to the weights.
+ * Shapes: x [tokens, in], y [tokens, out], a [r, in], bt = Bᵀ [r, out], p and q [tokens, r]. x, y and their gradients
+ * have one native type, a and bt another; on the CPU both must be float32. p, q and the gradients of a and bt are
+ * float32. The step gives dropout its seed, step and micro-batch; it may be null where dropout is 0. Where a batch is
+ * passed in pieces, firstToken is the place of the first token in it. Not thread-safe.
  */
 public final class LowRank {
     private final long inFeatures;
@@ -38,13 +43,17 @@ public final class LowRank {
     /** p = drop(x) Aᵀ, and y += scaling · p Bᵀ. */
     public void forward(Stream stream, StepState step, long firstToken, long tokens, Tensor x, Tensor a, Tensor bt,
             Tensor p, Tensor y) {
-        Check.floats(stream, "x", x, tokens * inFeatures);
-        Check.floats(stream, "a", a, r * inFeatures);
-        Check.floats(stream, "bt", bt, r * outFeatures);
+        Check.nativeFloat(stream, "x", x, tokens * inFeatures);
+        checkFactors(stream, a, bt);
         Check.floats(stream, "p", p, tokens * r);
-        Check.floats(stream, "y", y, tokens * outFeatures);
-        stream.run(handle -> vbl_lowrank_forward(handle, shape.first_token(firstToken).tokens(tokens), handle(step),
+        Check.elements(stream, "y", y, x.dtype(), tokens * outFeatures);
+        stream.run(handle -> vbl_lowrank_forward(handle, shape(firstToken, tokens, x.dtype(), a.dtype()), handle(step),
                 x.pointer(), a.pointer(), bt.pointer(), p.pointer(), y.pointer()));
+    }
+
+    /** Scratch bytes of {@link #backward} for x of a type and factors of another; 0 on the CPU. */
+    public long backwardScratchBytes(Stream stream, long tokens, DType dtype, DType factorDtype) {
+        return stream.query(handle -> vbl_lowrank_scratch_bytes(handle, shape(0, tokens, dtype, factorDtype)));
     }
 
     /**
@@ -52,28 +61,69 @@ public final class LowRank {
      * what {@link #forward} wrote.
      */
     public void backward(Stream stream, StepState step, long firstToken, long tokens, Tensor x, Tensor dy, Tensor a,
-            Tensor bt, Tensor p, Tensor q, Tensor dx, Tensor da, Tensor dbt) {
-        Check.floats(stream, "x", x, tokens * inFeatures);
-        Check.floats(stream, "dy", dy, tokens * outFeatures);
-        Check.floats(stream, "a", a, r * inFeatures);
-        Check.floats(stream, "bt", bt, r * outFeatures);
+            Tensor bt, Tensor p, Tensor q, Tensor dx, Tensor da, Tensor dbt, Tensor scratch) {
+        Check.nativeFloat(stream, "x", x, tokens * inFeatures);
+        Check.elements(stream, "dy", dy, x.dtype(), tokens * outFeatures);
+        checkFactors(stream, a, bt);
         Check.floats(stream, "p", p, tokens * r);
         Check.floats(stream, "q", q, tokens * r);
         Check.floats(stream, "da", da, r * inFeatures);
         Check.floats(stream, "dbt", dbt, r * outFeatures);
         if (dx != null) {
-            Check.floats(stream, "dx", dx, tokens * inFeatures);
+            Check.elements(stream, "dx", dx, x.dtype(), tokens * inFeatures);
         }
-        stream.run(handle -> vbl_lowrank_backward(handle, shape.first_token(firstToken).tokens(tokens), handle(step),
+        Check.scratch(stream, scratch, backwardScratchBytes(stream, tokens, x.dtype(), a.dtype()));
+        stream.run(handle -> vbl_lowrank_backward(handle, shape(firstToken, tokens, x.dtype(), a.dtype()), handle(step),
                 x.pointer(), dy.pointer(), a.pointer(), bt.pointer(), p.pointer(), q.pointer(),
-                dx == null ? null : dx.pointer(), da.pointer(), dbt.pointer()));
+                dx == null ? null : dx.pointer(), da.pointer(), dbt.pointer(), scratch.pointer(), scratch.bytes()));
     }
 
     /** The dropout mask, 0 or 1 / (1 - dropout): mask [tokens, in]. */
     public void dropoutMask(Stream stream, StepState step, long firstToken, long tokens, Tensor mask) {
         Check.floats(stream, "mask", mask, tokens * inFeatures);
-        stream.run(handle -> vbl_dropout_mask(handle, shape.first_token(firstToken).tokens(tokens), handle(step),
-                mask.pointer()));
+        stream.run(handle -> vbl_dropout_mask(handle, shape(firstToken, tokens, DType.FLOAT32, DType.FLOAT32),
+                handle(step), mask.pointer()));
+    }
+
+    /**
+     * delta = scaling · B A, float32 [out, in], or [in, out] with fanInFanOut; each element summed in float64 and
+     * rounded once. a and bt may be of any native type on any device.
+     */
+    public void delta(Stream stream, boolean fanInFanOut, Tensor a, Tensor bt, Tensor delta) {
+        checkFactors(stream, a, bt);
+        Check.floats(stream, "delta", delta, inFeatures * outFeatures);
+        stream.run(handle -> vbl_lowrank_delta(handle, shape(0, 0, DType.FLOAT32, a.dtype()), fanInFanOut ? 1 : 0,
+                a.pointer(), bt.pointer(), delta.pointer()));
+    }
+
+    /** weight += scaling · B A, oriented and summed as {@link #delta}, in the weight's own native type. */
+    public void merge(Stream stream, boolean fanInFanOut, Tensor a, Tensor bt, Tensor weight) {
+        merge(stream, fanInFanOut, 1, a, bt, weight);
+    }
+
+    /**
+     * weight -= scaling · B A: the weight from before {@link #merge}, but for two roundings. Where it has to be exact,
+     * keep a copy.
+     */
+    public void unmerge(Stream stream, boolean fanInFanOut, Tensor a, Tensor bt, Tensor weight) {
+        merge(stream, fanInFanOut, -1, a, bt, weight);
+    }
+
+    private void merge(Stream stream, boolean fanInFanOut, int sign, Tensor a, Tensor bt, Tensor weight) {
+        checkFactors(stream, a, bt);
+        Check.nativeFloat(stream, "weight", weight, inFeatures * outFeatures);
+        stream.run(handle -> vbl_lowrank_merge(handle, shape(0, 0, DType.FLOAT32, a.dtype()), fanInFanOut ? 1 : 0, sign,
+                a.pointer(), bt.pointer(), weight.pointer(), weight.dtype().nativeCode()));
+    }
+
+    private void checkFactors(Stream stream, Tensor a, Tensor bt) {
+        Check.nativeFloat(stream, "a", a, r * inFeatures);
+        Check.elements(stream, "bt", bt, a.dtype(), r * outFeatures);
+    }
+
+    private vbl_lowrank shape(long firstToken, long tokens, DType dtype, DType factorDtype) {
+        return shape.first_token(firstToken).tokens(tokens).dtype(dtype.nativeCode())
+                .factor_dtype(factorDtype.nativeCode());
     }
 
     private static vbl_step handle(StepState step) {

@@ -1,0 +1,260 @@
+// Backward pass of the low-rank branch in four kernels:
+//
+//   1. over dy [tokens, out]: parts of q = scaling · dy B (over windows of out) and of dbt = scaling · pt dy (over chunks of
+//      tokens)
+//   2. q from its parts
+//   3. over x and dx [tokens, in]: parts of da = qt x~, and dx += mask · (q A)
+//   4. da and dbt += their parts
+//
+//   bytes  sizeof(T) · tokens · (out + 3 · in); the parts add 8 bytes · r / 256 per element of dy, and 8 · r / 128 or less
+//          per column and token; all of them stay in the L2 cache up to some thousand tokens
+//   FMAs   2 · r · tokens · (in + out); an element of dy costs 2 · r of them and r to 2 · r other instructions
+//
+// Blocks of the passes 1 and 3 are a window of columns and 32 to 256 tokens, which 8 warps share out: a factor's window
+// stays in registers, so do its gradient's sums, and dy or x is read once. For r > 4, slices of up to 4 ranks go to
+// different warps, which then read the same rows from the L1 cache; for r > 32 the block reads its rows again. A
+// dropout mask is drawn once into shared memory, a bit per column.
+//
+// Sums are float32 over the 8 or fewer columns of a lane, then over the warp, or over the tokens of a warp, at most
+// 256; the rest is float64 in a fixed order.
+//
+// Variants considered: one block per chunk of tokens with all columns, as in the forward pass, leaves as many parts of
+// da and dbt as there are blocks, more bytes than x and dy themselves below some thousand tokens; summing q's parts in
+// pass 3 reads them once per window of x.
+#include "lowrank/tile.cuh"
+
+namespace vbl {
+namespace cuda {
+namespace {
+
+constexpr int kWarps = 8, kThreads = kWarps * kWarp;
+constexpr int kMostTokens = 256;  // of a block
+
+struct Pass {
+  int64_t tokens, columns;
+  LowrankPass cut;
+  int32_t r;
+  const void *x;       // dy or x
+  bool vectors;
+  const float *left;   // p or q [tokens, r]
+  Factors factors;     // bt or a
+  float *gradient;     // parts of dbt or da
+};
+
+// The ranks that the warps of a block take at a time: slices of R, and in each slice a team of warps that share out
+// tokens.
+template <int R>
+struct Slices {
+  int count, team, member;  // a warp with member >= team rests
+  int32_t first;            // rank
+
+  __device__ __forceinline__ Slices(int32_t slab, int32_t r, int warp) {
+    const int32_t all = (r - slab + R - 1) / R;
+    count = all < kWarps ? all : kWarps;
+    team = kWarps / count;
+    member = warp / count;
+    first = slab + warp % count * R;
+  }
+};
+
+// acc[k] += left[rank k] · v.
+template <int R, int N>
+__device__ __forceinline__ void add_outer(const float *left, int ranks, const float (&v)[N], float (&acc)[R][N]) {
+#pragma unroll
+  for (int k = 0; k < R; ++k) {
+    const float factor = k < ranks ? left[k] : 0;
+#pragma unroll
+    for (int j = 0; j < N; ++j) acc[k][j] = fmaf(factor, v[j], acc[k][j]);
+  }
+}
+
+// gradient [r, columns], ranks of a slab and this window = the sums of all warps' acc, in the order of the warps.
+template <typename T, int R>
+__device__ __forceinline__ void store_gradient(const Slices<R> &slices, int32_t slab, int32_t r,
+                                               const float (&acc)[R][kColumns<T>], int lane, int warp,
+                                               float (*shared)[R][kWindow<T>], float *gradient, int64_t columns,
+                                               int64_t window, int here) {
+#pragma unroll
+  for (int k = 0; k < R; ++k)
+#pragma unroll
+    for (int j = 0; j < kColumns<T>; ++j) shared[warp][k][j * kWarp + lane] = acc[k][j];  // no two lanes in one bank
+  __syncthreads();
+  for (int e = static_cast<int>(threadIdx.x); e < slices.count * R * here; e += kThreads) {
+    const int rank = e / here, c = e % here;
+    double sum = 0;
+    for (int w = rank / R; w < slices.team * slices.count; w += slices.count)
+      sum += shared[w][rank % R][c % kColumns<T> * kWarp + c / kColumns<T>];
+    if (slab + rank < r) gradient[int64_t{slab + rank} * columns + window + c] = static_cast<float>(sum);
+  }
+  __syncthreads();
+}
+
+template <typename T, int R>
+__global__ void __launch_bounds__(kThreads, 2) lowrank_pass_over_dy(Pass f, float *q_parts) {
+  __shared__ float sums[kWarps][R][kWindow<T>];
+  const int lane = static_cast<int>(threadIdx.x) % kWarp, warp = static_cast<int>(threadIdx.x) / kWarp;
+  const int64_t nth = blockIdx.x % f.cut.windows, chunk = blockIdx.x / f.cut.windows;
+  const int64_t window = nth * kWindow<T>, first = chunk * f.cut.chunk, left = f.tokens - first;
+  const int tokens = static_cast<int>(left < f.cut.chunk ? left : f.cut.chunk);
+  const int here = window_columns<T>(f.columns, window);
+  const T *dy = static_cast<const T *>(f.x) + first * f.columns + window;
+  const float *p = f.left + first * f.r;
+  float *q = q_parts + (nth * f.tokens + first) * f.r;
+  const auto load = [&](int t) {
+    return t < tokens ? load_lane(dy + t * f.columns, here, lane, f.vectors) : make_uint4(0, 0, 0, 0);
+  };
+
+  for (int32_t slab = 0; slab < f.r; slab += kWarps * R) {
+    const Slices<R> slices(slab, f.r, warp);
+    const int ranks = min(R, f.r - slices.first), step = slices.team * kGroup;
+    float acc[R][kColumns<T>] = {};
+    if (slices.member < slices.team) {
+      float b[R][kColumns<T>];
+      load_ranks<T>(f.factors, slices.first, f.r, window, f.columns, lane, b);
+      uint4 next[kGroup];
+#pragma unroll
+      for (int t = 0; t < kGroup; ++t) next[t] = load(slices.member * kGroup + t);
+      for (int group = slices.member * kGroup; group < tokens; group += step) {
+        float dots[Dots<R>::kPadded] = {};
+#pragma unroll
+        for (int t = 0; t < kGroup; ++t) {
+          float v[kColumns<T>];
+          unpack<T>(next[t], v);
+          next[t] = load(group + step + t);
+#pragma unroll
+          for (int k = 0; k < R; ++k)
+#pragma unroll
+            for (int j = 0; j < kColumns<T>; ++j) dots[t * R + k] = fmaf(v[j], b[k][j], dots[t * R + k]);
+          add_outer<R>(p + (group + t) * f.r + slices.first, group + t < tokens ? ranks : 0, v, acc);
+        }
+        const float sum = warp_sums<Dots<R>::kPadded>(dots, lane);
+        const int place = warp_sum_index<Dots<R>::kPadded>(lane), t = group + place / R, k = place % R;
+        if (lane % (kWarp / Dots<R>::kPadded) == 0 && place < kGroup * R && t < tokens && k < ranks)
+          q[t * f.r + slices.first + k] = sum;
+      }
+    }
+    store_gradient<T, R>(slices, slab, f.r, acc, lane, warp, sums, f.gradient + chunk * f.r * f.columns, f.columns,
+                         window, here);
+  }
+}
+
+template <typename T, int R>
+__global__ void __launch_bounds__(kThreads, 2)
+    lowrank_pass_over_x(Pass f, void *dx, bool dx_vectors, const vbl_step *step, Dropout dropout) {
+  __shared__ float sums[kWarps][R][kWindow<T>];
+  __shared__ unsigned char mask[kMostTokens][kWarp];
+  const int lane = static_cast<int>(threadIdx.x) % kWarp, warp = static_cast<int>(threadIdx.x) / kWarp;
+  const int64_t nth = blockIdx.x % f.cut.windows, chunk = blockIdx.x / f.cut.windows;
+  const int64_t window = nth * kWindow<T>, first = chunk * f.cut.chunk, left = f.tokens - first;
+  const int tokens = static_cast<int>(left < f.cut.chunk ? left : f.cut.chunk);
+  const int here = window_columns<T>(f.columns, window);
+  const T *x = static_cast<const T *>(f.x) + first * f.columns + window;
+  const float *q = f.left + first * f.r;
+  const bool draws = step != nullptr;
+  if (draws) {
+    set_key(dropout, *step);
+    for (int t = warp; t < tokens; t += kWarps)
+      mask[t][lane] = kept_columns<T>(dropout, first + t, window, f.columns, lane);
+  }
+  __syncthreads();
+  const auto load = [&](int t) {
+    return t < tokens ? load_lane(x + t * f.columns, here, lane, f.vectors) : make_uint4(0, 0, 0, 0);
+  };
+
+  for (int32_t slab = 0; slab < f.r; slab += kWarps * R) {
+    const Slices<R> slices(slab, f.r, warp);
+    const int ranks = min(R, f.r - slices.first), stride = slices.team * kGroup;
+    float acc[R][kColumns<T>] = {};
+    if (slices.member < slices.team) {
+      uint4 next[kGroup];
+#pragma unroll
+      for (int t = 0; t < kGroup; ++t) next[t] = load(slices.member * kGroup + t);
+      for (int group = slices.member * kGroup; group < tokens; group += stride) {
+#pragma unroll
+        for (int t = 0; t < kGroup; ++t) {
+          float v[kColumns<T>];
+          unpack<T>(next[t], v);
+          next[t] = load(group + stride + t);
+          if (draws) apply_mask(mask[group + t][lane], dropout.kept, v);  // v is 0 beyond the last one
+          add_outer<R>(q + (group + t) * f.r + slices.first, group + t < tokens ? ranks : 0, v, acc);
+        }
+      }
+    }
+    store_gradient<T, R>(slices, slab, f.r, acc, lane, warp, sums, f.gradient + chunk * f.r * f.columns, f.columns,
+                         window, here);
+  }
+  if (dx == nullptr) return;
+  for (int group = warp * kGroup; group < tokens; group += kWarps * kGroup)
+    expand_group(f.r, q + group * f.r, f.factors, 1, draws ? &mask[group][lane] : nullptr, kWarp,
+                 dropout.kept, first + group, min(kGroup, tokens - group), window, f.columns, lane, dx_vectors,
+                 static_cast<T *>(dx));
+}
+
+// to [n] = scale · the sum of `count` parts [count, n], or += that.
+struct Parts {
+  const float *parts;
+  int64_t n, count;
+  float scale;
+  bool add;
+  float *to;
+};
+
+__global__ void __launch_bounds__(256) lowrank_sum_parts(Parts first, Parts second) {
+  const int64_t e = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  const Parts f = e < first.n ? first : second;
+  const int64_t i = e < first.n ? e : e - first.n;
+  if (i >= f.n) return;
+  double sum = 0;
+#pragma unroll 8
+  for (int64_t part = 0; part < f.count; ++part) sum += f.parts[part * f.n + i];
+  sum *= f.scale;
+  f.to[i] = static_cast<float>(f.add ? f.to[i] + sum : sum);
+}
+
+void sum_parts(vbl_stream *stream, const Parts &first, const Parts &second) {
+  const unsigned blocks = static_cast<unsigned>((first.n + second.n + 255) / 256);
+  VBL_LAUNCH(lowrank_sum_parts, blocks, 256, 0, handle(stream), first, second);
+}
+
+}  // namespace
+
+vbl_status lowrank_backward(vbl_stream *stream, const vbl_lowrank &l, const vbl_step *step, const void *x,
+                            const void *dy, const void *a, const void *bt, const float *p, float *q, void *dx,
+                            float *da, float *dbt, void *scratch) {
+  VBL_CUDA_OP("vbl_lowrank_backward", stream);
+  Scratch memory(scratch);
+  const LowrankBackwardPlan plan = plan_lowrank_backward(l, memory);
+  const Pass over_dy{l.tokens,
+                     l.out_features,
+                     plan.over_dy,
+                     l.r,
+                     dy,
+                     row_vectors(dy, l.out_features, l.dtype),
+                     p,
+                     factors_of(bt, l.out_features, l.factor_dtype),
+                     plan.dbt};
+  const Pass over_x{l.tokens,
+                    l.in_features,
+                    plan.over_x,
+                    l.r,
+                    x,
+                    row_vectors(x, l.in_features, l.dtype),
+                    q,
+                    factors_of(a, l.in_features, l.factor_dtype),
+                    plan.da};
+  const auto blocks = [](const LowrankPass &pass) { return static_cast<unsigned>(pass.windows * pass.chunks); };
+  with_types(l.dtype, slice_ranks(l.r), [&](auto *type, auto ranks) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    constexpr int R = decltype(ranks)::value;
+    VBL_LAUNCH((lowrank_pass_over_dy<T, R>), blocks(plan.over_dy), kThreads, 0, handle(stream), over_dy, plan.q);
+    sum_parts(stream, {plan.q, l.tokens * l.r, plan.over_dy.windows, l.scaling, false, q}, {});
+    VBL_LAUNCH((lowrank_pass_over_x<T, R>), blocks(plan.over_x), kThreads, 0, handle(stream), over_x, dx,
+               row_vectors(dx, l.in_features, l.dtype), l.dropout > 0 ? step : nullptr, module_dropout(l));
+  });
+  sum_parts(stream, {plan.da, l.r * l.in_features, plan.over_x.chunks, 1, true, da},
+            {plan.dbt, l.r * l.out_features, plan.over_dy.chunks, l.scaling, true, dbt});
+  return launched("vbl_lowrank_backward");
+}
+
+}  // namespace cuda
+}  // namespace vbl
