@@ -10,6 +10,7 @@
 
 #include "admixture/reference.h"
 #include "device.h"
+#include "lowrank/stored.h"
 
 using reference::Shape;
 
@@ -243,6 +244,40 @@ void step(vbl_stream *stream, const Input &input, int64_t shift, Outputs &output
   outputs.add("adamw_select's exp_avg_sq", exp_avg_sq);
 }
 
+// The low-rank ops, on arrays that lie `shift` elements behind a 16-byte boundary.
+void low_rank(vbl_stream *stream, const vbl_lowrank &l, uint64_t seed, int64_t shift, Outputs &outputs, char garbage) {
+  check::Random random(seed);
+  const auto numbers = [&](int64_t n, int32_t dtype) {
+    return check::Stored(reference::normal(random, n, 1.0f), dtype).on(stream, shift);
+  };
+  const int64_t in = l.tokens * l.in_features, out = l.tokens * l.out_features;
+  const auto x = numbers(in, l.dtype), dx = numbers(in, l.dtype), y = numbers(out, l.dtype), dy = numbers(out, l.dtype);
+  const auto a = numbers(l.r * l.in_features, l.factor_dtype), bt = numbers(l.r * l.out_features, l.factor_dtype);
+  const auto weight = numbers(l.in_features * l.out_features, l.dtype);
+  const check::Array<float> p(stream, l.tokens * l.r, NAN, shift), q(stream, l.tokens * l.r, NAN, shift);
+  const check::Array<float> da(stream, l.r * l.in_features, 1.0f, shift), dbt(stream, l.r * l.out_features, 1.0f, shift);
+  const check::Array<float> mask(stream, in, NAN, shift), delta(stream, l.in_features * l.out_features, NAN, shift);
+  vbl_step keys = {};
+  keys.seed = seed;
+  const check::Array<vbl_step> step(stream, std::vector<vbl_step>{keys});
+  const check::Array<char> scratch(stream, vbl_lowrank_scratch_bytes(stream, &l), garbage);
+  CHECK_STATUS(VBL_OK, vbl_dropout_mask(stream, &l, step.data(), mask.data()));
+  CHECK_STATUS(VBL_OK, vbl_lowrank_forward(stream, &l, step.data(), x.data(), a.data(), bt.data(), p.data(), y.data()));
+  CHECK_STATUS(VBL_OK, vbl_lowrank_backward(stream, &l, step.data(), x.data(), dy.data(), a.data(), bt.data(), p.data(),
+                                            q.data(), dx.data(), da.data(), dbt.data(), scratch.data(), scratch.size()));
+  CHECK_STATUS(VBL_OK, vbl_lowrank_delta(stream, &l, 0, a.data(), bt.data(), delta.data()));
+  CHECK_STATUS(VBL_OK, vbl_lowrank_merge(stream, &l, 1, -1, a.data(), bt.data(), weight.data(), l.dtype));
+  outputs.add("mask", mask);
+  outputs.add("p", p);
+  outputs.add("y", y);
+  outputs.add("q", q);
+  outputs.add("dx", dx);
+  outputs.add("da", da);
+  outputs.add("dbt", dbt);
+  outputs.add("delta", delta);
+  outputs.add("merged weight", weight);
+}
+
 }  // namespace
 
 TEST(optimizer_steps_are_the_same_in_every_order) {
@@ -257,5 +292,17 @@ TEST(optimizer_steps_are_the_same_in_every_order) {
     same({20, 130, 68, 8}, 1);   // topk in a queue
     same({9, 130, 70, 40}, 0);   // a block per row
     same({3, 1300, 4, 2}, 0);    // the warps of a block share a row
+  });
+}
+
+TEST(low_rank_ops_are_the_same_in_every_order) {
+  check::on_cuda([](vbl_stream *stream) {
+    const auto same = [&](const vbl_lowrank &l, int64_t shift) {
+      same_in_every_order([&](Outputs &outputs, char garbage) {
+        low_rank(stream, l, check::seed(), shift, outputs, garbage);
+      });
+    };
+    same({9, 300, 140, 2, 5, 0.3f, 0.5f, 1, VBL_FLOAT32, VBL_BFLOAT16}, 0);
+    same({37, 60, 52, 9, 5, 0.3f, 2, 0, VBL_BFLOAT16, VBL_FLOAT32}, 1);  // three slices of ranks, tokens shared out
   });
 }
