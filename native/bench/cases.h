@@ -39,6 +39,7 @@ using Random = std::mt19937;
 
 std::unique_ptr<Cases> admixture_cases(vbl_stream *stream, const Shape &shape, Random &random);
 std::unique_ptr<Cases> optimizer_cases(vbl_stream *stream, const Shape &shape, Random &random);
+std::unique_ptr<Cases> lowrank_cases(vbl_stream *stream, const Shape &shape, Random &random);
 std::unique_ptr<Cases> convert_cases(vbl_stream *stream, const Shape &shape, Random &random);
 
 // Fills with numbers of a normal distribution, by repeating a block of a length that no row divides.

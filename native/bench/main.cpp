@@ -16,10 +16,12 @@ const char kHelp[] =
     R"(usage: vblora-bench [--check] [--device cuda|cuda:N|cpu] [--threads N] [--shape NAME] [--op NAME] [--seed N]
                     [--repetitions N] [--scale S] [--flush-mib N] [--quick] [--json] [--csv FILE] [--svg FILE]
 
-Times what a training step of the admixture consists of, for all sub-vectors of a model at once:
+Times what a training step of the admixture consists of, for all sub-vectors of a model at once, and the low-rank
+products of one of its layers on 2048 tokens:
   roberta-base      72 linear layers, r 4, 90 bank vectors       llama-2-7b    all linear layers, r 4, 2048 vectors
   llama-3.2-3b-qv   q and v of 28 layers, r 4, 256 vectors       llama-2-13b   all linear layers, r 6, 2048 vectors
-with vector_length 256 and topk 2, on random numbers. With --check, all kernels on other shapes instead:
+with vector_length 256 and topk 2, on random numbers. With --check, all kernels on other shapes instead, merging and
+dropout's masks as well:
   aligned           a quarter of llama-2-7b                      large-topk    40 of 600 bank vectors
   unaligned         arrays off their boundaries, no power of two in the shape
 each on random input, its outputs filled with what cannot be a result and guard zones around every array, and what it
@@ -31,7 +33,7 @@ wrote compared with float64 arithmetic on the CPU.
   --shape, --op  only this one
   --seed         of the random input; default 1, with --check another one every time
   --repetitions  default 50, with --check 20
-  --scale        multiplies rows and bank vectors of the models, down to 64 and 32
+  --scale        multiplies rows and bank vectors of the models, tokens and features of the layer, down to 64, 32, 8, 64
   --flush-mib    MiB read before each repetition with cold caches; default 256
   --quick        small shapes, --repetitions 3 --flush-mib 1: does it run at all?
   --json         prints JSON in place of the table
@@ -40,7 +42,8 @@ wrote compared with float64 arithmetic on the CPU.
 
 Columns
   shape, op      as above; adamw_active_select has up to 128 active entries per row, adamw and sum_squares take the
-                 bank; launch: what launching a kernel takes the host, on CUDA
+                 bank; lowrank_*: one layer, 768 to 3072 features, 3072 to 3072, 4096 to 11008 or 5120 to 13824;
+                 launch: what launching a kernel takes the host, on CUDA
   dtype          of what the op writes
   selection      the vectors that rows use: uniform; zipf (vector i in proportion to 1 / ((i + 1)(i + 2))); all-same
                  (the same vectors for all); - where it makes no difference
@@ -179,7 +182,8 @@ class Run {
     if (cuda() && !options_.check && options_.shape.empty() && wanted("launch")) launches();
     for (const bench::Shape &shape : options_.check ? bench::checked_shapes(options_.quick) : bench::shapes(options_.scale)) {
       if (!options_.shape.empty() && options_.shape != shape.name) continue;
-      for (const auto &family : {bench::admixture_cases, bench::optimizer_cases, bench::convert_cases}) {
+      for (const auto &family : {bench::admixture_cases, bench::optimizer_cases, bench::lowrank_cases,
+                                 bench::convert_cases}) {
         const std::unique_ptr<bench::Cases> cases = family(stream_, shape, random_);
         for (const bench::Case &c : cases->all()) {
           if (!wanted(c.op)) continue;
@@ -206,7 +210,7 @@ class Run {
   }
 
   void launches() {
-    const bench::Shape one = {{1, 1, 1, 1}, "-", 0};
+    const bench::Shape one = {{1, 1, 1, 1}, "-", 0, {}};
     for (const bool graph : {false, true}) add({one, "launch", "bfloat16", "-", 6, graph, false, timer_.launch(graph), {}});
   }
 

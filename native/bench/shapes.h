@@ -7,13 +7,22 @@
 
 namespace bench {
 
+// One adapted layer, on the tokens of a batch.
+struct Layer {
+  int64_t tokens, in_features, out_features;
+  int32_t r;
+  float dropout;
+};
+
 // rows: sub-vectors of all adapted layers.
 struct Shape : reference::Shape {
   const char *name;
   int32_t shift;  // elements by which arrays are off a 64-byte boundary
+  Layer layer;
 };
 
-// Whole models; rows and num_vectors are multiplied by scale, down to 64 and 32.
+// Whole models; rows and num_vectors, and the layer's tokens and features, are multiplied by scale, down
+// to 64, 32, 8 and 64.
 std::vector<Shape> shapes(double scale);
 
 // One that is larger than caches, for its times to mean something, and some that take the kernels' other paths: arrays

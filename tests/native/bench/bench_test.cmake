@@ -9,10 +9,13 @@ foreach(selection uniform zipf all-same)
     backward,float32,${selection})
 endforeach()
 set(every_step select,float32,- adamw_active_select,float32,- adamw_select,float32,- adamw,float32,- sum_squares,float32,-
-  clip,float32,- ${compose_and_backward})
+  clip,float32,- lowrank_forward,float32,- lowrank_backward,float32,- ${compose_and_backward})
 set(all ${every_step} active_load,float32,- active_store,float32,- active_copy,float32,-
   convert_float32,bfloat16,- convert_float32,float16,- convert_bfloat16,float32,- convert_bfloat16,float16,-
-  convert_float16,float32,- convert_float16,bfloat16,-)
+  convert_float16,float32,- convert_float16,bfloat16,- lowrank_merge,float32,- lowrank_merge,bfloat16,-
+  lowrank_merge,float16,- lowrank_delta,float32,- dropout_mask,float32,-)
+set(cuda_every_step lowrank_forward,bfloat16,- lowrank_backward,bfloat16,-)
+set(cuda_all ${cuda_every_step} lowrank_forward,float16,- lowrank_backward,float16,-)
 
 # A row for each shape, case and mode, and `others` more lines. rest: what follows the mode.
 function(check_table file device shapes cases modes rest others)
@@ -35,6 +38,9 @@ function(check_table file device shapes cases modes rest others)
 endfunction()
 
 function(check_times device modes launches)
+  if(NOT device STREQUAL "cpu")
+    list(APPEND every_step ${cuda_every_step})
+  endif()
   math(EXPR others "1 + ${launches}")
   check_table(${FOLDER}/times.csv ${device} "roberta-base;llama-3.2-3b-qv;llama-2-7b;llama-2-13b" "${every_step}"
     "${modes}" "ok,1,${number},${number},${number},[0-9]+,${number},${number},${number},,,," ${others})
@@ -48,6 +54,9 @@ endfunction()
 
 # Checks all ops on a device, then spoils some of them.
 function(check_kernels name device)
+  if(NOT device STREQUAL "cpu")
+    list(APPEND all ${cuda_all})
+  endif()
   execute_process(COMMAND ${BENCH} --check --quick --repetitions 1 --device ${name} --seed 7 --json --csv ${FOLDER}/check.csv
     RESULT_VARIABLE code OUTPUT_VARIABLE json ERROR_VARIABLE said)
   if(NOT code EQUAL 0 OR NOT said STREQUAL "")
@@ -70,6 +79,9 @@ function(check_kernels name device)
   check_wrong(${name} backward "nothing written" "dlogits.0. is -?nan")
   check_wrong(${name} adamw "an element before the start" "something was written beside parameter")
   check_wrong(${name} adamw_select "no update" "parameter.0. is")
+  check_wrong(${name} lowrank_forward "the first p for the second" "p.1. is")
+  check_wrong(${name} lowrank_backward "no part of dx" "dx.[0-9]+. is")
+  check_wrong(${name} lowrank_merge "merged twice" "weight.[0-9]+. is")
 endfunction()
 
 function(check_wrong device op wrong finding)

@@ -63,6 +63,29 @@ vbl_status vbl_adamw(vbl_stream *stream, int64_t n, const vbl_step *step, int32_
   return status;
 }
 
+vbl_status vbl_lowrank_forward(vbl_stream *stream, const vbl_lowrank *lowrank, const vbl_step *step, const void *x,
+                               const void *a, const void *bt, float *p, void *y) {
+  const vbl_status status = REAL(vbl_lowrank_forward)(stream, lowrank, step, x, a, bt, p, y);
+  if (wanted("the first p for the second")) copy(stream, p + 1, p, sizeof *p);
+  return status;
+}
+
+vbl_status vbl_lowrank_backward(vbl_stream *stream, const vbl_lowrank *lowrank, const vbl_step *step, const void *x,
+                                const void *dy, const void *a, const void *bt, const float *p, float *q, void *dx,
+                                float *da, float *dbt, void *scratch, int64_t scratch_bytes) {
+  return REAL(vbl_lowrank_backward)(stream, lowrank, step, x, dy, a, bt, p, q, wanted("no part of dx") ? nullptr : dx, da,
+                                    dbt, scratch, scratch_bytes);
+}
+
+vbl_status vbl_lowrank_merge(vbl_stream *stream, const vbl_lowrank *lowrank, int32_t fan_in_fan_out, int32_t sign,
+                             const void *a, const void *bt, void *weight, int32_t weight_dtype) {
+  const auto merge = [&] {
+    return REAL(vbl_lowrank_merge)(stream, lowrank, fan_in_fan_out, sign, a, bt, weight, weight_dtype);
+  };
+  if (wanted("merged twice") && merge() != VBL_OK) std::abort();
+  return merge();
+}
+
 vbl_status vbl_adamw_select(vbl_stream *stream, const vbl_admixture *admixture, const vbl_step *step, int32_t group,
                             float *logits, const float *dlogits, float *exp_avg, float *exp_avg_sq, int32_t *indices,
                             float *weights, int64_t *bad_row) {

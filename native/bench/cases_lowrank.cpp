@@ -1,0 +1,314 @@
+// The low-rank branch of one layer, its delta weights and their merging.
+#include <cmath>
+
+#include "cases.h"
+
+namespace bench {
+namespace {
+
+const char *name_of(int32_t dtype) {
+  return dtype == VBL_FLOAT32 ? "float32" : dtype == VBL_BFLOAT16 ? "bfloat16" : "float16";
+}
+
+double rounding(int32_t dtype) { return dtype == VBL_FLOAT32 ? 0 : dtype == VBL_BFLOAT16 ? 0x1p-8 : 0x1p-11; }
+
+// Random numbers of a normal distribution in one of the dtypes.
+class Numbers : public Array<char> {
+ public:
+  Numbers(vbl_stream *stream, int64_t n, int32_t dtype, int64_t shift, Random &random, float scale)
+      : Array<char>(stream, n * width(dtype), shift * width(dtype)), n_(n), dtype_(dtype) {
+    Array<float> floats(stream, n);
+    fill_normal(floats, random, scale);
+    require(vbl_convert(stream, n, floats.data(), VBL_FLOAT32, data(), dtype), "vbl_convert");
+    require(vbl_stream_synchronize(stream), "vbl_convert");
+  }
+
+  std::vector<double> values() const {
+    std::vector<double> wide(static_cast<size_t>(n_));
+    if (dtype_ == VBL_FLOAT32) {
+      std::vector<float> found(wide.size());
+      read(found.data());
+      wide.assign(found.begin(), found.end());
+    } else {
+      std::vector<uint16_t> found(wide.size());
+      read(found.data());
+      for (size_t i = 0; i < wide.size(); ++i) wide[i] = reference::widened(found[i], dtype_);
+    }
+    return wide;
+  }
+
+ private:
+  static int64_t width(int32_t dtype) { return dtype == VBL_FLOAT32 ? 4 : 2; }
+
+  int64_t n_;
+  int32_t dtype_;
+};
+
+// Sums of products, and the magnitude that their rounding is measured against: that of the terms without their signs.
+struct Sums {
+  std::vector<double> exact, magnitude;
+  explicit Sums(size_t n) : exact(n), magnitude(n) {}
+  explicit Sums(const std::vector<double> &begin) : exact(begin), magnitude(begin.size()) {
+    for (size_t i = 0; i < begin.size(); ++i) magnitude[i] = std::fabs(begin[i]);
+  }
+  void add(size_t at, double term) { add(at, term, std::fabs(term)); }
+  void add(size_t at, double term, double term_magnitude) {
+    exact[at] += term;
+    magnitude[at] += term_magnitude;
+  }
+};
+
+std::vector<double> widened(const Array<float> &array) {
+  const std::vector<float> values = array.get();
+  return {values.begin(), values.end()};
+}
+
+class LowRankCases : public Cases {
+ public:
+  LowRankCases(vbl_stream *s, const Shape &sh, Random &random)
+      : stream_(s), shape_(sh), step_(s, std::vector<vbl_step>{keys()}),
+        mask_(s, sh.layer.tokens * sh.layer.in_features, sh.shift),
+        delta_(s, sh.layer.in_features * sh.layer.out_features, sh.shift) {
+    memory_ = {{"mask", &mask_}, {"delta", &delta_}};
+    const Layer &layer = sh.layer;
+    const double in = static_cast<double>(layer.in_features), out = static_cast<double>(layer.out_features);
+    const double tokens = static_cast<double>(layer.tokens), r = layer.r, weights = in * out;
+    const bool all_dtypes = vbl_stream_device(s) != VBL_DEVICE_CPU;  // the CPU's products are float32 alone
+    for (const int32_t dtype : {VBL_FLOAT32, VBL_BFLOAT16, VBL_FLOAT16}) {
+      layers_.push_back(std::make_unique<Arrays>(s, sh, dtype, random));
+      Arrays *a = layers_.back().get();
+      a->add_to(memory_);
+      const char *name = name_of(dtype);
+      const double width = dtype == VBL_FLOAT32 ? 4 : 2, factors = width * r * (in + out), projected = 4 * tokens * r;
+      if (dtype == VBL_FLOAT32 || all_dtypes) {
+        require(forward(*a), "vbl_lowrank_forward");
+        cases_.push_back({"lowrank_forward", name, "-", width * tokens * (in + 2 * out) + factors + projected,
+                          dtype != VBL_FLOAT16, [=] { return forward(*a); }, [=] { return check_forward(*a); }});
+        cases_.push_back({"lowrank_backward", name, "-",
+                          width * tokens * (3 * in + out) + factors + 2 * projected + 8 * r * (in + out),
+                          dtype != VBL_FLOAT16, [=] { return backward(*a); }, [=] { return check_backward(*a); }});
+      }
+      cases_.push_back({"lowrank_merge", name, "-", 2 * width * weights + factors, false, [=] { return merge(*a); },
+                        [=] { return check_merge(*a); }});
+    }
+    Arrays *a = layers_.front().get();
+    cases_.push_back({"lowrank_delta", "float32", "-", 4 * weights + 4 * r * (in + out), false,
+                      [=] { return delta(*a); }, [=] { return check_delta(*a); }});
+    cases_.push_back({"dropout_mask", "float32", "-", 4 * tokens * in, false, [this] { return draw(stream_, mask_); },
+                      [this] { return check_mask(); }});
+  }
+
+ private:
+  // A layer whose activations, factors and weights have one dtype.
+  struct Arrays {
+    int32_t dtype;
+    vbl_lowrank lowrank;
+    Numbers x, dy, a, bt, weight, y, dx;
+    Array<float> p, q, da, dbt;
+    Array<char> scratch;
+
+    Arrays(vbl_stream *s, const Shape &sh, int32_t type, Random &random)
+        : dtype(type), lowrank(lowrank_of(sh, type)),
+          x(s, sh.layer.tokens * sh.layer.in_features, type, sh.shift, random, 1),
+          dy(s, sh.layer.tokens * sh.layer.out_features, type, sh.shift, random, 1e-3f),
+          a(s, sh.layer.r * sh.layer.in_features, type, sh.shift, random, 0.02f),
+          bt(s, sh.layer.r * sh.layer.out_features, type, sh.shift, random, 0.02f),
+          weight(s, sh.layer.in_features * sh.layer.out_features, type, sh.shift, random, 0.02f),
+          y(s, sh.layer.tokens * sh.layer.out_features, type, sh.shift, random, 1),
+          dx(s, sh.layer.tokens * sh.layer.in_features, type, sh.shift, random, 1e-3f),
+          p(s, sh.layer.tokens * sh.layer.r, sh.shift), q(s, p.size(), sh.shift),
+          da(s, sh.layer.r * sh.layer.in_features, sh.shift), dbt(s, sh.layer.r * sh.layer.out_features, sh.shift),
+          scratch(s, scratch_bytes(s)) {
+      da.clear();
+      dbt.clear();
+    }
+
+    // Where the device lacks this dtype, none.
+    int64_t scratch_bytes(vbl_stream *stream) const {
+      const int64_t bytes = vbl_lowrank_scratch_bytes(stream, &lowrank);
+      return bytes < 0 ? 0 : bytes;
+    }
+
+    void add_to(std::vector<std::pair<const char *, Memory *>> &memory) {
+      const std::pair<const char *, Memory *> all[] = {
+          {"x", &x}, {"dy", &dy}, {"a", &a}, {"bt", &bt}, {"weight", &weight}, {"y", &y}, {"dx", &dx}, {"p", &p},
+          {"q", &q}, {"da", &da}, {"dbt", &dbt}, {"scratch", &scratch}};
+      memory.insert(memory.end(), std::begin(all), std::end(all));
+    }
+  };
+
+  static vbl_lowrank lowrank_of(const Shape &shape, int32_t dtype) {
+    const Layer &l = shape.layer;
+    return {l.tokens, l.in_features, l.out_features, l.r, 3, l.dropout, 0.5f, 1, dtype, dtype};
+  }
+
+  static vbl_step keys() {
+    vbl_step step = {};
+    step.step = 100;
+    step.seed = 0x123456789ABCDEF;
+    step.micro_batch = 2;
+    return step;
+  }
+
+  vbl_status forward(Arrays &a) {
+    return vbl_lowrank_forward(stream_, &a.lowrank, step_.data(), a.x.data(), a.a.data(), a.bt.data(), a.p.data(),
+                               a.y.data());
+  }
+
+  vbl_status backward(Arrays &a) {
+    return vbl_lowrank_backward(stream_, &a.lowrank, step_.data(), a.x.data(), a.dy.data(), a.a.data(), a.bt.data(),
+                                a.p.data(), a.q.data(), a.dx.data(), a.da.data(), a.dbt.data(), a.scratch.data(),
+                                a.scratch.bytes());
+  }
+
+  vbl_status delta(Arrays &a) {
+    return vbl_lowrank_delta(stream_, &a.lowrank, 0, a.a.data(), a.bt.data(), delta_.data());
+  }
+
+  // Merges and takes out in turn.
+  vbl_status merge(Arrays &a) {
+    sign_ = -sign_;
+    return vbl_lowrank_merge(stream_, &a.lowrank, 0, sign_, a.a.data(), a.bt.data(), a.weight.data(), a.dtype);
+  }
+
+  vbl_status draw(vbl_stream *stream, Array<float> &mask) {
+    const vbl_lowrank lowrank = lowrank_of(shape_, VBL_FLOAT32);
+    const vbl_step step = keys();
+    return vbl_dropout_mask(stream, &lowrank, stream == stream_ ? step_.data() : &step, mask.data());
+  }
+
+  // The mask as the CPU draws it: masks are the same bits everywhere.
+  std::vector<float> exact_mask() {
+    vbl_stream *cpu = nullptr;
+    require(vbl_stream_create(VBL_DEVICE_CPU, 1, &cpu), "vbl_stream_create");
+    std::vector<float> mask;
+    {
+      Array<float> drawn(cpu, mask_.size());
+      require(draw(cpu, drawn), "vbl_dropout_mask");
+      mask = drawn.get();
+    }
+    require(vbl_stream_destroy(cpu), "vbl_stream_destroy");
+    return mask;
+  }
+
+  Finding check_mask() {
+    mask_.fill(kNoNumber);
+    require(draw(stream_, mask_), "vbl_dropout_mask");
+    Comparison comparison(0, "exact");
+    comparison.equal("mask", mask_.get(), exact_mask());
+    return comparison.finding();
+  }
+
+  // Sums rounded as float32 on the way, in an order that the device chooses; then as the dtype.
+  static Comparison products() { return Comparison(16 * kFloat32, "float32 sums"); }
+  static void compare(Comparison &comparison, const char *name, const std::vector<double> &found, const Sums &sums,
+                      int32_t dtype) {
+    const double smallest = dtype == VBL_FLOAT16 ? 0x1p-25 : 0;
+    for (size_t i = 0; i < found.size(); ++i)
+      comparison.near(name, static_cast<int64_t>(i), found[i], sums.exact[i],
+                      sums.magnitude[i] + (rounding(dtype) * std::fabs(sums.exact[i]) + smallest) / comparison.bound());
+  }
+
+  Finding check_forward(Arrays &arrays) {
+    const size_t tokens = static_cast<size_t>(shape_.layer.tokens), in = static_cast<size_t>(shape_.layer.in_features);
+    const size_t out = static_cast<size_t>(shape_.layer.out_features), r = static_cast<size_t>(shape_.layer.r);
+    Sums p(tokens * r), y(arrays.y.values());
+    arrays.p.fill(kNoNumber);
+    require(forward(arrays), "vbl_lowrank_forward");
+    const std::vector<double> x = arrays.x.values(), a = arrays.a.values(), bt = arrays.bt.values();
+    const std::vector<float> mask = exact_mask();
+    const double scaling = arrays.lowrank.scaling;
+    for (size_t t = 0; t < tokens; ++t)
+      for (size_t i = 0; i < r; ++i) {
+        for (size_t j = 0; j < in; ++j) p.add(t * r + i, mask[t * in + j] * x[t * in + j] * a[i * in + j]);
+        for (size_t o = 0; o < out; ++o) {
+          const double factor = scaling * bt[i * out + o];
+          y.add(t * out + o, factor * p.exact[t * r + i], std::fabs(factor) * p.magnitude[t * r + i]);
+        }
+      }
+    Comparison comparison = products();
+    compare(comparison, "p", widened(arrays.p), p, VBL_FLOAT32);
+    compare(comparison, "y", arrays.y.values(), y, arrays.dtype);
+    return comparison.finding();
+  }
+
+  Finding check_backward(Arrays &arrays) {
+    const size_t tokens = static_cast<size_t>(shape_.layer.tokens), in = static_cast<size_t>(shape_.layer.in_features);
+    const size_t out = static_cast<size_t>(shape_.layer.out_features), r = static_cast<size_t>(shape_.layer.r);
+    Sums q(tokens * r), dx(arrays.dx.values()), da(widened(arrays.da)), dbt(widened(arrays.dbt));
+    arrays.q.fill(kNoNumber);
+    arrays.scratch.fill(kNoNumber);
+    require(backward(arrays), "vbl_lowrank_backward");
+    const std::vector<double> x = arrays.x.values(), dy = arrays.dy.values(), a = arrays.a.values();
+    const std::vector<double> bt = arrays.bt.values(), p = widened(arrays.p);
+    const std::vector<float> mask = exact_mask();
+    const double scaling = arrays.lowrank.scaling;
+    for (size_t t = 0; t < tokens; ++t)
+      for (size_t i = 0; i < r; ++i) {
+        for (size_t o = 0; o < out; ++o) {
+          q.add(t * r + i, scaling * dy[t * out + o] * bt[i * out + o]);
+          dbt.add(i * out + o, scaling * p[t * r + i] * dy[t * out + o]);
+        }
+        for (size_t j = 0; j < in; ++j) {
+          const double dropped_a = mask[t * in + j] * a[i * in + j], dropped_x = mask[t * in + j] * x[t * in + j];
+          dx.add(t * in + j, dropped_a * q.exact[t * r + i], std::fabs(dropped_a) * q.magnitude[t * r + i]);
+          da.add(i * in + j, dropped_x * q.exact[t * r + i], std::fabs(dropped_x) * q.magnitude[t * r + i]);
+        }
+      }
+    Comparison comparison = products();
+    compare(comparison, "q", widened(arrays.q), q, VBL_FLOAT32);
+    compare(comparison, "dx", arrays.dx.values(), dx, arrays.dtype);
+    compare(comparison, "da", widened(arrays.da), da, VBL_FLOAT32);
+    compare(comparison, "dbt", widened(arrays.dbt), dbt, VBL_FLOAT32);
+    return comparison.finding();
+  }
+
+  // to += sign · scaling · B A.
+  void add_update(const Arrays &arrays, double sign, Sums &to) const {
+    const size_t in = static_cast<size_t>(shape_.layer.in_features), out = static_cast<size_t>(shape_.layer.out_features);
+    const std::vector<double> a = arrays.a.values(), bt = arrays.bt.values();
+    for (size_t o = 0; o < out; ++o)
+      for (size_t i = 0; i < static_cast<size_t>(shape_.layer.r); ++i)
+        for (size_t j = 0; j < in; ++j) to.add(o * in + j, sign * arrays.lowrank.scaling * bt[i * out + o] * a[i * in + j]);
+  }
+
+  Finding updated(const char *name, const std::vector<double> &found, const Sums &sums, int32_t dtype) const {
+    const double smallest = dtype == VBL_FLOAT16 ? 0x1p-25 : 0;
+    Comparison comparison(dtype == VBL_FLOAT32 ? kFloat32 : rounding(dtype) * (1 + 1e-6), "one rounding");
+    const double cancel = 1e-13 / comparison.bound();  // float64's own rounding
+    for (size_t i = 0; i < found.size(); ++i)
+      comparison.near(name, static_cast<int64_t>(i), found[i], sums.exact[i],
+                      std::fabs(sums.exact[i]) + cancel * sums.magnitude[i] + smallest / comparison.bound());
+    return comparison.finding();
+  }
+
+  Finding check_delta(Arrays &arrays) {
+    Sums exact(static_cast<size_t>(delta_.size()));
+    delta_.fill(kNoNumber);
+    require(delta(arrays), "vbl_lowrank_delta");
+    add_update(arrays, 1, exact);
+    return updated("delta", widened(delta_), exact, VBL_FLOAT32);
+  }
+
+  Finding check_merge(Arrays &arrays) {
+    Sums exact(arrays.weight.values());
+    require(merge(arrays), "vbl_lowrank_merge");
+    add_update(arrays, sign_, exact);
+    return updated("weight", arrays.weight.values(), exact, arrays.dtype);
+  }
+
+  vbl_stream *stream_;
+  Shape shape_;
+  Array<vbl_step> step_;
+  Array<float> mask_, delta_;
+  std::vector<std::unique_ptr<Arrays>> layers_;
+  int32_t sign_ = -1;
+};
+
+}  // namespace
+
+std::unique_ptr<Cases> lowrank_cases(vbl_stream *stream, const Shape &shape, Random &random) {
+  return std::make_unique<LowRankCases>(stream, shape, random);
+}
+
+}  // namespace bench
