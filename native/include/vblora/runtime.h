@@ -93,7 +93,7 @@ VBL_API vbl_status vbl_graph_destroy(vbl_graph *graph);
 /** Allocates 64-byte aligned memory of a device, or VBL_HOST_PINNED (contents undefined); bytes 0 gives a valid pointer.
  *  On CUDA it may wait for the device. */
 VBL_API vbl_status vbl_malloc(int32_t device, int64_t bytes, void **memory);
-/** Frees memory of vbl_malloc; NULL is accepted. On CUDA it waits for the device's work. */
+/** Frees memory that vbl_malloc gave for this device; NULL is accepted. On CUDA it waits for the device's work. */
 VBL_API vbl_status vbl_free(int32_t device, void *memory);
 /** Bytes of all memory from vbl_malloc that is not yet freed, all devices together. */
 VBL_API int64_t vbl_allocated_bytes(void);

@@ -9,19 +9,22 @@ namespace {
 
 constexpr int64_t kPiece = 1 << 16;
 
+vbl_status check(const char *op, const vbl_stream *stream, int64_t n) {
+  VBL_REQUIRE(stream != nullptr, "%s: stream must not be NULL", op);
+  VBL_REQUIRE(n >= 0, "%s: n must not be negative, found %lld", op, static_cast<long long>(n));
+  return VBL_OK;
+}
+
 // A partial sum per piece, which on CUDA is what a block adds up.
 double *lay_out(Scratch &scratch, const vbl_stream *stream, int64_t n) {
-  return scratch.take<double>(vbl_stream_device(stream) == VBL_DEVICE_CPU ? n / kPiece + 1 : cuda::sum_squares_blocks(n));
+  return scratch.take<double>(stream->device == VBL_DEVICE_CPU ? n / kPiece + 1 : cuda::sum_squares_blocks(n));
 }
 
 }  // namespace
 }  // namespace vbl
 
 extern "C" int64_t vbl_sum_squares_scratch_bytes(const vbl_stream *stream, int64_t n) {
-  if (n < 0) {
-    vbl::fail(VBL_INVALID_ARGUMENT, "%s: n must not be negative, found %lld", __func__, static_cast<long long>(n));
-    return -1;
-  }
+  if (vbl::check(__func__, stream, n) != VBL_OK) return -1;
   vbl::Scratch scratch;
   vbl::lay_out(scratch, stream, n);
   return scratch.bytes();
@@ -29,8 +32,7 @@ extern "C" int64_t vbl_sum_squares_scratch_bytes(const vbl_stream *stream, int64
 
 extern "C" vbl_status vbl_sum_squares(vbl_stream *stream, int64_t n, const float *x, double *sum, void *scratch,
                                       int64_t scratch_bytes) {
-  VBL_REQUIRE_POINTER(stream);
-  VBL_REQUIRE(n >= 0, "%s: n must not be negative, found %lld", __func__, static_cast<long long>(n));
+  VBL_TRY(vbl::check(__func__, stream, n));
   VBL_REQUIRE_POINTER(sum);
   if (n == 0) return VBL_OK;
   VBL_REQUIRE_POINTER(x);

@@ -12,11 +12,7 @@ vbl_status graph_begin(vbl_stream *stream) {
 vbl_status graph_end(vbl_stream *stream, void **graph) {
   const DeviceGuard guard(stream->device);
   cudaGraph_t captured = nullptr;
-  const vbl_status ended = status_of("vbl_graph_end", cudaStreamEndCapture(handle(stream), &captured));
-  if (ended != VBL_OK) {
-    cudaGetLastError();  // the capture is over: its fault is not to surface at the next launch
-    return ended;
-  }
+  VBL_TRY(status_of("vbl_graph_end", cudaStreamEndCapture(handle(stream), &captured)));
   cudaGraphExec_t executable = nullptr;
   const vbl_status made = status_of("vbl_graph_end", cudaGraphInstantiate(&executable, captured, 0));
   cudaGraphDestroy(captured);

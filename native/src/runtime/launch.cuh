@@ -42,9 +42,11 @@ inline cudaStream_t handle(const vbl_stream *stream) { return static_cast<cudaSt
 // Whether an address is a multiple of so many bytes, as wide loads and stores need.
 inline bool aligned(const void *memory, int64_t bytes) { return reinterpret_cast<uintptr_t>(memory) % bytes == 0; }
 
-// The status of a call of the runtime API.
+// The status of a call of the runtime API. The runtime remembers an error, too, until it is asked: a refused call is not to
+// fail the next launch.
 inline vbl_status status_of(const char *op, cudaError_t error) {
   if (error == cudaSuccess) return VBL_OK;
+  cudaGetLastError();
   return fail(error == cudaErrorMemoryAllocation ? VBL_OUT_OF_MEMORY : VBL_CUDA_ERROR, "%s: CUDA error %d: %s", op,
               static_cast<int>(error), cudaGetErrorString(error));
 }

@@ -16,23 +16,27 @@ std::atomic<int64_t> allocated_bytes{0};
 // The sizes of blocks that have no room for them: CUDA's.
 class Sizes {
  public:
-  void add(void *memory, int64_t bytes) {
+  void add(int32_t device, void *memory, int64_t bytes) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    sizes_[memory] = bytes;
+    blocks_[memory] = {device, bytes};
   }
-  // -1 if the block is not known.
-  int64_t take(void *memory) {
+  // -1 if the device has no such block.
+  int64_t take(int32_t device, void *memory) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    const auto found = sizes_.find(memory);
-    if (found == sizes_.end()) return -1;
-    const int64_t bytes = found->second;
-    sizes_.erase(found);
+    const auto found = blocks_.find(memory);
+    if (found == blocks_.end() || found->second.device != device) return -1;
+    const int64_t bytes = found->second.bytes;
+    blocks_.erase(found);
     return bytes;
   }
 
  private:
+  struct Block {
+    int32_t device;
+    int64_t bytes;
+  };
   std::mutex mutex_;
-  std::unordered_map<void *, int64_t> sizes_;
+  std::unordered_map<void *, Block> blocks_;
 };
 
 Sizes &cuda_sizes() {
@@ -70,7 +74,7 @@ extern "C" vbl_status vbl_malloc(int32_t device, int64_t bytes, void **memory) {
     VBL_REQUIRE(bytes >= 0, "vbl_malloc: bytes must not be negative, found %lld", static_cast<long long>(bytes));
     if (device == VBL_DEVICE_CPU) return host_malloc(bytes, memory);
     VBL_TRY(VBL_CUDA(vbl::cuda::allocate(device, bytes, memory)));
-    cuda_sizes().add(*memory, bytes);
+    cuda_sizes().add(device, *memory, bytes);
     allocated_bytes += bytes;
     return VBL_OK;
   });
@@ -80,7 +84,7 @@ extern "C" vbl_status vbl_free(int32_t device, void *memory) {
   return vbl::guarded([&]() -> vbl_status {
     if (memory == nullptr) return VBL_OK;
     if (device == VBL_DEVICE_CPU) return host_free(memory);
-    const int64_t bytes = cuda_sizes().take(memory);
+    const int64_t bytes = cuda_sizes().take(device, memory);
     VBL_REQUIRE(bytes >= 0, "vbl_free: %p does not come from vbl_malloc for device %d", memory, device);
     allocated_bytes -= bytes;
     return VBL_CUDA(vbl::cuda::release(device, memory));

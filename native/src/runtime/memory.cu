@@ -12,9 +12,7 @@ vbl_status allocate(int32_t device, int64_t bytes, void **memory) {
   }
   VBL_TRY(require_device(device));
   const DeviceGuard guard(device);
-  const vbl_status status = status_of("vbl_malloc", cudaMalloc(memory, size));
-  if (status != VBL_OK) cudaGetLastError();  // a failed allocation is not to surface at the next launch
-  return status;
+  return status_of("vbl_malloc", cudaMalloc(memory, size));
 }
 
 vbl_status release(int32_t device, void *memory) {

@@ -53,7 +53,7 @@ TEST(sum_squares_refuses_bad_arguments) {
   CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_sum_squares(stream, 3, x, nullptr, scratch, 256));
   CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_sum_squares(stream, 3, x, &sum, nullptr, 256));
   CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_sum_squares(stream, 3, x, &sum, scratch, 7));
-  CHECK(vbl_sum_squares_scratch_bytes(stream, -1) == -1);
+  CHECK(vbl_sum_squares_scratch_bytes(stream, -1) == -1 && vbl_sum_squares_scratch_bytes(nullptr, 3) == -1);
   CHECK(sum == 0);
 }
 
