@@ -34,7 +34,7 @@ VBL_API vbl_status vbl_select(vbl_stream *stream, const vbl_admixture *admixture
  *  Sums are float64, in the order of the indices, rounded once to float32 and then to dtype. Here as in every op that
  *  reads indices, one outside 0 .. num_vectors-1 (or a slot outside 0 .. rows-1) is VBL_INVALID_ARGUMENT on the CPU,
  *  before anything is written. A CUDA stream can't report it: there a sub-vector with such an index is NaN, and a row
- *  with such a slot is left out. The bits are the same on all devices. */
+ *  with such a slot is left out. The bits are the same on all devices, but for those of a NaN. */
 VBL_API vbl_status vbl_compose(vbl_stream *stream, const vbl_admixture *admixture, const float *bank,
                                const int32_t *indices, const float *weights, void *packed, int32_t dtype);
 
