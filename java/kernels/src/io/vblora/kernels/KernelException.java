@@ -3,6 +3,8 @@ package io.vblora.kernels;
 import static io.vblora.kernels.global.vblora.VBL_OK;
 import static io.vblora.kernels.global.vblora.vbl_last_error;
 
+import java.nio.charset.StandardCharsets;
+
 /** A native op that failed: wrong arguments, no memory, no device, an unreadable file. */
 public class KernelException extends RuntimeException {
     private final int status;
@@ -24,7 +26,7 @@ public class KernelException extends RuntimeException {
      */
     public static void check(int status) {
         if (status != VBL_OK) {
-            throw new KernelException(status, vbl_last_error().getString());
+            throw new KernelException(status, vbl_last_error().getString(StandardCharsets.UTF_8));
         }
     }
 }

@@ -1,5 +1,6 @@
 package io.vblora.kernels;
 
+import static io.vblora.kernels.global.vblora.VBL_INVALID_ARGUMENT;
 import static io.vblora.kernels.global.vblora.vbl_cpu_isa;
 import static io.vblora.kernels.global.vblora.vbl_stream_create;
 import static io.vblora.kernels.global.vblora.vbl_stream_cuda;
@@ -19,9 +20,8 @@ import org.bytedeco.javacpp.Pointer;
  * An execution queue on one device. A CPU stream owns a team of threads and runs each op to its end before returning;
  * results do not depend on the number of threads. A CUDA stream only takes ops in: what they write may be used by later
  * ops on it, by another stream that {@link #waitFor waits for an event}, or by the host once {@link #synchronize} has
- * returned. Used by one thread at a time: a thread that runs an op, or closes the
- * stream, while another one runs an op on it gets an {@link IllegalStateException} and changes nothing. Close it to
- * free the threads.
+ * returned. Used by one thread at a time: a thread that runs an op, or closes the stream, while another one runs an op
+ * on it gets an {@link IllegalStateException} and changes nothing. Close it to free the threads.
  */
 public final class Stream implements AutoCloseable {
     private enum State { FREE, BUSY, CLOSED }
@@ -120,14 +120,19 @@ public final class Stream implements AutoCloseable {
     }
 
     /**
-     * Asks something of the native stream, on a planning stream, too.
+     * Asks for a native op's scratch bytes, on a planning stream, too.
      *
+     * @throws KernelException if the answer is -1: the op would refuse such arguments
      * @throws IllegalStateException as {@link #run}
      */
-    public long query(ToLongFunction<vbl_stream> question) {
+    public long scratchBytes(ToLongFunction<vbl_stream> query) {
         acquire();
         try {
-            return question.applyAsLong(handle);
+            long bytes = query.applyAsLong(handle);
+            if (bytes < 0) {
+                KernelException.check(VBL_INVALID_ARGUMENT);
+            }
+            return bytes;
         } finally {
             state.setRelease(State.FREE);
         }

@@ -112,7 +112,10 @@ public final class Tensor implements AutoCloseable {
         }
     }
 
-    /** A tensor over memory that somebody else owns. */
+    /**
+     * A tensor over memory that somebody else owns. It keeps the address alone: a {@code memory} that frees its memory
+     * when it is collected must be held on to.
+     */
     public static Tensor wrap(Device device, DType dtype, Pointer memory, long... shape) {
         long address = memory.address() + memory.position() * memory.sizeof();
         return new Tensor(device, dtype, shape.clone(), new RawPointer(address), null, null);

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.vblora.kernels.DType;
+import io.vblora.kernels.KernelException;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.TestDevice;
@@ -44,6 +45,19 @@ class AdmixtureTest {
                 throw new AssertionError(e);
             }
         }
+    }
+
+    @Test
+    void scratchOfAShapeThatTheOpRefusesIsAnError() {
+        scratchIsRefused(new AdmixtureShape(1, (1 << 24) + 1, 1, 1, null), "found 16777217");
+        if (!TestDevice.DEVICE.isCpu()) {
+            scratchIsRefused(new AdmixtureShape(1L << 30, 2, 1, 2, null), "rows · topk must be at most 2147483647");
+        }
+    }
+
+    private void scratchIsRefused(AdmixtureShape shape, String message) {
+        KernelException e = assertThrows(KernelException.class, () -> Admixture.backwardScratchBytes(stream, shape));
+        assertTrue(e.getMessage().contains(message), e::getMessage);
     }
 
     @Test

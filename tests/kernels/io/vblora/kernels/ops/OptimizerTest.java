@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.vblora.kernels.DType;
+import io.vblora.kernels.Device;
 import io.vblora.kernels.KernelException;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
@@ -15,6 +16,7 @@ import io.vblora.kernels.global.vblora;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 
@@ -93,6 +95,31 @@ class OptimizerTest {
         assertThrows(IllegalArgumentException.class, () -> step.microBatch(1 << 16));
         assertThrows(KernelException.class, () -> step.group(0, -1, 0.9, 0.999, 1e-8, 0));
         assertThrows(KernelException.class, () -> step.group(0, 1, 1, 0.999, 1e-8, 0));
+    }
+
+    /** Whose memory the ops of this device cannot read. */
+    @Test
+    void refusesAStepStateOfAnotherDevice() {
+        Assumptions.assumeFalse(TestDevice.DEVICE.isCpu(), "needs a device beside the CPU");
+        AdmixtureShape shape = new AdmixtureShape(1, 4, 1, 1, null);
+        Tensor one = floats(0);
+        Tensor four = floats(4, 3, 2, 1);
+        Tensor indices = own(TestDevice.of(new int[] {0}, 1));
+        Tensor badRow = zeros(DType.INT64, 1);
+        Tensor scratch = zeros(DType.UINT8, Optimizer.activeScratchBytes(stream, shape));
+        ActiveSet active = own(new ActiveSet(TestDevice.DEVICE, shape, 2, 1));
+        StepState onCpu = own(new StepState(Device.CPU));
+        Stream cpu = own(Stream.cpu(1));
+        refused("step", () -> onCpu.upload(stream));
+        refused("step", () -> onCpu.gradientNorm(stream));
+        refused("step", () -> step.upload(cpu));
+        refused("step", () -> Optimizer.clip(stream, sum, 1, onCpu));
+        refused("step", () -> Optimizer.adamw(stream, onCpu, 0, one, one, one, one));
+        refused("step", () -> Optimizer.adamwSelect(stream, shape, onCpu, 0, four, one, four, four, indices, one,
+                badRow));
+        refused("step", () -> Optimizer.adamwActiveSelect(stream, shape, active, onCpu, 0, four, one, indices, one,
+                badRow, scratch));
+        refused("step", () -> new LowRank(1, 1, 1, 0, 0, 1).dropoutMask(stream, onCpu, 0, 1, one));
     }
 
     private static void refused(String name, Executable call) {

@@ -44,7 +44,7 @@ public final class Admixture {
 
     /** Scratch bytes of {@link #backward}. */
     public static long backwardScratchBytes(Stream stream, AdmixtureShape shape) {
-        return stream.query(handle -> vbl_admixture_backward_scratch_bytes(handle, shape.handle(stream)));
+        return stream.scratchBytes(handle -> vbl_admixture_backward_scratch_bytes(handle, shape.handle(stream)));
     }
 
     /** dpacked -> dlogits, the gradient of the selected logits, and dbank; both are overwritten. */

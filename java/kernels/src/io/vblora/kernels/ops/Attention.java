@@ -73,7 +73,7 @@ public final class Attention {
 
     private Tensor scratch(Stream stream, Arena arena, Sequences sequences) {
         shape.batch(sequences.size()).length(sequences.length()).tokens(sequences.packed() ? sequences.tokens() : 0);
-        return arena.take(DType.UINT8, stream.query(handle -> vbl_attention_scratch_bytes(handle, shape)));
+        return arena.take(DType.UINT8, stream.scratchBytes(handle -> vbl_attention_scratch_bytes(handle, shape)));
     }
 
     /** The shape, whose sizes {@link #scratch} has set, with the sequences' memory. */

@@ -49,7 +49,8 @@ public final class CpuGemm {
                 .trans_a(transA ? 1 : 0).trans_b(transB ? 1 : 0)
                 .b_dtype(b.dtype().nativeCode()).alpha(alpha).beta(beta);
         long mark = arena.mark();
-        Tensor scratch = arena.take(DType.UINT8, stream.query(handle -> vbl_cpu_gemm_scratch_bytes(handle, gemm)));
+        Tensor scratch = arena.take(DType.UINT8,
+                stream.scratchBytes(handle -> vbl_cpu_gemm_scratch_bytes(handle, gemm)));
         stream.run(handle -> vbl_cpu_gemm(handle, blas, gemm, a.pointer(), b.pointer(), c.pointer(), scratch.pointer(),
                 scratch.bytes()));
         arena.release(mark);

@@ -47,13 +47,13 @@ public final class LowRank {
         checkFactors(stream, a, bt);
         Check.floats(stream, "p", p, tokens * r);
         Check.elements(stream, "y", y, x.dtype(), tokens * outFeatures);
-        stream.run(handle -> vbl_lowrank_forward(handle, shape(firstToken, tokens, x.dtype(), a.dtype()), handle(step),
-                x.pointer(), a.pointer(), bt.pointer(), p.pointer(), y.pointer()));
+        stream.run(handle -> vbl_lowrank_forward(handle, shape(firstToken, tokens, x.dtype(), a.dtype()),
+                handle(stream, step), x.pointer(), a.pointer(), bt.pointer(), p.pointer(), y.pointer()));
     }
 
     /** Scratch bytes of {@link #backward} for x of a type and factors of another; 0 on the CPU. */
     public long backwardScratchBytes(Stream stream, long tokens, DType dtype, DType factorDtype) {
-        return stream.query(handle -> vbl_lowrank_scratch_bytes(handle, shape(0, tokens, dtype, factorDtype)));
+        return stream.scratchBytes(handle -> vbl_lowrank_scratch_bytes(handle, shape(0, tokens, dtype, factorDtype)));
     }
 
     /**
@@ -73,8 +73,8 @@ public final class LowRank {
             Check.elements(stream, "dx", dx, x.dtype(), tokens * inFeatures);
         }
         Check.scratch(stream, scratch, backwardScratchBytes(stream, tokens, x.dtype(), a.dtype()));
-        stream.run(handle -> vbl_lowrank_backward(handle, shape(firstToken, tokens, x.dtype(), a.dtype()), handle(step),
-                x.pointer(), dy.pointer(), a.pointer(), bt.pointer(), p.pointer(), q.pointer(),
+        stream.run(handle -> vbl_lowrank_backward(handle, shape(firstToken, tokens, x.dtype(), a.dtype()),
+                handle(stream, step), x.pointer(), dy.pointer(), a.pointer(), bt.pointer(), p.pointer(), q.pointer(),
                 dx == null ? null : dx.pointer(), da.pointer(), dbt.pointer(), scratch.pointer(), scratch.bytes()));
     }
 
@@ -82,7 +82,7 @@ public final class LowRank {
     public void dropoutMask(Stream stream, StepState step, long firstToken, long tokens, Tensor mask) {
         Check.floats(stream, "mask", mask, tokens * inFeatures);
         stream.run(handle -> vbl_dropout_mask(handle, shape(firstToken, tokens, DType.FLOAT32, DType.FLOAT32),
-                handle(step), mask.pointer()));
+                handle(stream, step), mask.pointer()));
     }
 
     /**
@@ -126,7 +126,7 @@ public final class LowRank {
                 .factor_dtype(factorDtype.nativeCode());
     }
 
-    private static vbl_step handle(StepState step) {
-        return step == null ? null : step.handle();
+    private static vbl_step handle(Stream stream, StepState step) {
+        return step == null ? null : step.handle(stream);
     }
 }

@@ -27,7 +27,7 @@ public final class Optimizer {
 
     /** Scratch bytes of {@link #sumSquares} over n elements. */
     public static long sumSquaresScratchBytes(Stream stream, long n) {
-        return stream.query(handle -> vbl_sum_squares_scratch_bytes(handle, n));
+        return stream.scratchBytes(handle -> vbl_sum_squares_scratch_bytes(handle, n));
     }
 
     /** sum (float64, one element) += Σ x². */
@@ -45,7 +45,7 @@ public final class Optimizer {
      */
     public static void clip(Stream stream, Tensor sum, float maxNorm, StepState step) {
         Check.elements(stream, "sum", sum, DType.FLOAT64, 1);
-        stream.run(handle -> vbl_clip(handle, sum.pointer(), maxNorm, step.handle()));
+        stream.run(handle -> vbl_clip(handle, sum.pointer(), maxNorm, step.handle(stream)));
     }
 
     /** Dense AdamW on a parameter; all tensors of its number of elements. */
@@ -57,7 +57,7 @@ public final class Optimizer {
         Check.floats(stream, "gradient", gradient, n);
         Check.floats(stream, "expAvg", expAvg, n);
         Check.floats(stream, "expAvgSq", expAvgSq, n);
-        stream.run(handle -> vbl_adamw(handle, n, step.handle(), group, parameter.pointer(), gradient.pointer(),
+        stream.run(handle -> vbl_adamw(handle, n, step.handle(stream), group, parameter.pointer(), gradient.pointer(),
                 expAvg.pointer(), expAvgSq.pointer()));
     }
 
@@ -75,14 +75,14 @@ public final class Optimizer {
         Check.floats(stream, "expAvgSq", expAvgSq, shape.logitsElements());
         Admixture.checkSelection(stream, shape, indices, weights);
         Check.elements(stream, "badRow", badRow, DType.INT64, 1);
-        stream.run(handle -> vbl_adamw_select(handle, shape.handle(stream), step.handle(), group, logits.pointer(),
-                dlogits.pointer(), expAvg.pointer(), expAvgSq.pointer(), indices.pointer(), weights.pointer(),
-                badRow.pointer()));
+        stream.run(handle -> vbl_adamw_select(handle, shape.handle(stream), step.handle(stream), group,
+                logits.pointer(), dlogits.pointer(), expAvg.pointer(), expAvgSq.pointer(), indices.pointer(),
+                weights.pointer(), badRow.pointer()));
     }
 
     /** Scratch bytes of the active-set ops. */
     public static long activeScratchBytes(Stream stream, AdmixtureShape shape) {
-        return stream.query(handle -> vbl_active_scratch_bytes(handle, shape.handle(stream)));
+        return stream.scratchBytes(handle -> vbl_active_scratch_bytes(handle, shape.handle(stream)));
     }
 
     /**
@@ -138,7 +138,7 @@ public final class Optimizer {
         Check.elements(stream, "badRow", badRow, DType.INT64, 1);
         Check.scratch(stream, scratch, activeScratchBytes(stream, shape));
         stream.run(handle -> vbl_adamw_active_select(handle, shape.handle(stream), active.handle(stream, shape),
-                step.handle(), group, logits.pointer(), dlogits.pointer(), indices.pointer(), weights.pointer(),
+                step.handle(stream), group, logits.pointer(), dlogits.pointer(), indices.pointer(), weights.pointer(),
                 badRow.pointer(), scratch.pointer(), scratch.bytes()));
     }
 

@@ -91,24 +91,26 @@ public final class StepState implements AutoCloseable {
 
     /** Copies the host's values to the device; the clip factor begins at 1 again. */
     public StepState upload(Stream stream) {
-        requireOpen();
-        stream.run(handle -> vbl_memcpy(handle, memory.pointer(), host, host.sizeof()));
+        stream.run(handle -> vbl_memcpy(handle, handle(stream), host(), host.sizeof()));
         return this;
     }
 
     /** The global gradient norm that {@link Optimizer#clip} wrote. Waits for the stream, which must not be planning. */
     public float gradientNorm(Stream stream) {
-        requireOpen();
         try (vbl_step copy = new vbl_step()) {
-            stream.run(handle -> vbl_memcpy(handle, copy, memory.pointer(), copy.sizeof()));
+            stream.run(handle -> vbl_memcpy(handle, copy, handle(stream), copy.sizeof()));
             stream.synchronize();
             return copy.gradient_norm();
         }
     }
 
-    /** The step in device memory, as ops take it. */
-    vbl_step handle() {
+    /** The step in device memory, as ops take it, after a check that it is open and lies on the stream's device. */
+    vbl_step handle(Stream stream) {
         requireOpen();
+        if (!memory.device().equals(stream.device())) {
+            throw new IllegalArgumentException("step: found a step state on " + memory.device() + "; expected one on "
+                    + stream.device());
+        }
         return onDevice;
     }
 

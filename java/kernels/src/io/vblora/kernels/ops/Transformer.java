@@ -245,7 +245,8 @@ public final class Transformer {
             Check.floats(stream, "scale", scale, 1);
         }
         long mark = arena.mark();
-        Tensor scratch = arena.take(DType.UINT8, stream.query(handle -> vbl_cross_entropy_scratch_bytes(handle, rows)));
+        Tensor scratch = arena.take(DType.UINT8,
+                stream.scratchBytes(handle -> vbl_cross_entropy_scratch_bytes(handle, rows)));
         stream.run(handle -> vbl_cross_entropy(handle, rows, vocab, logits.pointer(), labels.pointer(),
                 scale == null ? null : scale.pointer(), lossSum.pointer(), dlogits == null ? null : dlogits.pointer(),
                 scratch.pointer(), scratch.bytes()));
@@ -268,7 +269,8 @@ public final class Transformer {
             Check.floats(stream, "scale", scale, 1);
         }
         long mark = arena.mark();
-        Tensor scratch = arena.take(DType.UINT8, stream.query(handle -> vbl_squared_error_scratch_bytes(handle, n)));
+        Tensor scratch = arena.take(DType.UINT8,
+                stream.scratchBytes(handle -> vbl_squared_error_scratch_bytes(handle, n)));
         stream.run(handle -> vbl_squared_error(handle, n, predictions.pointer(), targets.pointer(),
                 scale == null ? null : scale.pointer(), lossSum.pointer(),
                 dpredictions == null ? null : dpredictions.pointer(), scratch.pointer(), scratch.bytes()));
