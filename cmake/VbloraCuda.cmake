@@ -65,6 +65,9 @@ function(vblora_add_cuda_sources target)
     target_compile_definitions(${target} PRIVATE VBL_WITH_CUDA)
     # Without fused multiply-adds that the code does not ask for, as on the CPU: the same expression, the same bits.
     target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-lineinfo -fmad=false>)
+    if(VBLORA_CUDA_RELEASE)  # line numbers for seven architectures take more room than the kernels
+      target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-Xfatbin=-compress-all>)
+    endif()
     set_target_properties(${target} PROPERTIES CUDA_RUNTIME_LIBRARY Static)
   endif()
 endfunction()
