@@ -7,7 +7,7 @@
 //
 // Launch: a row is a group of lanes, 8 columns each, in two quads: each 16-byte load stands beside that of the next
 // lane. A group is a warp where b is over 128, fewer lanes for smaller b, so that several rows share a warp; longer
-// rows are cut into tiles along the grid's y. Where b or an address does not allow quads, 8 single columns. Sums are
+// rows are cut into tiles, a block for each. Where b or an address does not allow quads, 8 single columns. Sums are
 // fused multiply-adds of float64 in the order of j: products of two float32 are exact there, so that fusing changes
 // nothing and the bits are those of the CPU.
 //
@@ -29,10 +29,10 @@ constexpr int kThreads = 256;
 constexpr int kColumns = 8;  // of a lane, in one tile
 
 template <typename T, int V>
-__global__ void __launch_bounds__(kThreads) compose_rows(vbl_admixture a, int group, const float *bank,
+__global__ void __launch_bounds__(kThreads) compose_rows(vbl_admixture a, int group, unsigned tiles, const float *bank,
                                                          const int32_t *indices, const float *weights, T *packed) {
   constexpr int kVectors = kColumns / V;
-  const int64_t row = static_cast<int64_t>(blockIdx.x) * (kThreads / group) + threadIdx.x / group;
+  const int64_t row = static_cast<int64_t>(blockIdx.x / tiles) * (kThreads / group) + threadIdx.x / group;
   if (row >= a.rows) return;
   const int64_t slot = a.slots != nullptr ? a.slots[row] : row;
   if (slot < 0 || slot >= a.rows) return;
@@ -40,35 +40,33 @@ __global__ void __launch_bounds__(kThreads) compose_rows(vbl_admixture a, int gr
   const int32_t *index = indices + row * topk;
   const float *weight = weights + row * topk;
   T *out = packed + slot * length;
-  for (int64_t first = blockIdx.y * (stride * kVectors) + threadIdx.x % group * V; first < length;
-       first += gridDim.y * (stride * kVectors)) {
-    double sum[kVectors][V];
+  const int64_t first = blockIdx.x % tiles * (stride * kVectors) + threadIdx.x % group * V;
+  double sum[kVectors][V];
+#pragma unroll
+  for (int i = 0; i < kVectors; ++i)
+#pragma unroll
+    for (int c = 0; c < V; ++c) sum[i][c] = -0.0;  // adding to it keeps a zero's sign
+#pragma unroll 2
+  for (int64_t j = 0; j < topk; ++j) {
+    const uint32_t s = static_cast<uint32_t>(index[j]);
+    const bool known = s < static_cast<uint32_t>(a.num_vectors);
+    const double w = known ? weight[j] : __uint_as_float(0x7FC00000u);
+    const float *vector = bank + (known ? s : 0) * length;
+    float x[kVectors][V];
+#pragma unroll
+    for (int i = 0; i < kVectors; ++i)
+      load_inside(first + i * stride < length, vector + first + i * stride, x[i]);
 #pragma unroll
     for (int i = 0; i < kVectors; ++i)
 #pragma unroll
-      for (int c = 0; c < V; ++c) sum[i][c] = -0.0;  // adding to it keeps a zero's sign
-#pragma unroll 2
-    for (int64_t j = 0; j < topk; ++j) {
-      const uint32_t s = static_cast<uint32_t>(index[j]);
-      const bool known = s < static_cast<uint32_t>(a.num_vectors);
-      const double w = known ? weight[j] : __uint_as_float(0x7FC00000u);
-      const float *vector = bank + (known ? s : 0) * length;
-      float x[kVectors][V];
+      for (int c = 0; c < V; ++c) sum[i][c] = fma(w, static_cast<double>(x[i][c]), sum[i][c]);
+  }
 #pragma unroll
-      for (int i = 0; i < kVectors; ++i)
-        load_inside(first + i * stride < length, vector + first + i * stride, x[i]);
+  for (int i = 0; i < kVectors; ++i) {
+    float v[V];
 #pragma unroll
-      for (int i = 0; i < kVectors; ++i)
-#pragma unroll
-        for (int c = 0; c < V; ++c) sum[i][c] = fma(w, static_cast<double>(x[i][c]), sum[i][c]);
-    }
-#pragma unroll
-    for (int i = 0; i < kVectors; ++i) {
-      float v[V];
-#pragma unroll
-      for (int c = 0; c < V; ++c) v[c] = static_cast<float>(sum[i][c]);
-      if (first + i * stride < length) store(out + first + i * stride, v);
-    }
+    for (int c = 0; c < V; ++c) v[c] = static_cast<float>(sum[i][c]);
+    if (first + i * stride < length) store(out + first + i * stride, v);
   }
 }
 
@@ -78,10 +76,9 @@ void launch(cudaStream_t stream, const vbl_admixture &a, const float *bank, cons
   int group = 1;
   while (group < kWarp && group * kColumns < a.vector_length) group *= 2;
   const int64_t rows = kThreads / group, tile = int64_t{group} * kColumns;
-  const int64_t tiles = (a.vector_length + tile - 1) / tile;
-  const dim3 grid(static_cast<unsigned>((a.rows + rows - 1) / rows),
-                  static_cast<unsigned>(tiles < 65535 ? tiles : 65535));
-  VBL_LAUNCH((compose_rows<T, V>), grid, kThreads, 0, stream, a, group, bank, indices, weights, packed);
+  const int64_t tiles = (a.vector_length + tile - 1) / tile, blocks = (a.rows + rows - 1) / rows * tiles;
+  VBL_LAUNCH((compose_rows<T, V>), static_cast<unsigned>(blocks), kThreads, 0, stream, a, group,
+             static_cast<unsigned>(tiles), bank, indices, weights, packed);
 }
 
 }  // namespace

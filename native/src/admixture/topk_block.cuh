@@ -60,9 +60,8 @@ __device__ Key kth_best(int n, int k, const Keys &keys, BlockSelect *shared) {
         for (; shared->histogram[digit] < left; --digit) left -= shared->histogram[digit];
         shared->prefix = prefix | static_cast<Key>(digit) << shift | (shift == 32 ? 0xFF000000u : 0u);
         shared->wanted = shared->histogram[digit] == left ? 0 : left;
-      } else if (lane == kWarp - 1 && up_to < wanted) {  // there are fewer: all of them
-        shared->prefix = kNoKey + 1;
-        shared->wanted = 0;
+      } else if (lane == kWarp - 1 && up_to < wanted) {
+        shared->wanted = 0;  // there are fewer: all of them, and the prefix is kNoKey still
       }
     }
     __syncthreads();

@@ -35,13 +35,11 @@ __global__ void __launch_bounds__(kThreads)
                 float *exp_avg, float *exp_avg_sq) {
   const AdamW adamw(step, group);
   const int thread = static_cast<int>(threadIdx.x), lane = thread % kWarp;
-  for (int64_t base = blockIdx.x * kBlockElements + thread / kWarp * kChunk; base < n;
-       base += gridDim.x * kBlockElements) {
-    if (vector && base + kChunk <= n) {
-      update_chunk<true>(adamw, base, n, lane, parameter, gradient, exp_avg, exp_avg_sq);
-    } else {
-      update_chunk<false>(adamw, base, n, lane, parameter, gradient, exp_avg, exp_avg_sq);
-    }
+  const int64_t base = blockIdx.x * kBlockElements + thread / kWarp * kChunk;
+  if (vector && base + kChunk <= n) {
+    update_chunk<true>(adamw, base, n, lane, parameter, gradient, exp_avg, exp_avg_sq);
+  } else {
+    update_chunk<false>(adamw, base, n, lane, parameter, gradient, exp_avg, exp_avg_sq);
   }
 }
 
@@ -53,8 +51,8 @@ vbl_status adamw(vbl_stream *stream, int64_t n, const vbl_step *step, int32_t gr
   const bool vector =
       aligned(parameter, 16) && aligned(gradient, 16) && aligned(exp_avg, 16) && aligned(exp_avg_sq, 16);
   const int64_t blocks = (n + kBlockElements - 1) / kBlockElements;
-  VBL_LAUNCH(adamw_dense, static_cast<unsigned>(blocks < INT32_MAX ? blocks : INT32_MAX), kThreads, 0, handle(stream),
-             n, vector, step, group, parameter, gradient, exp_avg, exp_avg_sq);
+  VBL_LAUNCH(adamw_dense, static_cast<unsigned>(blocks), kThreads, 0, handle(stream), n, vector, step, group, parameter,
+             gradient, exp_avg, exp_avg_sq);
   return launched("vbl_adamw");
 }
 
