@@ -41,6 +41,7 @@ uint64_t seed() {
 
 void failed(const char *file, int line, const char *format, ...) {
   ++failures;
+  static const bool stop = std::getenv("VBLORA_TEST_STOP") != nullptr;
   if (failures > 50) return;
   std::fprintf(stderr, "%s:%d: %s%s%s failed: ", file, line, running, *device != '\0' ? " on " : "", device);
   va_list arguments;
@@ -48,6 +49,7 @@ void failed(const char *file, int line, const char *format, ...) {
   std::vfprintf(stderr, format, arguments);
   va_end(arguments);
   std::fprintf(stderr, "\n");
+  if (stop) std::_Exit(1);
 }
 
 void set_device_name(const char *name) { device = name; }

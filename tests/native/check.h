@@ -3,7 +3,8 @@
 //   TEST(adds_two_numbers) { CHECK(1 + 1 == 2); CHECK_NEAR(x, 2.0, 1e-6); CHECK_STATUS(VBL_OK, vbl_add(...)); }
 //
 // Random tests take their numbers from Random(seed()); the seed is printed when a check fails, and VBLORA_TEST_SEED
-// sets it. An argument on the command line runs only the tests whose name contains it.
+// sets it. An argument on the command line runs only the tests whose name contains it. With VBLORA_TEST_STOP set the
+// first failed check ends the program.
 #pragma once
 #include <cstdint>
 #include <string>
