@@ -14,8 +14,9 @@ inline std::vector<float> normals(Random &random, int64_t n, float scale = 1) {
   return x;
 }
 
-inline bool same_bits(const std::vector<float> &a, const std::vector<float> &b) {
-  return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
+template <typename T>
+bool same_bits(const std::vector<T> &a, const std::vector<T> &b) {
+  return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0);
 }
 
 // The greatest error, as a share of the greatest expected magnitude or of `greatest` if that is more; infinite if

@@ -112,7 +112,7 @@ struct Input {
 
   Input(check::Random &random, const Shape &s) : shape(s) {
     const int64_t n = shape.rows * shape.num_vectors, m = int64_t{shape.num_vectors} * shape.vector_length;
-    logits = reference::normal(random, n, 0.5f);
+    logits = check::normals(random, n, 0.5f);
     exp_avg.assign(static_cast<size_t>(n), 0.0f);
     exp_avg_sq = exp_avg;
     for (size_t i = 0; i < logits.size(); ++i) {
@@ -120,11 +120,11 @@ struct Input {
       if (i % static_cast<size_t>(shape.num_vectors) == 1) logits[i] += 4;     // a vector that every row selects
       if (random.between(0, 9) == 0) exp_avg[i] = random.normal(), exp_avg_sq[i] = std::fabs(random.normal());
     }
-    bank = reference::normal(random, m, 0.02f);
-    bank_exp_avg = reference::normal(random, m, 0.01f);
-    bank_exp_avg_sq = reference::normal(random, m, 0.01f);
+    bank = check::normals(random, m, 0.02f);
+    bank_exp_avg = check::normals(random, m, 0.01f);
+    bank_exp_avg_sq = check::normals(random, m, 0.01f);
     for (float &x : bank_exp_avg_sq) x = std::fabs(x);
-    dpacked = reference::normal(random, shape.rows * shape.vector_length, 1.0f);
+    dpacked = check::normals(random, shape.rows * shape.vector_length, 1.0f);
     // Where all weights are 1, rows of ±2^40 cancel, and what is small beside them is rounded as the order has it.
     if (shape.topk == 1)
       for (size_t i = 0; i < dpacked.size(); ++i) dpacked[i] += std::array<float, 4>{0, 0x1p40f, 0, -0x1p40f}[i % 4];
@@ -248,7 +248,7 @@ void step(vbl_stream *stream, const Input &input, int64_t shift, Outputs &output
 void low_rank(vbl_stream *stream, const vbl_lowrank &l, uint64_t seed, int64_t shift, Outputs &outputs, char garbage) {
   check::Random random(seed);
   const auto numbers = [&](int64_t n, int32_t dtype) {
-    return check::Stored(reference::normal(random, n, 1.0f), dtype).on(stream, shift);
+    return check::Stored(check::normals(random, n, 1.0f), dtype).on(stream, shift);
   };
   const int64_t in = l.tokens * l.in_features, out = l.tokens * l.out_features;
   const auto x = numbers(in, l.dtype), dx = numbers(in, l.dtype), y = numbers(out, l.dtype), dy = numbers(out, l.dtype);

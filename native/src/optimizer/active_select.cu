@@ -12,7 +12,7 @@
 // 16-byte loads of a lane under way, and the first candidates' logits with them. Estimated, not measured: about 75
 // instructions per entry and lane, 300 for 128 entries, and 250 for the rest of the row make 21 M warp instructions,
 // which 132 SMs of four schedulers at 1.75 GHz issue in 0.023 ms. A row that is scanned for new candidates takes
-// longer, some 1,500 instructions; with 32 candidates that happens a few times in all of training.
+// longer, some 1,500 instructions; the more candidates are kept, the rarer that is.
 // k > 32: active_select_by_blocks, a block per row, with a map from indices to places in scratch memory.
 #include "admixture/select.cuh"
 #include "optimizer/active.cuh"

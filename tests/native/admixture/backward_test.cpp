@@ -14,9 +14,9 @@ struct Gradients {
 
 Input random_input(check::Random &random, const Shape &shape) {
   Input input;
-  input.bank = reference::normal(random, int64_t{shape.num_vectors} * shape.vector_length, 0.02f);
-  input.dpacked = reference::normal(random, shape.rows * shape.vector_length, 1.0f);
-  const std::vector<float> logits = reference::normal(random, shape.rows * shape.num_vectors, 1.0f);
+  input.bank = check::normals(random, int64_t{shape.num_vectors} * shape.vector_length, 0.02f);
+  input.dpacked = check::normals(random, shape.rows * shape.vector_length, 1.0f);
+  const std::vector<float> logits = check::normals(random, shape.rows * shape.num_vectors, 1.0f);
   const reference::Selection selection = reference::select(shape, logits);
   input.indices = selection.indices;
   input.weights.assign(selection.weights.begin(), selection.weights.end());
@@ -60,8 +60,8 @@ enum class Choice { uniform, alike, zipf };
 
 Input chosen_input(check::Random &random, const Shape &shape, Choice choice) {
   Input input;
-  input.bank = reference::normal(random, int64_t{shape.num_vectors} * shape.vector_length, 0.02f);
-  input.dpacked = reference::normal(random, shape.rows * shape.vector_length, 1.0f);
+  input.bank = check::normals(random, int64_t{shape.num_vectors} * shape.vector_length, 0.02f);
+  input.dpacked = check::normals(random, shape.rows * shape.vector_length, 1.0f);
   input.slots = reference::permutation(random, shape.rows);
   for (int64_t row = 0; row < shape.rows; ++row) {
     int64_t first = shape.num_vectors / 3;
@@ -76,7 +76,7 @@ Input chosen_input(check::Random &random, const Shape &shape, Choice choice) {
 }
 
 bool same(const Gradients &a, const Gradients &b) {
-  return reference::same_bits(a.dlogits, b.dlogits) && reference::same_bits(a.dbank, b.dbank);
+  return check::same_bits(a.dlogits, b.dlogits) && check::same_bits(a.dbank, b.dbank);
 }
 
 void check_gradients(const Shape &shape, const Input &input, const Gradients &found) {
@@ -265,7 +265,7 @@ TEST(gradients_agree_with_central_differences) {
     for (int trial = 0; trial < 20; ++trial) {
       Shape shape = reference::random_shape(random, 8, 12, 9);
       const int64_t h = shape.num_vectors, b = shape.vector_length, k = shape.topk;
-      const std::vector<float> logits = reference::normal(random, shape.rows * h, 1.0f);
+      const std::vector<float> logits = check::normals(random, shape.rows * h, 1.0f);
       Input input = random_input(random, shape);
       const reference::Selection selection = reference::select(shape, logits);
       input.indices = selection.indices;

@@ -13,7 +13,7 @@ struct Input {
 
 Input random_input(check::Random &random, const Shape &shape) {
   Input input;
-  input.bank = reference::normal(random, int64_t{shape.num_vectors} * shape.vector_length, 0.02f);
+  input.bank = check::normals(random, int64_t{shape.num_vectors} * shape.vector_length, 0.02f);
   for (int64_t i = 0; i < shape.rows * shape.topk; ++i) {
     input.indices.push_back(static_cast<int32_t>(random.between(0, shape.num_vectors - 1)));
     input.weights.push_back(random.uniform(0, 1));
@@ -55,8 +55,8 @@ std::vector<float> composed(const Shape &shape, const Input &input, const std::v
 void check_composition(vbl_stream *stream, const Shape &shape, const Input &input, const std::vector<int32_t> &slots) {
   const std::vector<float> expected = composed(shape, input, slots);
   for (const int64_t shift : {0, 1})
-    CHECK(reference::same_bits(expected, compose<float>(stream, shape, input, slots, VBL_FLOAT32, 0, shift)));
-  CHECK(reference::same_bits(expected, compose<float>(stream, shape, input, slots, VBL_FLOAT32, 1, 0)));
+    CHECK(check::same_bits(expected, compose<float>(stream, shape, input, slots, VBL_FLOAT32, 0, shift)));
+  CHECK(check::same_bits(expected, compose<float>(stream, shape, input, slots, VBL_FLOAT32, 1, 0)));
   check::CpuStream cpu;
   for (const int32_t dtype : {VBL_BFLOAT16, VBL_FLOAT16}) {
     std::vector<uint16_t> rounded(expected.size());
@@ -131,7 +131,7 @@ TEST(a_graph_composes_as_often_as_it_is_launched) {
       weights.set(replayed->weights);
       indices.set(replayed->indices);
       CHECK_STATUS(VBL_OK, vbl_graph_launch(stream, graph));
-      CHECK(reference::same_bits(packed.get(), composed(shape, *replayed, {})));
+      CHECK(check::same_bits(packed.get(), composed(shape, *replayed, {})));
     }
     CHECK_STATUS(VBL_OK, vbl_graph_destroy(graph));
   });
@@ -168,7 +168,7 @@ TEST(composition_does_not_depend_on_threads) {
   const Input input = random_input(random, shape);
   const std::vector<float> one = compose<float>(check::CpuStream(1), shape, input, {}, VBL_FLOAT32);
   for (const int threads : {2, 5})
-    CHECK(reference::same_bits(one, compose<float>(check::CpuStream(threads), shape, input, {}, VBL_FLOAT32)));
+    CHECK(check::same_bits(one, compose<float>(check::CpuStream(threads), shape, input, {}, VBL_FLOAT32)));
 }
 
 TEST(compose_refuses_bad_arguments) {

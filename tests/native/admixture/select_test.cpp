@@ -23,7 +23,7 @@ Selected select(vbl_stream *stream, const Shape &shape, const std::vector<float>
 }
 
 bool same(const Selected &a, const Selected &b) {
-  return a.indices == b.indices && reference::same_bits(a.weights, b.weights) && a.bad_row == b.bad_row;
+  return a.indices == b.indices && check::same_bits(a.weights, b.weights) && a.bad_row == b.bad_row;
 }
 
 void check_against_reference(const Shape &shape, const std::vector<float> &logits, const Selected &found) {
@@ -42,7 +42,7 @@ TEST(selects_as_a_stable_sort_does) {
     check::Random random(check::seed());
     for (int trial = 0; trial < 100; ++trial) {
       const Shape shape = reference::random_shape(random, 40, trial % 10 == 0 ? 3000 : 200, 4);
-      std::vector<float> logits = reference::normal(random, shape.rows * shape.num_vectors, 0.1f);
+      std::vector<float> logits = check::normals(random, shape.rows * shape.num_vectors, 0.1f);
       switch (trial % 5) {
         case 1:  // many ties, zeros of both signs among them
           for (float &x : logits) x = std::round(x * 20) * 0.05f;
@@ -75,7 +75,7 @@ TEST(selects_for_every_k_from_rows_of_every_length) {
       for (const int32_t topk : {1, 2, 3, 4, 5, 8, 31, 32, 33, 100, num_vectors}) {
         if (topk > num_vectors) continue;
         const Shape shape = {topk > 32 ? 3 : num_vectors > 1000 ? 9 : 17, num_vectors, 1, topk};
-        std::vector<float> logits = reference::normal(random, shape.rows * num_vectors, 0.1f);
+        std::vector<float> logits = check::normals(random, shape.rows * num_vectors, 0.1f);
         if (topk % 2 == 0)  // ties
           for (float &x : logits) x = std::round(x * 40) * 0.025f;
         check_against_reference(shape, logits, select(stream, shape, logits, topk % 4));
@@ -89,7 +89,7 @@ TEST(selects_from_the_longest_row) {
     check::Random random(check::seed());
     for (const int32_t topk : {1, 2, 4, 20, 300, 65536}) {
       const Shape shape = {2, 65536, 1, topk};
-      const std::vector<float> logits = reference::normal(random, shape.rows * shape.num_vectors, 1.0f);
+      const std::vector<float> logits = check::normals(random, shape.rows * shape.num_vectors, 1.0f);
       check_against_reference(shape, logits, select(stream, shape, logits, topk % 2));
     }
   });
@@ -118,7 +118,7 @@ TEST(reports_the_lowest_bad_row) {
     for (const int32_t topk : {3, 7, 40}) {
       const Shape shape = {topk == 40 ? 8 : 100, 77, 1, topk};
       const int64_t last = shape.rows - 1, lower = shape.rows / 2;
-      const std::vector<float> good = reference::normal(random, shape.rows * shape.num_vectors, 1.0f);
+      const std::vector<float> good = check::normals(random, shape.rows * shape.num_vectors, 1.0f);
       for (const float bad : {NAN, -NAN, INFINITY}) {
         for (const int64_t place : {0, 40, 76}) {
           std::vector<float> logits = good;
@@ -158,7 +158,7 @@ TEST(selection_is_the_same_from_a_graph) {
     check::Random random(check::seed());
     for (const int32_t topk : {2, 9, 50}) {
       const Shape shape = {topk == 50 ? 4 : 20, 130, 1, topk};
-      std::vector<float> logits = reference::normal(random, shape.rows * shape.num_vectors, 0.1f);
+      std::vector<float> logits = check::normals(random, shape.rows * shape.num_vectors, 0.1f);
       const Selected first = select(stream, shape, logits);
       CHECK(same(first, select(check::CpuStream(), shape, logits)));
 
@@ -171,7 +171,7 @@ TEST(selection_is_the_same_from_a_graph) {
       CHECK_STATUS(VBL_OK, vbl_select(stream, &admixture, x.data(), indices.data(), weights.data(), bad_row.data()));
       CHECK_STATUS(VBL_OK, vbl_graph_end(stream, &graph));
       for (int run = 0; run < 2; ++run) {
-        logits = reference::normal(random, shape.rows * shape.num_vectors, 0.1f);
+        logits = check::normals(random, shape.rows * shape.num_vectors, 0.1f);
         if (run == 0) logits[3 * 130 + 100] = NAN;
         x.set(logits);
         CHECK_STATUS(VBL_OK, vbl_graph_launch(stream, graph));
@@ -185,11 +185,11 @@ TEST(selection_is_the_same_from_a_graph) {
 TEST(selection_does_not_depend_on_threads) {
   check::Random random(check::seed());
   const Shape shape = {3000, 90, 1, 2};
-  const std::vector<float> logits = reference::normal(random, shape.rows * shape.num_vectors, 0.1f);
+  const std::vector<float> logits = check::normals(random, shape.rows * shape.num_vectors, 0.1f);
   const Selected one = select(check::CpuStream(1), shape, logits);
   for (const int threads : {2, 5}) {
     const Selected many = select(check::CpuStream(threads), shape, logits);
-    CHECK(one.indices == many.indices && reference::same_bits(one.weights, many.weights));
+    CHECK(one.indices == many.indices && check::same_bits(one.weights, many.weights));
   }
 }
 

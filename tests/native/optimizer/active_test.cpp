@@ -13,8 +13,8 @@ struct Lists {
 
   bool operator==(const Lists &other) const {
     return count == other.count && index == other.index && candidate_count == other.candidate_count &&
-           candidate_index == other.candidate_index && reference::same_bits(logit, other.logit) &&
-           reference::same_bits(exp_avg, other.exp_avg) && reference::same_bits(exp_avg_sq, other.exp_avg_sq);
+           candidate_index == other.candidate_index && check::same_bits(logit, other.logit) &&
+           check::same_bits(exp_avg, other.exp_avg) && check::same_bits(exp_avg_sq, other.exp_avg_sq);
   }
 };
 
@@ -104,7 +104,7 @@ struct Trajectory {
   bool same_selection(const Trajectory &other, int32_t topk) const {
     const std::vector<float> w = weights.get(), of_other = other.weights.get();
     bool same = indices.get() == other.indices.get() && bad_row.get() == other.bad_row.get();
-    if (topk <= 32) return same && reference::same_bits(w, of_other);
+    if (topk <= 32) return same && check::same_bits(w, of_other);
     for (size_t i = 0; i < w.size(); ++i)  // sums of float64 in another order
       same = same && std::fabs(w[i] - of_other[i]) <= 0x1p-23f * of_other[i];
     return same;
@@ -153,7 +153,7 @@ double learning_rate_at(int t) { return t % 11 == 1 ? 0 : t % 3 == 0 ? 0.05 : 1e
 
 // Gradients that mostly push the selected logits down, so that others take their place, and now and then are zero.
 std::vector<float> gradients_at(check::Random &random, const Shape &shape) {
-  std::vector<float> dlogits = reference::normal(random, shape.rows * shape.topk, 0.01f);
+  std::vector<float> dlogits = check::normals(random, shape.rows * shape.topk, 0.01f);
   for (float &x : dlogits) x = random.between(0, 9) == 0 ? 0 : x + 0.006f;
   return dlogits;
 }
@@ -180,7 +180,7 @@ void compare_with_dense(vbl_stream *stream, const Shape &shape, int32_t candidat
   check::Random random(check::seed());
   check::CpuStream cpu;
   const vbl_admixture admixture = shape.admixture();
-  std::vector<float> logits = reference::normal(random, shape.rows * shape.num_vectors, 0.1f);
+  std::vector<float> logits = check::normals(random, shape.rows * shape.num_vectors, 0.1f);
   if (quantum > 0)  // ties
     for (float &x : logits) x = std::round(x / quantum) * quantum;
   const Trajectory dense(cpu, shape, logits), sparse(stream, shape, logits, candidates % 3);
@@ -201,7 +201,7 @@ void compare_with_dense(vbl_stream *stream, const Shape &shape, int32_t candidat
       CHECK(need <= state.active.capacity + shape.topk && need <= shape.num_vectors);
       // Nothing but max_count has changed.
       CHECK(state.lists() == before && sparse.indices.get() == indices && sparse.bad_row.get() == bad_row);
-      CHECK(reference::same_bits(sparse.weights.get(), weights));
+      CHECK(check::same_bits(sparse.weights.get(), weights));
       const int32_t room = std::min(need + (t % 2 == 0 ? 0 : 3), shape.num_vectors);
       state = copy_of(stream, shape, state, room, candidates, t % 4);
       CHECK(!overflowed(stream, state, active_step(stream, shape, state, step, dlogits, sparse)));
@@ -214,9 +214,9 @@ void compare_with_dense(vbl_stream *stream, const Shape &shape, int32_t candidat
     if (t % 97 == 0 || t == steps) {
       CHECK_STATUS(VBL_OK, vbl_active_store(stream, &admixture, &state.active, sparse.logits.data(),
                                             sparse.exp_avg.data(), sparse.exp_avg_sq.data()));
-      CHECK(reference::same_bits(sparse.logits.get(), dense.logits.get()));
-      CHECK(reference::same_bits(sparse.exp_avg.get(), dense.exp_avg.get()));
-      CHECK(reference::same_bits(sparse.exp_avg_sq.get(), dense.exp_avg_sq.get()));
+      CHECK(check::same_bits(sparse.logits.get(), dense.logits.get()));
+      CHECK(check::same_bits(sparse.exp_avg.get(), dense.exp_avg.get()));
+      CHECK(check::same_bits(sparse.exp_avg_sq.get(), dense.exp_avg_sq.get()));
       State reloaded(stream, shape, state.max_count.get()[0], candidates + t % 2, t % 3);
       CHECK(!overflowed(stream, reloaded, load(stream, shape, reloaded, sparse)));
       state = copy_of(stream, shape, reloaded, state.active.capacity, candidates, t % 4);
@@ -282,7 +282,7 @@ TEST(equal_active_logits_go_by_index) {
 // The state after some steps, and the selection.
 static std::pair<Lists, std::vector<int32_t>> run(vbl_stream *stream, const Shape &shape, int steps) {
   check::Random random(check::seed());
-  const Trajectory t(stream, shape, reference::normal(random, shape.rows * shape.num_vectors, 0.1f));
+  const Trajectory t(stream, shape, check::normals(random, shape.rows * shape.num_vectors, 0.1f));
   const State state(stream, shape, shape.num_vectors, shape.topk + 1);
   CHECK(!overflowed(stream, state, load(stream, shape, state, t, false)));
   for (int step = 1; step <= steps; ++step)
@@ -310,7 +310,7 @@ TEST(active_steps_replay_with_other_constants) {
     for (const Shape &shape : {Shape{20, 64, 1, 2}, Shape{3, 64, 1, 34}}) {
       check::Random random(check::seed());
       const vbl_admixture admixture = shape.admixture();
-      const std::vector<float> logits = reference::normal(random, shape.rows * shape.num_vectors, 0.1f);
+      const std::vector<float> logits = check::normals(random, shape.rows * shape.num_vectors, 0.1f);
       const Trajectory eager(stream, shape, logits), replayed(stream, shape, logits);
       const State of_eager(stream, shape, shape.num_vectors, shape.topk);
       const State of_replayed(stream, shape, shape.topk + 9, shape.topk);
@@ -381,7 +381,7 @@ TEST(reports_the_bad_rows_that_the_dense_form_reports) {
       for (const int32_t where : {0, 1}) {
         check::Random random(check::seed());
         check::CpuStream cpu;
-        std::vector<float> logits = reference::normal(random, shape.rows * shape.num_vectors, 0.1f);
+        std::vector<float> logits = check::normals(random, shape.rows * shape.num_vectors, 0.1f);
         if (where == 1) logits[bad * 40 + 17] = NAN, logits[(bad + 2) * 40 + 3] = INFINITY;
         const Trajectory dense(cpu, shape, logits), sparse(stream, shape, logits);
         const State state(stream, shape, shape.num_vectors, topk);

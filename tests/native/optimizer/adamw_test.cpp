@@ -45,8 +45,8 @@ struct Parameters {
       : p(stream, parameters, shift), m(stream, exp_avg, shift), v(stream, exp_avg_sq, shift) {}
   bool same(const std::vector<float> &parameters, const std::vector<float> &exp_avg,
             const std::vector<float> &exp_avg_sq) const {
-    return reference::same_bits(p.get(), parameters) && reference::same_bits(m.get(), exp_avg) &&
-           reference::same_bits(v.get(), exp_avg_sq);
+    return check::same_bits(p.get(), parameters) && check::same_bits(m.get(), exp_avg) &&
+           check::same_bits(v.get(), exp_avg_sq);
   }
 };
 
@@ -112,8 +112,8 @@ TEST(an_update_is_the_documented_arithmetic_to_the_bit) {
     check::Random random(check::seed());
     for (int trial = 0; trial < 60; ++trial) {
       const int64_t n = random.between(1, trial == 0 ? 70000 : trial % 4 == 0 ? 3000 : 300), shift = trial % 3;
-      std::vector<float> p = reference::normal(random, n, 0.1f), m = reference::normal(random, n, 1e-3f);
-      std::vector<float> v = reference::normal(random, n, 1e-3f), gradient = reference::normal(random, n, 1e-2f);
+      std::vector<float> p = check::normals(random, n, 0.1f), m = check::normals(random, n, 1e-3f);
+      std::vector<float> v = check::normals(random, n, 1e-3f), gradient = check::normals(random, n, 1e-2f);
       for (float &x : v) x = x * x;
       for (int64_t i = 0; i < n; i += 5) m[i] = v[i] = 0;
       for (int64_t i = 0; i < n; i += 10) m[i] = -0.0f;
@@ -135,12 +135,12 @@ TEST(follows_adamw_in_float64) {
   check::for_each_device([](vbl_stream *stream) {
     check::Random random(check::seed());
     const int64_t n = 1000;
-    std::vector<float> p = reference::normal(random, n, 0.1f);
+    std::vector<float> p = check::normals(random, n, 0.1f);
     const Parameters found(stream, p, std::vector<float>(n, 0.0f), std::vector<float>(n, 0.0f));
     std::vector<double> p64(p.begin(), p.end()), m64(n, 0.0), v64(n, 0.0);
     for (int t = 1; t <= 200; ++t) {
       const double learning_rate = 1e-3 * t / 200, decay = 0.1;
-      const std::vector<float> gradient = reference::normal(random, n, 1e-2f);
+      const std::vector<float> gradient = check::normals(random, n, 1e-2f);
       adamw(stream, step_of(t, learning_rate, decay), found, gradient);
       for (int64_t i = 0; i < n; ++i) {
         const double g = gradient[i];
@@ -175,10 +175,10 @@ TEST(adamw_select_is_adamw_then_select) {
     if (trial == 2) shape = {9, 260, 1, 100};
     const vbl_admixture admixture = shape.admixture();
     const int64_t n = shape.rows * shape.num_vectors;
-    std::vector<float> logits = reference::normal(random, n, 0.1f), m = reference::normal(random, n, 1e-3f), v = m;
+    std::vector<float> logits = check::normals(random, n, 0.1f), m = check::normals(random, n, 1e-3f), v = m;
     for (float &x : v) x = x * x;
     if (trial % 3 == 0) std::fill(m.begin(), m.end(), 0.0f), std::fill(v.begin(), v.end(), 0.0f);
-    const std::vector<float> dlogits = reference::normal(random, shape.rows * shape.topk, 1e-2f);
+    const std::vector<float> dlogits = check::normals(random, shape.rows * shape.topk, 1e-2f);
     const std::vector<int32_t> indices = reference::select(shape, logits).indices;
     vbl_step step = step_of(random.between(1, 50), 0.05, trial % 2 == 0 ? 0 : 0.1);
     step.gradient_scale = 0.5f;
@@ -241,11 +241,11 @@ TEST(adamw_select_replays_with_other_constants) {
     for (const Shape &shape : {Shape{20, 130, 1, 2}, Shape{5, 64, 1, 40}}) {
       const vbl_admixture admixture = shape.admixture();
       const int64_t n = shape.rows * shape.num_vectors;
-      const std::vector<float> logits = reference::normal(random, n, 0.1f), zero(static_cast<size_t>(n), 0.0f);
-      const std::vector<float> dlogits = reference::normal(random, shape.rows * shape.topk, 1e-2f);
+      const std::vector<float> logits = check::normals(random, n, 0.1f), zero(static_cast<size_t>(n), 0.0f);
+      const std::vector<float> dlogits = check::normals(random, shape.rows * shape.topk, 1e-2f);
       const std::vector<int32_t> selected = reference::select(shape, logits).indices;
       const Parameters eager(stream, logits, zero, zero), replayed(stream, logits, zero, zero);
-      const check::Array<float> g(stream, dlogits), dense(stream, reference::normal(random, n, 1e-2f));
+      const check::Array<float> g(stream, dlogits), dense(stream, check::normals(random, n, 1e-2f));
       check::Array<float> weights(stream, dlogits.size(), NAN);
       check::Array<int32_t> indices(stream, selected);
       check::Array<int64_t> bad_row(stream, 1, -2);
@@ -268,7 +268,7 @@ TEST(adamw_select_replays_with_other_constants) {
         constants.set({step});
         CHECK_STATUS(VBL_OK, vbl_graph_launch(stream, graph));
         CHECK(replayed.same(eager.p.get(), eager.m.get(), eager.v.get()));
-        CHECK(indices.get() == now.indices && reference::same_bits(weights.get(), now.weights));
+        CHECK(indices.get() == now.indices && check::same_bits(weights.get(), now.weights));
       }
       CHECK_STATUS(VBL_OK, vbl_graph_destroy(graph));
     }

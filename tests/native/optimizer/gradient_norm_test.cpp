@@ -19,7 +19,7 @@ TEST(sums_squares_in_float64) {
   check::for_each_device([](vbl_stream *stream) {
     check::Random random(check::seed());
     for (const int64_t n : {1, 2, 31, 32, 33, 1000, 4097, 65536, 65537, 300001}) {
-      const std::vector<float> x = reference::normal(random, n, 100.0f);
+      const std::vector<float> x = check::normals(random, n, 100.0f);
       long double exact = 0;
       for (const float value : x) exact += static_cast<long double>(value) * value;
       const double found = sum_squares(stream, x);
@@ -37,7 +37,7 @@ TEST(sums_squares_in_float64) {
 
 TEST(sum_squares_does_not_depend_on_threads) {
   check::Random random(check::seed());
-  const std::vector<float> x = reference::normal(random, 300001, 100.0f);
+  const std::vector<float> x = check::normals(random, 300001, 100.0f);
   const double found = sum_squares(check::CpuStream(1), x);
   CHECK(found == sum_squares(check::CpuStream(2), x) && found == sum_squares(check::CpuStream(5), x));
 }

@@ -138,7 +138,10 @@ public final class Stream implements AutoCloseable {
         }
     }
 
-    /** The {@code cudaStream_t} of a CUDA stream, for other libraries' calls; null on the CPU. Valid until closed. */
+    /**
+     * The {@code cudaStream_t} of a CUDA stream, for other libraries' calls, valid until closed; null on the CPU, and for
+     * a device's default stream.
+     */
     public Pointer cudaStream() {
         requireOpen();
         return vbl_stream_cuda(handle);
