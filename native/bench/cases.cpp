@@ -12,6 +12,10 @@ std::string Cases::overrun() {
   return first;
 }
 
+const char *name_of(int32_t dtype) {
+  return dtype == VBL_FLOAT32 ? "float32" : dtype == VBL_BFLOAT16 ? "bfloat16" : "float16";
+}
+
 void fill_normal(Array<float> &array, Random &random, float scale) {
   std::normal_distribution<float> normal(0, scale);
   std::vector<float> block(static_cast<size_t>(std::min<int64_t>(array.size(), (1 << 20) - 3)));

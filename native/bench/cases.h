@@ -42,6 +42,9 @@ std::unique_ptr<Cases> optimizer_cases(vbl_stream *stream, const Shape &shape, R
 std::unique_ptr<Cases> lowrank_cases(vbl_stream *stream, const Shape &shape, Random &random);
 std::unique_ptr<Cases> convert_cases(vbl_stream *stream, const Shape &shape, Random &random);
 
+// "float32", "bfloat16" or "float16".
+const char *name_of(int32_t dtype);
+
 // Fills with numbers of a normal distribution, by repeating a block of a length that no row divides.
 void fill_normal(Array<float> &array, Random &random, float scale);
 
@@ -50,5 +53,10 @@ constexpr int32_t kNoNumber = 0xFF, kNoInteger = 0x7B;
 
 // What a number may be off by, as a share of it: rounded once from float64, by half of its last place.
 constexpr double kFloat32 = 0x1p-24 * (1 + 1e-6), kBfloat16 = 0x1p-8 + 0x1p-24, kFloat16 = 0x1p-11 + 0x1p-24;
+inline double rounding(int32_t dtype) {
+  return dtype == VBL_FLOAT32 ? kFloat32 : dtype == VBL_BFLOAT16 ? kBfloat16 : kFloat16;
+}
+// Half of what the smallest numbers are apart, where that shows: float16 alone has so few of them.
+inline double smallest_step(int32_t dtype) { return dtype == VBL_FLOAT16 ? 0x1p-25 : 0; }
 
 }  // namespace bench

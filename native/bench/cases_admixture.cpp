@@ -68,8 +68,8 @@ class AdmixtureCases : public Cases {
         {"uniform", &uniform_}, {"zipf", &zipf_}, {"all-same", &all_same_}};
     for (const int32_t dtype : {VBL_FLOAT32, VBL_BFLOAT16, VBL_FLOAT16}) {
       for (const auto &[name, used] : uses) {
-        cases_.push_back({"compose", dtype == VBL_FLOAT32 ? "float32" : dtype == VBL_BFLOAT16 ? "bfloat16" : "float16",
-                          name, (dtype == VBL_FLOAT32 ? 4 : 2) * packed + 4 * bank + 8 * rows * k, true,
+        const double bytes = (dtype == VBL_FLOAT32 ? 4 : 2) * packed + 4 * bank + 8 * rows * k;
+        cases_.push_back({"compose", name_of(dtype), name, bytes, true,
                           [this, i = used, dtype] { return compose(*i, dtype); },
                           [this, i = used, dtype] { return check_compose(*i, dtype); }});
       }
@@ -112,14 +112,14 @@ class AdmixtureCases : public Cases {
   Finding check_compose(const Array<int32_t> &used, int32_t dtype) {
     packed(dtype).fill(kNoNumber);
     require(compose(used, dtype), "vbl_compose");
-    Comparison comparison(dtype == VBL_FLOAT32 ? kFloat32 : dtype == VBL_BFLOAT16 ? kBfloat16 : kFloat16,
-                          dtype == VBL_FLOAT32 ? "one rounding" : "two roundings");
+    Comparison comparison(rounding(dtype), dtype == VBL_FLOAT32 ? "one rounding" : "two roundings");
     const std::vector<float> bank = bank_.get(), weights = weights_.get(), found32 = packed32_.get();
     const std::vector<uint16_t> found16 = packed16_.get();
     const std::vector<int32_t> indices = used.get(), slots = slots_.get();
     const int64_t b = shape_.vector_length, k = shape_.topk;
     // float64's own rounding where terms cancel, and the steps of float16's smallest numbers.
-    const double cancel = 1e-13 / comparison.bound(), smallest = dtype == VBL_FLOAT16 ? 0x1p-25 / comparison.bound() : 0;
+    const double cancel = 1e-13 / comparison.bound();
+    const double smallest = smallest_step(dtype) / comparison.bound();
     for (int64_t row = 0; row < shape_.rows; ++row) {
       for (int64_t i = 0; i < b; ++i) {
         double exact = 0, magnitude = 0;
@@ -129,8 +129,8 @@ class AdmixtureCases : public Cases {
           magnitude += std::fabs(term);
         }
         const int64_t at = slots[row] * b + i;
-        comparison.near("packed", at, dtype == VBL_FLOAT32 ? found32[at] : reference::widened(found16[at], dtype), exact,
-                        std::fabs(exact) + cancel * magnitude + smallest);
+        const double found = dtype == VBL_FLOAT32 ? found32[at] : reference::widened(found16[at], dtype);
+        comparison.near("packed", at, found, exact, std::fabs(exact) + cancel * magnitude + smallest);
       }
     }
     return comparison.finding();

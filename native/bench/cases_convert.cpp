@@ -7,10 +7,6 @@
 namespace bench {
 namespace {
 
-const char *name_of(int32_t dtype) {
-  return dtype == VBL_FLOAT32 ? "float32" : dtype == VBL_BFLOAT16 ? "bfloat16" : "float16";
-}
-
 class ConvertCases : public Cases {
  public:
   ConvertCases(vbl_stream *s, const Shape &sh, Random &random)

@@ -50,7 +50,8 @@ struct State {
 
   void poison() {
     for (Memory *numbers : {&logit, &exp_avg, &exp_avg_sq}) numbers->fill(kNoNumber);
-    for (Memory *integers : {&count, &index, &candidate_count, &candidate_index, &max_count}) integers->fill(kNoInteger);
+    for (Memory *integers : {&count, &index, &candidate_count, &candidate_index, &max_count})
+      integers->fill(kNoInteger);
   }
 
   // Puts the active entries into dense logits and moments. What a state must be is checked on the way: indices within
@@ -347,7 +348,7 @@ class OptimizerCases : public Cases {
     comparison->near("exp_avg_sq", at, v, exact.exp_avg_sq.exact, exact.exp_avg_sq.magnitude);
   }
 
-  // selected: where the gradient was not zero. The next selection is that of the logits found, to the last of their bits.
+  // selected: where the gradient was not zero. The next selection is that of the logits found.
   void compare_update(const Dense &before, const Dense &found, const std::vector<int32_t> &selected,
                       Comparison *comparison) const {
     const vbl_step step = checked_step_.get()[0];

@@ -15,7 +15,8 @@ void Comparison::near(const char *array, int64_t at, double found, double exact,
 void Comparison::differs(const char *array, int64_t at, double found, double expected) {
   if (different_++ > 0) return;
   char text[160];
-  std::snprintf(text, sizeof text, "%s[%lld] is %.9g, expected %.9g", array, static_cast<long long>(at), found, expected);
+  std::snprintf(text, sizeof text, "%s[%lld] is %.9g, expected %.9g", array, static_cast<long long>(at), found,
+                expected);
   finding_.wrong = text;
 }
 

@@ -1,4 +1,5 @@
 // vblora-bench: checks the kernels against float64, and times them beside the device's own bandwidth.
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -33,8 +34,9 @@ wrote compared with float64 arithmetic on the CPU.
   --shape, --op  only this one
   --seed         of the random input; default 1, with --check another one every time
   --repetitions  default 50, with --check 20
-  --scale        multiplies rows and bank vectors of the models, tokens and features of the layer, down to 64, 32, 8, 64
-  --flush-mib    MiB read before each repetition with cold caches; default 256
+  --scale        multiplies rows and bank vectors of the models, tokens and features of the layer, down to 64, 32, 8
+                 and 64
+  --flush-mib    MiB read before each repetition with cold caches; default 256, or four times the L2 cache
   --quick        small shapes, --repetitions 3 --flush-mib 1: does it run at all?
   --json         prints JSON in place of the table
   --csv          writes the table as comma-separated values as well
@@ -46,7 +48,7 @@ Columns
                  launch: what launching a kernel takes the host, on CUDA
   dtype          of what the op writes
   selection      the vectors that rows use: uniform; zipf (vector i in proportion to 1 / ((i + 1)(i + 2))); all-same
-                 (the same vectors for all); - where it makes no difference
+                 (the same vectors for all); conv1d: weights are [in, out]; - where nothing is to be chosen
   rows, num_vectors, vector_length, topk   the shape
   device         CUDA device's number, or cpu
   mode           eager: launched one by one; graph: replayed from a captured graph
@@ -58,8 +60,8 @@ Columns
   gb_per_s       bytes / median, in 10^9
   copy_gb_per_s  bytes read and written by a copy of half of --flush-mib within the device, in the same run
   fraction       gb_per_s / copy_gb_per_s; above 1 where data stayed in caches
-  error          with --check: the greatest difference from float64, as a share of the magnitude that the op has to round:
-                 of the result where that is rounded once, of all intermediate results where float32 is computed with
+  error          with --check: the greatest difference from float64, as a share of what the op has to round: of the
+                 result where that is rounded once, of all intermediate results where float32 is computed with
   bound          with --check: what error may be at most; bound_from: why
   finding        with --check: what is wrong
 
@@ -73,7 +75,7 @@ struct Options {
   uint64_t seed = 0;
   int repetitions = 0;
   double scale = 1;
-  int64_t flush_mib = 256;
+  int64_t flush_mib = 0;
 };
 
 [[noreturn]] void refuse(const std::string &sentence) {
@@ -85,14 +87,15 @@ double number(const char *option, const char *text, double least) {
   char *end = nullptr;
   const double value = std::strtod(text, &end);
   if (end == text || *end != 0 || !(value >= least))
-    refuse(std::string(option) + " takes a number of at least " + bench::format("%g", least) + ", found '" + text + "'");
+    refuse(bench::format("%s takes a number of at least %g, found '%s'", option, least, text));
   return value;
 }
 
 uint64_t whole_number(const char *option, const char *text) {
   char *end = nullptr;
   const uint64_t value = std::strtoull(text, &end, 10);
-  if (end == text || *end != 0 || *text == '-') refuse(std::string(option) + " takes a whole number, found '" + text + "'");
+  if (end == text || *end != 0 || *text == '-')
+    refuse(bench::format("%s takes a whole number, found '%s'", option, text));
   return value;
 }
 
@@ -138,11 +141,18 @@ Options parse(int count, char **arguments) {
   if (options.check && !options.svg.empty()) refuse("--svg means nothing with --check");
   if (options.quick) {
     options.scale = 0.002;
-    options.flush_mib = 1;
+    if (options.flush_mib == 0) options.flush_mib = 1;
   }
   if (options.repetitions == 0) options.repetitions = options.quick ? 3 : options.check ? 20 : 50;
   if (!seeded) options.seed = options.check ? std::random_device()() : 1;
   return options;
+}
+
+// Enough to push everything else out of the caches.
+int64_t flush_mib(int32_t device) {
+  vbl_cuda_properties cuda = {};
+  if (device != VBL_DEVICE_CPU) bench::require(vbl_cuda_device_properties(device, &cuda), "vbl_cuda_device_properties");
+  return std::max<int64_t>(256, 4 * cuda.l2_bytes >> 20);
 }
 
 bench::Setting setting_of(const Options &options, vbl_stream *stream, double copy_rate) {
@@ -180,7 +190,9 @@ class Run {
 
   void all() {
     if (cuda() && !options_.check && options_.shape.empty() && wanted("launch")) launches();
-    for (const bench::Shape &shape : options_.check ? bench::checked_shapes(options_.quick) : bench::shapes(options_.scale)) {
+    const std::vector<bench::Shape> shapes =
+        options_.check ? bench::checked_shapes(options_.quick) : bench::shapes(options_.scale);
+    for (const bench::Shape &shape : shapes) {
       if (!options_.shape.empty() && options_.shape != shape.name) continue;
       for (const auto &family : {bench::admixture_cases, bench::optimizer_cases, bench::lowrank_cases,
                                  bench::convert_cases}) {
@@ -211,7 +223,8 @@ class Run {
 
   void launches() {
     const bench::Shape one = {{1, 1, 1, 1}, "-", 0, {}};
-    for (const bool graph : {false, true}) add({one, "launch", "bfloat16", "-", 6, graph, false, timer_.launch(graph), {}});
+    for (const bool graph : {false, true})
+      add({one, "launch", "bfloat16", "-", 6, graph, false, timer_.launch(graph), {}});
   }
 
   void time(const bench::Shape &shape, const bench::Case &c) {
@@ -270,13 +283,14 @@ bool all_right(const std::vector<bench::Row> &rows) {
 }  // namespace
 
 int main(int count, char **arguments) {
-  const Options options = parse(count, arguments);
+  Options options = parse(count, arguments);
   std::setvbuf(stdout, nullptr, _IOLBF, 0);  // into a pipe, too: a line when it is measured
   vbl_stream *stream = nullptr;
   const vbl_status created = vbl_stream_create(options.device, options.threads, &stream);
   if (created == VBL_NO_DEVICE)
     refuse(std::string("there is no such device (") + vbl_last_error() + "); --device cpu takes the CPU");
   bench::require(created, "vbl_stream_create");
+  if (options.flush_mib == 0) options.flush_mib = flush_mib(options.device);
   bool done = false;
   {
     Run run(options, stream);

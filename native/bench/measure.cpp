@@ -60,7 +60,8 @@ bool Memory::mend_guards() {
 
 Timer::Timer(vbl_stream *stream, int repetitions, int64_t flush_bytes)
     : stream_(stream), repetitions_(repetitions), warm_ups_(std::min(3, repetitions / 2)),
-      flushed_(stream, flush_bytes / 4), sum_(stream, 1), scratch_(stream, vbl_sum_squares_scratch_bytes(stream, flush_bytes / 4)) {
+      flushed_(stream, flush_bytes / 4), sum_(stream, 1),
+      scratch_(stream, vbl_sum_squares_scratch_bytes(stream, flush_bytes / 4)) {
   flushed_.clear();
   sum_.clear();
   require(vbl_event_create(vbl_stream_device(stream), &start_), "an event");

@@ -15,7 +15,9 @@ namespace reference {
 struct Shape {
   int64_t rows;
   int32_t num_vectors, vector_length, topk;
-  vbl_admixture admixture(const int32_t *slots = nullptr) const { return {rows, num_vectors, vector_length, topk, slots}; }
+  vbl_admixture admixture(const int32_t *slots = nullptr) const {
+    return {rows, num_vectors, vector_length, topk, slots};
+  }
 };
 
 struct Selection {
@@ -43,7 +45,7 @@ inline Selection select(const Shape &shape, const std::vector<float> &logits) {
   return selection;
 }
 
-// What vbl_admixture_backward reads, but for the bank's length of slots: none stand for the identity.
+// What vbl_admixture_backward reads; no slots stand for the identity.
 struct BackwardInput {
   std::vector<float> bank, weights, dpacked;
   std::vector<int32_t> indices, slots;
@@ -98,8 +100,8 @@ struct Update {
 };
 
 // AdamW of optimizer.h on one parameter, constants as they stand in the step.
-inline Update adamw(const vbl_step &step, const vbl_adamw_group &group, double gradient, double parameter, double exp_avg,
-                    double exp_avg_sq) {
+inline Update adamw(const vbl_step &step, const vbl_adamw_group &group, double gradient, double parameter,
+                    double exp_avg, double exp_avg_sq) {
   const double g = gradient * step.gradient_scale * step.clip_factor;  // 2 roundings
   const double moved = (g - exp_avg) * group.one_minus_beta1;
   const double m = exp_avg + moved;
@@ -118,6 +120,36 @@ inline Update adamw(const vbl_step &step, const vbl_adamw_group &group, double g
                                 std::fabs(move) * (divisor_magnitude / divisor + 1);
   const double p = decayed + move;
   return {{p, std::fabs(decayed) + move_magnitude + std::fabs(p)}, {m, m_magnitude}, {v, v_magnitude}};
+}
+
+// Word e mod 4 of Philox4x32-10 for element e of a batch, as lowrank.h keys dropout.
+inline uint32_t dropout_word(const vbl_step &step, uint32_t module, uint64_t e) {
+  const uint64_t block = e / 4;
+  uint32_t c[4] = {static_cast<uint32_t>(block),
+                   (static_cast<uint32_t>(block >> 32) & 0xFFFF) | static_cast<uint32_t>(step.micro_batch) << 16,
+                   module, static_cast<uint32_t>(step.step)};
+  uint32_t key[2] = {static_cast<uint32_t>(step.seed), static_cast<uint32_t>(step.seed >> 32)};
+  for (int round = 0; round < 10; ++round) {
+    const uint64_t left = uint64_t{0xD2511F53} * c[0], right = uint64_t{0xCD9E8D57} * c[2];
+    const uint32_t next[4] = {static_cast<uint32_t>(right >> 32) ^ c[1] ^ key[0], static_cast<uint32_t>(right),
+                              static_cast<uint32_t>(left >> 32) ^ c[3] ^ key[1], static_cast<uint32_t>(left)};
+    std::copy(next, next + 4, c);
+    key[0] += 0x9E3779B9;
+    key[1] += 0xBB67AE85;
+  }
+  return c[e % 4];
+}
+
+// Dropout's mask [tokens, in_features].
+inline std::vector<float> dropout_mask(const vbl_lowrank &lowrank, const vbl_step &step) {
+  const double threshold = std::nearbyint(double{lowrank.dropout} * 0x1p32);
+  const float kept = static_cast<float>(1 / (1 - double{lowrank.dropout}));
+  std::vector<float> mask(static_cast<size_t>(lowrank.tokens * lowrank.in_features), 1.0f);
+  if (lowrank.dropout == 0) return mask;
+  const uint64_t first = static_cast<uint64_t>(lowrank.first_token * lowrank.in_features);
+  for (size_t i = 0; i < mask.size(); ++i)
+    mask[i] = dropout_word(step, lowrank.module, first + i) >= threshold ? kept : 0;
+  return mask;
 }
 
 // A bfloat16 or float16, as it lies in memory.

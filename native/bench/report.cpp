@@ -56,7 +56,8 @@ std::string table_line(const Setting &setting, const Row &row) {
   const double fraction = row.rate() / setting.copy_rate;
   if (setting.check) {
     std::string line = format("%-10s %-21s %-9s %-9s ", row.shape.name, op, dtype, selection);
-    if (!row.times.supported) return line + format("%-8s %-8s %-19s %10s %8s %8s  unsupported\n", "", "", "", "", "", "");
+    if (!row.times.supported)
+      return line + format("%-8s %-8s %-19s %10s %8s %8s  %s\n", "", "", "", "", "", "", row.status());
     const Finding &f = row.finding;
     line += format("%-8.1e %-8.1e %-19s %10.2f %8.1f %8.3f  %s", f.error, f.bound, f.why, row.times.median, row.rate(),
                    fraction, row.status());
@@ -65,8 +66,8 @@ std::string table_line(const Setting &setting, const Row &row) {
   const std::string line = format("%-16s %-20s %-9s %-9s %-6s %-5s ", row.shape.name, op, dtype, selection,
                                   row.graph ? "graph" : "eager", row.cold ? "cold" : "warm");
   if (!row.times.supported) return line + format("%11s\n", row.status());
-  return line + format("%11.2f %11.2f %11.2f %10.1f %9.3f\n", row.times.median, row.times.low, row.times.high, row.rate(),
-                       fraction);
+  return line + format("%11.2f %11.2f %11.2f %10.1f %9.3f\n", row.times.median, row.times.low, row.times.high,
+                       row.rate(), fraction);
 }
 
 std::string csv(const Setting &setting, const std::vector<Row> &rows) {
@@ -111,7 +112,8 @@ std::string json(const Setting &setting, const std::vector<Row> &rows) {
     text += format("{\"shape\": \"%s\", \"op\": \"%s\", \"dtype\": \"%s\", \"selection\": \"%s\", ", row.shape.name,
                    row.op.c_str(), row.dtype.c_str(), row.selection.c_str());
     text += format("\"rows\": %lld, \"num_vectors\": %d, \"vector_length\": %d, \"topk\": %d, ",
-                   static_cast<long long>(row.shape.rows), row.shape.num_vectors, row.shape.vector_length, row.shape.topk);
+                   static_cast<long long>(row.shape.rows), row.shape.num_vectors, row.shape.vector_length,
+                   row.shape.topk);
     text += format("\"mode\": \"%s\", \"cache\": \"%s\", \"status\": \"%s\"", row.graph ? "graph" : "eager",
                    row.cold ? "cold" : "warm", row.status());
     if (row.times.supported) {

@@ -15,13 +15,14 @@ constexpr double kLeastBytes = 1024;  // of an op that has to do with memory
 
 const char kStyle[] = R"(<style>
   .paper { fill: #ffffff } text { fill: #1d2430; font: 12.5px system-ui, "Segoe UI", "DejaVu Sans", sans-serif }
-  .title { font-size: 20px; font-weight: 600 } .panel { font-size: 14.5px; font-weight: 600 } .soft { fill: #5b6675 }
-  .tick { font-size: 11px } .over { font-size: 11px; fill: #ffffff } .grid { stroke: #dfe4ea } .bar { fill: #3a76b8 } .lifted { fill: #2b9a83 }
-  .roof { stroke: #c2480f; stroke-width: 1.6 } .roof-name { fill: #c2480f } .spread { stroke: #1d2430; stroke-width: 1.2 }
+  .title { font-size: 20px; font-weight: 600 } .panel { font-size: 14.5px; font-weight: 600 } .tick { font-size: 11px }
+  .soft { fill: #5b6675 } .grid { stroke: #dfe4ea } .bar { fill: #3a76b8 } .lifted { fill: #2b9a83 }
+  .over { font-size: 11px; fill: #ffffff } .roof { stroke: #c2480f; stroke-width: 1.6 } .roof-name { fill: #c2480f }
+  .spread { stroke: #1d2430; stroke-width: 1.2 }
   @media (prefers-color-scheme: dark) {
     .paper { fill: #161b22 } text { fill: #e4e9f0 } .soft { fill: #9aa6b5 } .grid { stroke: #303844 }
-    .bar { fill: #5b9be0 } .lifted { fill: #3fbfa3 } .roof { stroke: #f0823e } .roof-name { fill: #f0823e }
-    .spread { stroke: #e4e9f0 }
+    .bar { fill: #4a88cc } .lifted { fill: #2b9a83 } .over { fill: #ffffff } .roof { stroke: #f0823e }
+    .roof-name { fill: #f0823e } .spread { stroke: #e4e9f0 }
   }
 </style>
 )";
@@ -50,7 +51,8 @@ std::string line(double x1, double y1, double x2, double y2, const char *style) 
 // "39,040"
 std::string grouped(int64_t n) {
   std::string digits = std::to_string(n);
-  for (int64_t at = static_cast<int64_t>(digits.size()) - 3; at > 0; at -= 3) digits.insert(static_cast<size_t>(at), ",");
+  for (int64_t at = static_cast<int64_t>(digits.size()) - 3; at > 0; at -= 3)
+    digits.insert(static_cast<size_t>(at), ",");
   return digits;
 }
 
@@ -109,11 +111,15 @@ std::string draw(const Panel &panel, double copy_rate, double left, double top) 
     const auto length = [&](double us) { return std::min<double>(kBars, kRoof * 1e-3 * row->bytes / us / copy_rate); };
     const double bar = length(row->times.median), middle = y + kLine / 2.0;
     const std::string dtype = row->dtype == "float32" ? "" : " " + row->dtype;
-    svg += text(zero - 8, middle + 4, "", "end", row->op + dtype + (row->selection == "-" ? "" : ", " + row->selection));
+    const std::string selection = row->selection == "-" ? "" : ", " + row->selection;
+    svg += text(zero - 8, middle + 4, "", "end", row->op + dtype + selection);
     svg += format("<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%d\" rx=\"1.5\" class=\"%s\"/>\n", zero, y + 3,
                   std::max(bar, 1.0), kLine - 6, bar > kRoof ? "lifted" : "bar");
-    if (share > kBars / kRoof) svg += text(zero + kBars - 5, middle + 4, "over", "end", format("%.0f %%", 100 * share));
-    svg += line(zero + length(row->times.high), middle, zero + length(row->times.low), middle, "spread");
+    if (share > kBars / kRoof) {
+      svg += text(zero + kBars - 5, middle + 4, "over", "end", format("%.0f %%", 100 * share));
+    } else {
+      svg += line(zero + length(row->times.high), middle, zero + length(row->times.low), middle, "spread");
+    }
     svg += text(zero + kBars + 62, middle + 4, "", "end", microseconds(row->times.median));
     svg += text(zero + kBars + kTimes, middle + 4, "soft", "end", microseconds(1e-3 * row->bytes / copy_rate));
     y += kLine;
@@ -147,11 +153,13 @@ std::string roofline(const Setting &setting, const std::vector<Row> &rows) {
   svg += text(kMargin, 60, "soft", "start", setting.device + " · " + setting.date);
   svg += body;
   svg += text(kMargin, height - 30, "soft tick", "start",
-              format("Bars: bytes that must be moved / median of %d, as a share of a copy's rate (read + written), %s, after "
-                     "reading %lld MiB.", setting.repetitions, graph ? "replayed from a graph" : "launched one by one",
+              format("Bars: bytes that must be moved / median of %d, as a share of a copy's rate (read + written), %s, "
+                     "after reading %lld MiB.", setting.repetitions,
+                     graph ? "replayed from a graph" : "launched one by one",
                      static_cast<long long>(setting.flush_mib)));
   svg += text(kMargin, height - 14, "soft tick", "start",
-              "Thin line: 10th to 90th percentile. Green: beyond the roof, as data stayed in a cache.");
+              "Thin line: 10th to 90th percentile. Green: beyond the roof, as data stayed in a cache. "
+              "lowrank_*: one layer.");
   return svg + "</svg>\n";
 }
 

@@ -5,15 +5,16 @@ set(number "[0-9]+[.][0-9]+")
 set(real "[0-9]+[.][0-9]+e[-+][0-9]+")
 set(compose_and_backward "")
 foreach(selection uniform zipf all-same)
-  list(APPEND compose_and_backward compose,float32,${selection} compose,bfloat16,${selection} compose,float16,${selection}
-    backward,float32,${selection})
+  list(APPEND compose_and_backward compose,float32,${selection} compose,bfloat16,${selection}
+    compose,float16,${selection} backward,float32,${selection})
 endforeach()
-set(every_step select,float32,- adamw_active_select,float32,- adamw_select,float32,- adamw,float32,- sum_squares,float32,-
-  clip,float32,- lowrank_forward,float32,- lowrank_backward,float32,- ${compose_and_backward})
+set(every_step select,float32,- adamw_active_select,float32,- adamw_select,float32,- adamw,float32,-
+  sum_squares,float32,- clip,float32,- lowrank_forward,float32,- lowrank_backward,float32,- ${compose_and_backward})
 set(all ${every_step} active_load,float32,- active_store,float32,- active_copy,float32,-
   convert_float32,bfloat16,- convert_float32,float16,- convert_bfloat16,float32,- convert_bfloat16,float16,-
   convert_float16,float32,- convert_float16,bfloat16,- lowrank_merge,float32,- lowrank_merge,bfloat16,-
-  lowrank_merge,float16,- lowrank_delta,float32,- dropout_mask,float32,-)
+  lowrank_merge,float16,- lowrank_merge,float32,conv1d lowrank_merge,bfloat16,conv1d lowrank_merge,float16,conv1d
+  lowrank_delta,float32,- lowrank_delta,float32,conv1d dropout_mask,float32,-)
 set(cuda_every_step lowrank_forward,bfloat16,- lowrank_backward,bfloat16,-)
 set(cuda_all ${cuda_every_step} lowrank_forward,float16,- lowrank_backward,float16,-)
 
@@ -57,7 +58,8 @@ function(check_kernels name device)
   if(NOT device STREQUAL "cpu")
     list(APPEND all ${cuda_all})
   endif()
-  execute_process(COMMAND ${BENCH} --check --quick --repetitions 1 --device ${name} --seed 7 --json --csv ${FOLDER}/check.csv
+  execute_process(COMMAND ${BENCH} --check --quick --repetitions 1 --device ${name} --seed 7 --json
+      --csv ${FOLDER}/check.csv
     RESULT_VARIABLE code OUTPUT_VARIABLE json ERROR_VARIABLE said)
   if(NOT code EQUAL 0 OR NOT said STREQUAL "")
     message(FATAL_ERROR "vblora-bench --check --device ${name} ends with ${code}: ${said}\n${json}")
@@ -86,16 +88,18 @@ endfunction()
 
 function(check_wrong device op wrong finding)
   execute_process(COMMAND ${CMAKE_COMMAND} -E env LD_PRELOAD=${WRONG} ASAN_OPTIONS=verify_asan_link_order=0
-      "WRONG_KERNEL=${wrong}" ${BENCH} --check --quick --repetitions 1 --device ${device} --seed 7 --shape aligned --op ${op}
+      "WRONG_KERNEL=${wrong}"
+      ${BENCH} --check --quick --repetitions 1 --device ${device} --seed 7 --shape aligned --op ${op}
     RESULT_VARIABLE code OUTPUT_VARIABLE table ERROR_VARIABLE said)
   if(NOT code EQUAL 1 OR NOT said MATCHES "checks failed, first that of ${op} [(]aligned, float32[)]: ${finding}"
       OR NOT table MATCHES "wrong: ")
-    message(FATAL_ERROR "With ${op} spoilt (${wrong}), vblora-bench --check --device ${device} ends with ${code}: ${said}\n"
-      "${table}")
+    message(FATAL_ERROR "With ${op} spoilt (${wrong}), vblora-bench --check --device ${device} ends with ${code}: "
+      "${said}\n${table}")
   endif()
 endfunction()
 
-execute_process(COMMAND ${BENCH} --quick --repetitions 1 --device cpu --csv ${FOLDER}/times.csv --svg ${FOLDER}/times.svg
+execute_process(COMMAND ${BENCH} --quick --repetitions 1 --device cpu --csv ${FOLDER}/times.csv
+    --svg ${FOLDER}/times.svg
   RESULT_VARIABLE code OUTPUT_QUIET)
 if(NOT code EQUAL 0)
   message(FATAL_ERROR "vblora-bench --device cpu ends with ${code}")

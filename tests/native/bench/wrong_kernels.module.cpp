@@ -73,8 +73,8 @@ vbl_status vbl_lowrank_forward(vbl_stream *stream, const vbl_lowrank *lowrank, c
 vbl_status vbl_lowrank_backward(vbl_stream *stream, const vbl_lowrank *lowrank, const vbl_step *step, const void *x,
                                 const void *dy, const void *a, const void *bt, const float *p, float *q, void *dx,
                                 float *da, float *dbt, void *scratch, int64_t scratch_bytes) {
-  return REAL(vbl_lowrank_backward)(stream, lowrank, step, x, dy, a, bt, p, q, wanted("no part of dx") ? nullptr : dx, da,
-                                    dbt, scratch, scratch_bytes);
+  if (wanted("no part of dx")) dx = nullptr;
+  return REAL(vbl_lowrank_backward)(stream, lowrank, step, x, dy, a, bt, p, q, dx, da, dbt, scratch, scratch_bytes);
 }
 
 vbl_status vbl_lowrank_merge(vbl_stream *stream, const vbl_lowrank *lowrank, int32_t fan_in_fan_out, int32_t sign,

@@ -8,8 +8,8 @@ import java.util.List;
 import org.bytedeco.javacpp.Loader;
 
 /**
- * The native program {@code vblora-bench}, which checks and times the kernels of the native library that this process has
- * loaded. It lies beside the library: in the same folder, in {@code ../bin}, or in the same jar, from which it is
+ * The native program {@code vblora-bench}, which checks and times the kernels of the native library that this process
+ * has loaded. It lies beside the library: in the same folder, in {@code ../bin}, or in the same jar, from which it is
  * extracted into JavaCPP's cache as the library is. Thread-safe.
  */
 public final class BenchProgram {
@@ -34,8 +34,8 @@ public final class BenchProgram {
         String resource = "/io/vblora/kernels/" + Loader.getPlatform() + "/" + NAME;
         URL bundled = BenchProgram.class.getResource(resource);
         if (bundled == null) {
-            throw new NativeLibraryException("The program " + NAME + " is not beside " + library + " and not in a jar as "
-                    + resource.substring(1), null);
+            throw new NativeLibraryException("The program " + NAME + " is not beside " + library
+                    + " and not in a jar as " + resource.substring(1), null);
         }
         try {
             Path extracted = Loader.cacheResource(bundled).toPath();

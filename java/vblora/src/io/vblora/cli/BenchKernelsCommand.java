@@ -19,11 +19,12 @@ import picocli.CommandLine.Spec;
 
 /** Times the kernels through vblora-bench, and launches from Java. */
 @Command(name = "kernels", mixinStandardHelpOptions = true, versionProvider = Main.Version.class,
-        description = "Times the kernels of a training step of the admixture, for all sub-vectors of a model at once, beside "
-                + "a copy within the device: RoBERTa-base (r 4, 90 bank vectors), Llama-3.2-3B's q and v (r 4, 256), "
-                + "Llama-2-7B's linear layers (r 4, 2048) and Llama-2-13B's (r 6, 2048); with selections that are uniform, "
-                + "of Zipf's law, or the same for all; launched one by one and replayed from a graph; with caches cold and "
-                + "warm. Medians, and the 10th and 90th percentile. Then what launching a kernel takes from Java.",
+        description = "Times the kernels of a training step of the admixture, for all sub-vectors of a model at once, "
+                + "and the low-rank products of one layer, beside a copy within the device: RoBERTa-base (r 4, 90 bank "
+                + "vectors), Llama-3.2-3B's q and v (r 4, 256), Llama-2-7B's linear layers (r 4, 2048) and "
+                + "Llama-2-13B's (r 6, 2048); with selections that are uniform, of Zipf's law, or the same for all; "
+                + "launched one by one and replayed from a graph; with caches cold and warm. Medians, and the 10th and "
+                + "90th percentile. Then what launching a kernel takes from Java.",
         footer = {"", "The program vblora-bench, which does the work, needs no Java; its --help explains the table."})
 final class BenchKernelsCommand implements Callable<Integer> {
     @Mixin
@@ -36,7 +37,8 @@ final class BenchKernelsCommand implements Callable<Integer> {
     @Option(names = "--op", paramLabel = "NAME", description = "Only this one, a name from the table.")
     private String op;
 
-    @Option(names = "--repetitions", paramLabel = "N", description = "Of each measurement (default: 50; 3 with --quick).")
+    @Option(names = "--repetitions", paramLabel = "N",
+            description = "Of each measurement (default: 50; 3 with --quick).")
     private Integer repetitions;
 
     @Option(names = "--quick", description = "Small shapes, few repetitions: does it run at all?")
@@ -71,8 +73,8 @@ final class BenchKernelsCommand implements Callable<Integer> {
         if (name.startsWith("cuda") && shape == null && (op == null || op.equals("launch"))) {
             Device measured = Device.cuda(Integer.parseInt(name.equals("cuda") ? "0" : name.replace("cuda:", "")));
             LaunchTimes times = LaunchTimes.measure(measured, repetitions != null ? repetitions : quick ? 3 : 50);
-            invocation.out().printf(Locale.ROOT, "%nLaunching a kernel from Java takes %.2f us (10th percentile %.2f, 90th "
-                    + "%.2f), without a graph.%n", times.median(), times.low(), times.high());
+            invocation.out().printf(Locale.ROOT, "%nLaunching a kernel from Java takes %.2f us (10th percentile %.2f, "
+                    + "90th %.2f), without a graph.%n", times.median(), times.low(), times.high());
             append(times, measured);
         }
         return ExitCode.OK;
@@ -89,8 +91,9 @@ final class BenchKernelsCommand implements Callable<Integer> {
         if (csv == null) {
             return;
         }
-        String row = String.format(Locale.ROOT, "-,launch_java,bfloat16,-,1,1,1,1,%s,eager,warm,ok,%d,%.3f,%.3f,%.3f,6,,,,,,,%n",
-                measured.index(), times.repetitions(), times.median(), times.low(), times.high());
+        String row = String.format(Locale.ROOT,
+                "-,launch_java,bfloat16,-,1,1,1,1,%d,eager,warm,ok,%d,%.3f,%.3f,%.3f,6,,,,,,,%n", measured.index(),
+                times.repetitions(), times.median(), times.low(), times.high());
         try {
             Files.writeString(csv, row, StandardOpenOption.APPEND);
         } catch (IOException e) {

@@ -10,7 +10,8 @@ final class KernelDeviceOption {
 
     /** The device's name, checked. */
     String name(Invocation invocation) {
-        invocation.check(name.matches("cpu|cuda(:\\d{1,4})?"), "--device: found " + name + "; expected cuda, cuda:N or cpu");
+        invocation.check(name.matches("cpu|cuda(:\\d{1,4})?"),
+                "--device: found " + name + "; expected cuda, cuda:N or cpu");
         return name;
     }
 }

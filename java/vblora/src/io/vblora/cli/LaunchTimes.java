@@ -7,7 +7,7 @@ import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Memory;
 import java.util.Arrays;
 
-/** What launching a kernel through the public API takes this thread, in microseconds: median, 10th and 90th percentile. */
+/** What launching a kernel through the public API takes a thread, in microseconds: median, 10th and 90th percentile. */
 record LaunchTimes(int repetitions, double median, double low, double high) {
     /** Launches between two looks at the clock, fewer than a CUDA stream takes in before it makes the host wait. */
     private static final int BURST = 200;
