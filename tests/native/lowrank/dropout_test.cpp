@@ -143,6 +143,29 @@ TEST(without_dropout_everything_is_kept) {
   });
 }
 
+// Few words equal a threshold by chance: dropout is what makes one of the words drawn, of 24 bits, the threshold.
+TEST(a_word_at_the_threshold_is_kept) {
+  check::for_each_device([](vbl_stream *stream) {
+    vbl_lowrank l = make_shape(1, 4096, 5, 0);
+    const vbl_step step = make_step(1, check::seed(), 0);
+    int found = 0;
+    for (uint64_t block = 0; block < 1024; ++block) {
+      uint64_t c[4][1] = {{block}, {0}, {l.module}, {1}};
+      vbl::philox4x32_10<vbl::PhiloxLane>(c, static_cast<uint32_t>(step.seed), static_cast<uint32_t>(step.seed >> 32));
+      for (uint64_t i = 0; i < 4; ++i) {
+        const uint32_t word = static_cast<uint32_t>(c[i][0]);
+        if (word % 256 != 0 || word == 0) continue;
+        ++found;
+        l.dropout = static_cast<float>(word * 0x1p-32);
+        CHECK(mask_of(stream, l, step)[4 * block + i] > 0);
+        l.dropout = std::nextafter(l.dropout, 1.0f);
+        CHECK(mask_of(stream, l, step)[4 * block + i] == 0);
+      }
+    }
+    CHECK(found > 0);
+  });
+}
+
 // A CUDA stream cannot refuse a micro-batch out of range: its low 16 bits count.
 TEST(micro_batches_out_of_range_count_by_their_low_bits) {
   check::on_cuda([](vbl_stream *stream) {

@@ -5,6 +5,7 @@
 
 #include "arrays.h"
 #include "device.h"
+#include "lowrank/dropout.h"
 #include "lowrank/stored.h"
 
 using check::Stored;
@@ -175,6 +176,28 @@ TEST(low_rank_products_equal_their_definition) {
       const Case c = make_case(random, s, s.in % 3 == 0 ? 0 : 0.3f);
       check_against_definition(c, run(stream, c));
     }
+  });
+}
+
+// The same draws as vbl_dropout_mask's where a word is just the threshold, which happens once in 2^32 words: dropout is what
+// makes it so for one of the first that have 24 bits.
+TEST(a_word_at_the_threshold_is_kept) {
+  check::for_each_device([](vbl_stream *stream) {
+    check::Random random(check::seed() + 10);
+    Case c = make_case(random, {1, 4096, 3, 2}, 0.5f);
+    vbl::Dropout dropout{};
+    vbl::set_key(dropout, c.step);
+    dropout.module = c.l.module;
+    const uint64_t first = static_cast<uint64_t>(c.l.first_token * c.l.in_features / 4);
+    for (uint64_t block = first; block < first + 1024; ++block) {
+      uint64_t words[4][1] = {{block}, {0}, {0}, {0}};
+      vbl::dropout_words<vbl::PhiloxLane>(dropout, words);
+      for (auto &word : words)
+        if (static_cast<uint32_t>(word[0]) % 256 == 0 && static_cast<uint32_t>(word[0]) >> 31 != 0)
+          c.l.dropout = static_cast<float>(static_cast<uint32_t>(word[0]) * 0x1p-32);
+    }
+    CHECK(c.l.dropout > 0.5f);
+    check_against_definition(c, run(stream, c));
   });
 }
 
