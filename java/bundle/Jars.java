@@ -1,6 +1,7 @@
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.LocalDateTime;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
@@ -15,12 +16,13 @@ import java.util.zip.ZipFile;
 import java.util.zip.ZipOutputStream;
 
 /**
- * Packs jars for a bundle: {@code java Jars.java LIB NATIVE JAR...} writes them to the folder LIB without natives; those
- * that vblora loads go to the folder NATIVE. {@code java Jars.java --folder FOLDER JAR} packs classes. Entries are
+ * Packs jars for a bundle: {@code java Jars.java LIB NATIVE JAR...} writes them to the folder LIB without natives;
+ * those that are loaded go to the folder NATIVE. {@code java Jars.java --folder FOLDER JAR} packs classes. Entries are
  * sorted, of one time and not compressed, which is left to the archive that the bundle becomes.
  */
 final class Jars {
     private static final String PLATFORM = "linux-x86_64";
+    private static final LocalDateTime TIME = LocalDateTime.of(2026, 1, 1, 0, 0);
     /** What vblora and its tests load: by JavaCPP, OpenBLAS's needs with it, and by DJL. */
     private static final List<String> LOADED = List.of(
             "io/vblora/kernels/" + PLATFORM + "/libjnivblora.so",
@@ -107,7 +109,7 @@ final class Jars {
 
     private static void write(ZipOutputStream zip, String name, byte[] content) throws IOException {
         ZipEntry entry = new ZipEntry(name);
-        entry.setTimeLocal(java.time.LocalDateTime.of(2026, 1, 1, 0, 0));
+        entry.setTimeLocal(TIME);
         CRC32 crc = new CRC32();
         crc.update(content);
         entry.setCrc(crc.getValue());
