@@ -166,6 +166,27 @@ class OptimizerTest {
         assertArrayEquals(results[0], results[1]);
     }
 
+    /** An entry that was never selected would not decay as the dense form has it. */
+    @Test
+    void anActiveSetRefusesWeightDecay() {
+        AdmixtureShape shape = new AdmixtureShape(1, 4, 1, 1, null);
+        Tensor logits = floats(1, 2, 3, 4);
+        Tensor scratch = zeros(DType.UINT8, Optimizer.activeScratchBytes(stream, shape));
+        ActiveSet active = own(new ActiveSet(TestDevice.DEVICE, shape, 2, 1));
+        Optimizer.activeLoad(stream, shape, active, logits, null, null, scratch);
+        Tensor indices = own(TestDevice.of(new int[] {3}, 1));
+        Tensor weights = floats(1);
+        Tensor badRow = zeros(DType.INT64, 1);
+        Executable update = () -> Optimizer.adamwActiveSelect(stream, shape, active, step, 2, logits, floats(1),
+                indices, weights, badRow, scratch);
+        step.group(2, 0.1, 0.9, 0.999, 1e-8, 0.01).upload(stream);
+        refused("step", update);
+        assertEquals(0, active.maxCount().toInts()[0]);
+        step.group(2, 0.1, 0.9, 0.999, 1e-8, 0).upload(stream);
+        assertDoesNotThrow(update);
+        assertEquals(1, active.maxCount().toInts()[0]);
+    }
+
     @Test
     void closedStatesAreRefused() {
         AdmixtureShape shape = new AdmixtureShape(1, 4, 1, 1, null);

@@ -126,12 +126,14 @@ public final class Optimizer {
      * AdamW without weight decay on the active entries, and the next selection, the same bits as {@link #adamwSelect}.
      * logits [rows, num_vectors] hold the inactive entries and are only read.
      *
+     * @throws IllegalArgumentException if the group was uploaded with weight decay
      * @throws KernelException with status VBL_CAPACITY, and nothing changed but max_count, if a row's list would
      *     overflow; on CUDA max_count above the capacity alone says so
      */
     public static void adamwActiveSelect(Stream stream, AdmixtureShape shape, ActiveSet active, StepState step,
             int group, Tensor logits, Tensor dlogits, Tensor indices, Tensor weights, Tensor badRow, Tensor scratch) {
         Check.group(group);
+        step.requireNoDecay(group);
         Check.floats(stream, "logits", logits, shape.logitsElements());
         Check.floats(stream, "dlogits", dlogits, shape.selectedElements());
         Admixture.checkSelection(stream, shape, indices, weights);

@@ -28,6 +28,8 @@ public final class StepState implements AutoCloseable {
     private final vbl_step host;
     private final Tensor memory;
     private final vbl_step onDevice;
+    /** Which groups have weight decay on the device. */
+    private final boolean[] decays = new boolean[GROUPS];
     private boolean closed;
 
     /** A step state in the memory of a device, with step 1, no clipping, gradient scale 1 and learning rates 0. */
@@ -92,6 +94,9 @@ public final class StepState implements AutoCloseable {
     /** Copies the host's values to the device; the clip factor begins at 1 again. */
     public StepState upload(Stream stream) {
         stream.run(handle -> vbl_memcpy(handle, handle(stream), host(), host.sizeof()));
+        for (int group = 0; group < GROUPS; group++) {
+            decays[group] = host.group(group).decay() != 1;
+        }
         return this;
     }
 
@@ -112,6 +117,14 @@ public final class StepState implements AutoCloseable {
                     + stream.device());
         }
         return onDevice;
+    }
+
+    /** Refuses a group that has weight decay on the device, where nobody would notice. */
+    void requireNoDecay(int group) {
+        if (decays[group]) {
+            throw new IllegalArgumentException("step: found weight decay in group " + group
+                    + "; expected none: adamwSelect takes it");
+        }
     }
 
     @Override
