@@ -12,7 +12,13 @@ extern "C" vbl_status vbl_cuda_device_count(int32_t *count) {
   const cudaError_t error = cudaGetDeviceCount(&found);
   if (error != cudaSuccess) {  // found is then left as it was
     cudaGetLastError();
-    return vbl::fail(VBL_NO_DEVICE, "CUDA is absent: %s", cudaGetErrorString(error));
+    int driver = 0, built = 0;  // 1000 · major + 10 · minor; the driver's is 0 where there is none
+    if (error != cudaErrorInsufficientDriver || cudaDriverGetVersion(&driver) != cudaSuccess ||
+        cudaRuntimeGetVersion(&built) != cudaSuccess)
+      return vbl::fail(VBL_NO_DEVICE, "CUDA is absent: %s", cudaGetErrorString(error));
+    if (driver == 0) return vbl::fail(VBL_NO_DEVICE, "CUDA is absent: no NVIDIA driver was found (libcuda.so.1)");
+    return vbl::fail(VBL_NO_DEVICE, "CUDA is absent: the NVIDIA driver goes up to CUDA %d.%d, the library needs %d.%d",
+                     driver / 1000, driver % 1000 / 10, built / 1000, built % 1000 / 10);
   }
   *count = found;
   if (found == 0) return vbl::fail(VBL_NO_DEVICE, "CUDA is absent: the driver reports no device");

@@ -122,6 +122,8 @@ TEST(cuda_is_there_with_a_device_or_absent_with_a_reason) {
   } else {
     CHECK(count == 0 && std::strlen(vbl_last_error()) > 0);
     CHECK((std::strstr(vbl_last_error(), "built without nvcc") != nullptr) == (vbl_cuda_compiled() == 0));
+    // The runtime says so where there is no driver at all, and of no versions.
+    CHECK(std::strstr(vbl_last_error(), "driver version is insufficient") == nullptr);
   }
   CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_cuda_device_count(nullptr));
   vbl_cuda_properties properties = {};
