@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -83,20 +84,31 @@ struct Options {
   std::exit(2);
 }
 
-double number(const char *option, const char *text, double least) {
+double number(const char *option, const char *text, double least, double most) {
   char *end = nullptr;
   const double value = std::strtod(text, &end);
-  if (end == text || *end != 0 || !(value >= least))
-    refuse(bench::format("%s takes a number of at least %g, found '%s'", option, least, text));
+  if (end == text || *end != 0 || !(value >= least && value <= most))
+    refuse(bench::format("%s takes a number from %g to %g, found '%s'", option, least, most, text));
   return value;
 }
 
-uint64_t whole_number(const char *option, const char *text) {
+// From least on, which is not negative.
+template <typename T>
+T whole_number(const char *option, const char *text, T least, T most) {
   char *end = nullptr;
-  const uint64_t value = std::strtoull(text, &end, 10);
-  if (end == text || *end != 0 || *text == '-')
-    refuse(bench::format("%s takes a whole number, found '%s'", option, text));
-  return value;
+  const unsigned long long value = std::strtoull(text, &end, 10), low = least, high = most;
+  if (end == text || *end != 0 || *text == '-' || value < low || value > high)
+    refuse(bench::format("%s takes a whole number from %llu to %llu, found '%s'", option, low, high, text));
+  return static_cast<T>(value);
+}
+
+// A file that is to be written once all is measured: what cannot be written then is refused now.
+std::string output(const char *option, const char *path) {
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(std::filesystem::absolute(path, ignored).parent_path(), ignored) ||
+      std::filesystem::is_directory(path, ignored))
+    refuse(bench::format("%s: found '%s'; expected a file in a folder that is there", option, path));
+  return path;
 }
 
 Options parse(int count, char **arguments) {
@@ -123,20 +135,20 @@ Options parse(int count, char **arguments) {
       if (std::strcmp(value, "cpu") == 0) {
         options.device = VBL_DEVICE_CPU;
       } else if (std::strncmp(value, "cuda:", 5) == 0) {
-        options.device = static_cast<int32_t>(number("--device cuda:", value + 5, 0));
+        options.device = whole_number("--device cuda:", value + 5, 0, 9999);
       } else if (std::strcmp(value, "cuda") != 0) {
         refuse(std::string("--device is cuda, cuda:N or cpu, found '") + value + "'");
       }
     }
-    if (name == "--threads") options.threads = static_cast<int32_t>(number("--threads", value, 1));
+    if (name == "--threads") options.threads = whole_number("--threads", value, 1, 9999);
     if (name == "--shape") options.shape = value;
     if (name == "--op") options.op = value;
-    if (name == "--csv") options.csv = value;
-    if (name == "--svg") options.svg = value;
-    if (name == "--seed") options.seed = whole_number("--seed", value), seeded = true;
-    if (name == "--repetitions") options.repetitions = static_cast<int>(number("--repetitions", value, 1));
-    if (name == "--scale") options.scale = number("--scale", value, 1e-6);
-    if (name == "--flush-mib") options.flush_mib = static_cast<int64_t>(number("--flush-mib", value, 1));
+    if (name == "--csv") options.csv = output("--csv", value);
+    if (name == "--svg") options.svg = output("--svg", value);
+    if (name == "--seed") options.seed = whole_number<uint64_t>("--seed", value, 0, UINT64_MAX), seeded = true;
+    if (name == "--repetitions") options.repetitions = whole_number("--repetitions", value, 1, 1000000);
+    if (name == "--scale") options.scale = number("--scale", value, 1e-6, 100);
+    if (name == "--flush-mib") options.flush_mib = whole_number("--flush-mib", value, 1, 1000000);
   }
   if (options.check && !options.svg.empty()) refuse("--svg means nothing with --check");
   if (options.quick) {
@@ -256,12 +268,18 @@ class Run {
   std::vector<bench::Row> rows_;
 };
 
-// Writes a text where one is wanted; false, with a sentence, if that fails.
+// Writes a text where one is wanted, whole or not at all; false, with a sentence, if that fails.
 bool write(const std::string &path, const std::string &text) {
   if (path.empty()) return true;
-  std::FILE *file = std::fopen(path.c_str(), "w");
+  std::error_code ignored;
+  // /dev/stdout, for instance, is written to as it stands.
+  const bool replaced = !std::filesystem::exists(path, ignored) || std::filesystem::is_regular_file(path, ignored);
+  const std::string name = replaced ? path + ".part" : path;
+  std::FILE *file = std::fopen(name.c_str(), "w");
   bool written = file != nullptr && std::fwrite(text.data(), 1, text.size(), file) == text.size();
   written = file != nullptr && std::fclose(file) == 0 && written;
+  if (replaced) written = written && std::rename(name.c_str(), path.c_str()) == 0;
+  if (replaced && !written) std::remove(name.c_str());
   if (!written) std::fprintf(stderr, "vblora-bench: %s could not be written\n", path.c_str());
   return written;
 }

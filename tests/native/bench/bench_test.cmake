@@ -120,12 +120,28 @@ else()
   message(FATAL_ERROR "vblora-bench ends with ${code}: ${said}")
 endif()
 
-execute_process(COMMAND ${BENCH} --scale nought RESULT_VARIABLE code ERROR_VARIABLE said)
-if(NOT code EQUAL 2 OR NOT said MATCHES "--scale takes a number")
-  message(FATAL_ERROR "a bad option ends with ${code}: ${said}")
-endif()
-execute_process(COMMAND ${BENCH} --quick --device cpu --op clip --csv ${FOLDER}/nowhere/times.csv RESULT_VARIABLE code
-  OUTPUT_QUIET ERROR_VARIABLE said)
-if(NOT code EQUAL 1 OR NOT said MATCHES "nowhere/times.csv could not be written")
+# Refused before anything is measured.
+function(check_refused sentence)
+  execute_process(COMMAND ${BENCH} --quick --device cpu --op clip ${ARGN}
+    RESULT_VARIABLE code OUTPUT_VARIABLE table ERROR_VARIABLE said)
+  if(NOT code EQUAL 2 OR NOT said MATCHES "${sentence}" OR NOT table STREQUAL "")
+    message(FATAL_ERROR "vblora-bench ${ARGN} ends with ${code}: ${said}\n${table}")
+  endif()
+endfunction()
+check_refused("--scale takes a number from 1e-06 to 100, found 'nought'" --scale nought)
+check_refused("--scale takes a number from 1e-06 to 100, found 'inf'" --scale inf)
+check_refused("--repetitions takes a whole number from 1 to 1000000, found '2.5'" --repetitions 2.5)
+check_refused("--repetitions takes a whole number from 1 to 1000000, found '0'" --repetitions 0)
+check_refused("--csv: found '.*nowhere/times.csv'; expected a file in a folder that is there"
+  --csv ${FOLDER}/nowhere/times.csv)
+check_refused("--svg: found '.*'; expected a file" --svg ${FOLDER})
+
+# Written whole or not at all: the disk is full, or there is room.
+execute_process(COMMAND ${BENCH} --quick --device cpu --op clip --csv /dev/full
+  RESULT_VARIABLE code OUTPUT_QUIET ERROR_VARIABLE said)
+if(NOT code EQUAL 1 OR NOT said MATCHES "/dev/full could not be written")
   message(FATAL_ERROR "a file that cannot be written ends with ${code}: ${said}")
+endif()
+if(EXISTS ${FOLDER}/times.csv.part)
+  message(FATAL_ERROR "${FOLDER}/times.csv.part was left behind")
 endif()
