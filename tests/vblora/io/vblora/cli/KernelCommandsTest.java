@@ -8,7 +8,9 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.vblora.kernels.BenchProgram;
 import io.vblora.kernels.Device;
+import io.vblora.kernels.Needed;
 import io.vblora.kernels.TestDevice;
+import java.io.File;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -80,6 +82,7 @@ class KernelCommandsTest {
             assertEquals(CUDA, ops.contains("launch"));
             assertTrue(ops.containsAll(List.of("select", "compose", "backward", "adamw_select")), ops::toString);
         }
+        Needed.check(ModuleLayer.boot().findModule("java.xml").isPresent(), "a JDK, for its module java.xml");
         Document picture = DocumentBuilderFactory.newInstance().newDocumentBuilder().parse(svg.toFile());
         assertEquals("svg", picture.getDocumentElement().getTagName());
         Element root = picture.getDocumentElement();
@@ -156,7 +159,9 @@ class KernelCommandsTest {
                 PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
         Files.writeString(folder.resolve("vblora-bench"), "#!/bin/sh\necho the table: \"$@\"\n"
                 + "echo 'vblora-bench: 1 of 81 checks failed, first that of select (aligned, float32)' >&2\nexit 1\n");
-        Process process = CommandLineRun.start(List.of("-Djava.library.path=" + folder,
+        // Behind it, where a bundle has its other natives.
+        String path = folder + File.pathSeparator + System.getProperty("java.library.path");
+        Process process = CommandLineRun.start(List.of("-Djava.library.path=" + path,
                 "-Dorg.bytedeco.javacpp.pathsFirst=true"), "doctor", "--kernels", "--seed", 5);
         String printed = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
         assertEquals(1, process.waitFor(), printed);
