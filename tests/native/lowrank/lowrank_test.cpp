@@ -215,9 +215,9 @@ TEST(other_dtypes_are_read_and_rounded) {
 }
 
 // The most tokens that a block of the forward pass takes, more than blocks of the backward pass take at least; rows of
-// many windows.
+// many windows; warps that take several groups of a block's tokens.
 TEST(many_terms_stay_accurate) {
-  const Shape shapes[] = {{3, 6000, 20, 2}, {3590, 16, 12, 1}, {300, 8200, 40, 1}};
+  const Shape shapes[] = {{3, 6000, 20, 2}, {3590, 16, 12, 3}, {300, 8200, 40, 1}, {517, 20, 12, 33}};
   check::for_each_device([&](vbl_stream *stream) {
     check::Random random(check::seed() + 2);
     for (const Shape &s : shapes) {
