@@ -211,11 +211,13 @@ class Run {
         const std::unique_ptr<bench::Cases> cases = family(stream_, shape, random_);
         for (const bench::Case &c : cases->all()) {
           if (!wanted(c.op)) continue;
+          bench::doing(bench::format("%s (%s, %s)", c.op.c_str(), shape.name, c.dtype.c_str()));
           if (options_.check) {
             check(shape, c, *cases);
           } else if (c.every_step) {
             time(shape, c);
           }
+          bench::doing("");
         }
       }
     }

@@ -12,15 +12,20 @@ constexpr int64_t kGuard = 256;  // bytes before and behind
 constexpr char kGuardByte = 0x5C;
 constexpr int kBurst = 200;  // launches, fewer than a CUDA stream takes in before it makes the host wait
 
+std::string task;
+
 double percentile(const std::vector<double> &sorted, double share) {
   return sorted[static_cast<size_t>(share * static_cast<double>(sorted.size() - 1) + 0.5)];
 }
 
 }  // namespace
 
+void doing(const std::string &what) { task = what; }
+
 void require(vbl_status status, const char *what) {
   if (status == VBL_OK) return;
-  std::fprintf(stderr, "vblora-bench: %s failed: %s\n", what, vbl_last_error());
+  std::fprintf(stderr, "vblora-bench: %s%s failed: %s\n", task.empty() ? "" : (task + ": ").c_str(), what,
+               vbl_last_error());
   std::exit(1);
 }
 

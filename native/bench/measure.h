@@ -2,12 +2,15 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "vblora/vblora.h"
 
 namespace bench {
 
+// What is being done from now on, for messages; "" for nothing in particular.
+void doing(const std::string &what);
 // Ends the program with the library's message if a call failed.
 void require(vbl_status status, const char *what);
 

@@ -1,6 +1,7 @@
 # Fails for each kernel in the sources that the tests whose logs it is given have not launched with more than one block;
-# for VBL_ONE_BLOCK's, at all.
-#   cmake -DSOURCES=<folder with .cu and .cuh files> -DLAUNCHES=<logs of the SIMT host, with *> -P every_kernel.cmake
+# for VBL_ONE_BLOCK's, and for all if ANY is set, at all.
+#   cmake -DSOURCES=<folder with .cu and .cuh files> -DLAUNCHES=<logs of the SIMT host, with *> [-DANY=ON]
+#     -P every_kernel.cmake
 file(GLOB logs ${LAUNCHES})
 set(launched "")
 set(launched_in_several "")
@@ -27,7 +28,7 @@ foreach(source IN LISTS sources)
     set(kernel ${CMAKE_MATCH_1})
     math(EXPR count "${count} + 1")
     set(wanted "${launched_in_several};")
-    if(head MATCHES "VBL_ONE_BLOCK")
+    if(ANY OR head MATCHES "VBL_ONE_BLOCK")
       set(wanted "${launched};")
     endif()
     if(NOT wanted MATCHES "[0-9] [(]?${kernel}[<;]")

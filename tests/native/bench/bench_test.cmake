@@ -58,8 +58,9 @@ function(check_kernels name device)
   if(NOT device STREQUAL "cpu")
     list(APPEND all ${cuda_all})
   endif()
-  execute_process(COMMAND ${BENCH} --check --quick --repetitions 1 --device ${name} --seed 7 --json
-      --csv ${FOLDER}/check.csv
+  file(REMOVE ${FOLDER}/launches)  # the SIMT host adds to it
+  execute_process(COMMAND ${CMAKE_COMMAND} -E env SIMT_LAUNCH_LOG=${FOLDER}/launches
+      ${BENCH} --check --quick --repetitions 1 --device ${name} --seed 7 --json --csv ${FOLDER}/check.csv
     RESULT_VARIABLE code OUTPUT_VARIABLE json ERROR_VARIABLE said)
   if(NOT code EQUAL 0 OR NOT said STREQUAL "")
     message(FATAL_ERROR "vblora-bench --check --device ${name} ends with ${code}: ${said}\n${json}")
@@ -79,6 +80,8 @@ function(check_kernels name device)
   check_wrong(${name} compose "a neighbour's element" "packed.[0-9]+. is")
   check_wrong(${name} compose "an element behind the end" "something was written beside packed")
   check_wrong(${name} backward "nothing written" "dlogits.0. is -?nan")
+  run_wrong(${name} backward "no scratch memory"
+    "vblora-bench: backward [(]aligned, float32[)]: vbl_admixture_backward failed: .*scratch")
   check_wrong(${name} adamw "an element before the start" "something was written beside parameter")
   check_wrong(${name} adamw_select "no update" "parameter.0. is")
   check_wrong(${name} lowrank_forward "the first p for the second" "p.1. is")
@@ -86,17 +89,24 @@ function(check_kernels name device)
   check_wrong(${name} lowrank_merge "merged twice" "weight.[0-9]+. is")
 endfunction()
 
+# Checks an op that is spoilt. finding: what is said then.
 function(check_wrong device op wrong finding)
+  run_wrong(${device} ${op} "${wrong}" "checks failed, first that of ${op} [(]aligned, float32[)]: ${finding}")
+  if(NOT table MATCHES "wrong: ")
+    message(FATAL_ERROR "With ${op} spoilt (${wrong}), the table has no such row: ${table}")
+  endif()
+endfunction()
+
+macro(run_wrong device op wrong sentence)
   execute_process(COMMAND ${CMAKE_COMMAND} -E env LD_PRELOAD=${WRONG} ASAN_OPTIONS=verify_asan_link_order=0
       "WRONG_KERNEL=${wrong}"
       ${BENCH} --check --quick --repetitions 1 --device ${device} --seed 7 --shape aligned --op ${op}
     RESULT_VARIABLE code OUTPUT_VARIABLE table ERROR_VARIABLE said)
-  if(NOT code EQUAL 1 OR NOT said MATCHES "checks failed, first that of ${op} [(]aligned, float32[)]: ${finding}"
-      OR NOT table MATCHES "wrong: ")
+  if(NOT code EQUAL 1 OR NOT said MATCHES "${sentence}")
     message(FATAL_ERROR "With ${op} spoilt (${wrong}), vblora-bench --check --device ${device} ends with ${code}: "
       "${said}\n${table}")
   endif()
-endfunction()
+endmacro()
 
 execute_process(COMMAND ${BENCH} --quick --repetitions 1 --device cpu --csv ${FOLDER}/times.csv
     --svg ${FOLDER}/times.svg

@@ -52,6 +52,7 @@ vbl_status vbl_admixture_backward(vbl_stream *stream, const vbl_admixture *admix
                                   const int32_t *indices, const float *weights, const float *dpacked, float *dlogits,
                                   float *dbank, void *scratch, int64_t scratch_bytes) {
   if (wanted("nothing written")) return VBL_OK;
+  if (wanted("no scratch memory")) scratch_bytes = 0;
   return REAL(vbl_admixture_backward)(stream, admixture, bank, indices, weights, dpacked, dlogits, dbank, scratch,
                                       scratch_bytes);
 }
