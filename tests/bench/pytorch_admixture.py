@@ -395,6 +395,8 @@ class Vblora:
                 rows = list(reader)
         except OSError as error:
             refuse(f"--vblora: {path} cannot be read: {error.strerror}")
+        except (UnicodeDecodeError, csv.Error) as error:
+            refuse(f"--vblora: {path} is no CSV ({error}); expected that of vblora-bench")
         missing = [column for column in self.COLUMNS if column not in (reader.fieldnames or ())]
         if missing:
             refuse(f"--vblora: {path} has no column {missing[0]}; expected the CSV of vblora-bench")
