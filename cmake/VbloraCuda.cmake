@@ -1,4 +1,4 @@
-# CUDA is compiled in where an nvcc that works is found.
+# CUDA is compiled in where an nvcc that works is found, of CUDA 12.0 or later.
 #   VBLORA_CUDA=AUTO  use it if it is there, and say so if it is not (default)
 #   VBLORA_CUDA=ON    fail without it
 #   VBLORA_CUDA=OFF   do without
@@ -39,6 +39,15 @@ if(NOT VBLORA_CUDA STREQUAL "OFF")
   endif()
   include(CheckLanguage)
   check_language(CUDA)
+  set(nvcc_lacks "no working nvcc was found")
+  if(CMAKE_CUDA_COMPILER)
+    execute_process(COMMAND ${CMAKE_CUDA_COMPILER} --version OUTPUT_VARIABLE said ERROR_QUIET)
+    if(said MATCHES "release ([0-9.]+)" AND CMAKE_MATCH_1 VERSION_LESS 12)  # graphs are instantiated by another function
+      set(nvcc_lacks "${CMAKE_CUDA_COMPILER} is of CUDA ${CMAKE_MATCH_1}, and 12.0 or later is needed")
+      unset(CMAKE_CUDA_COMPILER)
+      unset(CMAKE_CUDA_COMPILER CACHE)
+    endif()
+  endif()
   if(CMAKE_CUDA_COMPILER)
     enable_language(CUDA)
     set(CMAKE_CUDA_STANDARD 17)
@@ -47,9 +56,9 @@ if(NOT VBLORA_CUDA STREQUAL "OFF")
     set(VBLORA_CUDA_TEXT "CUDA ${CMAKE_CUDA_COMPILER_VERSION} for architectures ${CMAKE_CUDA_ARCHITECTURES}")
     message(NOTICE "vblora: CUDA is compiled in with ${CMAKE_CUDA_COMPILER} for architectures ${CMAKE_CUDA_ARCHITECTURES}")
   elseif(VBLORA_CUDA STREQUAL "ON")
-    message(FATAL_ERROR "VBLORA_CUDA=ON, but no working nvcc was found. Install the CUDA toolkit or set CUDACXX.")
+    message(FATAL_ERROR "VBLORA_CUDA=ON, but ${nvcc_lacks}. Install the CUDA toolkit or set CUDACXX.")
   else()
-    message(NOTICE "vblora: no working nvcc was found: CPU only")
+    message(NOTICE "vblora: ${nvcc_lacks}: CPU only")
   endif()
 endif()
 
