@@ -286,15 +286,19 @@ bool write(const std::string &path, const std::string &text) {
   return written;
 }
 
-// Says how many kernels are wrong; whether none is.
-bool all_right(const std::vector<bench::Row> &rows) {
-  size_t wrong = 0;
+// Says how many checks failed, or below a table that none did; whether none did.
+bool all_right(const std::vector<bench::Row> &rows, bool table) {
+  size_t wrong = 0, checked = 0;
   const bench::Row *first = nullptr;
   for (const bench::Row &row : rows) {
+    checked += row.times.supported;
     if (row.finding.wrong.empty()) continue;
     if (wrong++ == 0) first = &row;
   }
-  if (wrong == 0) return true;
+  if (wrong == 0) {
+    if (table) std::printf("\nall %zu checks passed\n", checked);
+    return true;
+  }
   std::fprintf(stderr, "vblora-bench: %zu of %zu checks failed, first that of %s (%s, %s): %s\n", wrong, rows.size(),
                first->op.c_str(), first->shape.name, first->dtype.c_str(), first->finding.wrong.c_str());
   return false;
@@ -319,7 +323,7 @@ int main(int count, char **arguments) {
     if (options.json) std::fputs(bench::json(run.setting(), run.rows()).c_str(), stdout);
     done = write(options.csv, bench::csv(run.setting(), run.rows()));
     done = write(options.svg, options.svg.empty() ? "" : bench::roofline(run.setting(), run.rows())) && done;
-    done = all_right(run.rows()) && done;
+    done = all_right(run.rows(), options.check && !options.json) && done;
   }
   vbl_stream_destroy(stream);
   return done ? 0 : 1;

@@ -51,6 +51,7 @@ class KernelCommandsTest {
                 .filter(line -> line.matches("(aligned|unaligned|large-topk) .* ok")).toList();
         // On the CPU, the two low-rank products have one dtype instead of three, in each of the three shapes.
         assertEquals(json.get("kernels").size(), rows.size() + (CUDA ? 2 * 2 * 3 : 0), table::out);
+        assertTrue(table.out().endsWith("\nall " + rows.size() + " checks passed\n"), table::out);
         for (JsonNode kernel : json.get("kernels")) {
             assertTrue(rows.stream().anyMatch(row -> row.startsWith(kernel.get("shape").asText())
                     && row.contains(" " + kernel.get("op").asText() + " ")), kernel::toString);
@@ -129,7 +130,7 @@ class KernelCommandsTest {
         CommandLineRun.of("doctor", "--kernels", "--device", "gpu")
                 .assertError(2, "--device: found gpu; expected cuda, cuda:N or cpu");
         CommandLineRun.of("doctor", "--kernels", "--seed", -1).assertError(2, "--seed: found -1");
-        CommandLineRun.of("bench").assertError(2, "No benchmark given; there is kernels");
+        CommandLineRun.of("bench").assertError(2, "No benchmark given; expected kernels");
         CommandLineRun.of("bench", "kernels", "--repetitions", 0).assertError(2, "--repetitions: found 0");
         CommandLineRun.of("bench", "kernels", "--device", "cpu", "--quick", "--op", "dance")
                 .assertError(1, "no such --shape or --op");

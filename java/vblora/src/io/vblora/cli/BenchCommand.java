@@ -16,6 +16,6 @@ final class BenchCommand implements Runnable {
 
     @Override
     public void run() {
-        throw new ParameterException(spec.commandLine(), "No benchmark given; there is kernels");
+        throw new ParameterException(spec.commandLine(), "No benchmark given; expected kernels");
     }
 }
