@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.io.RandomAccessFile;
+import java.nio.charset.Charset;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -35,7 +36,10 @@ class NativeFileTest {
     void readsAtOffsetsFromSeveralThreads() throws IOException {
         byte[] content = new byte[100_000];
         new Random(1).nextBytes(content);
-        Path path = Files.write(folder.resolve("größe.bin"), content);
+        String name = "größe.bin";
+        Needed.check(Charset.forName(System.getProperty("sun.jnu.encoding")).newEncoder().canEncode(name),
+                "a locale that can name a file " + name + ", such as C.UTF-8");
+        Path path = Files.write(folder.resolve(name), content);
         try (NativeFile file = new NativeFile(path)) {
             assertEquals(content.length, file.size());
             assertEquals(0, read(file, content.length, 0).length);
