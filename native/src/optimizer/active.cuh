@@ -90,7 +90,6 @@ __device__ inline int find_candidates_by_block(const vbl_active &active, int64_t
       gather(h, least, keys, [&](int at, Key key) { candidates.index[at] = index_of(key); }, shared);
   block_sort(found, candidates);
   if (threadIdx.x == 0) active.candidate_count[row] = found;
-  __syncthreads();
   return found;
 }
 

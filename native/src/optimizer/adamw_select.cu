@@ -119,7 +119,8 @@ __global__ void __launch_bounds__(kBlockThreads)
     exp_avg[at + i] = m;
     exp_avg_sq[at + i] = v;
   }
-  __syncthreads();
+  // A thread reads its own logits below, and the gradients have been looked at when a barrier lets the first of the
+  // selection be written.
   block_select(h, k, [&](int i) { return key_of(logits[at + i], i); }, row, indices, weights, bad_row, &shared);
 }
 
