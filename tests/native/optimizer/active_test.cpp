@@ -170,6 +170,45 @@ struct Statistics {
   int64_t grown = 0, reloaded = 0, active = 0;
 };
 
+// After a load: the best inactive entries of each row, by their logits and then their indices, as many as there is room
+// for.
+void check_candidates(const Shape &shape, const State &state, const std::vector<float> &logits) {
+  const Lists lists = state.lists();
+  const std::vector<int32_t> listed = state.index.get();
+  std::vector<int32_t> count, index;
+  for (int64_t row = 0; row < shape.rows; ++row) {
+    const float *x = logits.data() + row * shape.num_vectors;
+    const auto begin = listed.begin() + row * state.active.capacity, end = begin + lists.count[row];
+    std::vector<int32_t> inactive;
+    for (int32_t i = 0; i < shape.num_vectors; ++i)
+      if (std::find(begin, end, i) == end) inactive.push_back(i);
+    std::stable_sort(inactive.begin(), inactive.end(), [x](int32_t i, int32_t j) { return x[i] > x[j]; });
+    if (static_cast<int32_t>(inactive.size()) > state.active.candidates) inactive.resize(state.active.candidates);
+    count.push_back(static_cast<int32_t>(inactive.size()));
+    index.insert(index.end(), inactive.begin(), inactive.end());
+  }
+  CHECK(lists.candidate_count == count && lists.candidate_index == index);
+}
+
+// After a step: a row keeps the candidates that were not selected, or, if these are fewer than topk, is scanned for new
+// ones.
+void check_candidates_left(const Shape &shape, const State &state, const Lists &before,
+                           const std::vector<int32_t> &selected) {
+  const Lists after = state.lists();
+  std::vector<int32_t> expected;
+  auto candidate = before.candidate_index.begin();
+  for (int64_t row = 0; row < shape.rows; ++row) {
+    const auto begin = selected.begin() + row * shape.topk, end = begin + shape.topk;
+    int32_t left = 0;
+    for (int32_t i = 0; i < before.candidate_count[row]; ++i)
+      if (std::find(begin, end, *candidate++) == end) ++left;
+    const int32_t inactive = shape.num_vectors - after.count[row];
+    if (left < shape.topk && left < inactive) left = std::min(state.active.candidates, inactive);
+    expected.push_back(left);
+  }
+  CHECK(after.candidate_count == expected);
+}
+
 // Runs both forms side by side, the dense one on the CPU. The state starts as small as it may be and grows when it
 // must.
 // least: what a run of all its steps must come to, to have been worth it.
@@ -187,6 +226,7 @@ void compare_with_dense(vbl_stream *stream, const Shape &shape, int32_t candidat
   State state(stream, shape, shape.topk, candidates);
   CHECK(!overflowed(stream, state, load(stream, shape, state, sparse, false)));
   CHECK(state.max_count.get()[0] == 0);
+  check_candidates(shape, state, logits);
 
   for (int t = 1; t <= steps; ++t) {
     const vbl_step step = step_of(t, learning_rate_at(t));
@@ -206,6 +246,7 @@ void compare_with_dense(vbl_stream *stream, const Shape &shape, int32_t candidat
       state = copy_of(stream, shape, state, room, candidates, t % 4);
       CHECK(!overflowed(stream, state, active_step(stream, shape, state, step, dlogits, sparse)));
     }
+    check_candidates_left(shape, state, before, indices);
     dense_step(cpu, shape, step, dlogits, dense);
     CHECK(sparse.same_selection(dense, shape.topk));
     const std::vector<int32_t> count = state.count.get();
@@ -219,6 +260,7 @@ void compare_with_dense(vbl_stream *stream, const Shape &shape, int32_t candidat
       CHECK(check::same_bits(sparse.exp_avg_sq.get(), dense.exp_avg_sq.get()));
       State reloaded(stream, shape, state.max_count.get()[0], candidates + t % 2, t % 3);
       CHECK(!overflowed(stream, reloaded, load(stream, shape, reloaded, sparse)));
+      check_candidates(shape, reloaded, sparse.logits.get());
       state = copy_of(stream, shape, reloaded, state.active.capacity, candidates, t % 4);
       ++statistics.reloaded;
     }

@@ -118,6 +118,7 @@ TEST(an_update_is_the_documented_arithmetic_to_the_bit) {
       for (int64_t i = 0; i < n; i += 5) m[i] = v[i] = 0;
       for (int64_t i = 0; i < n; i += 10) m[i] = -0.0f;
       for (int64_t i = 0; i < n; i += 7) gradient[i] = i % 2 == 0 ? 0 : 1e-30f;  // its square is subnormal or 0
+      for (int64_t i = 0; i < n; i += 35) p[i] = 0;                              // of which such a move remains
       vbl_step step = step_of(random.between(1, 5000), random.uniform(0, 0.1f), trial % 2 == 0 ? 0 : 0.01,
                               random.uniform(0, 0.99f), random.uniform(0, 0.9999f), 1e-8);
       step.gradient_scale = random.uniform(0.001f, 2);
