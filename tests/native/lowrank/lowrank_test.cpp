@@ -116,40 +116,60 @@ void check_against_definition(const Case &c, const Results &found) {
   const std::vector<float> mask = mask_of(l, c.step), xs = c.x.values(), dys = c.dy.values(), as = c.a.values(),
                            bts = c.bt.values(), ys = c.y.values(), dxs = c.dx.values();
   const auto wide = [](const std::vector<float> &v) { return std::vector<double>(v.begin(), v.end()); };
+  const auto squares = [](const std::vector<float> &v) {
+    std::vector<double> of(v.begin(), v.end());
+    for (double &e : of) e *= e;
+    return of;
+  };
   std::vector<double> p(tokens * r), q(tokens * r), y = wide(ys), dx = wide(dxs), da = wide(c.da), dbt = wide(c.dbt);
+  // The sum of the squares of the products that an element is made of.
+  std::vector<double> p_terms(tokens * r), q_terms(tokens * r), y_terms = squares(ys), dx_terms = squares(dxs),
+      da_terms = squares(c.da), dbt_terms = squares(c.dbt);
+  const auto add = [](double factor, double of, double of_terms, double *sum, double *terms) {
+    *sum += factor * of;
+    *terms += factor * factor * of_terms;
+  };
   const double scaling = l.scaling;
   for (size_t t = 0; t < tokens; ++t)
     for (size_t i = 0; i < r; ++i) {
-      double sum = 0;
-      for (size_t j = 0; j < in; ++j) sum += 1.0 * mask[t * in + j] * xs[t * in + j] * as[i * in + j];
-      p[t * r + i] = sum;
-      sum = 0;
-      for (size_t o = 0; o < out; ++o) sum += static_cast<double>(dys[t * out + o]) * bts[i * out + o];
-      q[t * r + i] = scaling * sum;
+      const size_t ti = t * r + i;
+      for (size_t j = 0; j < in; ++j) {
+        const double x = 1.0 * mask[t * in + j] * xs[t * in + j], factor = as[i * in + j];
+        add(factor, x, x * x, &p[ti], &p_terms[ti]);
+      }
       for (size_t o = 0; o < out; ++o) {
-        y[t * out + o] += scaling * p[t * r + i] * bts[i * out + o];
-        dbt[i * out + o] += scaling * p[t * r + i] * dys[t * out + o];
+        const double dy = dys[t * out + o], factor = scaling * bts[i * out + o];
+        add(factor, dy, dy * dy, &q[ti], &q_terms[ti]);
+      }
+      for (size_t o = 0; o < out; ++o) {
+        add(scaling * bts[i * out + o], p[ti], p_terms[ti], &y[t * out + o], &y_terms[t * out + o]);
+        add(scaling * dys[t * out + o], p[ti], p_terms[ti], &dbt[i * out + o], &dbt_terms[i * out + o]);
       }
       for (size_t j = 0; j < in; ++j) {
-        dx[t * in + j] += static_cast<double>(mask[t * in + j]) * q[t * r + i] * as[i * in + j];
-        da[i * in + j] += static_cast<double>(mask[t * in + j]) * q[t * r + i] * xs[t * in + j];
+        const double kept = mask[t * in + j];
+        add(kept * as[i * in + j], q[ti], q_terms[ti], &dx[t * in + j], &dx_terms[t * in + j]);
+        add(kept * xs[t * in + j], q[ti], q_terms[ti], &da[i * in + j], &da_terms[i * in + j]);
       }
     }
   const struct {
     const char *name;
     const std::vector<float> &found;
     std::vector<double> &expected;
+    const std::vector<double> &terms;
     double rounding;
-  } outputs[] = {{"p", found.p, p, 0},
-                 {"y", found.y, y, rounding(l.dtype)},
-                 {"q", found.q, q, 0},
-                 {"dx", found.dx, dx, rounding(l.dtype)},
-                 {"da", found.da, da, 0},
-                 {"dbt", found.dbt, dbt, 0}};
+  } outputs[] = {{"p", found.p, p, p_terms, 0},
+                 {"y", found.y, y, y_terms, rounding(l.dtype)},
+                 {"q", found.q, q, q_terms, 0},
+                 {"dx", found.dx, dx, dx_terms, rounding(l.dtype)},
+                 {"da", found.da, da, da_terms, 0},
+                 {"dbt", found.dbt, dbt, dbt_terms, 0}};
   for (const auto &output : outputs) {
-    // What rounding to the dtype may do to each element is taken off first.
+    // Errors are shares of the greatest element, or of the root of its terms' squares where that is more: of few elements
+    // even the greatest may be what little its terms leave of each other. What rounding to the dtype may do to each element
+    // is taken off first.
     double greatest = 1e-30;
     for (const double e : output.expected) greatest = std::max(greatest, std::fabs(e));
+    for (const double e : output.terms) greatest = std::max(greatest, std::sqrt(e));
     for (size_t i = 0; i < output.expected.size() && i < output.found.size(); ++i) {
       double &expected = output.expected[i];
       const double allowed = output.rounding * std::fabs(expected), difference = output.found[i] - expected;
