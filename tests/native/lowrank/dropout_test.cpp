@@ -5,16 +5,9 @@
 #include "arrays.h"
 #include "device.h"
 #include "lowrank/dropout.h"
+#include "lowrank/step.h"
 
 namespace {
-
-vbl_step make_step(int64_t step, uint64_t seed, int32_t micro_batch) {
-  vbl_step s{};
-  s.step = step;
-  s.seed = seed;
-  s.micro_batch = micro_batch;
-  return s;
-}
 
 vbl_lowrank make_shape(int64_t tokens, int64_t in, uint32_t module, float dropout, int64_t first_token = 0) {
   return {tokens, in, 1, 1, module, dropout, 1, first_token, VBL_FLOAT32, VBL_FLOAT32};
@@ -60,7 +53,7 @@ TEST(a_mask_is_what_the_header_says) {
       const int64_t first = round % 2 == 0 ? 0 : random.between(0, int64_t{1} << 36);  // beyond 2^32 counters
       const vbl_lowrank l = make_shape(random.between(1, 40), random.between(1, 700), module, dropout, first);
       const int64_t number = random.between(1, int64_t{1} << 40);
-      const vbl_step step = make_step(number, random.next(), static_cast<int32_t>(micro_batch));
+      const vbl_step step = check::make_step(number, random.next(), static_cast<int32_t>(micro_batch));
       const double threshold = std::nearbyint(static_cast<double>(dropout) * 0x1p32);
       const float kept = static_cast<float>(1 / (1 - static_cast<double>(dropout)));
       const std::vector<float> mask = mask_of(stream, l, step);
@@ -91,7 +84,7 @@ TEST(a_batch_passed_in_pieces_draws_the_mask_of_the_whole) {
       head.tokens = cut;
       tail.tokens = tokens - cut;
       tail.first_token += cut;
-      const vbl_step step = make_step(2, random.next(), 1);
+      const vbl_step step = check::make_step(2, random.next(), 1);
       std::vector<float> pieces = mask_of(stream, head, step);
       const std::vector<float> rest = mask_of(stream, tail, step);
       pieces.insert(pieces.end(), rest.begin(), rest.end());
@@ -104,7 +97,7 @@ TEST(a_batch_passed_in_pieces_draws_the_mask_of_the_whole) {
 TEST(masks_have_the_right_share_and_depend_on_every_key) {
   const check::CpuStream stream;
   const vbl_lowrank l = make_shape(1000, 1000, 7, 0.25f);
-  const vbl_step step = make_step(3, 0x123456789ABCDEFull, 2);
+  const vbl_step step = check::make_step(3, 0x123456789ABCDEFull, 2);
   const std::vector<float> mask = mask_of(stream, l, step);
   const auto agreement = [&](const std::vector<float> &other) {
     int64_t same = 0;
@@ -147,7 +140,7 @@ TEST(without_dropout_everything_is_kept) {
 TEST(a_word_at_the_threshold_is_kept) {
   check::for_each_device([](vbl_stream *stream) {
     vbl_lowrank l = make_shape(1, 4096, 5, 0);
-    const vbl_step step = make_step(1, check::seed(), 0);
+    const vbl_step step = check::make_step(1, check::seed(), 0);
     int found = 0;
     for (uint64_t block = 0; block < 1024; ++block) {
       uint64_t c[4][1] = {{block}, {0}, {l.module}, {1}};
@@ -170,6 +163,6 @@ TEST(a_word_at_the_threshold_is_kept) {
 TEST(micro_batches_out_of_range_count_by_their_low_bits) {
   check::on_cuda([](vbl_stream *stream) {
     const vbl_lowrank l = make_shape(20, 33, 1, 0.5f);
-    CHECK(check::same_bits(mask_of(stream, l, make_step(1, 2, 65536 + 3)), mask_of(stream, l, make_step(1, 2, 3))));
+    CHECK(check::same_bits(mask_of(stream, l, check::make_step(1, 2, 65536 + 3)), mask_of(stream, l, check::make_step(1, 2, 3))));
   });
 }

@@ -6,6 +6,7 @@
 #include "arrays.h"
 #include "device.h"
 #include "lowrank/dropout.h"
+#include "lowrank/step.h"
 #include "lowrank/stored.h"
 
 using check::Stored;
@@ -13,14 +14,6 @@ using check::Stored;
 namespace {
 
 bool on_cpu(vbl_stream *stream) { return vbl_stream_device(stream) == VBL_DEVICE_CPU; }
-
-vbl_step make_step(int64_t step, uint64_t seed, int32_t micro_batch) {
-  vbl_step s{};
-  s.step = step;
-  s.seed = seed;
-  s.micro_batch = micro_batch;
-  return s;
-}
 
 // dropout_test compares the masks of the devices and with what the header says.
 std::vector<float> mask_of(const vbl_lowrank &l, const vbl_step &step) {
@@ -49,7 +42,7 @@ Case make_case(check::Random &random, const Shape &s, float dropout, int32_t dty
   Case c;
   c.l = {s.tokens, s.in, s.out, s.r, static_cast<uint32_t>(random.next()), dropout, random.uniform(0.25f, 2),
          random.between(0, 9), dtype, factor_dtype};
-  c.step = make_step(random.between(1, 1000), random.next(), static_cast<int32_t>(random.between(0, 65535)));
+  c.step = check::make_step(random.between(1, 1000), random.next(), static_cast<int32_t>(random.between(0, 65535)));
   c.x = Stored(check::normals(random, s.tokens * s.in), dtype);
   c.dy = Stored(check::normals(random, s.tokens * s.out), dtype);
   c.a = Stored(check::normals(random, s.r * s.in), factor_dtype);
@@ -375,7 +368,7 @@ TEST(low_rank_products_refuse_what_they_cannot_take) {
     check::Array<float> v(stream, 8, 0), out(stream, 8, 0), p(stream, 4, 0), gradients(stream, 4, 0);
     check::Array<unsigned char> scratch(stream, 4096, 0);
     const vbl_lowrank good = {1, 2, 2, 1, 0, 0.5f, 1, 0, VBL_FLOAT32, VBL_FLOAT32};
-    const vbl_step step = make_step(1, 1, 0);
+    const vbl_step step = check::make_step(1, 1, 0);
     check::Array<vbl_step> steps(stream, {step});
     float *const x = v.data(), *const y = out.data(), *const q = p.data();
     const auto forward = [&](const vbl_lowrank &l, const vbl_step *s) {
