@@ -83,14 +83,11 @@ vbl_status select(vbl_stream *stream, const vbl_admixture &a, const float *logit
                   int64_t *bad_row) {
   VBL_CUDA_OP("vbl_select", stream);
   VBL_TRY(status_of("vbl_select", cudaMemsetAsync(bad_row, 0xFF, sizeof *bad_row, handle(stream))));
-  if (a.topk == 1) {
-    select_rows<BestOf<1>>(handle(stream), a, logits, indices, weights, bad_row);
-  } else if (a.topk == 2) {
-    select_rows<BestOf<2>>(handle(stream), a, logits, indices, weights, bad_row);
-  } else if (a.topk <= 4) {
-    select_rows<BestOf<4>>(handle(stream), a, logits, indices, weights, bad_row);
-  } else if (a.topk <= kWarpTopK) {
-    select_rows<Queue>(handle(stream), a, logits, indices, weights, bad_row);
+  if (a.topk <= kWarpTopK) {
+    with_top(a.topk, [&](auto *top) {
+      using Top = std::remove_pointer_t<decltype(top)>;
+      select_rows<Top>(handle(stream), a, logits, indices, weights, bad_row);
+    });
   } else {
     VBL_LAUNCH(select_by_blocks, static_cast<unsigned>(a.rows), kBlockThreads, 0, handle(stream), a.num_vectors, a.topk,
                logits, indices, weights, bad_row);

@@ -13,6 +13,7 @@
 //              k (1 + ln(n / k)) get that far; ascending ones all do, which costs 21 exchanges per 32 keys and no more.
 #pragma once
 #include <cstdint>
+#include <type_traits>
 
 #include "admixture/topk.h"
 #include "runtime/launch.cuh"
@@ -195,6 +196,20 @@ struct RowShare {
     return static_cast<unsigned>(parts == 1 ? (rows + kRowWarps - 1) / kRowWarps : rows);
   }
 };
+
+// Calls launch with a null pointer to the form that serves k <= kWarpTopK best.
+template <typename Launch>
+void with_top(int k, const Launch &launch) {
+  if (k == 1) {
+    launch(static_cast<BestOf<1> *>(nullptr));
+  } else if (k == 2) {
+    launch(static_cast<BestOf<2> *>(nullptr));
+  } else if (k <= 4) {
+    launch(static_cast<BestOf<4> *>(nullptr));
+  } else {
+    launch(static_cast<Queue *>(nullptr));
+  }
+}
 
 }  // namespace cuda
 }  // namespace vbl

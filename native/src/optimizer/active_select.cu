@@ -314,14 +314,11 @@ vbl_status adamw_active_select(vbl_stream *stream, const vbl_admixture &a, const
   VBL_TRY(status_of("vbl_adamw_active_select", cudaMemsetAsync(words, 0, 2 * sizeof *words, on)));
   VBL_LAUNCH(active_need, static_cast<unsigned>((a.rows + kThreads - 1) / kThreads), kThreads, 0, on, a.rows,
              a.num_vectors, a.topk, active, indices, bad_row, words);
-  if (a.topk == 1) {
-    select_rows<BestOf<1>>(on, a, active, step, group, logits, dlogits, indices, weights, bad_row, words);
-  } else if (a.topk == 2) {
-    select_rows<BestOf<2>>(on, a, active, step, group, logits, dlogits, indices, weights, bad_row, words);
-  } else if (a.topk <= 4) {
-    select_rows<BestOf<4>>(on, a, active, step, group, logits, dlogits, indices, weights, bad_row, words);
-  } else if (a.topk <= kWarpTopK) {
-    select_rows<Queue>(on, a, active, step, group, logits, dlogits, indices, weights, bad_row, words);
+  if (a.topk <= kWarpTopK) {
+    with_top(a.topk, [&](auto *top) {
+      using Top = std::remove_pointer_t<decltype(top)>;
+      select_rows<Top>(on, a, active, step, group, logits, dlogits, indices, weights, bad_row, words);
+    });
   } else {
     VBL_LAUNCH(active_select_by_blocks, static_cast<unsigned>(scratch.place_rows), kBlockThreads, 0, on, a.rows,
                a.num_vectors, a.topk, active, step, group, logits, dlogits, indices, weights, bad_row, words,

@@ -147,14 +147,11 @@ vbl_status adamw_select(vbl_stream *stream, const vbl_admixture &a, const vbl_st
   VBL_CUDA_OP("vbl_adamw_select", stream);
   const cudaStream_t on = handle(stream);
   VBL_TRY(status_of("vbl_adamw_select", cudaMemsetAsync(bad_row, 0xFF, sizeof *bad_row, on)));
-  if (a.topk == 1) {
-    update_rows<BestOf<1>>(on, a, step, group, logits, dlogits, exp_avg, exp_avg_sq, indices, weights, bad_row);
-  } else if (a.topk == 2) {
-    update_rows<BestOf<2>>(on, a, step, group, logits, dlogits, exp_avg, exp_avg_sq, indices, weights, bad_row);
-  } else if (a.topk <= 4) {
-    update_rows<BestOf<4>>(on, a, step, group, logits, dlogits, exp_avg, exp_avg_sq, indices, weights, bad_row);
-  } else if (a.topk <= kWarpTopK) {
-    update_rows<Queue>(on, a, step, group, logits, dlogits, exp_avg, exp_avg_sq, indices, weights, bad_row);
+  if (a.topk <= kWarpTopK) {
+    with_top(a.topk, [&](auto *top) {
+      using Top = std::remove_pointer_t<decltype(top)>;
+      update_rows<Top>(on, a, step, group, logits, dlogits, exp_avg, exp_avg_sq, indices, weights, bad_row);
+    });
   } else {
     VBL_LAUNCH(adamw_select_by_blocks, static_cast<unsigned>(a.rows), kBlockThreads, 0, on, a.num_vectors, a.topk, step,
                group, logits, dlogits, exp_avg, exp_avg_sq, indices, weights, bad_row);
