@@ -68,10 +68,11 @@ file(WRITE ${PROJECT_BINARY_DIR}/cuda.txt "${VBLORA_CUDA_TEXT}\n")
 function(vblora_add_cuda_sources target)
   if(VBLORA_SIMT)
     simt_add_cuda_sources(${target} ${ARGN})
-    target_compile_definitions(${target} PRIVATE VBL_WITH_CUDA)
+    target_compile_definitions(${target} PRIVATE VBL_WITH_CUDA VBL_CUDA_ARCHITECTURES="none")
   elseif(CMAKE_CUDA_COMPILER AND NOT VBLORA_CUDA STREQUAL "OFF")  # the cache may know a compiler from an earlier configuration
     target_sources(${target} PRIVATE ${ARGN})
-    target_compile_definitions(${target} PRIVATE VBL_WITH_CUDA)
+    string(JOIN ", " architectures ${CMAKE_CUDA_ARCHITECTURES})
+    target_compile_definitions(${target} PRIVATE VBL_WITH_CUDA VBL_CUDA_ARCHITECTURES="${architectures}")
     # Without fused multiply-adds that the code does not ask for, as on the CPU: the same expression, the same bits.
     target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-lineinfo -fmad=false>)
     if(VBLORA_CUDA_RELEASE)  # line numbers for seven architectures take more room than the kernels

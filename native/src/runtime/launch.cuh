@@ -5,7 +5,10 @@
 // masks, trivial types in __shared__, no cooperative groups; no block waits for another.
 #pragma once
 #include <cuda_runtime.h>
+#if __has_include(<nvtx3/nvToolsExt.h>)
 #include <nvtx3/nvToolsExt.h>
+#define VBL_WITH_NVTX
+#endif
 
 #include "runtime/cuda.h"
 #include "runtime/error.h"
@@ -47,8 +50,10 @@ inline bool aligned(const void *memory, int64_t bytes) { return reinterpret_cast
 inline vbl_status status_of(const char *op, cudaError_t error) {
   if (error == cudaSuccess) return VBL_OK;
   cudaGetLastError();
-  return fail(error == cudaErrorMemoryAllocation ? VBL_OUT_OF_MEMORY : VBL_CUDA_ERROR, "%s: CUDA error %d: %s", op,
-              static_cast<int>(error), cudaGetErrorString(error));
+  return fail(error == cudaErrorMemoryAllocation ? VBL_OUT_OF_MEMORY : VBL_CUDA_ERROR, "%s: CUDA error %d: %s%s", op,
+              static_cast<int>(error), cudaGetErrorString(error),
+              error == cudaErrorNoKernelImageForDevice
+                  ? " (the library has code for CUDA architectures " VBL_CUDA_ARCHITECTURES ")" : "");
 }
 
 // Whether the launches of op were accepted. An error inside a kernel shows at a later call.
@@ -74,11 +79,16 @@ class DeviceGuard {
   int previous_ = -1;
 };
 
-// A range that a profiler shows; costs next to nothing when none listens.
+// A range that a profiler shows; costs next to nothing when none listens. None where the CUDA toolkit came without NVTX.
 class Range {
  public:
+#ifdef VBL_WITH_NVTX
   explicit Range(const char *name) { nvtxRangePushA(name); }
   ~Range() { nvtxRangePop(); }
+#else
+  explicit Range(const char *) {}
+  ~Range() {}
+#endif
   Range(const Range &) = delete;
   Range &operator=(const Range &) = delete;
 };

@@ -11,6 +11,7 @@ SIMT_ERROR(ErrorInsufficientDriver, 35, "CUDA driver version is insufficient for
 SIMT_ERROR(ErrorInvalidDeviceFunction, 98, "invalid device function")
 SIMT_ERROR(ErrorNoDevice, 100, "no CUDA-capable device is detected")
 SIMT_ERROR(ErrorInvalidDevice, 101, "invalid device ordinal")
+SIMT_ERROR(ErrorNoKernelImageForDevice, 209, "no kernel image is available for execution on the device")
 SIMT_ERROR(ErrorInvalidResourceHandle, 400, "invalid resource handle")
 SIMT_ERROR(ErrorIllegalState, 401, "the operation cannot be performed in the present state")
 SIMT_ERROR(ErrorNotReady, 600, "device not ready")
