@@ -6,7 +6,10 @@
 #include <ctime>
 #include <filesystem>
 #include <memory>
+#include <set>
 #include <string>
+
+#include <unistd.h>
 
 #include "cases.h"
 #include "report.h"
@@ -190,6 +193,34 @@ bench::Setting setting_of(const Options &options, vbl_stream *stream, double cop
   return setting;
 }
 
+constexpr auto kFamilies = {bench::admixture_cases, bench::optimizer_cases, bench::lowrank_cases, bench::convert_cases};
+
+// Refuses a --shape or --op that the table does not have, before anything is measured.
+void check_names(const Options &options, vbl_stream *stream) {
+  std::set<std::string> shapes, ops;
+  if (options.device != VBL_DEVICE_CPU && !options.check) ops.insert("launch");
+  bench::Random random(0);
+  for (const bench::Shape &shape : options.check ? bench::checked_shapes(true) : bench::shapes(0)) {
+    shapes.insert(shape.name);
+    if (options.op.empty()) continue;
+    for (const auto &family : kFamilies) {
+      const std::unique_ptr<bench::Cases> cases = family(stream, shape, random);
+      for (const bench::Case &c : cases->all()) {
+        if (options.check || c.every_step) ops.insert(c.op);
+      }
+    }
+  }
+  const auto check = [](const char *option, const std::string &found, const std::set<std::string> &known) {
+    if (found.empty() || known.count(found) != 0) return;
+    std::string names;
+    for (const std::string &name : known) names += (names.empty() ? "" : ", ") + name;
+    refuse(bench::format("%s: found '%s'; expected one of %s", option, found.c_str(), names.c_str()));
+  };
+  check("--shape", options.shape, shapes);
+  check("--op", options.op, ops);
+  if (options.op == "launch" && !options.shape.empty()) refuse("--op launch has no --shape");
+}
+
 // Runs what the options ask for, and prints the table on the way.
 class Run {
  public:
@@ -206,8 +237,7 @@ class Run {
         options_.check ? bench::checked_shapes(options_.quick) : bench::shapes(options_.scale);
     for (const bench::Shape &shape : shapes) {
       if (!options_.shape.empty() && options_.shape != shape.name) continue;
-      for (const auto &family : {bench::admixture_cases, bench::optimizer_cases, bench::lowrank_cases,
-                                 bench::convert_cases}) {
+      for (const auto &family : kFamilies) {
         const std::unique_ptr<bench::Cases> cases = family(stream_, shape, random_);
         for (const bench::Case &c : cases->all()) {
           if (!wanted(c.op)) continue;
@@ -279,6 +309,7 @@ bool write(const std::string &path, const std::string &text) {
   const std::string name = replaced ? path + ".part" : path;
   std::FILE *file = std::fopen(name.c_str(), "w");
   bool written = file != nullptr && std::fwrite(text.data(), 1, text.size(), file) == text.size();
+  if (replaced) written = written && std::fflush(file) == 0 && fsync(fileno(file)) == 0;
   written = file != nullptr && std::fclose(file) == 0 && written;
   if (replaced) written = written && std::rename(name.c_str(), path.c_str()) == 0;
   if (replaced && !written) std::remove(name.c_str());
@@ -314,12 +345,12 @@ int main(int count, char **arguments) {
   if (created == VBL_NO_DEVICE)
     refuse(std::string("there is no such device (") + vbl_last_error() + "); --device cpu takes the CPU");
   bench::require(created, "vbl_stream_create");
+  check_names(options, stream);
   if (options.flush_mib == 0) options.flush_mib = flush_mib(options.device);
   bool done = false;
   {
     Run run(options, stream);
     run.all();
-    if (run.rows().empty()) refuse("no such --shape or --op; --help lists the shapes");
     if (options.json) std::fputs(bench::json(run.setting(), run.rows()).c_str(), stdout);
     done = write(options.csv, bench::csv(run.setting(), run.rows()));
     done = write(options.svg, options.svg.empty() ? "" : bench::roofline(run.setting(), run.rows())) && done;

@@ -132,7 +132,7 @@ endif()
 
 # Refused before anything is measured.
 function(check_refused sentence)
-  execute_process(COMMAND ${BENCH} --quick --device cpu --op clip ${ARGN}
+  execute_process(COMMAND ${BENCH} --device cpu --op clip ${ARGN}
     RESULT_VARIABLE code OUTPUT_VARIABLE table ERROR_VARIABLE said)
   if(NOT code EQUAL 2 OR NOT said MATCHES "${sentence}" OR NOT table STREQUAL "")
     message(FATAL_ERROR "vblora-bench ${ARGN} ends with ${code}: ${said}\n${table}")
@@ -145,6 +145,11 @@ check_refused("--repetitions takes a whole number from 1 to 1000000, found '0'" 
 check_refused("--csv: found '.*nowhere/times.csv'; expected a file in a folder that is there"
   --csv ${FOLDER}/nowhere/times.csv)
 check_refused("--svg: found '.*'; expected a file" --svg ${FOLDER})
+check_refused("--op: found 'dance'; expected one of adamw, .*, sum_squares\n" --op dance)
+check_refused("--op: found 'launch'; expected one of adamw" --op launch)
+check_refused("--shape: found 'gpt-2'; expected one of llama-2-13b, llama-2-7b, llama-3.2-3b-qv, roberta-base"
+  --shape gpt-2)
+check_refused("--shape: found 'llama-2-7b'; expected one of aligned, large-topk, unaligned" --check --shape llama-2-7b)
 
 # Written whole or not at all: the disk is full, or there is room.
 execute_process(COMMAND ${BENCH} --quick --device cpu --op clip --csv /dev/full

@@ -131,12 +131,15 @@ class KernelCommandsTest {
                 .assertError(2, "--device: found gpu; expected cuda, cuda:N or cpu");
         CommandLineRun.of("doctor", "--kernels", "--seed", -1).assertError(2, "--seed: found -1");
         CommandLineRun.of("bench").assertError(2, "No benchmark given; expected kernels");
+        CommandLineRun.of("bench", "kernel").assertError(2, "Benchmark: found kernel; expected kernels");
         CommandLineRun.of("bench", "kernels", "--repetitions", 0).assertError(2, "--repetitions: found 0");
         CommandLineRun.of("bench", "kernels", "--device", "cpu", "--quick", "--op", "dance")
-                .assertError(1, "no such --shape or --op");
+                .assertError(2, "--op: found 'dance'; expected one of adamw, adamw_active_select, ");
+        CommandLineRun.of("bench", "kernels", "--device", "cpu", "--shape", "gpt-2")
+                .assertError(2, "--shape: found 'gpt-2'; expected one of llama-2-13b, llama-2-7b, ");
         CommandLineRun.of("bench", "kernels", "--device", "cpu", "--quick", "--op", "clip", "--csv",
                 folder.resolve("nowhere/times.csv"))
-                .assertError(1, "nowhere/times.csv'; expected a file in a folder that is there");
+                .assertError(2, "nowhere/times.csv'; expected a file in a folder that is there");
     }
 
     @Test
@@ -146,8 +149,8 @@ class KernelCommandsTest {
             if (Device.probeCuda().count() > 0) {
                 arguments.addAll(List.of("--device", "cuda:77"));
             }
-            CommandLineRun run = CommandLineRun.of(arguments.toArray()).assertError(1, "there is no such device (CUDA ")
-                    .assertError(1, "; --device cpu takes the CPU");
+            CommandLineRun run = CommandLineRun.of(arguments.toArray()).assertError(2, "there is no such device (CUDA ")
+                    .assertError(2, "; --device cpu takes the CPU");
             assertEquals("", run.out());
         }
     }

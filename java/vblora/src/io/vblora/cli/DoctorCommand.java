@@ -93,7 +93,7 @@ final class DoctorCommand implements Callable<Integer> {
         if (json) {
             arguments.add("--json");
         }
-        KernelBench.run(arguments, invocation.out());
+        KernelBench.run(arguments, invocation);
         return ExitCode.OK;
     }
 

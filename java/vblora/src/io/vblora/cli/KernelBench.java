@@ -13,19 +13,24 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
+import picocli.CommandLine.ParameterException;
 
 /**
  * Runs vblora-bench, in a process of its own: a kernel that goes astray there cannot take this one with it.
  */
 final class KernelBench {
+    private static final int WRONG_USE = 2;  // its exit code for a bad option, or a device that is not there
+
     private KernelBench() {}
 
     /**
      * Runs it and passes on what it prints, line by line.
      *
-     * @throws KernelException with what it says on standard error, if it fails
+     * @throws ParameterException with what it says on standard error, if it refuses an argument
+     * @throws KernelException likewise, if it fails
      */
-    static void run(List<String> arguments, PrintWriter out) {
+    static void run(List<String> arguments, Invocation invocation) {
+        PrintWriter out = invocation.out();
         List<String> command = new ArrayList<>(List.of(BenchProgram.locate().toString()));
         command.addAll(arguments);
         try {
@@ -41,8 +46,8 @@ final class KernelBench {
             int code = process.waitFor();
             if (code != 0) {
                 String sentence = said.join().strip().replaceFirst("^vblora-bench: ", "");
-                throw new KernelException(VBL_INTERNAL, sentence.isEmpty() ? command.get(0) + " ended with " + code
-                        : sentence);
+                String message = sentence.isEmpty() ? command.get(0) + " ended with " + code : sentence;
+                throw code == WRONG_USE ? invocation.wrongUse(message) : new KernelException(VBL_INTERNAL, message);
             }
         } catch (IOException e) {
             throw new UncheckedIOException(command.get(0) + " could not be run: " + e.getMessage(), e);
