@@ -40,6 +40,7 @@ Exit code 0; 1 if a check failed; 2 for a bad option, or if there is no such dev
 """
 import argparse
 import csv
+import os
 import sys
 import time
 from dataclasses import dataclass
@@ -484,6 +485,21 @@ COLUMNS = ("shape", "selection", "variant", "phase", "rows", "num_vectors", "vec
            "repetitions", "median_us", "low_us", "high_us", "vblora_us", "ratio")
 
 
+def write_table(path, table):
+    """Whole or not at all; what is no file, /dev/stdout for instance, is written to as it stands."""
+    replaced = path.is_file() or not path.exists()
+    part = path.with_name(path.name + ".part") if replaced else path
+    with open(part, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(table)
+        file.flush()
+        if replaced:
+            os.fsync(file.fileno())
+    if replaced:
+        part.replace(path)
+
+
 def main():
     chosen, device, variants = options()
     vblora = Vblora(chosen.vblora) if chosen.vblora else None
@@ -533,10 +549,7 @@ def main():
                                   f"{median:.3f}", f"{low:.3f}", f"{high:.3f}", f"{own:.3f}" if own else "",
                                   f"{ratio:.3f}" if own else ""))
     if chosen.csv:
-        with open(chosen.csv, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            writer.writerows(table)
+        write_table(Path(chosen.csv), table)
     return 1 if failed else 0
 
 

@@ -12,6 +12,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -58,6 +59,23 @@ class AtomicFileTest {
         })));
         assertEquals("old", Files.readString(file));
         assertEquals(List.of("f"), names());
+    }
+
+    /** As /dev/stdout into a pipe is. */
+    @Test
+    void writesToAPipeAsItStands() throws Exception {
+        Path pipe = folder.resolve("pipe");
+        assertEquals(0, new ProcessBuilder("mkfifo", pipe.toString()).start().waitFor());
+        CompletableFuture<String> read = CompletableFuture.supplyAsync(() -> {
+            try {
+                return Files.readString(pipe);
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        });
+        AtomicFile.write(pipe, utf8("through"));
+        assertEquals("through", read.get(1, TimeUnit.MINUTES));
+        assertEquals(List.of("pipe"), names());
     }
 
     @Test

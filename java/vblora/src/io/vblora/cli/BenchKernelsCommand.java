@@ -1,11 +1,12 @@
 package io.vblora.cli;
 
 import io.vblora.kernels.Device;
+import io.vblora.weights.AtomicFile;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -69,7 +70,7 @@ final class BenchKernelsCommand implements Callable<Integer> {
         if (quick) {
             arguments.add("--quick");
         }
-        KernelBench.run(arguments, invocation.out());
+        KernelBench.run(arguments, invocation);
         if (name.startsWith("cuda") && shape == null && (op == null || op.equals("launch"))) {
             Device measured = Device.cuda(Integer.parseInt(name.equals("cuda") ? "0" : name.replace("cuda:", "")));
             LaunchTimes times = LaunchTimes.measure(measured, repetitions != null ? repetitions : quick ? 3 : 50);
@@ -95,9 +96,10 @@ final class BenchKernelsCommand implements Callable<Integer> {
                 "-,launch_java,bfloat16,-,1,1,1,1,%d,eager,warm,ok,%d,%.3f,%.3f,%.3f,6,,,,,,,%n", measured.index(),
                 times.repetitions(), times.median(), times.low(), times.high());
         try {
-            Files.writeString(csv, row, StandardOpenOption.APPEND);
+            String table = Files.isRegularFile(csv) ? Files.readString(csv) : "";
+            AtomicFile.write(csv, (table + row).getBytes(StandardCharsets.UTF_8));
         } catch (IOException e) {
-            throw new UncheckedIOException(csv + " could not be written: " + e.getMessage(), e);
+            throw new UncheckedIOException(csv + " could not be read: " + e.getMessage(), e);
         }
     }
 }

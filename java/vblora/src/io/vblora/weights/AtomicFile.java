@@ -16,7 +16,8 @@ import java.util.concurrent.ThreadLocalRandom;
 /**
  * Replaces a file whole or not at all: a temporary file in the same folder, flushed to the disk, renamed over the old
  * one, and the folder flushed. Whatever happens on the way, the file's old content (or absence) stays; where Java still
- * runs, the temporary file is removed.
+ * runs, the temporary file is removed. What is no file but can be written to, /dev/stdout for instance, is written to as
+ * it stands.
  */
 public final class AtomicFile {
     private AtomicFile() {}
@@ -38,6 +39,10 @@ public final class AtomicFile {
         if (Files.isDirectory(target)) {
             throw new UncheckedIOException("Cannot write " + file + ": it is a folder",
                     new FileSystemException(file.toString()));
+        }
+        if (Files.exists(target) && !Files.isRegularFile(target)) {
+            writeAsItStands(target, content);
+            return;
         }
         Path folder = target.getParent();
         Path temporary = folder.resolve("." + target.getFileName() + "."
@@ -70,6 +75,14 @@ public final class AtomicFile {
     static void writeFully(WritableByteChannel channel, ByteBuffer buffer) throws IOException {
         while (buffer.hasRemaining()) {
             channel.write(buffer);
+        }
+    }
+
+    private static void writeAsItStands(Path target, Content content) {
+        try (FileChannel channel = FileChannel.open(target, StandardOpenOption.WRITE)) {
+            content.writeTo(channel);
+        } catch (IOException e) {
+            throw new UncheckedIOException("Cannot write " + target + ": " + e, e);
         }
     }
 

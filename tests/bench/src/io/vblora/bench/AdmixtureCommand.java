@@ -1,14 +1,16 @@
 package io.vblora.bench;
 
 import io.vblora.kernels.Stream;
-import java.io.IOException;
+import io.vblora.weights.AtomicFile;
 import java.io.PrintWriter;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.List;
+import java.util.Locale;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
 import org.bytedeco.javacpp.PointerScope;
@@ -98,7 +100,7 @@ final class AdmixtureCommand implements Callable<Integer> {
     }
 
     @Override
-    public Integer call() throws IOException, RunnerException {
+    public Integer call() throws RunnerException {
         check(rounds >= 1, "--rounds: found " + rounds + "; expected at least 1");
         check(activeEntries >= VbLoraStep.TOPK, "--active-entries: found " + activeEntries + "; expected at least "
                 + VbLoraStep.TOPK);
@@ -117,19 +119,18 @@ final class AdmixtureCommand implements Callable<Integer> {
                 threads.forEach(n -> all.add(new Times(new Case(model, h, n), new ArrayList<>(), new ArrayList<>())));
             }
         }
-        try (PrintWriter file = csv == null ? null : new PrintWriter(Files.newBufferedWriter(csv))) {
-            if (file != null) {
-                file.println("model,num_vectors,threads,round,implementation,batch,ms_per_step");
+        StringBuilder table = new StringBuilder("model,num_vectors,threads,round,implementation,batch,ms_per_step\n");
+        for (int round = 1; round <= (quick ? 1 : rounds); round++) {
+            for (Times times : all) {
+                double own = measure("vblora", times.measured, round, table);
+                double other = measure("libtorch", times.measured, round, table);
+                times.vblora.add(own);
+                times.libtorch.add(other);
+                err.printf("round %d  %s  %.3f ms, %.2f ms%n", round, times.measured, own, other);
             }
-            for (int round = 1; round <= (quick ? 1 : rounds); round++) {
-                for (Times times : all) {
-                    double own = measure("vblora", times.measured, round, file);
-                    double other = measure("libtorch", times.measured, round, file);
-                    times.vblora.add(own);
-                    times.libtorch.add(other);
-                    err.printf("round %d  %s  %.3f ms, %.2f ms%n", round, times.measured, own, other);
-                }
-            }
+        }
+        if (csv != null) {
+            AtomicFile.write(csv, table.toString().getBytes(StandardCharsets.UTF_8));
         }
         out.printf("%n%-15s  %11s  %7s  %-24s  %-24s  %s%n", "model", "num_vectors", "threads", "vblora, ms",
                 "libtorch, ms", "ratio");
@@ -158,7 +159,8 @@ final class AdmixtureCommand implements Callable<Integer> {
     }
 
     /** Runs one benchmark in a JVM of its own; the median of its batches, in ms per step. */
-    private double measure(String implementation, Case measured, int round, PrintWriter file) throws RunnerException {
+    private double measure(String implementation, Case measured, int round, StringBuilder table)
+            throws RunnerException {
         int steps = quick ? 5 : 20;
         Options options = new OptionsBuilder()
                 .include("\\." + AdmixtureBenchmark.class.getSimpleName() + "\\." + implementation + "$")
@@ -175,12 +177,9 @@ final class AdmixtureCommand implements Callable<Integer> {
             result.getAggregatedResult().getIterationResults()
                     .forEach(batch -> batches.add(batch.getPrimaryResult().getScore() / steps));
         }
-        if (file != null) {
-            for (int i = 0; i < batches.size(); i++) {
-                file.printf("%s,%d,%d,%d,%s,%d,%.6f%n", measured.model, measured.numVectors, measured.threads, round,
-                        implementation, i + 1, batches.get(i));
-            }
-            file.flush();
+        for (int i = 0; i < batches.size(); i++) {
+            table.append(String.format(Locale.ROOT, "%s,%d,%d,%d,%s,%d,%.6f%n", measured.model, measured.numVectors,
+                    measured.threads, round, implementation, i + 1, batches.get(i)));
         }
         return median(batches);
     }
