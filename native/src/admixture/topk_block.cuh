@@ -24,7 +24,8 @@ struct BlockSelect {
 };
 
 // A key such that k entries' keys, or all if there are fewer, are not less than it. keys(i), i < n: an entry's key, or
-// kNoKey for one that is passed over. By all threads of the block, which end up behind a barrier.
+// kNoKey for one that is passed over. By all threads of the block, which meet at a barrier before they ask for keys, and
+// end up behind one.
 template <typename Keys>
 __device__ Key kth_best(int n, int k, const Keys &keys, BlockSelect *shared) {
   const int thread = static_cast<int>(threadIdx.x), lane = lane_of_thread();

@@ -83,7 +83,6 @@ __device__ inline int find_candidates_by_block(const vbl_active &active, int64_t
   const int32_t *list = active.index + row * active.capacity;
   const Candidates candidates = {active.candidate_index + row * active.candidates, x};
   for (int i = static_cast<int>(threadIdx.x); i < count; i += kBlockThreads) place[list[i]] = i;
-  __syncthreads();
   const auto keys = [&](int i) { return placed(place, i, count, list) ? kNoKey : key_of(x[i], i); };
   const Key least = kth_best(h, active.candidates, keys, shared);
   const int found =

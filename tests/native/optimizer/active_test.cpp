@@ -209,6 +209,18 @@ void check_candidates_left(const Shape &shape, const State &state, const Lists &
   CHECK(after.candidate_count == expected);
 }
 
+// Of all rows the most entries that have moved: their moments are not zero.
+int32_t most_moved(const Shape &shape, const Trajectory &t) {
+  const std::vector<float> m = t.exp_avg.get(), v = t.exp_avg_sq.get();
+  int32_t most = 0;
+  for (size_t row = 0; row < m.size(); row += shape.num_vectors) {
+    int32_t moved = 0;
+    for (size_t i = row; i < row + shape.num_vectors; ++i) moved += m[i] != 0 || v[i] != 0;
+    most = std::max(most, moved);
+  }
+  return most;
+}
+
 // Runs both forms side by side, the dense one on the CPU. The state starts as small as it may be and grows when it
 // must.
 // least: what a run of all its steps must come to, to have been worth it.
@@ -260,6 +272,7 @@ void compare_with_dense(vbl_stream *stream, const Shape &shape, int32_t candidat
       CHECK(check::same_bits(sparse.exp_avg_sq.get(), dense.exp_avg_sq.get()));
       State reloaded(stream, shape, state.max_count.get()[0], candidates + t % 2, t % 3);
       CHECK(!overflowed(stream, reloaded, load(stream, shape, reloaded, sparse)));
+      CHECK(reloaded.max_count.get()[0] == most_moved(shape, sparse));
       check_candidates(shape, reloaded, sparse.logits.get());
       state = copy_of(stream, shape, reloaded, state.active.capacity, candidates, t % 4);
       ++statistics.reloaded;
