@@ -15,11 +15,12 @@ namespace bench {
 
 struct Case {
   std::string op, dtype, selection;
-  double bytes;     // what has to be read from and written to memory, once
+  double bytes;     // what has to be read from and written to memory, once, for the input that it is timed on
   bool every_step;  // runs in every step of a training, which is what the benchmark times
   Op run;
   // Fills the outputs with what cannot be a result, runs the op and holds what it wrote against float64.
   std::function<Finding()> check;
+  Op prepare = {};  // if not empty: gives run its input anew, which it changes
 };
 
 // The cases of a family, with the memory they work on.
@@ -47,9 +48,6 @@ const char *name_of(int32_t dtype);
 
 // Fills with numbers of a normal distribution, by repeating a block of a length that no row divides.
 void fill_normal(Array<float> &array, Random &random, float scale);
-
-// Bytes that no float is: NaN in float32, bfloat16 and float16. And bytes of an integer that no op writes.
-constexpr int32_t kNoNumber = 0xFF, kNoInteger = 0x7B;
 
 // What a number may be off by, as a share of it: rounded once from float64, by half of its last place.
 constexpr double kFloat32 = 0x1p-24 * (1 + 1e-6), kBfloat16 = 0x1p-8 + 0x1p-24, kFloat16 = 0x1p-11 + 0x1p-24;

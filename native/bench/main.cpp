@@ -47,22 +47,32 @@ wrote compared with float64 arithmetic on the CPU.
   --svg          draws how near to the device's bandwidth each op comes; not with --check
 
 Columns
-  shape, op      as above; adamw_active_select has up to 128 active entries per row, adamw and sum_squares take the
-                 bank; lowrank_*: one layer, 768 to 3072 features, 3072 to 3072, 4096 to 11008 or 5120 to 13824;
-                 launch: what launching a kernel takes the host, on CUDA
+  shape, op      as above; adamw_select and adamw_active_select have up to 128 active entries per row, the same
+                 before each repetition, the selected ones among them; adamw and sum_squares take the bank;
+                 lowrank_*: one layer, 768 to 3072 features, 3072 to 3072, 4096 to 11008 or 5120 to 13824;
+                 launch: what launching a kernel takes the host, on CUDA, timed by the host's clock
   dtype          of what the op writes
   selection      the vectors that rows use: uniform; zipf (vector i in proportion to 1 / ((i + 1)(i + 2))); all-same
-                 (the same vectors for all); conv1d: weights are [in, out]; - where nothing is to be chosen
+                 (the same vectors for all); conv1d: weights are [in, out]. Of adamw_active_select: - its best case, a
+                 step that activates no entry, most of a long training's; joining: one row in 8 activates one, and one
+                 in 64 is scanned for new candidates. Of others - where nothing is to be chosen
   rows, num_vectors, vector_length, topk   the shape
   device         CUDA device's number, or cpu
-  mode           eager: launched one by one; graph: replayed from a captured graph
-  cache          cold: --flush-mib have been read since the last repetition; warm: nothing
+  mode           eager: launched one by one; graph: replayed from a captured graph; on CUDA both behind other work,
+                 so that what the host takes to launch is not in the times, but in those of launch alone
+  cache          cold: --flush-mib have been read since the last repetition; warm: nothing but what the op had changed
+                 has been made anew
   status         ok; unsupported: the device lacks the op, and the columns below are empty; with --check: wrong
   repetitions    measured, after up to 3 that are not
   median_us      microseconds between two events; low_us, high_us: 10th and 90th percentile
-  bytes          that must be read from and written to memory once, whatever the caches hold
+  bytes          that must be read from and written to memory once for this input, whatever the caches hold and
+                 whatever the device does beyond that: bank vectors that are used at all; of logits and moments in
+                 adamw_select all read, and written the sectors of 32 bytes in which a bit changes; sectors also where
+                 single elements lie scattered: logits of candidates, active entries in active_store's logits
   gb_per_s       bytes / median, in 10^9
-  copy_gb_per_s  bytes read and written by a copy of half of --flush-mib within the device, in the same run
+  copy_gb_per_s  bytes read and written by a copy within the device, in the same run: of 1 GiB on CUDA, or what there
+                 is room for, after half a second of copying; of half of --flush-mib on the CPU and with --quick. It
+                 is measured again at the end, with a warning (not with --quick) if that differs by more than 3 %
   fraction       gb_per_s / copy_gb_per_s; above 1 where data stayed in caches
   error          with --check: the greatest difference from float64, as a share of what the op has to round: of the
                  result where that is rounded once, of all intermediate results where float32 is computed with
@@ -170,6 +180,14 @@ int64_t flush_mib(int32_t device) {
   return std::max<int64_t>(256, 4 * cuda.l2_bytes >> 20);
 }
 
+// On CUDA a copy between two arrays of 1 GiB, and half a millisecond of kernels before what is timed.
+bench::Effort effort_of(const Options &options) {
+  const int64_t flush_bytes = options.flush_mib << 20;
+  if (options.quick) return {options.repetitions, flush_bytes, flush_bytes, 0, 2};
+  const bool cuda = options.device != VBL_DEVICE_CPU;
+  return {options.repetitions, flush_bytes, cuda ? std::max(int64_t{2} << 30, flush_bytes) : flush_bytes, 0.5, 200};
+}
+
 bench::Setting setting_of(const Options &options, vbl_stream *stream, double copy_rate) {
   bench::Setting setting;
   if (options.device == VBL_DEVICE_CPU) {
@@ -185,7 +203,7 @@ bench::Setting setting_of(const Options &options, vbl_stream *stream, double cop
   char date[16];
   std::strftime(date, sizeof date, "%Y-%m-%d", std::gmtime(&now));
   setting.date = date;
-  setting.copy_rate = copy_rate;
+  setting.copy_rate = setting.last_copy_rate = copy_rate;
   setting.repetitions = options.repetitions;
   setting.flush_mib = options.flush_mib;
   setting.seed = options.seed;
@@ -225,7 +243,7 @@ void check_names(const Options &options, vbl_stream *stream) {
 class Run {
  public:
   Run(const Options &options, vbl_stream *stream)
-      : options_(options), stream_(stream), timer_(stream, options.repetitions, options.flush_mib << 20),
+      : options_(options), stream_(stream), timer_(stream, effort_of(options)),
         random_(static_cast<bench::Random::result_type>(options.seed)),
         setting_(setting_of(options, stream, timer_.copy_bandwidth())) {
     if (!options.json) std::fputs(bench::table_head(setting_).c_str(), stdout);
@@ -251,6 +269,8 @@ class Run {
         }
       }
     }
+    setting_.last_copy_rate = timer_.copy_bandwidth();
+    if (!options_.json) std::fputs(bench::table_foot(setting_, !options_.quick).c_str(), stdout);
   }
 
   const bench::Setting &setting() const { return setting_; }
@@ -275,16 +295,18 @@ class Run {
     for (const bool graph : {false, true}) {
       if (graph && !cuda()) continue;
       for (const bool cold : {true, false})
-        add({shape, c.op, c.dtype, c.selection, c.bytes, graph, cold, timer_.measure(c.run, graph, cold), {}});
+        add({shape, c.op, c.dtype, c.selection, c.bytes, graph, cold, timer_.measure(c.run, graph, cold, c.prepare), {}});
     }
   }
 
   void check(const bench::Shape &shape, const bench::Case &c, bench::Cases &cases) {
     bench::Row row = {shape, c.op, c.dtype, c.selection, c.bytes, false, true, {}, {}};
+    if (c.prepare) bench::require(c.prepare(), "an op's input");
     row.times.supported = c.run() != VBL_UNSUPPORTED;
     if (row.times.supported) {
+      if (c.prepare) bench::require(c.prepare(), "an op's input");
       row.finding = c.check();
-      row.times = timer_.measure(c.run, false, true);
+      row.times = timer_.measure(c.run, false, true, c.prepare);
       const std::string overrun = cases.overrun();
       if (!overrun.empty())
         row.finding.wrong += (row.finding.wrong.empty() ? "" : "; ") + ("something was written beside " + overrun);

@@ -14,7 +14,11 @@ void doing(const std::string &what);
 // Ends the program with the library's message if a call failed.
 void require(vbl_status status, const char *what);
 
-// Memory of a stream's device between two guard zones, in which nothing may be written.
+// Bytes that no float is: NaN in float32, bfloat16 and float16. And bytes of an integer that no op writes.
+constexpr int32_t kNoNumber = 0xFF, kNoInteger = 0x7B;
+
+// Memory of a stream's device between two guard zones, in which nothing may be written. Filled with what is no number:
+// kernels that load 16 bytes at a time read elements behind the last one that counts, which must have been written.
 class Memory {
  public:
   // The memory begins shift_bytes behind a 64-byte boundary.
@@ -25,7 +29,8 @@ class Memory {
 
   int64_t bytes() const { return bytes_; }
   void fill(int32_t byte);
-  void read(void *host) const;  // all of it, once the device has done its work
+  void read(void *host) const { read(host, 0, bytes_); }
+  void read(void *host, int64_t offset, int64_t bytes) const;  // once the device has done its work
   void write(const void *host, int64_t offset, int64_t bytes);
   // Whether the guard zones were as they should be; they are so afterwards.
   bool mend_guards();
@@ -56,8 +61,11 @@ class Array : public Memory {
     write(values.data(), offset * static_cast<int64_t>(sizeof(T)), static_cast<int64_t>(values.size() * sizeof(T)));
   }
   std::vector<T> get() const {
-    std::vector<T> values(static_cast<size_t>(n_));
-    read(values.data());
+    return get(0, n_);
+  }
+  std::vector<T> get(int64_t offset, int64_t n) const {
+    std::vector<T> values(static_cast<size_t>(n));
+    read(values.data(), offset * static_cast<int64_t>(sizeof(T)), n * static_cast<int64_t>(sizeof(T)));
     return values;
   }
   void clear() { fill(0); }
@@ -73,31 +81,44 @@ struct Times {
 
 using Op = std::function<vbl_status()>;
 
+// How much is done to time something.
+struct Effort {
+  int repetitions;
+  int64_t flush_bytes;  // read before a repetition that is to find its inputs outside the caches
+  int64_t copy_bytes;   // of the two arrays that the yardstick copies between, or what there is room for
+  double copy_seconds;  // of copying, before the yardstick is measured: clocks rise under load
+  int busy_launches;    // on CUDA, of a kernel of one element: work for the device while the host submits what is timed
+};
+
 class Timer {
  public:
-  // flush_bytes are read before a repetition that is to find its inputs outside the caches.
-  Timer(vbl_stream *stream, int repetitions, int64_t flush_bytes);
+  Timer(vbl_stream *stream, const Effort &effort);
   ~Timer();
   Timer(const Timer &) = delete;
   Timer &operator=(const Timer &) = delete;
 
-  // Times an op by events, launched one by one or, on CUDA, as a captured graph.
-  Times measure(const Op &op, bool graph, bool cold);
-  // Bytes read and written per second, in units of 10^9, by a copy within the device.
+  // Times an op by events, launched one by one or, on CUDA, as a captured graph, behind other work in the stream.
+  // prepare, unless empty: gives the op its input anew before each repetition, outside of what is timed.
+  Times measure(const Op &op, bool graph, bool cold, const Op &prepare);
+  // Bytes read and written per second, in units of 10^9, by a copy within the device: the yardstick.
   double copy_bandwidth();
   // What launching a kernel costs the host, which it does not wait for; in a graph, per kernel of one that holds many.
   Times launch(bool graph);
 
  private:
   void flush();
+  vbl_graph *capture(const std::function<void()> &work);
+  void burst(int launches);
   Times summary(std::vector<double> measured) const;
 
   vbl_stream *stream_;
-  int repetitions_, warm_ups_;
+  Effort effort_;
+  int warm_ups_;
   Array<float> flushed_;
   Array<double> sum_;
   Array<char> scratch_;
   vbl_event *start_ = nullptr, *end_ = nullptr;
+  vbl_graph *busy_ = nullptr;
 };
 
 }  // namespace bench

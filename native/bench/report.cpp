@@ -42,11 +42,11 @@ std::string table_head(const Setting &setting) {
                      format("%.1f GB/s read and written\n", setting.copy_rate);
   if (setting.check) {
     head += format("random input of seed %llu\n\n", static_cast<unsigned long long>(setting.seed));
-    head += format("%-10s %-21s %-9s %-9s %-8s %-8s %-19s %10s %8s %8s  %s\n", "shape", "op", "dtype", "selection",
-                   "error", "bound", "bound from", "median us", "GB/s", "of copy", "result");
+    head += format("%-10s %-21s %-9s %-9s %-8s %-8s %-19s %10s %12s %8s %8s  %s\n", "shape", "op", "dtype",
+                   "selection", "error", "bound", "bound from", "median us", "bytes", "GB/s", "of copy", "result");
   } else {
-    head += format("\n%-16s %-20s %-9s %-9s %-6s %-5s %11s %11s %11s %10s %9s\n", "shape", "op", "dtype", "selection",
-                   "mode", "cache", "median us", "10 %", "90 %", "GB/s", "of copy");
+    head += format("\n%-16s %-20s %-9s %-9s %-6s %-5s %11s %11s %11s %12s %10s %9s\n", "shape", "op", "dtype",
+                   "selection", "mode", "cache", "median us", "10 %", "90 %", "bytes", "GB/s", "of copy");
   }
   return head;
 }
@@ -57,17 +57,26 @@ std::string table_line(const Setting &setting, const Row &row) {
   if (setting.check) {
     std::string line = format("%-10s %-21s %-9s %-9s ", row.shape.name, op, dtype, selection);
     if (!row.times.supported)
-      return line + format("%-8s %-8s %-19s %10s %8s %8s  %s\n", "", "", "", "", "", "", row.status());
+      return line + format("%-8s %-8s %-19s %10s %12s %8s %8s  %s\n", "", "", "", "", "", "", "", row.status());
     const Finding &f = row.finding;
-    line += format("%-8.1e %-8.1e %-19s %10.2f %8.1f %8.3f  %s", f.error, f.bound, f.why, row.times.median, row.rate(),
-                   fraction, row.status());
+    line += format("%-8.1e %-8.1e %-19s %10.2f %12.0f %8.1f %8.3f  %s", f.error, f.bound, f.why, row.times.median,
+                   row.bytes, row.rate(), fraction, row.status());
     return line + (f.wrong.empty() ? "\n" : ": " + f.wrong + "\n");
   }
   const std::string line = format("%-16s %-20s %-9s %-9s %-6s %-5s ", row.shape.name, op, dtype, selection,
                                   row.graph ? "graph" : "eager", row.cold ? "cold" : "warm");
   if (!row.times.supported) return line + format("%11s\n", row.status());
-  return line + format("%11.2f %11.2f %11.2f %10.1f %9.3f\n", row.times.median, row.times.low, row.times.high,
-                       row.rate(), fraction);
+  return line + format("%11.2f %11.2f %11.2f %12.0f %10.1f %9.3f\n", row.times.median, row.times.low, row.times.high,
+                       row.bytes, row.rate(), fraction);
+}
+
+std::string table_foot(const Setting &setting, bool warning) {
+  const double change = 100 * (setting.last_copy_rate / setting.copy_rate - 1);
+  std::string foot = format("\ncopy within the device, at the end: %.1f GB/s read and written\n", setting.last_copy_rate);
+  if (warning && std::fabs(change) > 3)
+    foot += format("warning: that is %.0f %% %s than at the beginning: the device's clocks or its other work have "
+                   "changed meanwhile, and times are off by as much\n", std::fabs(change), change > 0 ? "more" : "less");
+  return foot;
 }
 
 std::string csv(const Setting &setting, const std::vector<Row> &rows) {
@@ -100,9 +109,10 @@ std::string json(const Setting &setting, const std::vector<Row> &rows) {
   for (const Row &row : rows) ok = ok && row.finding.wrong.empty();
   std::string text = format("{\"device\": \"%s\", \"device_id\": \"%s\", \"date\": \"%s\", ",
                             escaped(setting.device).c_str(), setting.device_id.c_str(), setting.date.c_str());
-  text += format("\"copy_gb_per_s\": %s, \"repetitions\": %d, \"flush_mib\": %lld, \"seed\": %llu, ",
-                 number(setting.copy_rate).c_str(), setting.repetitions, static_cast<long long>(setting.flush_mib),
-                 static_cast<unsigned long long>(setting.seed));
+  text += format("\"copy_gb_per_s\": %s, \"last_copy_gb_per_s\": %s, ", number(setting.copy_rate).c_str(),
+                 number(setting.last_copy_rate).c_str());
+  text += format("\"repetitions\": %d, \"flush_mib\": %lld, \"seed\": %llu, ", setting.repetitions,
+                 static_cast<long long>(setting.flush_mib), static_cast<unsigned long long>(setting.seed));
   if (setting.check) text += format("\"ok\": %s, ", ok ? "true" : "false");
   text += "\"kernels\": [";
   const char *separator = "\n  ";

@@ -14,7 +14,8 @@ struct Setting {
   std::string device;       // as the driver names it
   std::string device_id;    // the CUDA device's number, or cpu
   std::string date;         // of the day, in UTC
-  double copy_rate = 0;     // GB/s read and written by a copy within the device
+  double copy_rate = 0;     // GB/s read and written by a copy within the device, before all else
+  double last_copy_rate = 0;  // after all else
   int repetitions = 0;
   int64_t flush_mib = 0;
   uint64_t seed = 0;
@@ -33,9 +34,11 @@ struct Row {
   double rate() const { return times.supported ? 1e-3 * bytes / std::max(times.median, 1e-3) : 0; }  // GB/s
 };
 
-// Of the table: the lines above it, and a row's.
+// Of the table: the lines above it, a row's, and those below it, with a warning, if wanted, where copies have become
+// faster or slower.
 std::string table_head(const Setting &setting);
 std::string table_line(const Setting &setting, const Row &row);
+std::string table_foot(const Setting &setting, bool warning);
 
 std::string csv(const Setting &setting, const std::vector<Row> &rows);
 std::string json(const Setting &setting, const std::vector<Row> &rows);
