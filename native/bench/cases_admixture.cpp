@@ -35,6 +35,12 @@ std::vector<int32_t> indices(const Shape &shape, Use use, Random &random) {
   return chosen;
 }
 
+double distinct(const Array<int32_t> &used, int32_t num_vectors) {
+  std::vector<bool> is_used(static_cast<size_t>(num_vectors));
+  for (const int32_t vector : used.get()) is_used[vector] = true;
+  return static_cast<double>(std::count(is_used.begin(), is_used.end(), true));
+}
+
 class AdmixtureCases : public Cases {
  public:
   AdmixtureCases(vbl_stream *s, const Shape &sh, Random &random)
@@ -66,16 +72,23 @@ class AdmixtureCases : public Cases {
                       [this] { return check_select(); }});
     const std::pair<const char *, const Array<int32_t> *> uses[] = {
         {"uniform", &uniform_}, {"zipf", &zipf_}, {"all-same", &all_same_}};
+    // Slots, indices and weights are read, and the vectors that are used at all.
+    const double plan = 4 * rows + 8 * rows * k;
+    const auto vectors = [&](const Array<int32_t> &used) {
+      return 4 * distinct(used, sh.num_vectors) * sh.vector_length;
+    };
     for (const int32_t dtype : {VBL_FLOAT32, VBL_BFLOAT16, VBL_FLOAT16}) {
       for (const auto &[name, used] : uses) {
-        const double bytes = (dtype == VBL_FLOAT32 ? 4 : 2) * packed + 4 * bank + 8 * rows * k;
+        const double bytes = (dtype == VBL_FLOAT32 ? 4 : 2) * packed + vectors(*used) + plan;
         cases_.push_back({"compose", name_of(dtype), name, bytes, true,
                           [this, i = used, dtype] { return compose(*i, dtype); },
                           [this, i = used, dtype] { return check_compose(*i, dtype); }});
       }
     }
     for (const auto &[name, used] : uses) {
-      cases_.push_back({"backward", "float32", name, 4 * packed + 8 * bank + 12 * rows * k, true,
+      // The gradient is written of all vectors.
+      const double bytes = 4 * packed + vectors(*used) + plan + 4 * bank + 4 * rows * k;
+      cases_.push_back({"backward", "float32", name, bytes, true,
                         [this, i = used] { return backward(*i); }, [this, i = used] { return check_backward(*i); }});
     }
   }

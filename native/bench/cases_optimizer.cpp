@@ -3,14 +3,19 @@
 #include <cmath>
 
 #include "cases.h"
+#include "sectors.h"
 
 namespace bench {
 namespace {
 
 constexpr int32_t kActive = 128, kCandidates = 8;  // of a row, where it has so many entries
+constexpr int64_t kJoins = 8, kScanned = 64;       // with "joining", one of so many rows
 constexpr int32_t kPlain = 0, kDecayed = 1;        // groups of the step
 
-int32_t active_entries(const Shape &shape) { return std::min(kActive, shape.num_vectors - shape.num_vectors / 4); }
+// As many as are selected at least.
+int32_t active_entries(const Shape &shape) {
+  return std::max(shape.topk, std::min(kActive, shape.num_vectors - shape.num_vectors / 4));
+}
 
 vbl_step step_of(double learning_rate) {
   vbl_step step = {};
@@ -118,78 +123,172 @@ class OptimizerCases : public Cases {
         dlogits_(s, selected_.size(), sh.shift), weights_(s, selected_.size(), sh.shift), bad_row_(s, 1),
         bank_(s, int64_t{sh.num_vectors} * sh.vector_length, sh.shift), dbank_(s, bank_.size(), sh.shift),
         bank_exp_avg_(s, bank_.size(), sh.shift), bank_exp_avg_sq_(s, bank_.size(), sh.shift), sum_(s, 1),
-        // Small enough a rate that a repetition leaves the next one the same work; and one that moves parameters.
-        timed_step_(s, std::vector<vbl_step>{step_of(1e-9)}), checked_step_(s, std::vector<vbl_step>{step_of(1e-2)}),
-        clipped_step_(s, std::vector<vbl_step>{step_of(1e-2)}), admixture_(sh.admixture()),
+        step_(s, std::vector<vbl_step>{step_of(1e-2)}), clipped_step_(s, std::vector<vbl_step>{step_of(1e-2)}),
+        admixture_(sh.admixture()),
         state_(s, sh, std::min(sh.num_vectors, active_entries(sh) + 64 + 2 * sh.topk), std::max(kCandidates, sh.topk)),
-        // -1, an op that this device lacks, becomes 0: the op itself says so.
-        active_scratch_(s, std::max<int64_t>(0, vbl_active_scratch_bytes(s, &admixture_))),
+        steady_(s, sh, state_.active.capacity, state_.active.candidates), steady_selected_(s, selected_.size()),
+        joining_selected_(s, selected_.size()), joining_candidate_count_(s, sh.rows),
+        active_scratch_(s, vbl_active_scratch_bytes(s, &admixture_)),
         sum_scratch_(s, vbl_sum_squares_scratch_bytes(s, bank_.size())) {
     memory_ = {{"logits", &logits_}, {"exp_avg", &exp_avg_}, {"exp_avg_sq", &exp_avg_sq_}, {"indices", &selected_},
                {"dlogits", &dlogits_}, {"weights", &weights_}, {"bad_row", &bad_row_}, {"parameter", &bank_},
                {"gradient", &dbank_}, {"exp_avg", &bank_exp_avg_}, {"exp_avg_sq", &bank_exp_avg_sq_}, {"sum", &sum_},
-               {"step", &timed_step_}, {"step", &checked_step_}, {"step", &clipped_step_},
-               {"scratch", &active_scratch_}, {"scratch", &sum_scratch_}};
+               {"step", &step_}, {"step", &clipped_step_}, {"scratch", &active_scratch_}, {"scratch", &sum_scratch_}};
     for (const auto &memory : state_.memory()) memory_.push_back(memory);
+    for (const auto &memory : steady_.memory()) memory_.push_back(memory);
     fill_normal(logits_, random, 0.1f);
-    fill_moments(random);
     fill_normal(dlogits_, random, 1e-3f);
     fill_normal(bank_, random, 0.01f);
     fill_normal(dbank_, random, 1e-3f);
     bank_exp_avg_.clear();
     bank_exp_avg_sq_.clear();
     sum_.clear();
-    require(vbl_select(stream_, &admixture_, logits_.data(), selected_.data(), weights_.data(), bad_row_.data()),
-            "vbl_select");
-    loaded_ = load();
-    if (loaded_ != VBL_UNSUPPORTED) require(loaded_, "vbl_active_load");
+    const Touched touched = activate(random);
+    require(load(steady_), "vbl_active_load");
+    require(restore(), "vbl_active_copy");
+    const double joining = let_join();
 
     const double rows = static_cast<double>(sh.rows), h = sh.num_vectors, k = sh.topk, bank = h * sh.vector_length;
-    const double active = active_entries(sh), candidates = state_.active.candidates;
-    // Reads and writes index, logit and moments of the active entries, except that indices are not written.
-    cases_.push_back({"adamw_active_select", "float32", "-", rows * (28 * active + 20 * k + 4 * candidates), true,
-                      [this] { return adamw_active_select(timed_step_); }, [this] { return check_active_select(); }});
-    cases_.push_back({"adamw_select", "float32", "-", 24 * rows * h + 20 * rows * k, true,
-                      [this] { return adamw_select(timed_step_); }, [this] { return check_adamw_select(); }});
-    cases_.push_back({"adamw", "float32", "-", 28 * bank, true, [this] { return adamw(timed_step_); },
+    const double active = active_entries(sh), candidates = std::min<double>(state_.active.candidates, h - active);
+    // Indices and gradients are read, indices and weights written; counts of entries and candidates read.
+    const double selection = 16 * rows * k, counts = 8 * rows;
+    // Index, logit and moments of the active entries are read, the latter three written.
+    const double steady = 28 * rows * active + selection + counts + looked_at();
+    cases_.push_back({"adamw_active_select", "float32", "-", steady, true, [this] { return adamw_active_select(); },
+                      [this] { return check_active_select(); }, [this] { return restore(); }});
+    cases_.push_back({"adamw_active_select", "float32", "joining", steady + joining, true,
+                      [this] { return adamw_active_select(); }, [this] { return check_active_select(); },
+                      [this] { return restore_joining(); }});
+    cases_.push_back({"adamw_select", "float32", "-", 12 * rows * h + touched.by_step + selection, true,
+                      [this] { return adamw_select(); }, [this] { return check_adamw_select(); },
+                      [this] { return restore_dense(); }});
+    cases_.push_back({"adamw", "float32", "-", 28 * bank, true, [this] { return adamw(); },
                       [this] { return check_adamw(); }});
     cases_.push_back({"sum_squares", "float32", "-", 4 * bank, true, [this] { return sum_squares(); },
                       [this] { return check_sum_squares(); }});
     cases_.push_back({"clip", "float32", "-", 20, true, [this] { return clip(); }, [this] { return check_clip(); }});
-    cases_.push_back({"active_load", "float32", "-", rows * (12 * h + 16 * active + 4 * candidates), false,
-                      [this] { return load(); }, [this] { return check_load(); }});
-    cases_.push_back({"active_store", "float32", "-", rows * (8 * h + 20 * active), false, [this] { return store(); },
-                      [this] { return check_store(); }});
-    cases_.push_back({"active_copy", "float32", "-", 2 * rows * (16 * active + 4 * candidates), false,
-                      [this] { return copy(); }, [this] { return check_copy(); }});
+    const double lists = rows * (16 * active + 4 * candidates) + counts;
+    cases_.push_back({"active_load", "float32", "-", 12 * rows * h + lists, false, [this] { return load(state_); },
+                      [this] { return check_load(); }});
+    cases_.push_back({"active_store", "float32", "-", rows * (16 * active + 4 + 8 * h) + touched.by_store, false,
+                      [this] { return store(); }, [this] { return check_store(); }});
+    cases_.push_back({"active_copy", "float32", "-", 2 * lists, false, [this] { return copy(); },
+                      [this] { return check_copy(); }});
   }
 
  private:
-  // Moments that are zero but for active_entries of each row.
-  void fill_moments(Random &random) {
-    const int64_t h = shape_.num_vectors, active = active_entries(shape_);
-    const int64_t apart = h / active;
+  // Bytes of the sectors that are written of dense arrays.
+  struct Touched {
+    double by_step;   // of logits and moments: where a step changes any
+    double by_store;  // of logits: where any entry is active
+  };
+
+  // Makes active_entries of each row active, evenly apart: gives them moments, and the greatest logits to some of them,
+  // in exchange for their own, so that the selected ones are among them. Others have no moments.
+  Touched activate(Random &random) {
+    require(vbl_select(stream_, &admixture_, logits_.data(), selected_.data(), weights_.data(), bad_row_.data()),
+            "vbl_select");
+    const int64_t h = shape_.num_vectors, k = shape_.topk, active = active_entries(shape_), apart = h / active;
+    const vbl_step step = step_.get()[0];
+    const std::vector<float> dlogits = dlogits_.get();
+    std::vector<int32_t> selected = selected_.get();
+    std::vector<int64_t> entries(static_cast<size_t>(active));
     std::normal_distribution<float> normal(0, 1e-3f);
-    for (int64_t row = 0; row < shape_.rows; row += 4096) {
-      const int64_t rows = std::min<int64_t>(4096, shape_.rows - row);
-      std::vector<float> m(static_cast<size_t>(rows * h), 0.0f), v = m;
-      for (int64_t r = 0; r < rows; ++r) {
-        const int64_t first = random() % h;
-        for (int64_t i = 0; i < active; ++i) {
-          const int64_t at = r * h + (first + i * apart) % h;
+    Sectors stored(shape_.shift), logit_changes = stored, exp_avg_changes = stored, exp_avg_sq_changes = stored;
+    for (int64_t begin = 0; begin < shape_.rows; begin += 4096) {
+      const int64_t end = std::min(begin + 4096, shape_.rows);
+      std::vector<float> logit = logits_.get(begin * h, (end - begin) * h), m(logit.size(), 0.0f), v = m;
+      for (int64_t row = begin; row < end; ++row) {
+        const int64_t in_block = (row - begin) * h;
+        int32_t *chosen = selected.data() + row * k;
+        const int64_t sectors = (h + Sectors::kElements - 1) / Sectors::kElements;
+        const int64_t first = Sectors::kElements * (random() % sectors), first_chosen = random() % active;
+        for (int64_t i = 0; i < active; ++i) entries[i] = (first + i * apart) % h;
+        for (int64_t j = 0; j < k; ++j) {
+          const int32_t to = static_cast<int32_t>(entries[(first_chosen + j * (active / k)) % active]);
+          std::swap(logit[in_block + chosen[j]], logit[in_block + to]);
+          std::replace(chosen + j + 1, chosen + k, to, chosen[j]);
+          chosen[j] = to;
+        }
+        std::sort(entries.begin(), entries.end());
+        for (const int64_t i : entries) {
+          const int64_t at = in_block + i, j = std::find(chosen, chosen + k, i) - chosen;
           const float x = normal(random);
           m[at] = normal(random);
           v[at] = x * x + 1e-12f;
+          const reference::Update update = reference::adamw(step, step.group[kPlain], j < k ? dlogits[row * k + j] : 0,
+                                                            logit[at], m[at], v[at]);
+          stored.add(row * h + i);
+          if (static_cast<float>(update.parameter.exact) != logit[at]) logit_changes.add(row * h + i);
+          if (static_cast<float>(update.exp_avg.exact) != m[at]) exp_avg_changes.add(row * h + i);
+          if (static_cast<float>(update.exp_avg_sq.exact) != v[at]) exp_avg_sq_changes.add(row * h + i);
         }
       }
-      exp_avg_.set(m, row * h);
-      exp_avg_sq_.set(v, row * h);
+      logits_.set(logit, begin * h);
+      exp_avg_.set(m, begin * h);
+      exp_avg_sq_.set(v, begin * h);
     }
+    steady_selected_.set(selected, 0);
+    return {logit_changes.bytes() + exp_avg_changes.bytes() + exp_avg_sq_changes.bytes(), stored.bytes()};
   }
 
-  vbl_status adamw_active_select(const Array<vbl_step> &step) {
-    if (loaded_ != VBL_OK) return loaded_;
-    return vbl_adamw_active_select(stream_, &admixture_, &state_.active, step.data(), kPlain, logits_.data(),
+  // Bytes of the best candidates' indices, topk of each row, and of their logits, which lie scattered.
+  double looked_at() const {
+    const std::vector<int32_t> candidates = steady_.candidate_index.get(), counts = steady_.candidate_count.get();
+    Sectors logits(shape_.shift);
+    double indices = 0;
+    for (int64_t row = 0; row < shape_.rows; ++row) {
+      const int32_t n = std::min(shape_.topk, counts[row]);
+      const auto first = candidates.begin() + row * steady_.active.candidates;
+      std::vector<int32_t> best(first, first + n);
+      std::sort(best.begin(), best.end());
+      for (const int32_t i : best) logits.add(row * shape_.num_vectors + i);
+      indices += 4.0 * n;
+    }
+    return indices + logits.bytes();
+  }
+
+  // Selects the best candidate of one row in kJoins, so that it joins the active ones; one row in kScanned has so few
+  // candidates that it must be scanned for others then. Returns the bytes that this takes.
+  double let_join() {
+    std::vector<int32_t> selected = steady_selected_.get(), counts = steady_.candidate_count.get();
+    const std::vector<int32_t> candidates = steady_.candidate_index.get();
+    const double of_candidates = 4.0 * steady_.active.candidates;
+    double bytes = 0;
+    for (int64_t row = 0; row < shape_.rows; row += kJoins) {
+      if (counts[row] == 0) continue;  // all entries are active
+      selected[row * shape_.topk] = candidates[row * steady_.active.candidates];
+      // The logit's sector is read; the entry, both counts and the candidates that are left are written.
+      bytes += 4 * Sectors::kElements + 16 + 8 + of_candidates;
+      if (row % kScanned != 0) continue;
+      counts[row] = std::min(counts[row], shape_.topk);
+      bytes += 4.0 * shape_.num_vectors + of_candidates;
+    }
+    joining_selected_.set(selected, 0);
+    joining_candidate_count_.set(counts, 0);
+    return bytes;
+  }
+
+  // What the ops change is made anew from the steady state.
+  vbl_status restore() {
+    require(vbl_memcpy(stream_, selected_.data(), steady_selected_.data(), selected_.bytes()), "vbl_memcpy");
+    return vbl_active_copy(stream_, &admixture_, &steady_.active, &state_.active);
+  }
+
+  vbl_status restore_joining() {
+    require(restore(), "vbl_active_copy");
+    require(vbl_memcpy(stream_, selected_.data(), joining_selected_.data(), selected_.bytes()), "vbl_memcpy");
+    return vbl_memcpy(stream_, state_.candidate_count.data(), joining_candidate_count_.data(),
+                      joining_candidate_count_.bytes());
+  }
+
+  vbl_status restore_dense() {
+    require(vbl_memcpy(stream_, selected_.data(), steady_selected_.data(), selected_.bytes()), "vbl_memcpy");
+    return vbl_active_store(stream_, &admixture_, &steady_.active, logits_.data(), exp_avg_.data(), exp_avg_sq_.data());
+  }
+
+  vbl_status adamw_active_select() {
+    return vbl_adamw_active_select(stream_, &admixture_, &state_.active, step_.data(), kPlain, logits_.data(),
                                    dlogits_.data(), selected_.data(), weights_.data(), bad_row_.data(),
                                    active_scratch_.data(), active_scratch_.bytes());
   }
@@ -200,14 +299,14 @@ class OptimizerCases : public Cases {
     state_.spread(shape_, &before, &comparison);
     const std::vector<int32_t> selected = selected_.get();
     poison_selection();
-    require(adamw_active_select(checked_step_), "vbl_adamw_active_select");
+    require(adamw_active_select(), "vbl_adamw_active_select");
     state_.spread(shape_, &found, &comparison);
     compare_update(before, found, selected, &comparison);
     return comparison.finding();
   }
 
-  vbl_status adamw_select(const Array<vbl_step> &step) {
-    return vbl_adamw_select(stream_, &admixture_, step.data(), kPlain, logits_.data(), dlogits_.data(), exp_avg_.data(),
+  vbl_status adamw_select() {
+    return vbl_adamw_select(stream_, &admixture_, step_.data(), kPlain, logits_.data(), dlogits_.data(), exp_avg_.data(),
                             exp_avg_sq_.data(), selected_.data(), weights_.data(), bad_row_.data());
   }
 
@@ -216,21 +315,21 @@ class OptimizerCases : public Cases {
     const Dense before = dense();
     const std::vector<int32_t> selected = selected_.get();
     poison_selection();
-    require(adamw_select(checked_step_), "vbl_adamw_select");
+    require(adamw_select(), "vbl_adamw_select");
     compare_update(before, dense(), selected, &comparison);
     return comparison.finding();
   }
 
-  vbl_status adamw(const Array<vbl_step> &step) {
-    return vbl_adamw(stream_, bank_.size(), step.data(), kDecayed, bank_.data(), dbank_.data(), bank_exp_avg_.data(),
+  vbl_status adamw() {
+    return vbl_adamw(stream_, bank_.size(), step_.data(), kDecayed, bank_.data(), dbank_.data(), bank_exp_avg_.data(),
                      bank_exp_avg_sq_.data());
   }
 
   Finding check_adamw() {
     Comparison comparison(kFloat32, "all its roundings");
-    const vbl_step step = checked_step_.get()[0];
+    const vbl_step step = step_.get()[0];
     const std::vector<float> p = bank_.get(), m = bank_exp_avg_.get(), v = bank_exp_avg_sq_.get(), g = dbank_.get();
-    require(adamw(checked_step_), "vbl_adamw");
+    require(adamw(), "vbl_adamw");
     const std::vector<float> new_p = bank_.get(), new_m = bank_exp_avg_.get(), new_v = bank_exp_avg_sq_.get();
     for (size_t i = 0; i < p.size(); ++i)
       compare_update(static_cast<int64_t>(i), new_p[i], new_m[i], new_v[i],
@@ -273,8 +372,8 @@ class OptimizerCases : public Cases {
     return comparison.finding();
   }
 
-  vbl_status load() {
-    return vbl_active_load(stream_, &admixture_, &state_.active, logits_.data(), exp_avg_.data(), exp_avg_sq_.data(),
+  vbl_status load(const State &state) {
+    return vbl_active_load(stream_, &admixture_, &state.active, logits_.data(), exp_avg_.data(), exp_avg_sq_.data(),
                            active_scratch_.data(), active_scratch_.bytes());
   }
 
@@ -282,7 +381,7 @@ class OptimizerCases : public Cases {
     Comparison comparison(0, "exact");
     const Dense expected = dense();
     state_.poison();
-    require(load(), "vbl_active_load");
+    require(load(state_), "vbl_active_load");
     Dense found = inactive();
     state_.spread(shape_, &found, &comparison);
     compare_exactly(found, expected, &comparison);
@@ -351,7 +450,7 @@ class OptimizerCases : public Cases {
   // selected: where the gradient was not zero. The next selection is that of the logits found.
   void compare_update(const Dense &before, const Dense &found, const std::vector<int32_t> &selected,
                       Comparison *comparison) const {
-    const vbl_step step = checked_step_.get()[0];
+    const vbl_step step = step_.get()[0];
     const std::vector<float> dlogits = dlogits_.get(), weights = weights_.get();
     const int64_t h = shape_.num_vectors, k = shape_.topk;
     std::vector<float> gradient(static_cast<size_t>(h));
@@ -381,12 +480,13 @@ class OptimizerCases : public Cases {
   Array<int64_t> bad_row_;
   Array<float> bank_, dbank_, bank_exp_avg_, bank_exp_avg_sq_;
   Array<double> sum_;
-  Array<vbl_step> timed_step_, checked_step_, clipped_step_;
+  Array<vbl_step> step_, clipped_step_;
   vbl_admixture admixture_;
   State state_;
+  State steady_;  // what state_ and the dense arrays are at first, selected ones among the active
+  Array<int32_t> steady_selected_, joining_selected_, joining_candidate_count_;
   std::unique_ptr<State> copy_;  // of state_, made when it is first copied
   Array<char> active_scratch_, sum_scratch_;
-  vbl_status loaded_ = VBL_OK;
 };
 
 }  // namespace

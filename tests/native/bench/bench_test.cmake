@@ -8,8 +8,9 @@ foreach(selection uniform zipf all-same)
   list(APPEND compose_and_backward compose,float32,${selection} compose,bfloat16,${selection}
     compose,float16,${selection} backward,float32,${selection})
 endforeach()
-set(every_step select,float32,- adamw_active_select,float32,- adamw_select,float32,- adamw,float32,-
-  sum_squares,float32,- clip,float32,- lowrank_forward,float32,- lowrank_backward,float32,- ${compose_and_backward})
+set(every_step select,float32,- adamw_active_select,float32,- adamw_active_select,float32,joining
+  adamw_select,float32,- adamw,float32,- sum_squares,float32,- clip,float32,- lowrank_forward,float32,-
+  lowrank_backward,float32,- ${compose_and_backward})
 set(all ${every_step} active_load,float32,- active_store,float32,- active_copy,float32,-
   convert_float32,bfloat16,- convert_float32,float16,- convert_bfloat16,float32,- convert_bfloat16,float16,-
   convert_float16,float32,- convert_float16,bfloat16,- lowrank_merge,float32,- lowrank_merge,bfloat16,-
@@ -53,6 +54,50 @@ function(check_times device modes launches)
   endforeach()
 endfunction()
 
+# Of a case of shape aligned: rows n, num_vectors h, vector_length b, topk k, and the bytes that it says must be moved.
+macro(read_row case)
+  file(STRINGS ${FOLDER}/check.csv row REGEX "^aligned,${case},")
+  string(REPLACE "," ";" row "${row}")
+  list(GET row 4 n)
+  list(GET row 5 h)
+  list(GET row 6 b)
+  list(GET row 7 k)
+  list(GET row 16 bytes)
+endmacro()
+
+# expected: a formula of what read_row reads; another argument: what may come to it.
+function(check_bytes case expected)
+  read_row(${case})
+  set(least "${expected}")
+  set(most "${expected}${ARGN}")
+  foreach(formula least most)
+    foreach(name n h b k)
+      string(REPLACE "${name}" "${${name}}" ${formula} "${${formula}}")
+    endforeach()
+    math(EXPR ${formula} "${${formula}}")
+  endforeach()
+  if(bytes LESS least OR bytes GREATER most)
+    message(FATAL_ERROR "${case}: ${bytes} bytes, expected ${expected} = ${least} to ${most}")
+  endif()
+endfunction()
+
+# Three quarters of aligned's entries are active, in one stretch of whole sectors of 32 bytes (h is a multiple of 32).
+function(check_all_bytes)
+  check_bytes(select,float32,- "n * (4 * h + 8 * k)")
+  check_bytes(compose,bfloat16,all-same "n * (2 * b + 4 + 8 * k) + 4 * k * b")
+  check_bytes(backward,float32,all-same "n * (4 * b + 4 + 12 * k) + 4 * k * b + 4 * h * b")
+  # Logits and moments of all are read and those that change written; indices and gradients, indices and weights.
+  check_bytes(adamw_select,float32,- "n * (12 * h + 3 * 32 * (h * 3 / 4 / 8) + 16 * k)")
+  check_bytes(active_store,float32,- "n * (16 * (h * 3 / 4) + 4 + 8 * h + 32 * (h * 3 / 4 / 8))")
+  check_bytes(adamw,float32,- "28 * h * b")
+  # 16 bytes of an active entry are read, 12 written; two counts, k candidates and their logits, in 1 to k sectors.
+  check_bytes(adamw_active_select,float32,- "n * (28 * (h * 3 / 4) + 16 * k + 8 + 4 * k + 32)" " + n * 32 * (k - 1)")
+  # One row in 8 activates one: its logit's sector, 16 bytes, the counts, 8 candidates. One in 64 gets 8 new candidates.
+  read_row(adamw_active_select,float32,-)
+  check_bytes(adamw_active_select,float32,joining
+    "${bytes} + (n + 7) / 8 * (32 + 16 + 8 + 32) + (n + 63) / 64 * (4 * h + 32)")
+endfunction()
+
 # Checks all ops on a device, then spoils some of them.
 function(check_kernels name device)
   if(NOT device STREQUAL "cpu")
@@ -67,6 +112,7 @@ function(check_kernels name device)
   endif()
   check_table(${FOLDER}/check.csv ${device} "aligned;unaligned;large-topk" "${all}" "eager,cold"
     "ok,1,${number},${number},${number},[0-9]+,${number},${number},${number},${real},${real},\"[a-z0-9 ]+\",\"\"" 1)
+  check_all_bytes()
   string(JSON ok GET "${json}" ok)
   string(JSON seed GET "${json}" seed)
   string(JSON kernels LENGTH "${json}" kernels)
@@ -83,7 +129,7 @@ function(check_kernels name device)
   run_wrong(${name} backward "no scratch memory"
     "vblora-bench: backward [(]aligned, float32[)]: vbl_admixture_backward failed: .*scratch")
   check_wrong(${name} adamw "an element before the start" "something was written beside parameter")
-  check_wrong(${name} adamw_select "no update" "parameter.0. is")
+  check_wrong(${name} adamw_select "no update" "parameter.[0-9]+. is")
   check_wrong(${name} lowrank_forward "the first p for the second" "p.1. is")
   check_wrong(${name} lowrank_backward "no part of dx" "dx.[0-9]+. is")
   check_wrong(${name} lowrank_merge "merged twice" "weight.[0-9]+. is")
