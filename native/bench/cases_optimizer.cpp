@@ -306,8 +306,8 @@ class OptimizerCases : public Cases {
   }
 
   vbl_status adamw_select() {
-    return vbl_adamw_select(stream_, &admixture_, step_.data(), kPlain, logits_.data(), dlogits_.data(), exp_avg_.data(),
-                            exp_avg_sq_.data(), selected_.data(), weights_.data(), bad_row_.data());
+    return vbl_adamw_select(stream_, &admixture_, step_.data(), kPlain, logits_.data(), dlogits_.data(),
+                            exp_avg_.data(), exp_avg_sq_.data(), selected_.data(), weights_.data(), bad_row_.data());
   }
 
   Finding check_adamw_select() {

@@ -64,7 +64,8 @@ Columns
                  has been made anew
   status         ok; unsupported: the device lacks the op, and the columns below are empty; with --check: wrong
   repetitions    measured, after up to 3 that are not
-  median_us      microseconds between two events; low_us, high_us: 10th and 90th percentile
+  median_us      microseconds between two events; low_us, high_us: 10th and 90th percentile. A line below the table
+                 counts the rows, if any, in which a CUDA device did wait for the host (not with --quick)
   bytes          that must be read from and written to memory once for this input, whatever the caches hold and
                  whatever the device does beyond that: bank vectors that are used at all; of logits and moments in
                  adamw_select all read, and written the sectors of 32 bytes in which a bit changes; sectors also where
@@ -270,7 +271,7 @@ class Run {
       }
     }
     setting_.last_copy_rate = timer_.copy_bandwidth();
-    if (!options_.json) std::fputs(bench::table_foot(setting_, !options_.quick).c_str(), stdout);
+    if (!options_.json) std::fputs(bench::table_foot(setting_, rows_, !options_.quick).c_str(), stdout);
   }
 
   const bench::Setting &setting() const { return setting_; }
@@ -295,7 +296,8 @@ class Run {
     for (const bool graph : {false, true}) {
       if (graph && !cuda()) continue;
       for (const bool cold : {true, false})
-        add({shape, c.op, c.dtype, c.selection, c.bytes, graph, cold, timer_.measure(c.run, graph, cold, c.prepare), {}});
+        add({shape, c.op, c.dtype, c.selection, c.bytes, graph, cold,
+             timer_.measure(c.run, graph, cold, c.prepare), {}});
     }
   }
 

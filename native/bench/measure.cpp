@@ -127,6 +127,7 @@ Times Timer::measure(const Op &op, bool graph, bool cold, const Op &prepare) {
   require(first, "an op");
   vbl_graph *captured = graph ? capture([&] { require(op(), "an op"); }) : nullptr;
   std::vector<double> measured;
+  int waits = 0;
   for (int i = 0; i < warm_ups_ + effort_.repetitions; ++i) {
     if (busy_ != nullptr) require(vbl_graph_launch(stream_, busy_), "vbl_graph_launch");
     prepared();
@@ -134,13 +135,19 @@ Times Timer::measure(const Op &op, bool graph, bool cold, const Op &prepare) {
     require(vbl_event_record(start_, stream_), "vbl_event_record");
     require(graph ? vbl_graph_launch(stream_, captured) : op(), "an op");
     require(vbl_event_record(end_, stream_), "vbl_event_record");
+    int32_t begun = 0;
+    require(vbl_event_query(start_, &begun), "vbl_event_query");
     require(vbl_event_synchronize(end_), "vbl_event_synchronize");
     float milliseconds = 0;
     require(vbl_event_elapsed(start_, end_, &milliseconds), "vbl_event_elapsed");
-    if (i >= warm_ups_) measured.push_back(1e3 * milliseconds);
+    if (i < warm_ups_) continue;
+    measured.push_back(1e3 * milliseconds);
+    waits += begun;
   }
   require(vbl_graph_destroy(captured), "vbl_graph_destroy");
-  return summary(std::move(measured));
+  Times times = summary(std::move(measured));
+  times.waited = busy_ != nullptr && 2 * waits > effort_.repetitions;
+  return times;
 }
 
 double Timer::copy_bandwidth() {

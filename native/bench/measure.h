@@ -77,6 +77,7 @@ class Array : public Memory {
 struct Times {
   bool supported = true;  // false: the op does not exist on this device
   double median = 0, low = 0, high = 0;  // microseconds: 50th, 10th and 90th percentile
+  bool waited = false;  // for the host: mostly, the device began before all was submitted
 };
 
 using Op = std::function<vbl_status()>;

@@ -70,12 +70,19 @@ std::string table_line(const Setting &setting, const Row &row) {
                        row.bytes, row.rate(), fraction);
 }
 
-std::string table_foot(const Setting &setting, bool warning) {
+std::string table_foot(const Setting &setting, const std::vector<Row> &rows, bool warnings) {
   const double change = 100 * (setting.last_copy_rate / setting.copy_rate - 1);
-  std::string foot = format("\ncopy within the device, at the end: %.1f GB/s read and written\n", setting.last_copy_rate);
-  if (warning && std::fabs(change) > 3)
+  std::string foot =
+      format("\ncopy within the device, at the end: %.1f GB/s read and written\n", setting.last_copy_rate);
+  if (!warnings) return foot;
+  if (std::fabs(change) > 3)
     foot += format("warning: that is %.0f %% %s than at the beginning: the device's clocks or its other work have "
-                   "changed meanwhile, and times are off by as much\n", std::fabs(change), change > 0 ? "more" : "less");
+                   "changed meanwhile, and times are off by as much\n",
+                   std::fabs(change), change > 0 ? "more" : "less");
+  const auto waited = std::count_if(rows.begin(), rows.end(), [](const Row &row) { return row.times.waited; });
+  if (waited > 0)
+    foot += format("warning: in %d of %d rows the device waited for the host to submit what was timed\n",
+                   static_cast<int>(waited), static_cast<int>(rows.size()));
   return foot;
 }
 

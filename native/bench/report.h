@@ -34,11 +34,11 @@ struct Row {
   double rate() const { return times.supported ? 1e-3 * bytes / std::max(times.median, 1e-3) : 0; }  // GB/s
 };
 
-// Of the table: the lines above it, a row's, and those below it, with a warning, if wanted, where copies have become
-// faster or slower.
+// Of the table: the lines above it, a row's, and those below it, with warnings, if wanted, where copies have become
+// faster or slower and where times contain the host's.
 std::string table_head(const Setting &setting);
 std::string table_line(const Setting &setting, const Row &row);
-std::string table_foot(const Setting &setting, bool warning);
+std::string table_foot(const Setting &setting, const std::vector<Row> &rows, bool warnings);
 
 std::string csv(const Setting &setting, const std::vector<Row> &rows);
 std::string json(const Setting &setting, const std::vector<Row> &rows);
