@@ -197,7 +197,8 @@ bench::Setting setting_of(const Options &options, vbl_stream *stream, double cop
   } else {
     vbl_cuda_properties cuda;
     bench::require(vbl_cuda_device_properties(options.device, &cuda), "vbl_cuda_device_properties");
-    setting.device = bench::format("%s (compute capability %d.%d)", cuda.name, cuda.major, cuda.minor);
+    setting.device = bench::format("%s (compute capability %d.%d; kernels compiled for %s)", cuda.name, cuda.major,
+                                   cuda.minor, vbl_cuda_architectures());
     setting.device_id = std::to_string(options.device);
   }
   const std::time_t now = std::time(nullptr);

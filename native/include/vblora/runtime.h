@@ -48,6 +48,11 @@ VBL_API vbl_status vbl_cuda_device_properties(int32_t device, vbl_cuda_propertie
 /** Whether the library was compiled with nvcc: 1 or 0. */
 VBL_API int32_t vbl_cuda_compiled(void);
 
+/** The CUDA architectures that the library has code for, as CMake names them: "80" has machine code for compute capability
+ *  8.0 and PTX, which the driver compiles for later devices when it loads it; "90-real" machine code alone. "none" without
+ *  nvcc, "simt" on the SIMT host. */
+VBL_API const char *vbl_cuda_architectures(void);
+
 /** Creates a stream. device: VBL_DEVICE_CPU or a CUDA device. threads: CPU threads, the caller's included, from 1 to
  *  1024; 0 takes the number this process may use; unused on CUDA. Results do not depend on it. VBL_OUT_OF_MEMORY if they
  *  cannot all be started. A CUDA stream does not wait for the device's default stream. */

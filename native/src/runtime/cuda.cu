@@ -5,6 +5,8 @@
 
 extern "C" int32_t vbl_cuda_compiled(void) { return 1; }
 
+extern "C" const char *vbl_cuda_architectures(void) { return VBL_CUDA_ARCHITECTURES; }
+
 extern "C" vbl_status vbl_cuda_device_count(int32_t *count) {
   VBL_REQUIRE_POINTER(count);
   *count = 0;

@@ -116,6 +116,7 @@ TEST(streams_know_their_device_and_threads) {
 
 TEST(cuda_is_there_with_a_device_or_absent_with_a_reason) {
   CHECK(vbl_cuda_compiled() == VBLORA_TEST_WITH_CUDA);  // what CMake found
+  CHECK((std::strcmp(vbl_cuda_architectures(), "none") == 0) == (vbl_cuda_compiled() == 0));
   int32_t count = -1;
   if (vbl_cuda_device_count(&count) == VBL_OK) {
     CHECK(count > 0 && vbl_cuda_compiled() == 1);

@@ -40,6 +40,7 @@ class DTypeTest {
         assertThrows(IllegalArgumentException.class, () -> new Device(-2));
         Device.Cuda cuda = Device.probeCuda();
         assertEquals(cuda.count() == 0, !cuda.reason().isEmpty(), cuda::toString);
+        assertTrue(cuda.architectures().matches(cuda.compiledIn() ? "simt|[0-9].*" : "none"), cuda::toString);
         for (int i = 0; i < cuda.count(); i++) {
             Device.Properties properties = Device.cuda(i).properties();
             assertTrue(!properties.name().isEmpty() && properties.multiprocessors() > 0, properties::toString);

@@ -1,6 +1,7 @@
 package io.vblora.kernels;
 
 import static io.vblora.kernels.global.vblora.VBL_NO_DEVICE;
+import static io.vblora.kernels.global.vblora.vbl_cuda_architectures;
 import static io.vblora.kernels.global.vblora.vbl_cuda_compiled;
 import static io.vblora.kernels.global.vblora.vbl_cuda_device_count;
 import static io.vblora.kernels.global.vblora.vbl_cuda_device_properties;
@@ -31,8 +32,12 @@ public record Device(int index) {
         return index < 0;
     }
 
-    /** What is known of CUDA on this machine: the devices, or why there are none. */
-    public record Cuda(boolean compiledIn, int count, String reason) {}
+    /**
+     * What is known of CUDA on this machine: the architectures that the library was compiled for, as CMake names them
+     * ({@code 80} with PTX for later ones, {@code 90-real} without; {@code none} without nvcc, {@code simt} on the SIMT
+     * host), and the devices, or why there are none.
+     */
+    public record Cuda(boolean compiledIn, String architectures, int count, String reason) {}
 
     /** What the driver says of a CUDA device. */
     public record Properties(String name, int major, int minor, int multiprocessors, long memoryBytes, long l2Bytes) {
@@ -66,7 +71,7 @@ public record Device(int index) {
                 KernelException.check(status);
             }
             String reason = status == VBL_NO_DEVICE ? vbl_last_error().getString() : "";
-            return new Cuda(vbl_cuda_compiled() != 0, count.get(), reason);
+            return new Cuda(vbl_cuda_compiled() != 0, vbl_cuda_architectures().getString(), count.get(), reason);
         }
     }
 

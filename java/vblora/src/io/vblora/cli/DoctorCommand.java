@@ -130,7 +130,7 @@ final class DoctorCommand implements Callable<Integer> {
         title("CUDA (optional)");
         try {
             Device.Cuda cuda = Device.probeCuda();
-            line("compiled in", cuda.compiledIn() ? "yes" : "no");
+            line("compiled in", cuda.compiledIn() ? "yes, for architectures " + cuda.architectures() : "no");
             line("devices", cuda.count() > 0 ? String.valueOf(cuda.count()) : "none: " + cuda.reason());
             for (int i = 0; i < cuda.count(); i++) {
                 line(Device.cuda(i).toString(), Device.cuda(i).properties().toString());

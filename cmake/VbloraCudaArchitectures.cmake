@@ -1,0 +1,41 @@
+# The CUDA architectures to compile for where none are given as CMAKE_CUDA_ARCHITECTURES.
+
+# Sets `architectures` in the caller's scope, as CMAKE_CUDA_ARCHITECTURES takes them, and `why`, words that follow them:
+# those of the environment variable CUDAARCHS, as CMake has it; else those of the GPUs that this machine has, if the
+# compiler nvcc knows them; else 80, which has the PTX that later ones take.
+function(vblora_choose_cuda_architectures nvcc)
+  set(architectures 80)
+  if(NOT "$ENV{CUDAARCHS}" STREQUAL "")
+    set(architectures "$ENV{CUDAARCHS}")
+    set(why ", as CUDAARCHS says")
+  else()
+    execute_process(COMMAND nvidia-smi --query-gpu=compute_cap --format=csv,noheader
+      OUTPUT_VARIABLE capabilities ERROR_QUIET RESULT_VARIABLE result TIMEOUT 30)
+    string(REGEX MATCHALL "[0-9]+[.][0-9]" capabilities "${capabilities}")
+    list(REMOVE_DUPLICATES capabilities)
+    if(NOT result STREQUAL "0" OR capabilities STREQUAL "")
+      set(why ", the default; other GPUs compile these kernels anew when they first load them, if they can")
+    else()
+      execute_process(COMMAND ${nvcc} --list-gpu-arch OUTPUT_VARIABLE known ERROR_QUIET)
+      set(found "")
+      foreach(capability IN LISTS capabilities)
+        string(REPLACE "." "" architecture ${capability})
+        if(architecture LESS 75 OR NOT "${known}\n" MATCHES "compute_${architecture}[^0-9]")
+          list(JOIN capabilities ", " capabilities)
+          set(why ", the default: of the GPUs here (compute capability ${capabilities}), ${nvcc} or the library does not"
+            " know ${capability}")
+          list(JOIN why "" why)
+          set(found "")
+          break()
+        endif()
+        list(APPEND found ${architecture}-real)
+      endforeach()
+      if(found)
+        set(architectures ${found})
+        set(why ", as of the GPUs here")
+      endif()
+    endif()
+  endif()
+  set(architectures "${architectures}" PARENT_SCOPE)
+  set(why "${why}" PARENT_SCOPE)
+endfunction()
