@@ -27,8 +27,11 @@ products of one of its layers on 2048 tokens:
   llama-3.2-3b-qv   q and v of 28 layers, r 4, 256 vectors       llama-2-13b   all linear layers, r 6, 2048 vectors
 with vector_length 256 and topk 2, on random numbers. With --check, all kernels on other shapes instead, merging and
 dropout's masks as well:
-  aligned           a quarter of llama-2-7b                      large-topk    40 of 600 bank vectors
+  aligned           a quarter of llama-2-7b                      few-rows      one layer of llama-2-7b
   unaligned         arrays off their boundaries, no power of two in the shape
+  large-topk        40 of 2048 bank vectors, more than a warp selects
+  topk-1, topk-2-unaligned, topk-17, few-rows-topk-1, few-rows-topk-4, few-rows-topk-8
+                    the kernels' other paths, on small shapes: many short rows, or few long ones
 each on random input, its outputs filled with what cannot be a result and guard zones around every array, and what it
 wrote compared with float64 arithmetic on the CPU.
 

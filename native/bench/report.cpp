@@ -42,7 +42,7 @@ std::string table_head(const Setting &setting) {
                      format("%.1f GB/s read and written\n", setting.copy_rate);
   if (setting.check) {
     head += format("random input of seed %llu\n\n", static_cast<unsigned long long>(setting.seed));
-    head += format("%-10s %-21s %-9s %-9s %-8s %-8s %-19s %10s %12s %8s %8s  %s\n", "shape", "op", "dtype",
+    head += format("%-16s %-21s %-9s %-9s %-8s %-8s %-19s %10s %12s %8s %8s  %s\n", "shape", "op", "dtype",
                    "selection", "error", "bound", "bound from", "median us", "bytes", "GB/s", "of copy", "result");
   } else {
     head += format("\n%-16s %-20s %-9s %-9s %-6s %-5s %11s %11s %11s %12s %10s %9s\n", "shape", "op", "dtype",
@@ -55,7 +55,7 @@ std::string table_line(const Setting &setting, const Row &row) {
   const char *op = row.op.c_str(), *dtype = row.dtype.c_str(), *selection = row.selection.c_str();
   const double fraction = row.rate() / setting.copy_rate;
   if (setting.check) {
-    std::string line = format("%-10s %-21s %-9s %-9s ", row.shape.name, op, dtype, selection);
+    std::string line = format("%-16s %-21s %-9s %-9s ", row.shape.name, op, dtype, selection);
     if (!row.times.supported)
       return line + format("%-8s %-8s %-19s %10s %12s %8s %8s  %s\n", "", "", "", "", "", "", "", row.status());
     const Finding &f = row.finding;

@@ -26,7 +26,8 @@ struct Shape : reference::Shape {
 std::vector<Shape> shapes(double scale);
 
 // One that is larger than caches, for its times to mean something, and some that take the kernels' other paths: arrays
-// off their boundaries, lengths that no vector divides, more of topk than a warp selects. Smaller ones if quick.
+// off their boundaries, lengths that no vector divides, rows few and long, any topk. Smaller ones, which take the same
+// paths, if quick.
 std::vector<Shape> checked_shapes(bool quick);
 
 }  // namespace bench

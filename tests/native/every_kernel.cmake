@@ -1,7 +1,7 @@
 # Fails for each kernel in the sources that the tests whose logs it is given have not launched with more than one block;
-# for VBL_ONE_BLOCK's, and for all if ANY is set, at all.
-#   cmake -DSOURCES=<folder with .cu and .cuh files> -DLAUNCHES=<logs of the SIMT host, with *> [-DANY=ON]
-#     -P every_kernel.cmake
+# for VBL_ONE_BLOCK's at all. With KERNELS, for each instance of a kernel that there is which they have not launched.
+#   cmake -DSOURCES=<folder with .cu and .cuh files> -DLAUNCHES=<logs of the SIMT host, with *>
+#     [-DKERNELS=<its list of kernels>] -P every_kernel.cmake
 file(GLOB logs ${LAUNCHES})
 set(launched "")
 set(launched_in_several "")
@@ -28,14 +28,21 @@ foreach(source IN LISTS sources)
     set(kernel ${CMAKE_MATCH_1})
     math(EXPR count "${count} + 1")
     set(wanted "${launched_in_several};")
-    if(ANY OR head MATCHES "VBL_ONE_BLOCK")
+    if(KERNELS OR head MATCHES "VBL_ONE_BLOCK")
       set(wanted "${launched};")
     endif()
-    if(NOT wanted MATCHES "[0-9] [(]?${kernel}[<;]")
+    if(NOT wanted MATCHES "[0-9] ${kernel}[<;]")
       list(APPEND missing "${source}: ${kernel}")
     endif()
   endforeach()
 endforeach()
+if(KERNELS)
+  list(TRANSFORM launched REPLACE "^[0-9]+ " "")
+  file(STRINGS ${KERNELS} instances)
+  list(LENGTH instances count)
+  list(REMOVE_ITEM instances ${launched})
+  list(APPEND missing ${instances})
+endif()
 if(missing)
   list(JOIN missing "\n  " text)
   message(FATAL_ERROR "${LAUNCHES} shows these kernels not as they are meant to run, most in several blocks:\n  ${text}")

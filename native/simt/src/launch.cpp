@@ -7,6 +7,7 @@
 #include <mutex>
 #include <new>
 #include <numeric>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -107,16 +108,41 @@ void watch_for_death() {
   (void)watching;
 }
 
-// Writes a line "<blocks> <kernel>" for each launch to the file that SIMT_LAUNCH_LOG names.
+// The names of all kernels that may be launched. Libraries are loaded one after another.
+std::set<std::string> &known_kernels() {
+  static auto *const names = new std::set<std::string>;
+  return *names;
+}
+
+std::FILE *file_of_environment(const char *variable) {
+  const char *path = std::getenv(variable);
+  return path == nullptr ? nullptr : std::fopen(path, "w");
+}
+
+// Writes a line "<blocks> <kernel>" for each launch to the file that SIMT_LAUNCH_LOG names; before the first one, a
+// line "<kernel>" for each that may be launched to that of SIMT_KERNEL_LIST.
 void log_launch(const Launch &launch, uint64_t blocks) {
   static std::FILE *const log = [] {
-    const char *path = std::getenv("SIMT_LAUNCH_LOG");
-    return path == nullptr ? nullptr : std::fopen(path, "w");
+    if (std::FILE *const list = file_of_environment("SIMT_KERNEL_LIST")) {
+      for (const std::string &kernel : known_kernels()) std::fprintf(list, "%s\n", kernel.c_str());
+      std::fclose(list);
+    }
+    return file_of_environment("SIMT_LAUNCH_LOG");
   }();
-  if (log != nullptr) std::fprintf(log, "%llu %s\n", static_cast<unsigned long long>(blocks), launch.name.kernel);
+  if (log != nullptr) std::fprintf(log, "%llu %s\n", static_cast<unsigned long long>(blocks), launch.name.instance);
 }
 
 }  // namespace
+
+// From "... [with auto Kernel = a::b::kernel<...>]", without the namespaces of the kernel itself.
+const char *known_kernel(const char *signature) {
+  std::string name = signature;
+  name = name.substr(name.find(" = ") + 3);
+  name.pop_back();
+  const size_t qualified = name.rfind("::", name.find('<'));
+  if (qualified != std::string::npos) name.erase(0, qualified + 2);
+  return known_kernels().insert(name).first->c_str();
+}
 
 size_t dynamic_shared_limit(const void *kernel) {
   std::lock_guard<std::mutex> lock(limits_mutex);

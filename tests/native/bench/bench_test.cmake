@@ -16,6 +16,8 @@ set(all ${every_step} active_load,float32,- active_store,float32,- active_copy,f
   convert_float16,float32,- convert_float16,bfloat16,- lowrank_merge,float32,- lowrank_merge,bfloat16,-
   lowrank_merge,float16,- lowrank_merge,float32,conv1d lowrank_merge,bfloat16,conv1d lowrank_merge,float16,conv1d
   lowrank_delta,float32,- lowrank_delta,float32,conv1d dropout_mask,float32,-)
+set(checked aligned unaligned large-topk few-rows few-rows-topk-8 few-rows-topk-1 few-rows-topk-4 topk-1
+  topk-2-unaligned topk-17)
 set(cuda_every_step lowrank_forward,bfloat16,- lowrank_backward,bfloat16,-)
 set(cuda_all ${cuda_every_step} lowrank_forward,float16,- lowrank_backward,float16,-)
 
@@ -103,21 +105,22 @@ function(check_kernels name device)
   if(NOT device STREQUAL "cpu")
     list(APPEND all ${cuda_all})
   endif()
-  file(REMOVE ${FOLDER}/launches)  # the SIMT host adds to it
-  execute_process(COMMAND ${CMAKE_COMMAND} -E env SIMT_LAUNCH_LOG=${FOLDER}/launches
+  file(REMOVE ${FOLDER}/launches ${FOLDER}/kernels)
+  execute_process(COMMAND ${CMAKE_COMMAND} -E env SIMT_LAUNCH_LOG=${FOLDER}/launches SIMT_KERNEL_LIST=${FOLDER}/kernels
       ${BENCH} --check --quick --repetitions 1 --device ${name} --seed 7 --json --csv ${FOLDER}/check.csv
     RESULT_VARIABLE code OUTPUT_VARIABLE json ERROR_VARIABLE said)
   if(NOT code EQUAL 0 OR NOT said STREQUAL "")
     message(FATAL_ERROR "vblora-bench --check --device ${name} ends with ${code}: ${said}\n${json}")
   endif()
-  check_table(${FOLDER}/check.csv ${device} "aligned;unaligned;large-topk" "${all}" "eager,cold"
+  check_table(${FOLDER}/check.csv ${device} "${checked}" "${all}" "eager,cold"
     "ok,1,${number},${number},${number},[0-9]+,${number},${number},${number},${real},${real},\"[a-z0-9 ]+\",\"\"" 1)
   check_all_bytes()
   string(JSON ok GET "${json}" ok)
   string(JSON seed GET "${json}" seed)
   string(JSON kernels LENGTH "${json}" kernels)
   list(LENGTH all ops)
-  math(EXPR expected "3 * ${ops}")
+  list(LENGTH checked shapes)
+  math(EXPR expected "${shapes} * ${ops}")
   if(NOT ok STREQUAL "ON" OR NOT seed EQUAL 7 OR NOT kernels EQUAL expected)
     message(FATAL_ERROR "vblora-bench --check --json: ok ${ok}, seed ${seed}, ${kernels} of ${expected} kernels")
   endif()
@@ -195,7 +198,8 @@ check_refused("--op: found 'dance'; expected one of adamw, .*, sum_squares\n" --
 check_refused("--op: found 'launch'; expected one of adamw" --op launch)
 check_refused("--shape: found 'gpt-2'; expected one of llama-2-13b, llama-2-7b, llama-3.2-3b-qv, roberta-base"
   --shape gpt-2)
-check_refused("--shape: found 'llama-2-7b'; expected one of aligned, large-topk, unaligned" --check --shape llama-2-7b)
+check_refused("--shape: found 'llama-2-7b'; expected one of aligned, few-rows, .*, unaligned\n" --check
+  --shape llama-2-7b)
 
 # Written whole or not at all: the disk is full, or there is room.
 execute_process(COMMAND ${BENCH} --quick --device cpu --op clip --csv /dev/full

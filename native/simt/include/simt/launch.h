@@ -15,15 +15,27 @@
 #include "simt/qualifiers.h"
 #include "simt/thread.h"
 
-#define SIMT_LAUNCH(kernel, grid, block, shared_bytes, ...) \
-  ::simt::launch({#kernel, __FILE__, __LINE__}, kernel, grid, block, shared_bytes, __VA_ARGS__)
+#define SIMT_LAUNCH(kernel, grid, block, shared_bytes, ...)                                              \
+  ::simt::launch({#kernel, __FILE__, __LINE__, ::simt::KnownKernel<(kernel)>::name}, kernel, grid, block, \
+                 shared_bytes, __VA_ARGS__)
 #define SIMT_DYNAMIC_SHARED(T, name) T *name = static_cast<T *>(::simt::dynamic_shared())
 
 namespace simt {
 
 struct LaunchName {
-  const char *kernel, *file;
+  const char *kernel, *file;  // kernel: as the launch spells it
   int line;
+  const char *instance;       // with the arguments of its template
+};
+
+// Takes down the kernel that the signature of KnownKernel<kernel>::signature has; returns its name.
+SIMT_API const char *known_kernel(const char *signature);
+
+// A kernel that the program or a library has a launch of, known from when that is loaded.
+template <auto Kernel>
+struct KnownKernel {
+  static const char *signature() { return __PRETTY_FUNCTION__; }
+  static inline const char *const name = known_kernel(signature());
 };
 
 struct Launch {

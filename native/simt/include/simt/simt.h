@@ -5,6 +5,7 @@
 //                 and all ones. The seed is printed with every error.
 //   SIMT_THREADS  how many blocks run at once; default: one per CPU, under ThreadSanitizer one.
 //   SIMT_LAUNCH_LOG  a file that gets a line "<blocks> <kernel>" for each launch.
+//   SIMT_KERNEL_LIST  a file that gets, at the first launch, a line "<kernel>" for each that may be launched.
 //   SIMT_LEAKS    if 1, device and pinned host memory still allocated at the process's end is listed on stderr.
 #pragma once
 #include <stddef.h>
