@@ -10,8 +10,9 @@ AdamW without weight decay on both. The model itself is left out. The modules co
     vblora-bench --csv vblora.csv && python3 tests/bench/pytorch_admixture.py --vblora vblora.csv --csv pytorch.csv
     python3 tests/bench/pytorch_admixture.py --device cpu --quick        # does it run at all?
 
-It needs PyTorch alone; where peft is installed, it first checks on the CPU that a small adapter of PEFT's own has the
-very same A, B, gradients and parameters after AdamW. The variants are checked against eager execution on every shape.
+It needs PyTorch, 2.3 or later, alone; where peft is installed, it first checks on the CPU that a small adapter of
+PEFT's own has the very same A, B, gradients and parameters after AdamW. What each variant runs, replays of graphs
+included, is checked against eager execution on every shape before it is timed: A and B, gradients, updates.
 
 Variants (--variant NAME, several times for several)
   eager, compile    the forward pass of a module as it stands, or through torch.compile
@@ -26,25 +27,27 @@ Selections: uniform; zipf (vector i in proportion to 1 / ((i + 1)(i + 2))); all-
 logits of the vectors to be selected are raised above all others.
 
 Times: on CUDA between two events, on the CPU by the clock; --flush-mib are read before each of them, so that inputs
-come from memory. The median of --repetitions after 3 that are not measured, with the 10th and 90th percentile.
+come from memory. The median of --repetitions after 3 that are not measured, with the 10th and 90th percentile; of
+fewer, 5 at least, once --seconds have gone by.
 
 With --vblora FILE, the CSV of vblora-bench for the same --scale, a ratio stands beside each time: PyTorch's divided by
-vblora's with cold caches, launched one by one or, for +graph, from graphs. vblora's are
-  forward   select + compose (float32)
-  backward  backward
-  adamw     adamw (the bank) + adamw_active_select, or adamw_select below 256 vectors; the next selection is in it
-  step      compose + backward + adamw as above: in the steady state there is no other selection
-where a sum of medians, each with its caches flushed, stands against a PyTorch step that is flushed once.
+vblora's with cold caches, launched one by one or, for +graph, from graphs. vblora_csv.py says which ops make a phase;
+there a sum of medians, each with its caches flushed, stands against a PyTorch step that is flushed once.
 
-Exit code 0; 1 if a check failed; 2 for a bad option, or if there is no such device or no PyTorch.
+Exit code 0; 1 if a check failed; 2 for a bad option or file, or if there is no such device or no PyTorch.
 """
 import argparse
 import csv
+import functools
+import gc
 import os
 import sys
 import time
-from dataclasses import dataclass
+import warnings
 from pathlib import Path
+
+from shapes import LENGTH, SELECTIONS, TOPK, shapes
+from vblora_csv import Refused, Times
 
 try:
     import torch
@@ -52,12 +55,12 @@ except ImportError as error:
     print(f"pytorch_admixture.py: PyTorch is needed ({error})", file=sys.stderr)
     sys.exit(2)
 
-LENGTH, TOPK = 256, 2
-WARM_UPS = 3
-ACTIVE_SET_NUM_VECTORS = 256  # from this size of the bank on vblora updates active sets
-SELECTIONS = ("uniform", "zipf", "all-same")
-LEARNING_RATE = 1e-9  # small enough that a repetition leaves the next one the same work
+WARM_UPS, LEAST_REPETITIONS = 3, 5
+# Moves parameters by so much that it shows, and so little that a repetition leaves the next one the same work.
+LEARNING_RATE = 1e-5
 RAISED = (2.0, 1.5)  # what selected logits are above the others, whose standard deviation is 0.1
+# What a phase leaves behind.
+LEAVES = {"forward": ("A and B",), "backward": ("gradients",), "adamw": ("updates",), "step": ("gradients", "updates")}
 
 
 def refuse(sentence):
@@ -65,51 +68,7 @@ def refuse(sentence):
     sys.exit(2)
 
 
-# --- shapes -----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Shape:
-    """A model's adapted layers; modules are (in, out) of each."""
-
-    name: str
-    r: int
-    num_vectors: int
-    modules: tuple
-
-    @property
-    def rows(self):
-        return sum(self.r * (i + o) // LENGTH for i, o in self.modules)
-
-    def scaled(self, scale):
-        """rows and num_vectors times scale, down to 64 and 32, as in vblora-bench: the first modules, the last one cut.
-        Rows are rounded up to a multiple of r."""
-        if scale == 1:
-            return self
-        left = -(-max(64, int(self.rows * scale)) // self.r)  # tiles of in and out
-        modules = []
-        for i, o in self.modules:
-            tiles = (i + o) // LENGTH
-            if tiles >= left - 1:  # a module has two tiles at least
-                modules.append((left // 2 * LENGTH, (left - left // 2) * LENGTH))
-                break
-            modules.append((i, o))
-            left -= tiles
-        return Shape(self.name, self.r, max(32, int(self.num_vectors * scale)), tuple(modules))
-
-
-def shapes(scale):
-    bert = ((768, 768),) * 4 + ((768, 3072), (3072, 768))
-
-    def llama(hidden, intermediate):
-        return ((hidden, hidden),) * 4 + ((hidden, intermediate),) * 2 + ((intermediate, hidden),)
-
-    return [shape.scaled(scale) for shape in (
-        Shape("roberta-base", 4, 90, bert * 12),
-        Shape("llama-3.2-3b-qv", 4, 256, ((3072, 3072), (3072, 1024)) * 28),
-        Shape("llama-2-7b", 4, 2048, llama(4096, 11008) * 32),
-        Shape("llama-2-13b", 6, 2048, llama(5120, 13824) * 40),
-    )]
+# --- the step ---------------------------------------------------------------------------------------------------------
 
 
 def selected_vectors(rows, num_vectors, selection, generator):
@@ -126,9 +85,6 @@ def selected_vectors(rows, num_vectors, selection, generator):
         first, second = (torch.randint(num_vectors, (rows,), generator=generator) for _ in range(2))
     second = torch.where(second == first, (first + 1) % num_vectors, second)
     return torch.stack((first, second), dim=1)
-
-
-# --- the step ---------------------------------------------------------------------------------------------------------
 
 
 def low_rank_matrix(logits, bank, topk):
@@ -168,6 +124,7 @@ class Parameters:
                                  normal(0.1, o // LENGTH, shape.r, shape.num_vectors).requires_grad_()))
             self.gradients += [normal(1e-3, shape.r, i), normal(1e-3, o, shape.r)]
         self.selected = [[] for _ in self.logits()]
+        self.start = None  # what all() were after the selection
 
     def logits(self):
         return [logits for module in self.modules for logits in module]
@@ -178,6 +135,8 @@ class Parameters:
     @torch.no_grad()
     def select(self, selection):
         """Raises the logits of the vectors to be selected, and lowers those of the selection before."""
+        if self.start:
+            self.restore()
         generator = torch.Generator().manual_seed(2)
         for logits, before in zip(self.logits(), self.selected, strict=True):
             rows = logits.view(-1, logits.shape[-1])
@@ -187,6 +146,19 @@ class Parameters:
             chosen = selected_vectors(*rows.shape, selection, generator).to(logits.device)
             rows.scatter_add_(1, chosen, raised)
             before.append(chosen)
+        self.start = [parameter.detach().clone() for parameter in self.all()]
+
+    @torch.no_grad()
+    def restore(self):
+        """Undoes all updates."""
+        for parameter, start in zip(self.all(), self.start, strict=True):
+            parameter.copy_(start)
+
+
+@functools.cache
+def compiled_lora_matrices():
+    """One for all variants: each shape of a module is compiled once."""
+    return torch.compile(lora_matrices, dynamic=False, fullgraph=True)
 
 
 class Step:
@@ -196,9 +168,7 @@ class Step:
         parts = variant.split("+")
         self.parameters, self.topk = parameters, topk
         self.graph = "graph" in parts
-        self.matrices_of = lora_matrices
-        if "compile" in parts:
-            self.matrices_of = torch.compile(lora_matrices, dynamic=False, fullgraph=True)
+        self.matrices_of = compiled_lora_matrices() if "compile" in parts else lora_matrices
         self.optimizer = torch.optim.AdamW(
             [{"params": [parameters.bank]}, {"params": parameters.logits()}], lr=learning_rate, weight_decay=0.0,
             capturable=self.graph, fused=True if "fused" in parts else None)
@@ -227,6 +197,55 @@ class Step:
         self.backward()
         self.adamw()
 
+    @torch.no_grad()
+    def restart(self):
+        """Parameters and moments as they are before the first step, in place: graphs have their addresses."""
+        self.parameters.restore()
+        for state in self.optimizer.state.values():
+            for value in state.values():
+                value.zero_()
+
+    def left(self, what):
+        """What the phases have left, as named in LEAVES."""
+        if what == "A and B":
+            return [matrix.detach() for matrix in self.matrices]
+        if what == "gradients":
+            return [parameter.grad for parameter in self.parameters.all()]
+        return [parameter.detach() - start
+                for parameter, start in zip(self.parameters.all(), self.parameters.start, strict=True)]
+
+    def phases(self):
+        """The phases that are timed, in groups that stand alone: {phase: run}."""
+        if not self.graph:
+            yield {"forward": self.forward, "backward": self.backward, "adamw": self.adamw}
+            yield {"step": self.step}
+            return
+        yield {"forward": captured(self.forward)}
+        self.restart()
+        self.step()  # gradients for AdamW, outside its graph
+        yield {"adamw": captured(self.adamw)}
+        yield {"step": captured(self.step)}
+
+    def release(self):
+        """Forgets what phases have left."""
+        self.matrices = None
+        self.zero_grad()
+
+
+def captured(run):
+    """run() as a CUDA graph, after what PyTorch wants before a capture: some runs in another stream."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(WARM_UPS):
+            run()
+    torch.cuda.current_stream().wait_stream(stream)
+    gc.collect()  # no graph is to be destroyed during the capture
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        run()
+    return graph.replay
+
 
 # --- checks -----------------------------------------------------------------------------------------------------------
 
@@ -235,8 +254,9 @@ def check_against_peft():
     """Whether a small adapter of PEFT's has the same bits on the CPU: matrices, gradients and updated parameters."""
     try:
         import peft
-    except ImportError:
-        print("peft is not installed: that this is PEFT's computation was not checked\n")
+    except Exception as error:  # not installed, or not for this PyTorch
+        reason = (str(error).splitlines() or [""])[0]
+        print(f"peft cannot be imported: that this is PEFT's computation was not checked ({reason})\n")
         return True
 
     class Small(torch.nn.Module):
@@ -298,27 +318,46 @@ def check_against_peft():
     return right
 
 
-def gradients_of(step):
-    step.zero_grad()
-    step.forward()
-    matrices = [matrix.detach().clone() for matrix in step.matrices]
-    step.backward()
-    found = matrices + [p.grad.clone() for p in step.parameters.all()]
-    step.zero_grad()
+def results(step, runs):
+    """{what: tensors} that the runs, begun anew, leave."""
+    step.restart()
+    if not step.graph:
+        step.zero_grad()
+    found = {}
+    for phase, run in runs.items():
+        if step.graph:
+            spoil(step, phase)
+        run()
+        found |= {what: [tensor.clone() for tensor in step.left(what)] for what in LEAVES[phase]}
     return found
 
 
-def agrees(found, expected):
-    """A, B and gradients, to 1e-4 of each tensor's largest number."""
-    return all((f - e).abs().max() <= 1e-4 * e.abs().max() for f, e in zip(found, expected, strict=True))
+@torch.no_grad()
+def spoil(step, phase):
+    """Overwrites what a replay is to leave; updates are seen from the start."""
+    for what in LEAVES[phase]:
+        if what != "updates":
+            for tensor in step.left(what):
+                tensor.fill_(float("nan"))
+
+
+def check(found, expected):
+    """A, B and gradients: to 1e-4 of each tensor's largest number. Updates: to a quarter of the learning rate, which
+    most of them are as large as; where a gradient is next to nothing, its rounding decides."""
+    for what, tensors in found.items():
+        for f, e in zip(tensors, expected[what], strict=True):
+            bound = LEARNING_RATE / 4 if what == "updates" else 1e-4 * e.abs().max()
+            if not (f - e).abs().max() <= bound:
+                raise RuntimeError(f"{what} differ from those of eager execution by up to {(f - e).abs().max():.3g}, "
+                                   f"expected at most {bound:.3g}")
 
 
 # --- time -------------------------------------------------------------------------------------------------------------
 
 
 class Timer:
-    def __init__(self, device, repetitions, flush_mib):
-        self.cuda, self.repetitions = device.type == "cuda", repetitions
+    def __init__(self, device, repetitions, seconds, flush_mib):
+        self.cuda, self.repetitions, self.seconds = device.type == "cuda", repetitions, seconds
         self.flushed = torch.zeros(flush_mib << 18, device=device)
         if self.cuda:
             self.events = [torch.cuda.Event(enable_timing=True) for _ in range(2)]
@@ -336,104 +375,39 @@ class Timer:
         self.events[1].synchronize()
         return 1e3 * self.events[0].elapsed_time(self.events[1])
 
-    def measure(self, runs, before=lambda: None):
-        """Runs the phases in order, each timed, after before(); (median, 10th and 90th percentile) of each."""
-        times = {name: [] for name in runs}
-        for repetition in range(WARM_UPS + self.repetitions):
+    def measure(self, runs, before):
+        """Runs the phases in order, each timed, after before(); the microseconds of each, sorted."""
+        times = {phase: [] for phase in runs}
+        start = time.perf_counter()
+        for repetition in range(-WARM_UPS, self.repetitions):
+            if repetition >= LEAST_REPETITIONS and time.perf_counter() - start > self.seconds:
+                break
             before()
-            for name, run in runs.items():
+            for phase, run in runs.items():
                 taken = self.once(run)
-                if repetition >= WARM_UPS:
-                    times[name].append(taken)
-        return {name: tuple(percentile(sorted(values), share) for share in (0.5, 0.1, 0.9))
-                for name, values in times.items()}
+                if repetition >= 0:
+                    times[phase].append(taken)
+        return {phase: sorted(values) for phase, values in times.items()}
 
 
 def percentile(values, share):
     return values[int(share * (len(values) - 1) + 0.5)]
 
 
-def captured(run):
-    """run() as a CUDA graph, after what PyTorch wants before a capture: some runs in another stream."""
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(WARM_UPS):
-            run()
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        run()
-    return graph.replay
-
-
-def measure(step, timer):
-    """{phase: (median, low, high)} in microseconds."""
-    if step.graph:
-        times = timer.measure({"forward": captured(step.forward)})
-        step.step()  # gradients for AdamW, outside its graph
-        times |= timer.measure({"adamw": captured(step.adamw)}) | timer.measure({"step": captured(step.step)})
-    else:
-        phases = {"forward": step.forward, "backward": step.backward, "adamw": step.adamw}
-        times = timer.measure(phases, before=step.zero_grad) | timer.measure({"step": step.step})
-    step.matrices = None
-    step.zero_grad()
+def measure(step, timer, expected):
+    """{phase: microseconds, sorted}, of phases that leave what is expected."""
+    times = {}
+    for runs in step.phases():
+        check(results(step, runs), expected)
+        times |= timer.measure(runs, before=(lambda: None) if step.graph else step.zero_grad)
     return times
 
 
-# --- vblora's figures -------------------------------------------------------------------------------------------------
-
-
-class Vblora:
-    """The times of a CSV of vblora-bench."""
-
-    COLUMNS = ("shape", "op", "dtype", "selection", "rows", "num_vectors", "mode", "cache", "status", "median_us")
-
-    def __init__(self, path):
-        try:
-            with open(path, newline="", encoding="utf-8") as file:
-                reader = csv.DictReader(file)
-                rows = list(reader)
-        except OSError as error:
-            refuse(f"--vblora: {path} cannot be read: {error.strerror}")
-        except (UnicodeDecodeError, csv.Error) as error:
-            refuse(f"--vblora: {path} is no CSV ({error}); expected that of vblora-bench")
-        missing = [column for column in self.COLUMNS if column not in (reader.fieldnames or ())]
-        if missing:
-            refuse(f"--vblora: {path} has no column {missing[0]}; expected the CSV of vblora-bench")
-        self.path, self.rows, self.sizes = path, {}, {}
-        for number, row in enumerate(rows, 2):
-            if row["status"] != "ok" or row["cache"] != "cold":
-                continue
-            try:
-                self.sizes[row["shape"]] = int(row["rows"]), int(row["num_vectors"])
-                case = (row["shape"], row["op"], row["dtype"], row["selection"], row["mode"])
-                self.rows[case] = float(row["median_us"])
-            except (TypeError, ValueError):
-                refuse(f"--vblora: {path}, line {number}: rows, num_vectors, median_us: found {row['rows']}, "
-                       f"{row['num_vectors']}, {row['median_us']}; expected numbers")
-
-    def same_shape(self, shape):
-        """Whether it was measured on this shape; rows, where they were scaled, may differ by less than r."""
-        rows, num_vectors = self.sizes.get(shape.name, (0, 0))
-        return num_vectors == shape.num_vectors and 0 <= shape.rows - rows < shape.r
-
-    def phases(self, shape, selection, mode):
-        """{phase: microseconds} of those phases that it has all ops of."""
-        if not self.same_shape(shape):
-            return {}
-        adamw_select = "adamw_active_select" if shape.num_vectors >= ACTIVE_SET_NUM_VECTORS else "adamw_select"
-        ops = {
-            "select": ("select", "-"), "compose": ("compose", selection), "backward": ("backward", selection),
-            "adamw": ("adamw", "-"), "adamw_select": (adamw_select, "-"),
-        }
-        parts = {
-            "forward": ("select", "compose"), "backward": ("backward",), "adamw": ("adamw", "adamw_select"),
-            "step": ("compose", "backward", "adamw", "adamw_select"),
-        }
-        found = {name: self.rows.get((shape.name, op, "float32", chosen, mode)) for name, (op, chosen) in ops.items()}
-        return {phase: sum(found[name] for name in names) for phase, names in parts.items()
-                if all(found[name] is not None for name in names)}
+def flush_mib(device):
+    """What pushes everything else out of the caches, by vblora-bench's rule."""
+    if device.type != "cuda":
+        return 256
+    return max(256, 4 * torch.cuda.get_device_properties(device).L2_cache_size >> 20)
 
 
 # --- the program ------------------------------------------------------------------------------------------------------
@@ -447,18 +421,23 @@ def options():
     parser.add_argument("--selection", action="append", choices=SELECTIONS, help="only this one")
     parser.add_argument("--variant", action="append", help="only this one: eager or compile, with +fused, +graph")
     parser.add_argument("--repetitions", type=int, default=50)
+    parser.add_argument("--seconds", type=float, default=2.0, help="of repetitions, for a phase or three (default: 2)")
     parser.add_argument("--scale", type=float, default=1.0, help="multiplies rows and bank vectors, down to 64 and 32")
-    parser.add_argument("--flush-mib", type=int, default=256, help="MiB read before each repetition")
+    parser.add_argument("--flush-mib", type=int, help="MiB read before each repetition (default: 256, or four times "
+                        "the L2 cache)")
     parser.add_argument("--quick", action="store_true", help="--scale 0.002 --repetitions 3 --flush-mib 1")
     parser.add_argument("--vblora", metavar="FILE", help="the CSV of vblora-bench to compare with")
-    parser.add_argument("--csv", metavar="FILE", help="write the table as comma-separated values as well")
+    parser.add_argument("--csv", metavar="FILE", help="write the table as comma-separated values as well, anew after "
+                        "each shape")
     chosen = parser.parse_args()
     if chosen.quick:
-        chosen.scale, chosen.repetitions, chosen.flush_mib = 0.002, 3, 1
+        chosen.scale, chosen.repetitions, chosen.flush_mib = 0.002, 3, chosen.flush_mib or 1
     for name, least in (("threads", 1), ("repetitions", 1), ("flush_mib", 1)):
         value = getattr(chosen, name)
         if value is not None and value < least:
             parser.error(f"--{name.replace('_', '-')}: found {value}; expected at least {least}")
+    if not chosen.seconds >= 0:
+        parser.error(f"--seconds: found {chosen.seconds}; expected at least 0")
     if not 0 < chosen.scale <= 1:
         parser.error(f"--scale: found {chosen.scale}; expected a number above 0, at most 1")
     if chosen.csv and not Path(chosen.csv).absolute().parent.is_dir():
@@ -471,8 +450,10 @@ def options():
         parser.error(f"--device: found {chosen.device}; expected cuda, cuda:N or cpu")
     if device.type == "cuda" and not torch.cuda.is_available():
         refuse("PyTorch finds no CUDA device; --device cpu measures the CPU")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        refuse(f"there is no CUDA device {device.index}, PyTorch finds {torch.cuda.device_count()}")
+    if device.type == "cuda":
+        device = torch.device("cuda", device.index or 0)
+        if device.index >= torch.cuda.device_count():
+            refuse(f"there is no CUDA device {device.index}, PyTorch finds {torch.cuda.device_count()}")
     all_variants = [first + optimizer + graph for graph in (("", "+graph") if device.type == "cuda" else ("",))
                     for first in ("eager", "compile") for optimizer in ("", "+fused")]
     for variant in chosen.variant or ():
@@ -500,56 +481,74 @@ def write_table(path, table):
         part.replace(path)
 
 
+def phases_of_vblora(chosen, device, variants):
+    """{(shape, selection, graph): {phase: microseconds}} for all that is to be timed, out of --vblora's file."""
+    if not chosen.vblora:
+        return {}
+    times = Times(chosen.vblora)
+    times.require_device(device.type)
+    return {(shape.name, selection, graph): times.phases(shape, selection, "graph" if graph else "eager")
+            for shape in chosen_shapes(chosen) for selection in chosen.selection or SELECTIONS
+            for graph in {"graph" in variant for variant in variants}}
+
+
+def chosen_shapes(chosen):
+    return [shape for shape in shapes(chosen.scale) if not chosen.shape or shape.name in chosen.shape]
+
+
 def main():
     chosen, device, variants = options()
-    vblora = Vblora(chosen.vblora) if chosen.vblora else None
+    try:
+        theirs = phases_of_vblora(chosen, device, variants)
+    except Refused as refused:
+        refuse(f"--vblora: {refused}")
+    # A capturable AdamW that also runs outside a graph, as before a capture, would be warned of.
+    warnings.filterwarnings("ignore", message=".*capturable=True.*")
     if chosen.threads:
         torch.set_num_threads(chosen.threads)
     if device.type == "cuda":
         torch.cuda.set_device(device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
-    print(f"PyTorch {torch.__version__}, {name}")
+    flushed = chosen.flush_mib or flush_mib(device)
+    print(f"PyTorch {torch.__version__}, {name}, {flushed} MiB read before each repetition", flush=True)
     if not check_against_peft():
         return 1
 
-    timer = Timer(device, chosen.repetitions, chosen.flush_mib)
+    timer = Timer(device, chosen.repetitions, chosen.seconds, flushed)
     table, failed = [], False
     print(f"{'shape':<16} {'selection':<9} {'variant':<19} {'phase':<8} {'median us':>11} {'10 %':>11} {'90 %':>11}"
           f" {'vblora us':>11} {'ratio':>7}")
-    for shape in shapes(chosen.scale):
-        if chosen.shape and shape.name not in chosen.shape:
-            continue
-        if vblora and not vblora.same_shape(shape):
-            print(f"{shape.name}: {vblora.path} has no figures for {shape.rows} rows and {shape.num_vectors} vectors")
+    for shape in chosen_shapes(chosen):
         torch.compiler.reset()  # what was compiled for other shapes
         parameters = Parameters(shape, device)
         for selection in chosen.selection or SELECTIONS:
             parameters.select(selection)
-            expected = gradients_of(Step(parameters, "eager"))
+            eager = Step(parameters, "eager")
+            expected = results(eager, next(eager.phases()))
             for variant in variants:
                 case = f"{shape.name:<16} {selection:<9} {variant:<19}"
                 step = Step(parameters, variant)
                 try:
-                    if not agrees(gradients_of(step), expected):
-                        raise RuntimeError("A, B or gradients do not agree with those of eager execution")
-                    times = measure(step, timer)
+                    times = measure(step, timer, expected)
                 except Exception as error:  # no compiler for torch.compile, for instance: on to the next variant
                     reason = (str(error).splitlines() or [""])[0]
                     print(f"{case} failed: {type(error).__name__}: {reason}", flush=True)
                     failed = True
                     continue
-                theirs = vblora.phases(shape, selection, "graph" if step.graph else "eager") if vblora else {}
-                for phase, (median, low, high) in times.items():
-                    own = theirs.get(phase)
-                    ratio = median / own if own else None
-                    beside = f" {own:11.1f} {ratio:7.1f}" if own else ""
+                finally:
+                    step.release()
+                own = theirs.get((shape.name, selection, step.graph), {})
+                for phase, values in times.items():
+                    median, low, high = (percentile(values, share) for share in (0.5, 0.1, 0.9))
+                    ratio = median / own[phase] if own else None
+                    beside = f" {own[phase]:11.1f} {ratio:7.1f}" if own else ""
                     print(f"{case} {phase:<8} {median:11.1f} {low:11.1f} {high:11.1f}{beside}", flush=True)
                     table.append((shape.name, selection, variant, phase, shape.rows, shape.num_vectors, LENGTH, TOPK,
-                                  "cpu" if device.type == "cpu" else device.index or 0, chosen.repetitions,
-                                  f"{median:.3f}", f"{low:.3f}", f"{high:.3f}", f"{own:.3f}" if own else "",
+                                  "cpu" if device.type == "cpu" else device.index, len(values),
+                                  f"{median:.3f}", f"{low:.3f}", f"{high:.3f}", f"{own[phase]:.3f}" if own else "",
                                   f"{ratio:.3f}" if own else ""))
-    if chosen.csv:
-        write_table(Path(chosen.csv), table)
+        if chosen.csv:
+            write_table(Path(chosen.csv), table)
     return 1 if failed else 0
 
 
