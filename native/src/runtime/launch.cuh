@@ -50,14 +50,16 @@ inline bool aligned(const void *memory, int64_t bytes) { return reinterpret_cast
 inline vbl_status status_of(const char *op, cudaError_t error) {
   if (error == cudaSuccess) return VBL_OK;
   cudaGetLastError();
-  const char *more = "";
-  if (error == cudaErrorNoKernelImageForDevice)
-    more = " (the library has code for CUDA architectures " VBL_CUDA_ARCHITECTURES ")";
-  if (error == cudaErrorUnsupportedPtxVersion)
-    more = " (the library has code for CUDA architectures " VBL_CUDA_ARCHITECTURES ", not the device's own, and its PTX is"
-           " of a newer CUDA than the driver's: build it for this device, or update the driver)";
-  return fail(error == cudaErrorMemoryAllocation ? VBL_OUT_OF_MEMORY : VBL_CUDA_ERROR, "%s: CUDA error %d: %s%s", op,
-              static_cast<int>(error), cudaGetErrorString(error), more);
+  const int number = static_cast<int>(error);
+  const char *text = cudaGetErrorString(error);
+  if (error == cudaErrorNoKernelImageForDevice || error == cudaErrorUnsupportedPtxVersion)
+    return fail(VBL_CUDA_ERROR, "%s: CUDA error %d: %s (the library has code for CUDA architectures %s%s)", op, number,
+                text, vbl_cuda_architectures(),
+                error == cudaErrorUnsupportedPtxVersion
+                    ? ", not the device's own, and its PTX is of a newer CUDA than the driver's: build it for this "
+                      "device, or update the driver" : "");
+  return fail(error == cudaErrorMemoryAllocation ? VBL_OUT_OF_MEMORY : VBL_CUDA_ERROR, "%s: CUDA error %d: %s", op,
+              number, text);
 }
 
 // Whether the launches of op were accepted. An error inside a kernel shows at a later call.
