@@ -117,9 +117,9 @@ struct Factors {
   bool vectors;  // each row begins at a multiple of 4 elements' bytes
 };
 
-// 4 elements from column c of a row's window.
+// 4 columns of a row's window, from c on; zeros from `columns` on.
 template <typename F>
-__device__ __forceinline__ void load_quad(const F *window, int c, int columns, bool vectors, float *v) {
+__device__ __forceinline__ void load_four_columns(const F *window, int c, int columns, bool vectors, float *v) {
   float quad[4];
   if (vectors && c + 4 <= columns) {
     load(window + c, quad);
@@ -152,7 +152,7 @@ __device__ __forceinline__ void load_factor(const Factors &factors, int32_t i, i
   with_type(factors, [&](auto *typed) {
 #pragma unroll
     for (int c = 0; c < kColumns<T>; c += 4)
-      load_quad(typed + i * columns + window, lane * kColumns<T> + c, here, factors.vectors, v + c);
+      load_four_columns(typed + i * columns + window, lane * kColumns<T> + c, here, factors.vectors, v + c);
   });
 }
 
