@@ -9,9 +9,12 @@
  *    float32 data needs 4-byte alignment only; 64-byte alignment is fastest.
  *  - Ops never allocate, never synchronise and never read their output memory unless documented ("+=").
  *    Scratch memory comes in as (pointer, bytes); the matching ..._scratch_bytes function says how much, or -1 for
- *    arguments that the op refuses.
+ *    arguments that the op refuses. It may lie at any address and hold anything; ops of one stream may share a block,
+ *    streams that run at the same time may not. It may be freed once the stream has done the op.
  *  - What changes between steps is read from a vbl_step in device memory (optimizer.h).
  *  - Same input, same bits: on the CPU for any number of threads.
+ *  - NULL, sizes, types and scratch_bytes are checked. That a pointer is memory of the stream's device, and as much as
+ *    documented, is trusted: host memory in a CUDA stream can end all use of CUDA by the process.
  *  - Thread-safety: ops on different streams may run concurrently; one stream is used by one thread at a time.
  *  - Indices, when selected from logits, are ordered by descending logit, ties by ascending index.
  */
