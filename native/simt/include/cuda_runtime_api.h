@@ -25,6 +25,9 @@ SIMT_API cudaError_t cudaDeviceSynchronize(void);
 SIMT_API cudaError_t cudaDeviceReset(void);
 SIMT_API cudaError_t cudaSetDeviceFlags(unsigned int flags);
 SIMT_API cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greatest);
+SIMT_API cudaError_t cudaGetDriverEntryPointByVersion(const char *name, void **function, unsigned int version,
+                                                      unsigned long long flags,
+                                                      cudaDriverEntryPointQueryResult *result = nullptr);
 
 SIMT_API cudaError_t cudaMalloc(void **pointer, size_t bytes);
 SIMT_API cudaError_t cudaFree(void *pointer);

@@ -25,11 +25,12 @@ size_t physical_bytes(int what) {
   return pages > 0 && page > 0 ? static_cast<size_t>(pages) * static_cast<size_t>(page) : size_t{1} << 30;
 }
 
-cudaDeviceProp describe() {
+cudaDeviceProp describe(int device) {
   cudaDeviceProp p;
   std::memset(&p, 0, sizeof p);
   std::snprintf(p.name, sizeof p.name, "%s", simt::kDeviceName);
   std::memcpy(p.uuid.bytes, "SIMT host device", sizeof p.uuid.bytes);
+  p.uuid.bytes[15] = static_cast<char>(p.uuid.bytes[15] + device);
   p.totalGlobalMem = physical_bytes(_SC_PHYS_PAGES);
   p.sharedMemPerBlock = simt::kSharedBytes;
   p.sharedMemPerBlockOptin = simt::kSharedBytesOptIn;
@@ -76,29 +77,21 @@ cudaError_t cudaDriverGetVersion(int *version) { return cudaRuntimeGetVersion(ve
 
 cudaError_t cudaGetDeviceCount(int *count) {
   if (count == nullptr) return report(cudaErrorInvalidValue);
-  *count = 1;
+  *count = simt::device_count();
   return cudaSuccess;
 }
-
-cudaError_t cudaGetDevice(int *device) {
-  if (device == nullptr) return report(cudaErrorInvalidValue);
-  *device = 0;
-  return cudaSuccess;
-}
-
-cudaError_t cudaSetDevice(int device) { return report(device == 0 ? cudaSuccess : cudaErrorInvalidDevice); }
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device) {
   if (properties == nullptr) return report(cudaErrorInvalidValue);
-  if (device != 0) return report(cudaErrorInvalidDevice);
-  *properties = describe();
+  if (device < 0 || device >= simt::device_count()) return report(cudaErrorInvalidDevice);
+  *properties = describe(device);
   return cudaSuccess;
 }
 
 cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int device) {
   if (value == nullptr) return report(cudaErrorInvalidValue);
-  if (device != 0) return report(cudaErrorInvalidDevice);
-  const cudaDeviceProp p = describe();
+  if (device < 0 || device >= simt::device_count()) return report(cudaErrorInvalidDevice);
+  const cudaDeviceProp p = describe(device);
   switch (attribute) {
     case cudaDevAttrMaxThreadsPerBlock: *value = p.maxThreadsPerBlock; break;
     case cudaDevAttrMaxBlockDimX: *value = p.maxThreadsDim[0]; break;
@@ -150,9 +143,9 @@ cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int dev
   return cudaSuccess;
 }
 
-cudaError_t cudaDeviceSynchronize(void) { return report(simt::check_not_capturing("cudaDeviceSynchronize")); }
+cudaError_t cudaDeviceSynchronize(void) { return simt::check_not_capturing("cudaDeviceSynchronize"); }
 
-cudaError_t cudaDeviceReset(void) { return report(simt::check_not_capturing("cudaDeviceReset")); }
+cudaError_t cudaDeviceReset(void) { return simt::check_not_capturing("cudaDeviceReset"); }
 
 cudaError_t cudaSetDeviceFlags(unsigned int) { return cudaSuccess; }
 

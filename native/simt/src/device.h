@@ -1,6 +1,7 @@
-// The one device there is: this process's CPU, in the guise of a small GPU of compute capability 9.0.
+// The devices: this process's CPU, in the guise of one or more small GPUs of compute capability 9.0.
 #pragma once
 #include <cstdint>
+#include <cstdlib>
 
 namespace simt {
 
@@ -11,5 +12,16 @@ constexpr int kThreadsPerMultiprocessor = 2048, kBlocksPerMultiprocessor = 32, k
 constexpr int kComputeMajor = 9, kComputeMinor = 0;
 constexpr int kRuntimeVersion = 13000;
 constexpr char kDeviceName[] = "SIMT host";
+constexpr int kMaxDevices = 16;
+
+// SIMT_DEVICES, 1 by default.
+inline int device_count() {
+  static const int count = [] {
+    const char *text = std::getenv("SIMT_DEVICES");
+    const int wanted = text == nullptr ? 1 : std::atoi(text);
+    return wanted < 1 ? 1 : wanted > kMaxDevices ? kMaxDevices : wanted;
+  }();
+  return count;
+}
 
 }  // namespace simt

@@ -5,11 +5,13 @@
 #include <string>
 
 #include "cuda_runtime_api.h"
+#include "current_device.h"
 #include "error.h"
 #include "handles.h"
 #include "stream.h"
 
 struct CUevent_st {
+  int device = 0;
   unsigned flags = 0;
   bool recorded = false;
   std::chrono::steady_clock::time_point time;
@@ -32,6 +34,7 @@ cudaError_t no_such_event(const char *function) {
 }
 
 cudaError_t check_done(const char *function, cudaEvent_t event) {
+  if (const cudaError_t error = simt::use_current_device()) return error;
   const std::lock_guard<std::mutex> lock(simt::streams_mutex());
   if (!events().has(event)) return no_such_event(function);
   return report(event->captured ? cudaErrorCapturedEvent : cudaSuccess);
@@ -41,8 +44,10 @@ cudaError_t check_done(const char *function, cudaEvent_t event) {
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned int flags) {
   if (event == nullptr) return report(cudaErrorInvalidValue);
+  if (const cudaError_t error = simt::use_current_device()) return error;
   const std::lock_guard<std::mutex> lock(simt::streams_mutex());
   *event = events().add();
+  (*event)->device = simt::current_device();
   (*event)->flags = flags;
   return cudaSuccess;
 }
@@ -50,15 +55,19 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned int flags) {
 cudaError_t cudaEventCreate(cudaEvent_t *event) { return cudaEventCreateWithFlags(event, cudaEventDefault); }
 
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  if (const cudaError_t error = simt::use_current_device()) return error;
   const std::lock_guard<std::mutex> lock(simt::streams_mutex());
   return events().remove(event) ? cudaSuccess : no_such_event("cudaEventDestroy");
 }
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t handle) {
+  if (const cudaError_t error = simt::use_current_device()) return error;
   const std::lock_guard<std::mutex> lock(simt::streams_mutex());
   if (!events().has(event)) return no_such_event("cudaEventRecord");
   CUstream_st *stream = simt::find_stream(handle);
   if (stream == nullptr) return report(cudaErrorInvalidResourceHandle, "cudaEventRecord: no such stream");
+  if (simt::device_of(stream) != event->device)
+    return report(cudaErrorInvalidResourceHandle, "cudaEventRecord: the event is of another device than the stream");
   event->captured = stream->capture != nullptr;
   event->capture = stream->capture;
   event->last = stream->last;
@@ -68,6 +77,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t handle) {
 }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event, unsigned int) {
+  if (const cudaError_t error = simt::use_current_device()) return error;
   const std::lock_guard<std::mutex> lock(simt::streams_mutex());
   if (!events().has(event)) return no_such_event("cudaStreamWaitEvent");
   CUstream_st *stream = simt::find_stream(handle);
@@ -104,6 +114,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event) { return check_done("cudaEventQuer
 
 cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t start, cudaEvent_t end) {
   if (milliseconds == nullptr) return report(cudaErrorInvalidValue);
+  if (const cudaError_t error = simt::use_current_device()) return error;
   const std::lock_guard<std::mutex> lock(simt::streams_mutex());
   for (cudaEvent_t event : {start, end}) {
     if (!events().has(event)) return no_such_event("cudaEventElapsedTime");
@@ -112,6 +123,8 @@ cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t start, cudaEve
       return report(cudaErrorInvalidResourceHandle, "cudaEventElapsedTime: an event without a recorded time");
     }
   }
+  if (start->device != end->device)
+    return report(cudaErrorInvalidResourceHandle, "cudaEventElapsedTime: events of two devices");
   *milliseconds = std::chrono::duration<float, std::milli>(end->time - start->time).count();
   return cudaSuccess;
 }

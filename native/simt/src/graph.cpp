@@ -3,6 +3,7 @@
 #include <string>
 
 #include "cuda_runtime_api.h"
+#include "current_device.h"
 #include "error.h"
 #include "handles.h"
 #include "stream.h"
@@ -46,6 +47,7 @@ bool joined(const simt::Capture &capture) {
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode mode) {
   if (mode < cudaStreamCaptureModeGlobal || mode > cudaStreamCaptureModeRelaxed) return report(cudaErrorInvalidValue);
+  if (const cudaError_t error = simt::use_current_device()) return error;
   const std::lock_guard<std::mutex> lock(simt::streams_mutex());
   CUstream_st *stream = simt::find_stream(handle);
   if (stream == nullptr) return invalid_handle("cudaStreamBeginCapture", "stream");
@@ -68,6 +70,7 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode mo
 cudaError_t cudaStreamEndCapture(cudaStream_t handle, cudaGraph_t *graph) {
   if (graph == nullptr) return report(cudaErrorInvalidValue);
   *graph = nullptr;
+  if (const cudaError_t error = simt::use_current_device()) return error;
   const std::lock_guard<std::mutex> lock(simt::streams_mutex());
   CUstream_st *stream = simt::find_stream(handle);
   if (stream == nullptr) return invalid_handle("cudaStreamEndCapture", "stream");
@@ -115,6 +118,7 @@ cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t *nodes, size_t 
 
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t *executable, cudaGraph_t graph, unsigned long long) {
   if (executable == nullptr) return report(cudaErrorInvalidValue);
+  if (const cudaError_t error = simt::use_current_device()) return error;
   const std::lock_guard<std::mutex> lock(simt::streams_mutex());
   if (!graphs().has(graph)) return invalid_handle("cudaGraphInstantiate", "graph");
   *executable = executables().add();
@@ -127,11 +131,13 @@ cudaError_t cudaGraphInstantiateWithFlags(cudaGraphExec_t *executable, cudaGraph
 }
 
 cudaError_t cudaGraphUpload(cudaGraphExec_t executable, cudaStream_t) {
+  if (const cudaError_t error = simt::use_current_device()) return error;
   const std::lock_guard<std::mutex> lock(simt::streams_mutex());
   return executables().has(executable) ? cudaSuccess : invalid_handle("cudaGraphUpload", "executable graph");
 }
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
+  if (const cudaError_t error = simt::use_current_device()) return error;
   std::shared_ptr<const std::vector<simt::Node>> nodes;
   {
     const std::lock_guard<std::mutex> lock(simt::streams_mutex());
@@ -147,6 +153,7 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
 }
 
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
+  if (const cudaError_t error = simt::use_current_device()) return error;
   const std::lock_guard<std::mutex> lock(simt::streams_mutex());
   return executables().remove(executable) ? cudaSuccess : invalid_handle("cudaGraphExecDestroy", "executable graph");
 }

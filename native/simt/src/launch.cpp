@@ -189,6 +189,7 @@ cudaError_t run_grid(const Launch &launch) {
 
 void enqueue(const Launch &launch) {
   if (check(launch) != cudaSuccess) return;
+  if (check_launchable(launch_name(launch).c_str(), launch.stream) != cudaSuccess) return;
   enqueue_work(launch.stream, [launch] { return run_grid(launch); });
 }
 

@@ -7,6 +7,7 @@
 #include <map>
 #include <mutex>
 
+#include "current_device.h"
 #include "error.h"
 #include "simt/simt.h"
 #include "stream.h"
@@ -20,6 +21,7 @@ constexpr int kPoison = 0xff;  // NaN and -1: fresh memory holds no zeros to rel
 struct Allocation {
   size_t bytes;
   cudaMemoryType type;
+  int device;
 };
 
 std::mutex mutex;
@@ -47,7 +49,7 @@ cudaError_t allocate(const char *function, void **pointer, size_t bytes, cudaMem
   }
   std::memset(memory, kPoison, bytes);
   const std::lock_guard<std::mutex> lock(mutex);
-  allocations()[reinterpret_cast<uintptr_t>(memory)] = {bytes, type};
+  allocations()[reinterpret_cast<uintptr_t>(memory)] = {bytes, type, current_device()};
   *pointer = memory;
   return cudaSuccess;
 }
@@ -128,34 +130,34 @@ cudaError_t check_device_range(const char *function, const void *pointer, size_t
 using simt::report;
 
 cudaError_t cudaMalloc(void **pointer, size_t bytes) {
-  if (cudaError_t error = simt::check_not_capturing("cudaMalloc")) return report(error);
+  if (cudaError_t error = simt::check_not_capturing("cudaMalloc")) return error;
   return simt::allocate("cudaMalloc", pointer, bytes, cudaMemoryTypeDevice);
 }
 
 cudaError_t cudaFree(void *pointer) {
-  if (cudaError_t error = simt::check_not_capturing("cudaFree")) return report(error);
+  if (cudaError_t error = simt::check_not_capturing("cudaFree")) return error;
   return simt::release("cudaFree", pointer, cudaMemoryTypeDevice);
 }
 
 cudaError_t cudaMallocAsync(void **pointer, size_t bytes, cudaStream_t stream) {
-  if (cudaError_t error = simt::check_stream_not_capturing("cudaMallocAsync", stream)) return report(error);
+  if (cudaError_t error = simt::check_stream_not_capturing("cudaMallocAsync", stream)) return error;
   return simt::allocate("cudaMallocAsync", pointer, bytes, cudaMemoryTypeDevice);
 }
 
 cudaError_t cudaFreeAsync(void *pointer, cudaStream_t stream) {
-  if (cudaError_t error = simt::check_stream_not_capturing("cudaFreeAsync", stream)) return report(error);
+  if (cudaError_t error = simt::check_stream_not_capturing("cudaFreeAsync", stream)) return error;
   return simt::release("cudaFreeAsync", pointer, cudaMemoryTypeDevice);
 }
 
 cudaError_t cudaHostAlloc(void **pointer, size_t bytes, unsigned int) {
-  if (cudaError_t error = simt::check_not_capturing("cudaHostAlloc")) return report(error);
+  if (cudaError_t error = simt::check_not_capturing("cudaHostAlloc")) return error;
   return simt::allocate("cudaHostAlloc", pointer, bytes, cudaMemoryTypeHost);
 }
 
 cudaError_t cudaMallocHost(void **pointer, size_t bytes) { return cudaHostAlloc(pointer, bytes, cudaHostAllocDefault); }
 
 cudaError_t cudaFreeHost(void *pointer) {
-  if (cudaError_t error = simt::check_not_capturing("cudaFreeHost")) return report(error);
+  if (cudaError_t error = simt::check_not_capturing("cudaFreeHost")) return error;
   return simt::release("cudaFreeHost", pointer, cudaMemoryTypeHost);
 }
 
@@ -172,6 +174,7 @@ cudaError_t cudaPointerGetAttributes(cudaPointerAttributes *attributes, const vo
     return cudaSuccess;
   }
   attributes->type = at->second.type;
+  attributes->device = at->second.device;
   attributes->devicePointer = address;
   if (at->second.type == cudaMemoryTypeDevice) attributes->hostPointer = nullptr;
   return cudaSuccess;
@@ -186,7 +189,7 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpy
 }
 
 cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, cudaMemcpyKind kind) {
-  if (cudaError_t error = simt::check_not_capturing("cudaMemcpy")) return report(error);
+  if (cudaError_t error = simt::check_not_capturing("cudaMemcpy")) return error;
   return cudaMemcpyAsync(to, from, bytes, kind, nullptr);
 }
 
@@ -199,7 +202,7 @@ cudaError_t cudaMemsetAsync(void *pointer, int value, size_t bytes, cudaStream_t
 }
 
 cudaError_t cudaMemset(void *pointer, int value, size_t bytes) {
-  if (cudaError_t error = simt::check_not_capturing("cudaMemset")) return report(error);
+  if (cudaError_t error = simt::check_not_capturing("cudaMemset")) return error;
   return cudaMemsetAsync(pointer, value, bytes, nullptr);
 }
 

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "current_device.h"
 #include "error.h"
 #include "handles.h"
 
@@ -36,7 +37,10 @@ CUstream_st *find_stream(cudaStream_t handle) {
   return streams().has(handle) ? handle : nullptr;
 }
 
+int device_of(const CUstream_st *stream) { return stream == find_stream(nullptr) ? current_device() : stream->device; }
+
 cudaError_t enqueue_work(cudaStream_t handle, Work work) {
+  if (const cudaError_t error = use_current_device()) return error;
   {
     const std::lock_guard<std::mutex> lock(streams_mutex());
     CUstream_st *stream = find_stream(handle);
@@ -55,7 +59,18 @@ cudaError_t enqueue_work(cudaStream_t handle, Work work) {
   return work();
 }
 
+cudaError_t check_launchable(const char *what, cudaStream_t handle) {
+  if (const cudaError_t error = use_current_device()) return error;
+  const std::lock_guard<std::mutex> lock(streams_mutex());
+  const CUstream_st *stream = find_stream(handle);
+  if (stream == nullptr || device_of(stream) == current_device()) return cudaSuccess;
+  return report(cudaErrorInvalidResourceHandle, std::string(what) + ": the stream is of device " +
+                                                    std::to_string(stream->device) + ", but " +
+                                                    std::to_string(current_device()) + " is current");
+}
+
 cudaError_t check_not_capturing(const char *function) {
+  if (const cudaError_t error = use_current_device()) return error;
   const std::lock_guard<std::mutex> lock(streams_mutex());
   bool refused = false;
   streams().for_each([&](CUstream_st &stream) {
@@ -73,6 +88,7 @@ cudaError_t check_not_capturing(const char *function) {
 }
 
 cudaError_t check_stream_not_capturing(const char *function, cudaStream_t handle) {
+  if (const cudaError_t error = use_current_device()) return error;
   const std::lock_guard<std::mutex> lock(streams_mutex());
   CUstream_st *stream = find_stream(handle);
   if (stream == nullptr) return report(cudaErrorInvalidResourceHandle, std::string(function) + ": no such stream");
@@ -87,8 +103,10 @@ using simt::report;
 
 cudaError_t cudaStreamCreateWithPriority(cudaStream_t *stream, unsigned int flags, int priority) {
   if (stream == nullptr || (flags & ~unsigned{cudaStreamNonBlocking})) return report(cudaErrorInvalidValue);
+  if (const cudaError_t error = simt::use_current_device()) return error;
   const std::lock_guard<std::mutex> lock(simt::streams_mutex());
   *stream = simt::streams().add();
+  (*stream)->device = simt::current_device();
   (*stream)->flags = flags;
   (*stream)->priority = priority > 0 ? 0 : priority < -5 ? -5 : priority;
   return cudaSuccess;
@@ -101,6 +119,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned int flags) 
 cudaError_t cudaStreamCreate(cudaStream_t *stream) { return cudaStreamCreateWithFlags(stream, cudaStreamDefault); }
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  if (const cudaError_t error = simt::use_current_device()) return error;
   const std::lock_guard<std::mutex> lock(simt::streams_mutex());
   if (!simt::streams().has(stream)) return report(cudaErrorInvalidResourceHandle, "cudaStreamDestroy: no such stream");
   if (auto capture = stream->capture) {
@@ -145,7 +164,8 @@ cudaError_t cudaStreamGetPriority(cudaStream_t handle, int *priority) {
 }
 
 cudaError_t cudaStreamGetDevice(cudaStream_t handle, int *device) {
-  return with_stream(handle, device, [=](CUstream_st &) { return *device = 0, cudaSuccess; });
+  return with_stream(handle, device,
+                     [=](CUstream_st &stream) { return *device = simt::device_of(&stream), cudaSuccess; });
 }
 
 cudaError_t cudaStreamIsCapturing(cudaStream_t handle, cudaStreamCaptureStatus *status) {

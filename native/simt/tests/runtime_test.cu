@@ -1,7 +1,9 @@
 // The runtime API: memory, streams, events, graphs, and the errors that CUDA defines.
+#include <cuda.h>
 #include <cuda_runtime.h>
 #include <simt/simt.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <thread>
@@ -21,6 +23,8 @@ namespace {
   } while (0)
 #define CHECK_OK(call) CHECK((call) == cudaSuccess)
 
+constexpr int kDevices = 3, kUnavailable = 2;
+
 __global__ void scale(const float *x, float *y, float factor, int n) {
   const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
   if (i < n) y[i] = factor * x[i];
@@ -37,9 +41,9 @@ void check_device() {
   int count = 0, device = -1, value = 0, version = 0;
   CHECK_OK(cudaGetDeviceCount(&count));
   CHECK_OK(cudaGetDevice(&device));
-  CHECK(count == 1 && device == 0);
+  CHECK(count == kDevices && device == 0);
   CHECK_OK(cudaSetDevice(0));
-  CHECK_ERROR(cudaErrorInvalidDevice, cudaSetDevice(1));
+  CHECK_ERROR(cudaErrorInvalidDevice, cudaSetDevice(kDevices));
   cudaDeviceProp properties;
   CHECK_OK(cudaGetDeviceProperties(&properties, 0));
   CHECK(properties.major == 9 && properties.warpSize == 32 && properties.maxThreadsPerBlock == 1024);
@@ -48,11 +52,57 @@ void check_device() {
   CHECK(value == properties.multiProcessorCount && value > 0);
   CHECK_OK(cudaDeviceGetAttribute(&value, cudaDevAttrMaxSharedMemoryPerBlockOptin, 0));
   CHECK(value == 227 * 1024);
-  CHECK_ERROR(cudaErrorInvalidDevice, cudaDeviceGetAttribute(&value, cudaDevAttrWarpSize, 1));
+  CHECK_ERROR(cudaErrorInvalidDevice, cudaDeviceGetAttribute(&value, cudaDevAttrWarpSize, kDevices));
   CHECK_OK(cudaRuntimeGetVersion(&version));
   CHECK(version == CUDART_VERSION);
   CHECK(std::string(cudaGetErrorName(cudaErrorLaunchFailure)) == "cudaErrorLaunchFailure");
   CHECK(std::string(cudaGetErrorString(cudaSuccess)) == "no error");
+}
+
+template <typename Function>
+Function *driver(const char *name) {
+  void *function = nullptr;
+  cudaDriverEntryPointQueryResult result;
+  CHECK_OK(cudaGetDriverEntryPointByVersion(name, &function, 12000, cudaEnableDefault, &result));
+  CHECK(result == cudaDriverEntryPointSuccess);
+  return reinterpret_cast<Function *>(function);
+}
+#define DRIVER(name) driver<decltype(name)>(#name)
+
+bool has_context(int device) {
+  unsigned flags = 0;
+  int active = -1;
+  CHECK(DRIVER(cuDevicePrimaryCtxGetState)(device, &flags, &active) == CUDA_SUCCESS);
+  return active != 0;
+}
+
+// First of all: a context is opened by what needs it, and no other.
+void check_contexts() {
+  int device = -1;
+  CHECK_OK(cudaGetDevice(&device));
+  CHECK(device == 0 && !has_context(0));
+  CUcontext second = nullptr, found = nullptr;
+  CHECK(DRIVER(cuCtxPopCurrent)(&found) == CUDA_ERROR_INVALID_CONTEXT);
+  CHECK(DRIVER(cuDevicePrimaryCtxRetain)(&second, 1) == CUDA_SUCCESS && has_context(1));
+  CHECK(DRIVER(cuDevicePrimaryCtxRetain)(&found, kUnavailable) == CUDA_ERROR_DEVICE_UNAVAILABLE);
+  CHECK(DRIVER(cuDevicePrimaryCtxRetain)(&found, kDevices) == CUDA_ERROR_INVALID_DEVICE);
+  CHECK(DRIVER(cuCtxPushCurrent)(second) == CUDA_SUCCESS);
+  CHECK_OK(cudaGetDevice(&device));
+  CHECK_OK(cudaDeviceSynchronize());
+  CHECK(device == 1 && !has_context(0));
+  CHECK(DRIVER(cuCtxPopCurrent)(&found) == CUDA_SUCCESS && found == second);
+  CHECK(DRIVER(cuCtxGetCurrent)(&found) == CUDA_SUCCESS && found == nullptr);
+  CHECK_OK(cudaDeviceSynchronize());
+  CHECK_OK(cudaGetDevice(&device));
+  CHECK(device == 0 && has_context(0));
+  CHECK(DRIVER(cuCtxGetCurrent)(&found) == CUDA_SUCCESS && found != nullptr && found != second);
+  CHECK_ERROR(cudaErrorDevicesUnavailable, cudaSetDevice(kUnavailable));
+  CHECK_OK(cudaGetDevice(&device));
+  CHECK(device == 0);
+  void *none = &device;
+  cudaDriverEntryPointQueryResult result;
+  CHECK_OK(cudaGetDriverEntryPointByVersion("cuNothing", &none, 12000, cudaEnableDefault, &result));
+  CHECK(none == nullptr && result == cudaDriverEntryPointSymbolNotFound);
 }
 
 void check_memory() {
@@ -166,6 +216,47 @@ void check_streams_and_events() {
   int called = 0;
   CHECK_OK(cudaLaunchHostFunc(nullptr, [](void *data) { ++*static_cast<int *>(data); }, &called));
   CHECK(called == 1);
+}
+
+// What needs the stream's device to be current, and what does not.
+void check_two_devices() {
+  cudaStream_t stream[2];
+  cudaEvent_t event[2];
+  char *memory[2];
+  for (int d : {0, 1}) {
+    CHECK_OK(cudaSetDevice(d));
+    CHECK_OK(cudaStreamCreate(&stream[d]));
+    CHECK_OK(cudaEventCreate(&event[d]));
+    CHECK_OK(cudaMalloc(&memory[d], 8));
+    int device = -1;
+    cudaPointerAttributes attributes;
+    CHECK_OK(cudaStreamGetDevice(stream[d], &device));
+    CHECK_OK(cudaPointerGetAttributes(&attributes, memory[d]));
+    CHECK(device == d && attributes.device == d);
+  }
+  for (int d : {0, 1}) {
+    CHECK_OK(cudaSetDevice(d));
+    SIMT_LAUNCH(nothing, 1, 32, 0, stream[d]);
+    CHECK_OK(cudaGetLastError());
+    SIMT_LAUNCH(nothing, 1, 32, 0, nullptr);
+    CHECK_OK(cudaGetLastError());
+    SIMT_LAUNCH(nothing, 1, 32, 0, stream[1 - d]);
+    CHECK(cudaGetLastError() == cudaErrorInvalidResourceHandle);
+    CHECK_OK(cudaMemcpyAsync(memory[1 - d], memory[d], 8, cudaMemcpyDefault, stream[1 - d]));
+    CHECK_OK(cudaEventRecord(event[1 - d], stream[1 - d]));
+    CHECK_ERROR(cudaErrorInvalidResourceHandle, cudaEventRecord(event[d], stream[1 - d]));
+    CHECK_ERROR(cudaErrorInvalidResourceHandle, cudaEventRecord(event[1 - d], nullptr));
+    CHECK_OK(cudaStreamWaitEvent(stream[d], event[1 - d], 0));
+    CHECK_OK(cudaEventSynchronize(event[1 - d]));
+  }
+  float milliseconds;
+  CHECK_ERROR(cudaErrorInvalidResourceHandle, cudaEventElapsedTime(&milliseconds, event[0], event[1]));
+  for (int d : {0, 1}) {
+    CHECK_OK(cudaStreamDestroy(stream[d]));
+    CHECK_OK(cudaEventDestroy(event[d]));
+    CHECK_OK(cudaFree(memory[d]));
+  }
+  CHECK_OK(cudaSetDevice(0));
 }
 
 struct Buffers {
@@ -300,10 +391,14 @@ void check_forbidden_in_capture() {
 }  // namespace
 
 int main() {
+  setenv("SIMT_DEVICES", std::to_string(kDevices).c_str(), 1);
+  setenv("SIMT_UNAVAILABLE", std::to_string(kUnavailable).c_str(), 1);
+  check_contexts();
   check_device();
   check_memory();
   check_launch_limits();
   check_streams_and_events();
+  check_two_devices();
   check_graph();
   check_fork_and_join();
   check_forbidden_in_capture();

@@ -3,16 +3,13 @@
 #include <cstddef>
 #include <cstdio>
 
+#include "cuda.h"
 #include "device.h"
 
 #define SIMT_EXPORT __attribute__((visibility("default")))
 
 extern "C" {
 
-typedef int CUdevice;
-typedef struct CUctx_st *CUcontext;
-
-enum CUresult { CUDA_SUCCESS = 0, CUDA_ERROR_INVALID_VALUE = 1, CUDA_ERROR_INVALID_DEVICE = 101 };
 enum CUdevice_attribute {
   CU_DEVICE_ATTRIBUTE_WARP_SIZE = 10,
   CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT = 16,
@@ -30,27 +27,27 @@ SIMT_EXPORT CUresult cuDriverGetVersion(int *version) {
 
 SIMT_EXPORT CUresult cuDeviceGetCount(int *count) {
   if (count == nullptr) return CUDA_ERROR_INVALID_VALUE;
-  *count = 1;
+  *count = simt::device_count();
   return CUDA_SUCCESS;
 }
 
 SIMT_EXPORT CUresult cuDeviceGet(CUdevice *device, int ordinal) {
   if (device == nullptr) return CUDA_ERROR_INVALID_VALUE;
-  if (ordinal != 0) return CUDA_ERROR_INVALID_DEVICE;
-  *device = 0;
+  if (ordinal < 0 || ordinal >= simt::device_count()) return CUDA_ERROR_INVALID_DEVICE;
+  *device = ordinal;
   return CUDA_SUCCESS;
 }
 
 SIMT_EXPORT CUresult cuDeviceGetName(char *name, int length, CUdevice device) {
   if (name == nullptr || length < 1) return CUDA_ERROR_INVALID_VALUE;
-  if (device != 0) return CUDA_ERROR_INVALID_DEVICE;
+  if (device < 0 || device >= simt::device_count()) return CUDA_ERROR_INVALID_DEVICE;
   std::snprintf(name, static_cast<size_t>(length), "%s", simt::kDeviceName);
   return CUDA_SUCCESS;
 }
 
 SIMT_EXPORT CUresult cuDeviceGetAttribute(int *value, CUdevice_attribute attribute, CUdevice device) {
   if (value == nullptr) return CUDA_ERROR_INVALID_VALUE;
-  if (device != 0) return CUDA_ERROR_INVALID_DEVICE;
+  if (device < 0 || device >= simt::device_count()) return CUDA_ERROR_INVALID_DEVICE;
   switch (attribute) {
     case CU_DEVICE_ATTRIBUTE_WARP_SIZE: *value = 32; break;
     case CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT: *value = simt::kMultiprocessors; break;
