@@ -7,6 +7,8 @@
  *    name ends in _bytes.
  *  - All pointers are memory of the stream's device (host memory for a CPU stream) unless documented as host memory.
  *    float32 data needs 4-byte alignment only; 64-byte alignment is fastest.
+ *  - Whichever CUDA device is current for the calling thread, what concerns another is done on that one, and the current
+ *    one is left as it was. VBL_CUDA_ERROR where a device cannot be used.
  *  - Ops never allocate, never synchronise and never read their output memory unless documented ("+=").
  *    Scratch memory comes in as (pointer, bytes); the matching ..._scratch_bytes function says how much, or -1 for
  *    arguments that the op refuses. It may lie at any address and hold anything; ops of one stream may share a block,

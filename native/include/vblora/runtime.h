@@ -10,7 +10,8 @@ extern "C" {
 
 /** Device number of the CPU; CUDA devices are numbered from 0. */
 #define VBL_DEVICE_CPU (-1)
-/** In vbl_malloc and vbl_free: page-locked memory of the host, which copies to and from CUDA devices need to overlap. */
+/** In vbl_malloc and vbl_free: page-locked memory of the host, which copies to and from CUDA devices need to overlap. The
+ *  driver gives it out through the calling thread's current device, which it begins to use if nobody has. */
 #define VBL_HOST_PINNED (-2)
 
 /** An execution queue on one device. A CPU stream owns its threads and runs every op to its end before returning. A CUDA

@@ -26,9 +26,9 @@ vbl_status fill(vbl_stream *stream, void *destination, int32_t value, int64_t by
 vbl_status event_create(int32_t device, void **event);
 vbl_status event_destroy(int32_t device, void *event);
 vbl_status event_record(void *event, vbl_stream *stream);
-vbl_status event_synchronize(void *event);
-vbl_status event_query(void *event, int32_t *done);
-vbl_status event_elapsed(void *start, void *end, float *milliseconds);
+vbl_status event_synchronize(int32_t device, void *event);
+vbl_status event_query(int32_t device, void *event, int32_t *done);
+vbl_status event_elapsed(int32_t device, void *start, void *end, float *milliseconds);
 vbl_status stream_wait(vbl_stream *stream, void *event);
 
 vbl_status graph_begin(vbl_stream *stream);

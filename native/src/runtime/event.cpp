@@ -51,7 +51,7 @@ extern "C" vbl_status vbl_event_record(vbl_event *event, vbl_stream *stream) {
 extern "C" vbl_status vbl_event_synchronize(vbl_event *event) {
   VBL_TRY(check_recorded(__func__, event));
   if (event->device == VBL_DEVICE_CPU) return VBL_OK;
-  return VBL_CUDA(vbl::cuda::event_synchronize(event->cuda));
+  return VBL_CUDA(vbl::cuda::event_synchronize(event->device, event->cuda));
 }
 
 extern "C" vbl_status vbl_event_query(vbl_event *event, int32_t *done) {
@@ -59,7 +59,7 @@ extern "C" vbl_status vbl_event_query(vbl_event *event, int32_t *done) {
   VBL_REQUIRE_POINTER(done);
   *done = 1;
   if (event->device == VBL_DEVICE_CPU) return VBL_OK;
-  return VBL_CUDA(vbl::cuda::event_query(event->cuda, done));
+  return VBL_CUDA(vbl::cuda::event_query(event->device, event->cuda, done));
 }
 
 extern "C" vbl_status vbl_event_elapsed(vbl_event *start, vbl_event *end, float *milliseconds) {
@@ -71,7 +71,7 @@ extern "C" vbl_status vbl_event_elapsed(vbl_event *start, vbl_event *end, float 
     *milliseconds = std::chrono::duration<float, std::milli>(end->time - start->time).count();
     return VBL_OK;
   }
-  return VBL_CUDA(vbl::cuda::event_elapsed(start->cuda, end->cuda, milliseconds));
+  return VBL_CUDA(vbl::cuda::event_elapsed(start->device, start->cuda, end->cuda, milliseconds));
 }
 
 extern "C" vbl_status vbl_stream_wait(vbl_stream *stream, vbl_event *event) {

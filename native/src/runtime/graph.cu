@@ -5,12 +5,12 @@ namespace vbl {
 namespace cuda {
 
 vbl_status graph_begin(vbl_stream *stream) {
-  const DeviceGuard guard(stream->device);
+  VBL_USE_DEVICE("vbl_graph_begin", stream->device);
   return status_of("vbl_graph_begin", cudaStreamBeginCapture(handle(stream), cudaStreamCaptureModeThreadLocal));
 }
 
 vbl_status graph_end(vbl_stream *stream, void **graph) {
-  const DeviceGuard guard(stream->device);
+  VBL_USE_DEVICE("vbl_graph_end", stream->device);
   cudaGraph_t captured = nullptr;
   VBL_TRY(status_of("vbl_graph_end", cudaStreamEndCapture(handle(stream), &captured)));
   cudaGraphExec_t executable = nullptr;
@@ -26,7 +26,7 @@ vbl_status graph_launch(vbl_stream *stream, void *graph) {
 }
 
 vbl_status graph_destroy(int32_t device, void *graph) {
-  const DeviceGuard guard(device);
+  VBL_USE_DEVICE("vbl_graph_destroy", device);
   return status_of("vbl_graph_destroy", cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph)));
 }
 

@@ -65,24 +65,22 @@ inline vbl_status status_of(const char *op, cudaError_t error) {
 // Whether the launches of op were accepted. An error inside a kernel shows at a later call.
 inline vbl_status launched(const char *op) { return status_of(op, cudaGetLastError()); }
 
-// Makes a device current for the length of a scope.
+// Makes a device current for the length of a scope: if another one is, by putting its context on top of the thread's.
+// cudaSetDevice would not do: setting the previous device again would open a context there even if the thread has that
+// device by default only and never uses it, and a context takes hundreds of megabytes.
 class DeviceGuard {
  public:
-  explicit DeviceGuard(int32_t device) {
-    if (cudaGetDevice(&previous_) != cudaSuccess || previous_ == device) {
-      previous_ = -1;
-      return;
-    }
-    cudaSetDevice(device);
-  }
-  ~DeviceGuard() {
-    if (previous_ >= 0) cudaSetDevice(previous_);
-  }
+  DeviceGuard(const char *op, int32_t device);
+  ~DeviceGuard();
   DeviceGuard(const DeviceGuard &) = delete;
   DeviceGuard &operator=(const DeviceGuard &) = delete;
 
+  // Whether the device is current; where it is not, nothing may be done that is meant for it.
+  vbl_status status() const { return status_; }
+
  private:
-  int previous_ = -1;
+  bool pushed_ = false;
+  vbl_status status_;
 };
 
 // A range that a profiler shows; costs next to nothing when none listens. None where the CUDA toolkit came without NVTX.
@@ -102,7 +100,12 @@ class Range {
 }  // namespace cuda
 }  // namespace vbl
 
+// The device is current for the rest of the scope, or the function returns why it cannot be.
+#define VBL_USE_DEVICE(op, device) \
+  const ::vbl::cuda::DeviceGuard vbl_device_guard(op, device); \
+  VBL_TRY(vbl_device_guard.status())
+
 // An op on a CUDA stream begins with this: its range in profilers, and its stream's device.
 #define VBL_CUDA_OP(name, stream) \
   const ::vbl::cuda::Range vbl_range(name); \
-  const ::vbl::cuda::DeviceGuard vbl_device((stream)->device)
+  VBL_USE_DEVICE(name, (stream)->device)

@@ -11,13 +11,13 @@ vbl_status allocate(int32_t device, int64_t bytes, void **memory) {
     return status_of("vbl_malloc", cudaMallocHost(memory, size));
   }
   VBL_TRY(require_device(device));
-  const DeviceGuard guard(device);
+  VBL_USE_DEVICE("vbl_malloc", device);
   return status_of("vbl_malloc", cudaMalloc(memory, size));
 }
 
 vbl_status release(int32_t device, void *memory) {
   if (device == VBL_HOST_PINNED) return status_of("vbl_free", cudaFreeHost(memory));
-  const DeviceGuard guard(device);
+  VBL_USE_DEVICE("vbl_free", device);
   return status_of("vbl_free", cudaFree(memory));
 }
 
@@ -33,7 +33,7 @@ namespace {
 template <typename Body>
 vbl_status blocking(const char *op, int32_t device, const Body &body) {
   VBL_TRY(require_device(device));
-  const DeviceGuard guard(device);
+  VBL_USE_DEVICE(op, device);
   VBL_TRY(status_of(op, cudaDeviceSynchronize()));
   VBL_TRY(status_of(op, body()));
   return status_of(op, cudaDeviceSynchronize());

@@ -5,7 +5,7 @@ namespace vbl {
 namespace cuda {
 
 vbl_status stream_create(int32_t device, void **cuda) {
-  const DeviceGuard guard(device);
+  VBL_USE_DEVICE("vbl_stream_create", device);
   cudaStream_t stream;
   // Does not wait for the default stream: callers order work by events.
   VBL_TRY(status_of("vbl_stream_create", cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking)));
@@ -14,7 +14,7 @@ vbl_status stream_create(int32_t device, void **cuda) {
 }
 
 vbl_status stream_destroy(const vbl_stream *stream) {
-  const DeviceGuard guard(stream->device);
+  VBL_USE_DEVICE("vbl_stream_destroy", stream->device);
   const vbl_status waited = stream_synchronize(stream);
   if (!stream->owns_cuda) return waited;
   const vbl_status destroyed = status_of("vbl_stream_destroy", cudaStreamDestroy(handle(stream)));
@@ -22,7 +22,7 @@ vbl_status stream_destroy(const vbl_stream *stream) {
 }
 
 vbl_status stream_synchronize(const vbl_stream *stream) {
-  const DeviceGuard guard(stream->device);
+  VBL_USE_DEVICE("vbl_stream_synchronize", stream->device);
   return status_of("vbl_stream_synchronize", cudaStreamSynchronize(handle(stream)));
 }
 
