@@ -3,6 +3,15 @@
 #include <algorithm>
 
 namespace bench {
+namespace {
+
+std::vector<char> bytes_of(const Memory &memory) {
+  std::vector<char> bytes(static_cast<size_t>(memory.bytes()));
+  memory.read(bytes.data());
+  return bytes;
+}
+
+}  // namespace
 
 std::string Cases::overrun() {
   std::string first;
@@ -10,6 +19,20 @@ std::string Cases::overrun() {
     if (!memory->mend_guards() && first.empty()) first = name;
   }
   return first;
+}
+
+void Cases::run(const char *name, const Op &op, const NamedMemory &inputs, Comparison *comparison,
+                vbl_status expected) {
+  std::vector<std::vector<char>> before;
+  for (const auto &input : inputs) before.push_back(bytes_of(*input.second));
+  const vbl_status status = op();
+  if (status != expected) require(status, name);
+  if (status != expected) comparison->near("status", 0, status, expected, 0);
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const std::vector<char> after = bytes_of(*inputs[i].second);
+    const auto changed = std::mismatch(before[i].begin(), before[i].end(), after.begin()).first;
+    if (changed != before[i].end()) comparison->changed(inputs[i].first, changed - before[i].begin());
+  }
 }
 
 const char *name_of(int32_t dtype) {

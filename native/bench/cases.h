@@ -23,6 +23,8 @@ struct Case {
   Op prepare = {};  // if not empty: gives run its input anew, which it changes
 };
 
+using NamedMemory = std::vector<std::pair<const char *, Memory *>>;
+
 // The cases of a family, with the memory they work on.
 class Cases {
  public:
@@ -32,8 +34,12 @@ class Cases {
   std::string overrun();
 
  protected:
+  // Runs an op, which is to return a status. Inputs that are no longer what they were, bit for bit, are differences.
+  static void run(const char *name, const Op &op, const NamedMemory &inputs, Comparison *comparison,
+                  vbl_status expected = VBL_OK);
+
   std::vector<Case> cases_;
-  std::vector<std::pair<const char *, Memory *>> memory_;
+  NamedMemory memory_;
 };
 
 using Random = std::mt19937;

@@ -70,7 +70,7 @@ class AdmixtureCases : public Cases {
     const double packed = rows * sh.vector_length, bank = h * sh.vector_length;
     cases_.push_back({"select", "float32", "-", 4 * rows * h + 8 * rows * k, true, [this] { return select(); },
                       [this] { return check_select(); }});
-    const std::pair<const char *, const Array<int32_t> *> uses[] = {
+    const std::pair<const char *, Array<int32_t> *> uses[] = {
         {"uniform", &uniform_}, {"zipf", &zipf_}, {"all-same", &all_same_}};
     // Slots, indices and weights are read, and the vectors that are used at all.
     const double plan = 4 * rows + 8 * rows * k;
@@ -102,8 +102,8 @@ class AdmixtureCases : public Cases {
     selected_.fill(kNoInteger);
     new_weights_.fill(kNoNumber);
     bad_row_.fill(kNoInteger);
-    require(select(), "vbl_select");
     Comparison comparison(kFloat32, "one rounding");
+    run("vbl_select", [this] { return select(); }, {{"logits", &logits_}}, &comparison);
     const reference::Selection exact = reference::select(shape_, logits_.get());
     const std::vector<float> weights = new_weights_.get();
     comparison.equal("indices", selected_.get(), exact.indices);
@@ -122,10 +122,11 @@ class AdmixtureCases : public Cases {
     return vbl_compose(stream_, &admixture_, bank_.data(), used.data(), weights_.data(), packed, dtype);
   }
 
-  Finding check_compose(const Array<int32_t> &used, int32_t dtype) {
+  Finding check_compose(Array<int32_t> &used, int32_t dtype) {
     packed(dtype).fill(kNoNumber);
-    require(compose(used, dtype), "vbl_compose");
     Comparison comparison(rounding(dtype), dtype == VBL_FLOAT32 ? "one rounding" : "two roundings");
+    run("vbl_compose", [&] { return compose(used, dtype); },
+        {{"bank", &bank_}, {"indices", &used}, {"weights", &weights_}, {"slots", &slots_}}, &comparison);
     const std::vector<float> bank = bank_.get(), weights = weights_.get(), found32 = packed32_.get();
     const std::vector<uint16_t> found16 = packed16_.get();
     const std::vector<int32_t> indices = used.get(), slots = slots_.get();
@@ -154,12 +155,14 @@ class AdmixtureCases : public Cases {
                                   dlogits_.data(), dbank_.data(), scratch_.data(), scratch_.bytes());
   }
 
-  Finding check_backward(const Array<int32_t> &used) {
+  Finding check_backward(Array<int32_t> &used) {
     for (Memory *output : {static_cast<Memory *>(&dlogits_), static_cast<Memory *>(&dbank_),
                            static_cast<Memory *>(&scratch_)})
       output->fill(kNoNumber);
-    require(backward(used), "vbl_admixture_backward");
     Comparison comparison(kFloat32, "one rounding");
+    run("vbl_admixture_backward", [&] { return backward(used); },
+        {{"bank", &bank_}, {"indices", &used}, {"weights", &weights_}, {"dpacked", &dpacked_}, {"slots", &slots_}},
+        &comparison);
     const reference::Gradients exact = reference::backward(
         shape_, {bank_.get(), weights_.get(), dpacked_.get(), used.get(), slots_.get()});
     const double cancel = 1e-12 / comparison.bound();

@@ -17,6 +17,7 @@ class ConvertCases : public Cases {
     fill_normal(from32_, random, 1.0f);
     for (const int32_t dtype : {VBL_BFLOAT16, VBL_FLOAT16})
       require(vbl_convert(s, n_, from32_.data(), VBL_FLOAT32, from16(dtype).data(), dtype), "vbl_convert");
+    fill_normal(from32_, random, 1.0f);  // anew: the op is still to be checked
     for (const int32_t from : {VBL_FLOAT32, VBL_BFLOAT16, VBL_FLOAT16}) {
       for (const int32_t to : {VBL_FLOAT32, VBL_BFLOAT16, VBL_FLOAT16}) {
         if (from == to) continue;
@@ -39,9 +40,10 @@ class ConvertCases : public Cases {
   Finding check(int32_t from, int32_t to) {
     to32_.fill(kNoNumber);
     to16_.fill(kNoNumber);
-    require(convert(from, to), "vbl_convert");
     Comparison comparison(to == VBL_FLOAT32 ? 0 : to == VBL_BFLOAT16 ? 0x1p-8 : 0x1p-11,
                           to == VBL_FLOAT32 ? "exact" : "one rounding");
+    Memory *const source = from == VBL_FLOAT32 ? static_cast<Memory *>(&from32_) : &from16(from);
+    run("vbl_convert", [=] { return convert(from, to); }, {{"source", source}}, &comparison);
     const std::vector<float> source32 = from32_.get(), found32 = to32_.get();
     const std::vector<uint16_t> source16 = from16(from).get(), found16 = to16_.get();
     for (int64_t i = 0; i < n_; ++i) {

@@ -50,6 +50,13 @@ struct Sums {
     exact[at] += term;
     magnitude[at] += term_magnitude;
   }
+  // Takes out what the sums began with.
+  void subtract(const std::vector<double> &begin) {
+    for (size_t i = 0; i < begin.size(); ++i) {
+      exact[i] -= begin[i];
+      magnitude[i] -= std::fabs(begin[i]);
+    }
+  }
 };
 
 std::vector<double> widened(const Array<float> &array) {
@@ -63,7 +70,7 @@ class LowRankCases : public Cases {
       : stream_(s), shape_(sh), step_(s, std::vector<vbl_step>{keys(random)}),
         mask_(s, sh.layer.tokens * sh.layer.in_features, sh.shift),
         delta_(s, sh.layer.in_features * sh.layer.out_features, sh.shift) {
-    memory_ = {{"mask", &mask_}, {"delta", &delta_}};
+    memory_ = {{"step", &step_}, {"mask", &mask_}, {"delta", &delta_}};
     const Layer &layer = sh.layer;
     const double in = static_cast<double>(layer.in_features), out = static_cast<double>(layer.out_features);
     const double tokens = static_cast<double>(layer.tokens), r = layer.r, weights = in * out;
@@ -73,9 +80,9 @@ class LowRankCases : public Cases {
       Arrays *a = layers_.back().get();
       a->add_to(memory_);
       const char *name = name_of(dtype);
-      const double width = dtype == VBL_FLOAT32 ? 4 : 2, factors = width * r * (in + out), projected = 4 * tokens * r;
+      const double width = dtype == VBL_FLOAT32 ? 4 : 2, projected = 4 * tokens * r;
+      const double factors = static_cast<double>(a->a.bytes() + a->bt.bytes());
       if (dtype == VBL_FLOAT32 || all_dtypes) {
-        require(forward(*a), "vbl_lowrank_forward");
         cases_.push_back({"lowrank_forward", name, "-", width * tokens * (in + 2 * out) + factors + projected,
                           dtype != VBL_FLOAT16, [=] { return forward(*a); }, [=] { return check_forward(*a); }});
         cases_.push_back({"lowrank_backward", name, "-",
@@ -97,7 +104,7 @@ class LowRankCases : public Cases {
   }
 
  private:
-  // A layer whose activations, factors and weights have one dtype.
+  // A layer whose activations and weights have one dtype.
   struct Arrays {
     int32_t dtype;
     vbl_lowrank lowrank;
@@ -109,14 +116,15 @@ class LowRankCases : public Cases {
         : dtype(type), lowrank(lowrank_of(sh, type)),
           x(s, sh.layer.tokens * sh.layer.in_features, type, sh.shift, random, 1),
           dy(s, sh.layer.tokens * sh.layer.out_features, type, sh.shift, random, 1e-3f),
-          a(s, sh.layer.r * sh.layer.in_features, type, sh.shift, random, 0.02f),
-          bt(s, sh.layer.r * sh.layer.out_features, type, sh.shift, random, 0.02f),
+          a(s, sh.layer.r * sh.layer.in_features, lowrank.factor_dtype, sh.shift, random, 0.02f),
+          bt(s, sh.layer.r * sh.layer.out_features, lowrank.factor_dtype, sh.shift, random, 0.02f),
           weight(s, sh.layer.in_features * sh.layer.out_features, type, sh.shift, random, 0.02f),
           y(s, sh.layer.tokens * sh.layer.out_features, type, sh.shift, random, 1),
           dx(s, sh.layer.tokens * sh.layer.in_features, type, sh.shift, random, 1e-3f),
           p(s, sh.layer.tokens * sh.layer.r, sh.shift), q(s, p.size(), sh.shift),
           da(s, sh.layer.r * sh.layer.in_features, sh.shift), dbt(s, sh.layer.r * sh.layer.out_features, sh.shift),
           scratch(s, scratch_bytes(s)) {
+      fill_normal(p, random, 0.3f);
       da.clear();
       dbt.clear();
     }
@@ -127,7 +135,7 @@ class LowRankCases : public Cases {
       return bytes < 0 ? 0 : bytes;
     }
 
-    void add_to(std::vector<std::pair<const char *, Memory *>> &memory) {
+    void add_to(NamedMemory &memory) {
       const std::pair<const char *, Memory *> all[] = {
           {"x", &x}, {"dy", &dy}, {"a", &a}, {"bt", &bt}, {"weight", &weight}, {"y", &y}, {"dx", &dx}, {"p", &p},
           {"q", &q}, {"da", &da}, {"dbt", &dbt}, {"scratch", &scratch}};
@@ -137,7 +145,8 @@ class LowRankCases : public Cases {
 
   static vbl_lowrank lowrank_of(const Shape &shape, int32_t dtype) {
     const Layer &l = shape.layer;
-    return {l.tokens, l.in_features, l.out_features, l.r, 3, l.dropout, 0.5f, 1, dtype, dtype};
+    const int32_t factors = l.narrow_factors ? dtype : int32_t{VBL_FLOAT32};
+    return {l.tokens, l.in_features, l.out_features, l.r, 3, l.dropout, 0.5f, 1, dtype, factors};
   }
 
   static vbl_step keys(Random &random) {
@@ -153,9 +162,10 @@ class LowRankCases : public Cases {
                                a.y.data());
   }
 
-  vbl_status backward(Arrays &a) {
+  vbl_status backward(Arrays &a) { return backward(a, a.dx.data()); }
+  vbl_status backward(Arrays &a, void *dx) {
     return vbl_lowrank_backward(stream_, &a.lowrank, step_.data(), a.x.data(), a.dy.data(), a.a.data(), a.bt.data(),
-                                a.p.data(), a.q.data(), a.dx.data(), a.da.data(), a.dbt.data(), a.scratch.data(),
+                                a.p.data(), a.q.data(), dx, a.da.data(), a.dbt.data(), a.scratch.data(),
                                 a.scratch.bytes());
   }
 
@@ -181,8 +191,8 @@ class LowRankCases : public Cases {
 
   Finding check_mask() {
     mask_.fill(kNoNumber);
-    require(draw(), "vbl_dropout_mask");
     Comparison comparison(0, "exact");
+    run("vbl_dropout_mask", [this] { return draw(); }, {{"step", &step_}}, &comparison);
     const std::vector<float> exact = exact_mask(), found = mask_.get();
     for (size_t i = 0; i < exact.size(); ++i) comparison.near("mask", static_cast<int64_t>(i), found[i], exact[i], 0);
     return comparison.finding();
@@ -204,7 +214,9 @@ class LowRankCases : public Cases {
     const size_t out = static_cast<size_t>(shape_.layer.out_features), r = static_cast<size_t>(shape_.layer.r);
     Sums p(tokens * r), y(arrays.y.values());
     arrays.p.fill(kNoNumber);
-    require(forward(arrays), "vbl_lowrank_forward");
+    Comparison comparison = products();
+    run("vbl_lowrank_forward", [&] { return forward(arrays); },
+        {{"step", &step_}, {"x", &arrays.x}, {"a", &arrays.a}, {"bt", &arrays.bt}}, &comparison);
     const std::vector<double> x = arrays.x.values(), a = arrays.a.values(), bt = arrays.bt.values();
     const std::vector<float> mask = exact_mask();
     const double scaling = arrays.lowrank.scaling;
@@ -216,7 +228,6 @@ class LowRankCases : public Cases {
           y.add(t * out + o, factor * p.exact[t * r + i], std::fabs(factor) * p.magnitude[t * r + i]);
         }
       }
-    Comparison comparison = products();
     compare(comparison, "p", widened(arrays.p), p, VBL_FLOAT32);
     compare(comparison, "y", arrays.y.values(), y, arrays.dtype);
     return comparison.finding();
@@ -225,10 +236,14 @@ class LowRankCases : public Cases {
   Finding check_backward(Arrays &arrays) {
     const size_t tokens = static_cast<size_t>(shape_.layer.tokens), in = static_cast<size_t>(shape_.layer.in_features);
     const size_t out = static_cast<size_t>(shape_.layer.out_features), r = static_cast<size_t>(shape_.layer.r);
-    Sums q(tokens * r), dx(arrays.dx.values()), da(widened(arrays.da)), dbt(widened(arrays.dbt));
+    const std::vector<double> da_before = widened(arrays.da), dbt_before = widened(arrays.dbt);
+    Sums q(tokens * r), dx(arrays.dx.values()), da(da_before), dbt(dbt_before);
     arrays.q.fill(kNoNumber);
     arrays.scratch.fill(kNoNumber);
-    require(backward(arrays), "vbl_lowrank_backward");
+    Comparison comparison = products();
+    NamedMemory inputs = {{"step", &step_}, {"x", &arrays.x}, {"dy", &arrays.dy}, {"a", &arrays.a},
+                          {"bt", &arrays.bt}, {"p", &arrays.p}};
+    run("vbl_lowrank_backward", [&] { return backward(arrays); }, inputs, &comparison);
     const std::vector<double> x = arrays.x.values(), dy = arrays.dy.values(), a = arrays.a.values();
     const std::vector<double> bt = arrays.bt.values(), p = widened(arrays.p);
     const std::vector<float> mask = exact_mask();
@@ -245,11 +260,24 @@ class LowRankCases : public Cases {
           da.add(i * in + j, dropped_x * q.exact[t * r + i], std::fabs(dropped_x) * q.magnitude[t * r + i]);
         }
       }
-    Comparison comparison = products();
-    compare(comparison, "q", widened(arrays.q), q, VBL_FLOAT32);
+    const auto compare_factors = [&] {
+      compare(comparison, "q", widened(arrays.q), q, VBL_FLOAT32);
+      compare(comparison, "da", widened(arrays.da), da, VBL_FLOAT32);
+      compare(comparison, "dbt", widened(arrays.dbt), dbt, VBL_FLOAT32);
+    };
     compare(comparison, "dx", arrays.dx.values(), dx, arrays.dtype);
-    compare(comparison, "da", widened(arrays.da), da, VBL_FLOAT32);
-    compare(comparison, "dbt", widened(arrays.dbt), dbt, VBL_FLOAT32);
+    compare_factors();
+
+    // Once more, as in the lowest layer, which has no use for dx.
+    inputs.emplace_back("dx", &arrays.dx);
+    arrays.da.clear();
+    arrays.dbt.clear();
+    arrays.q.fill(kNoNumber);
+    arrays.scratch.fill(kNoNumber);
+    run("vbl_lowrank_backward", [&] { return backward(arrays, nullptr); }, inputs, &comparison);
+    da.subtract(da_before);
+    dbt.subtract(dbt_before);
+    compare_factors();
     return comparison.finding();
   }
 
@@ -264,29 +292,34 @@ class LowRankCases : public Cases {
           to.add(conv1d ? j * out + o : o * in + j, sign * arrays.lowrank.scaling * bt[i * out + o] * a[i * in + j]);
   }
 
-  Finding updated(const char *name, const std::vector<double> &found, const Sums &sums, int32_t dtype) const {
+  static void compare_updated(const char *name, const std::vector<double> &found, const Sums &sums, int32_t dtype,
+                              Comparison *comparison) {
     const double smallest = smallest_step(dtype);
-    Comparison comparison(rounding(dtype), "one rounding");
-    const double cancel = 1e-13 / comparison.bound();  // float64's own rounding
+    const double cancel = 1e-13 / comparison->bound();  // float64's own rounding
     for (size_t i = 0; i < found.size(); ++i)
-      comparison.near(name, static_cast<int64_t>(i), found[i], sums.exact[i],
-                      std::fabs(sums.exact[i]) + cancel * sums.magnitude[i] + smallest / comparison.bound());
-    return comparison.finding();
+      comparison->near(name, static_cast<int64_t>(i), found[i], sums.exact[i],
+                       std::fabs(sums.exact[i]) + cancel * sums.magnitude[i] + smallest / comparison->bound());
   }
 
   Finding check_delta(Arrays &arrays, bool conv1d) {
     Sums exact(static_cast<size_t>(delta_.size()));
     delta_.fill(kNoNumber);
-    require(delta(arrays, conv1d), "vbl_lowrank_delta");
+    Comparison comparison(kFloat32, "one rounding");
+    run("vbl_lowrank_delta", [&] { return delta(arrays, conv1d); }, {{"a", &arrays.a}, {"bt", &arrays.bt}},
+        &comparison);
     add_update(arrays, conv1d, 1, exact);
-    return updated("delta", widened(delta_), exact, VBL_FLOAT32);
+    compare_updated("delta", widened(delta_), exact, VBL_FLOAT32, &comparison);
+    return comparison.finding();
   }
 
   Finding check_merge(Arrays &arrays, bool conv1d) {
     Sums exact(arrays.weight.values());
-    require(merge(arrays, conv1d), "vbl_lowrank_merge");
+    Comparison comparison(rounding(arrays.dtype), "one rounding");
+    run("vbl_lowrank_merge", [&] { return merge(arrays, conv1d); }, {{"a", &arrays.a}, {"bt", &arrays.bt}},
+        &comparison);
     add_update(arrays, conv1d, sign_, exact);
-    return updated("weight", arrays.weight.values(), exact, arrays.dtype);
+    compare_updated("weight", arrays.weight.values(), exact, arrays.dtype, &comparison);
+    return comparison.finding();
   }
 
   vbl_stream *stream_;

@@ -47,10 +47,21 @@ struct State {
         active{capacity, candidates, count.data(), index.data(), logit.data(), exp_avg.data(), exp_avg_sq.data(),
                candidate_count.data(), candidate_index.data(), max_count.data()} {}
 
-  std::vector<std::pair<const char *, Memory *>> memory() {
+  NamedMemory memory() {
     return {{"count", &count}, {"index", &index}, {"logit", &logit}, {"exp_avg", &exp_avg},
             {"exp_avg_sq", &exp_avg_sq}, {"candidate_count", &candidate_count},
             {"candidate_index", &candidate_index}, {"max_count", &max_count}};
+  }
+  // All but max_count, which an op changes that finds the lists too short.
+  NamedMemory lists() {
+    NamedMemory all = memory();
+    all.pop_back();
+    return all;
+  }
+
+  int32_t fullest() const {
+    const std::vector<int32_t> counts = count.get();
+    return *std::max_element(counts.begin(), counts.end());
   }
 
   void poison() {
@@ -125,7 +136,8 @@ class OptimizerCases : public Cases {
         bank_exp_avg_(s, bank_.size(), sh.shift), bank_exp_avg_sq_(s, bank_.size(), sh.shift), sum_(s, 1),
         step_(s, std::vector<vbl_step>{step_of(1e-2)}), clipped_step_(s, std::vector<vbl_step>{step_of(1e-2)}),
         admixture_(sh.admixture()),
-        state_(s, sh, std::min(sh.num_vectors, active_entries(sh) + 64 + 2 * sh.topk), std::max(kCandidates, sh.topk)),
+        state_(s, sh, std::min(sh.num_vectors, active_entries(sh) + 64 + 2 * sh.topk),
+               std::max(kCandidates, 4 * sh.topk)),
         steady_(s, sh, state_.active.capacity, state_.active.candidates), steady_selected_(s, selected_.size()),
         joining_selected_(s, selected_.size()), joining_candidate_count_(s, sh.rows),
         active_scratch_(s, vbl_active_scratch_bytes(s, &admixture_)),
@@ -154,10 +166,11 @@ class OptimizerCases : public Cases {
     const double selection = 16 * rows * k, counts = 8 * rows;
     // Index, logit and moments of the active entries are read, the latter three written.
     const double steady = 28 * rows * active + selection + counts + looked_at();
-    cases_.push_back({"adamw_active_select", "float32", "-", steady, true, [this] { return adamw_active_select(); },
-                      [this] { return check_active_select(); }, [this] { return restore(); }});
+    cases_.push_back({"adamw_active_select", "float32", "-", steady, true,
+                      [this] { return adamw_active_select(state_); }, [this] { return check_active_select(); },
+                      [this] { return restore(); }});
     cases_.push_back({"adamw_active_select", "float32", "joining", steady + joining, true,
-                      [this] { return adamw_active_select(); }, [this] { return check_active_select(); },
+                      [this] { return adamw_active_select(state_); }, [this] { return check_joining(); },
                       [this] { return restore_joining(); }});
     cases_.push_back({"adamw_select", "float32", "-", 12 * rows * h + touched.by_step + selection, true,
                       [this] { return adamw_select(); }, [this] { return check_adamw_select(); },
@@ -172,7 +185,7 @@ class OptimizerCases : public Cases {
                       [this] { return check_load(); }});
     cases_.push_back({"active_store", "float32", "-", rows * (16 * active + 4 + 8 * h) + touched.by_store, false,
                       [this] { return store(); }, [this] { return check_store(); }});
-    cases_.push_back({"active_copy", "float32", "-", 2 * lists, false, [this] { return copy(); },
+    cases_.push_back({"active_copy", "float32", "-", 2 * lists, false, [this] { return copy(larger()); },
                       [this] { return check_copy(); }});
   }
 
@@ -287,22 +300,97 @@ class OptimizerCases : public Cases {
     return vbl_active_store(stream_, &admixture_, &steady_.active, logits_.data(), exp_avg_.data(), exp_avg_sq_.data());
   }
 
-  vbl_status adamw_active_select() {
-    return vbl_adamw_active_select(stream_, &admixture_, &state_.active, step_.data(), kPlain, logits_.data(),
+  vbl_status adamw_active_select(const State &state) {
+    return vbl_adamw_active_select(stream_, &admixture_, &state.active, step_.data(), kPlain, logits_.data(),
                                    dlogits_.data(), selected_.data(), weights_.data(), bad_row_.data(),
                                    active_scratch_.data(), active_scratch_.bytes());
   }
 
   Finding check_active_select() {
     Comparison comparison(kFloat32, "all its roundings");
+    selected_.set(some_active(), 0);
+    check_step(state_, &comparison);
+    return comparison.finding();
+  }
+
+  // What is selected and not active joins the lists. Then lists that are filled to the last entry, and such that are
+  // one entry too short.
+  Finding check_joining() {
+    Comparison comparison(kFloat32, "all its roundings");
+    check_step(state_, &comparison);
+    const int32_t enough = state_.fullest() + shape_.topk - 1;
+    State &full = another_state(std::min(enough, shape_.num_vectors), state_.active.candidates);
+    require(copy(full), "vbl_active_copy");
+    select_inactive(full, 0);
+    check_step(full, &comparison);
+    if (enough >= shape_.num_vectors) return comparison.finding();  // a list never has more entries
+
+    require(copy(full), "vbl_active_copy");
+    select_inactive(full, 1);
+    poison_selection();
+    NamedMemory kept = {{"logits", &logits_},   {"dlogits", &dlogits_}, {"step", &step_},
+                        {"indices", &selected_}, {"weights", &weights_}, {"bad_row", &bad_row_}};
+    for (const auto &memory : full.lists()) kept.push_back(memory);
+    run("vbl_adamw_active_select", [&] { return adamw_active_select(full); }, kept, &comparison, too_short());
+    comparison.equal<int32_t>("max_count", full.max_count.get(), {enough + 1});
+    return comparison.finding();
+  }
+
+  // A step on a state, with the selection that there is.
+  void check_step(State &state, Comparison *comparison) {
     Dense before = inactive(), found = inactive();
-    state_.spread(shape_, &before, &comparison);
+    state.spread(shape_, &before, comparison);
     const std::vector<int32_t> selected = selected_.get();
     poison_selection();
-    require(adamw_active_select(), "vbl_adamw_active_select");
-    state_.spread(shape_, &found, &comparison);
-    compare_update(before, found, selected, &comparison);
-    return comparison.finding();
+    active_scratch_.fill(kNoInteger);
+    run("vbl_adamw_active_select", [&] { return adamw_active_select(state); },
+        {{"logits", &logits_}, {"dlogits", &dlogits_}, {"step", &step_}}, comparison);
+    state.spread(shape_, &found, comparison);
+    compare_update(before, found, selected, comparison);
+  }
+
+  // Entries that are active, whichever logits they have: a step leaves another selection, so that one that writes none
+  // is noticed.
+  std::vector<int32_t> some_active() const {
+    const std::vector<int32_t> index = steady_.index.get(), counts = steady_.count.get();
+    std::vector<int32_t> selected;
+    for (int64_t row = 0; row < shape_.rows; ++row)
+      for (int64_t j = 0; j < shape_.topk; ++j)
+        selected.push_back(index[row * steady_.active.capacity + (7 * row + 3 + j) % counts[row]]);
+    return selected;
+  }
+
+  // Selects of each row the best candidate and other inactive entries, as many as its list has room for, and for the
+  // rest active ones; in the last of the fullest lists, `beyond` more than it has room for.
+  void select_inactive(const State &state, int32_t beyond) {
+    const std::vector<int32_t> index = state.index.get(), counts = state.count.get();
+    const std::vector<int32_t> candidates = state.candidate_index.get();
+    const int64_t last_of_fullest = counts.rend() - std::max_element(counts.rbegin(), counts.rend()) - 1;
+    const int32_t h = shape_.num_vectors, k = shape_.topk;
+    std::vector<int32_t> selected;
+    for (int64_t row = 0; row < shape_.rows; ++row) {
+      const auto list = index.begin() + row * state.active.capacity;
+      std::vector<bool> taken(static_cast<size_t>(h), false);
+      for (auto i = list; i < list + counts[row]; ++i) taken[*i] = true;
+      const int32_t room = state.active.capacity - counts[row] + (row == last_of_fullest ? beyond : 0);
+      const int32_t joining = std::min({room, k, h - counts[row]});
+      for (int32_t j = 0, i = candidates[row * state.active.candidates]; j < joining; ++j) {
+        while (taken[i]) i = (i + 1) % h;
+        taken[i] = true;
+        selected.push_back(i);
+      }
+      selected.insert(selected.end(), list, list + (k - joining));
+    }
+    selected_.set(selected, 0);
+  }
+
+  // What an op returns that finds lists too short; a CUDA stream does not know yet.
+  vbl_status too_short() const { return vbl_stream_device(stream_) == VBL_DEVICE_CPU ? VBL_CAPACITY : VBL_OK; }
+
+  State &another_state(int32_t capacity, int32_t candidates) {
+    other_states_.push_back(std::make_unique<State>(stream_, shape_, capacity, candidates));
+    for (const auto &memory : other_states_.back()->memory()) memory_.push_back(memory);
+    return *other_states_.back();
   }
 
   vbl_status adamw_select() {
@@ -313,9 +401,11 @@ class OptimizerCases : public Cases {
   Finding check_adamw_select() {
     Comparison comparison(kFloat32, "all its roundings");
     const Dense before = dense();
-    const std::vector<int32_t> selected = selected_.get();
+    const std::vector<int32_t> selected = some_active();
+    selected_.set(selected, 0);
     poison_selection();
-    require(adamw_select(), "vbl_adamw_select");
+    run("vbl_adamw_select", [this] { return adamw_select(); }, {{"dlogits", &dlogits_}, {"step", &step_}},
+        &comparison);
     compare_update(before, dense(), selected, &comparison);
     return comparison.finding();
   }
@@ -329,7 +419,7 @@ class OptimizerCases : public Cases {
     Comparison comparison(kFloat32, "all its roundings");
     const vbl_step step = step_.get()[0];
     const std::vector<float> p = bank_.get(), m = bank_exp_avg_.get(), v = bank_exp_avg_sq_.get(), g = dbank_.get();
-    require(adamw(), "vbl_adamw");
+    run("vbl_adamw", [this] { return adamw(); }, {{"gradient", &dbank_}, {"step", &step_}}, &comparison);
     const std::vector<float> new_p = bank_.get(), new_m = bank_exp_avg_.get(), new_v = bank_exp_avg_sq_.get();
     for (size_t i = 0; i < p.size(); ++i)
       compare_update(static_cast<int64_t>(i), new_p[i], new_m[i], new_v[i],
@@ -346,7 +436,7 @@ class OptimizerCases : public Cases {
     Comparison comparison(static_cast<double>(dbank_.size()) * 0x1p-53, "n float64 roundings");
     sum_.set({0.125}, 0);
     sum_scratch_.fill(kNoNumber);
-    require(sum_squares(), "vbl_sum_squares");
+    run("vbl_sum_squares", [this] { return sum_squares(); }, {{"x", &dbank_}}, &comparison);
     long double exact = 0.125L;
     for (const float x : dbank_.get()) exact += static_cast<long double>(x) * x;
     comparison.near("sum", 0, sum_.get()[0], static_cast<double>(exact), static_cast<double>(exact));
@@ -361,7 +451,7 @@ class OptimizerCases : public Cases {
     sum_.set({40.0}, 0);
     expected.gradient_norm = expected.clip_factor = NAN;
     clipped_step_.set({expected}, 0);
-    require(clip(), "vbl_clip");
+    run("vbl_clip", [this] { return clip(); }, {{"sum", &sum_}}, &comparison);
     const vbl_step found = clipped_step_.get()[0];
     const double norm = std::sqrt(40.0) * expected.gradient_scale, factor = kMaxNorm / (norm + 1e-6);
     comparison.near("gradient_norm", 0, found.gradient_norm, norm, norm);
@@ -372,24 +462,49 @@ class OptimizerCases : public Cases {
     return comparison.finding();
   }
 
-  vbl_status load(const State &state) {
-    return vbl_active_load(stream_, &admixture_, &state.active, logits_.data(), exp_avg_.data(), exp_avg_sq_.data(),
+  vbl_status load(const State &state) { return load(state, exp_avg_.data(), exp_avg_sq_.data()); }
+  vbl_status load(const State &state, const float *exp_avg, const float *exp_avg_sq) {
+    return vbl_active_load(stream_, &admixture_, &state.active, logits_.data(), exp_avg, exp_avg_sq,
                            active_scratch_.data(), active_scratch_.bytes());
   }
 
+  // From no moments, as a training begins; from some; and into lists that are too short.
   Finding check_load() {
     Comparison comparison(0, "exact");
-    const Dense expected = dense();
-    state_.poison();
-    require(load(state_), "vbl_active_load");
-    Dense found = inactive();
-    state_.spread(shape_, &found, &comparison);
-    compare_exactly(found, expected, &comparison);
+    NamedMemory inputs = {{"logits", &logits_}, {"exp_avg", &exp_avg_}, {"exp_avg_sq", &exp_avg_sq_}};
+    const auto check = [&](const Dense &expected, const Op &op) {
+      state_.poison();
+      active_scratch_.fill(kNoInteger);
+      run("vbl_active_load", op, inputs, &comparison);
+      Dense found = inactive();
+      state_.spread(shape_, &found, &comparison);
+      compare_exactly(found, expected, &comparison);
+      comparison.equal("count", state_.count.get(), moved(expected));
+    };
+    require(restore_dense(), "vbl_active_store");  // anew: the op has run before
+    check(inactive(), [this] { return load(state_, nullptr, nullptr); });
+    check(dense(), [this] { return load(state_); });
+    const int32_t need = state_.fullest();
+    if (need <= shape_.topk) return comparison.finding();  // a list is never shorter
+    State &small = another_state(need - 1, state_.active.candidates);
+    small.poison();
+    for (const auto &memory : small.lists()) inputs.push_back(memory);
+    run("vbl_active_load", [&] { return load(small); }, inputs, &comparison, too_short());
+    comparison.equal<int32_t>("max_count", small.max_count.get(), {need});
     return comparison.finding();
   }
 
-  vbl_status store() {
-    return vbl_active_store(stream_, &admixture_, &state_.active, logits_.data(), exp_avg_.data(), exp_avg_sq_.data());
+  // Of each row, how many entries have a moment.
+  std::vector<int32_t> moved(const Dense &dense) const {
+    std::vector<int32_t> counts(static_cast<size_t>(shape_.rows), 0);
+    for (size_t i = 0; i < dense.logit.size(); ++i)
+      if (dense.exp_avg[i] != 0 || dense.exp_avg_sq[i] != 0) ++counts[i / static_cast<size_t>(shape_.num_vectors)];
+    return counts;
+  }
+
+  vbl_status store() { return store(exp_avg_.data(), exp_avg_sq_.data()); }
+  vbl_status store(float *exp_avg, float *exp_avg_sq) {
+    return vbl_active_store(stream_, &admixture_, &state_.active, logits_.data(), exp_avg, exp_avg_sq);
   }
 
   Finding check_store() {
@@ -402,28 +517,51 @@ class OptimizerCases : public Cases {
     logits_.set(without, 0);
     exp_avg_.fill(kNoNumber);
     exp_avg_sq_.fill(kNoNumber);
-    require(store(), "vbl_active_store");
+    NamedMemory inputs = state_.memory();
+    run("vbl_active_store", [this] { return store(); }, inputs, &comparison);
+    compare_exactly(dense(), expected, &comparison);
+
+    // The logits alone.
+    logits_.set(without, 0);
+    inputs.emplace_back("exp_avg", &exp_avg_);
+    inputs.emplace_back("exp_avg_sq", &exp_avg_sq_);
+    run("vbl_active_store", [this] { return store(nullptr, nullptr); }, inputs, &comparison);
     compare_exactly(dense(), expected, &comparison);
     return comparison.finding();
   }
 
-  vbl_status copy() {
-    if (copy_ == nullptr) {
-      copy_ = std::make_unique<State>(stream_, shape_, std::min(shape_.num_vectors, state_.active.capacity + 1),
-                                      state_.active.candidates + 3);
-      for (const auto &memory : copy_->memory()) memory_.push_back(memory);
-    }
-    return vbl_active_copy(stream_, &admixture_, &state_.active, &copy_->active);
+  // Made when it is first needed.
+  State &larger() {
+    if (larger_ == nullptr)
+      larger_ = &another_state(std::min(shape_.num_vectors, state_.active.capacity + 1), state_.active.candidates + 3);
+    return *larger_;
   }
 
+  vbl_status copy(const State &to) {
+    return vbl_active_copy(stream_, &admixture_, &state_.active, &to.active);
+  }
+
+  // Into a larger state, into one that is just large enough, and into one that is too small.
   Finding check_copy() {
     Comparison comparison(0, "exact");
-    Dense expected = inactive(), found = inactive();
+    Dense expected = inactive();
     state_.spread(shape_, &expected, &comparison);
-    copy_->poison();
-    require(copy(), "vbl_active_copy");
-    copy_->spread(shape_, &found, &comparison);
-    compare_exactly(found, expected, &comparison);
+    const int32_t need = state_.fullest();
+    for (State *to : {&larger(), &another_state(need, shape_.topk)}) {
+      to->poison();
+      run("vbl_active_copy", [&] { return copy(*to); }, state_.memory(), &comparison);
+      Dense found = inactive();
+      to->spread(shape_, &found, &comparison);
+      compare_exactly(found, expected, &comparison);
+      comparison.equal("count", to->count.get(), state_.count.get());
+    }
+    if (need <= shape_.topk) return comparison.finding();  // a list is never shorter
+    State &small = another_state(need - 1, state_.active.candidates);
+    small.poison();
+    NamedMemory inputs = state_.memory();
+    for (const auto &memory : small.lists()) inputs.push_back(memory);
+    run("vbl_active_copy", [&] { return copy(small); }, inputs, &comparison, too_short());
+    comparison.equal<int32_t>("max_count", small.max_count.get(), {need});
     return comparison.finding();
   }
 
@@ -485,7 +623,8 @@ class OptimizerCases : public Cases {
   State state_;
   State steady_;  // what state_ and the dense arrays are at first, selected ones among the active
   Array<int32_t> steady_selected_, joining_selected_, joining_candidate_count_;
-  std::unique_ptr<State> copy_;  // of state_, made when it is first copied
+  std::vector<std::unique_ptr<State>> other_states_;
+  State *larger_ = nullptr;  // one of them
   Array<char> active_scratch_, sum_scratch_;
 };
 

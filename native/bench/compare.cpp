@@ -13,11 +13,19 @@ void Comparison::near(const char *array, int64_t at, double found, double exact,
 }
 
 void Comparison::differs(const char *array, int64_t at, double found, double expected) {
-  if (different_++ > 0) return;
+  if (different_ > 0) return wrong("");
   char text[160];
   std::snprintf(text, sizeof text, "%s[%lld] is %.9g, expected %.9g", array, static_cast<long long>(at), found,
                 expected);
-  finding_.wrong = text;
+  wrong(text);
+}
+
+void Comparison::changed(const char *array, int64_t at) {
+  wrong(std::string("input ") + array + " was changed, at byte " + std::to_string(at));
+}
+
+void Comparison::wrong(const std::string &text) {
+  if (different_++ == 0) finding_.wrong = text;
 }
 
 Finding Comparison::finding() const {

@@ -29,12 +29,15 @@ class Comparison {
         differs(array, static_cast<int64_t>(i), static_cast<double>(found[i]), static_cast<double>(expected[i]));
     }
   }
+  // An array that was not to change, from this byte on.
+  void changed(const char *array, int64_t at);
   // The outcome, with a sentence on the first of the numbers that are wrong.
   double bound() const { return finding_.bound; }
   Finding finding() const;
 
  private:
   void differs(const char *array, int64_t at, double found, double expected);
+  void wrong(const std::string &text);
 
   Finding finding_;
   int64_t different_ = 0;

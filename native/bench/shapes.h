@@ -12,6 +12,7 @@ struct Layer {
   int64_t tokens, in_features, out_features;
   int32_t r;
   float dropout;
+  bool narrow_factors = false;  // A and B have the activations' dtype; else float32, as in training
 };
 
 // rows: sub-vectors of all adapted layers.

@@ -112,7 +112,7 @@ function(check_kernels name device)
   if(NOT code EQUAL 0 OR NOT said STREQUAL "")
     message(FATAL_ERROR "vblora-bench --check --device ${name} ends with ${code}: ${said}\n${json}")
   endif()
-  check_table(${FOLDER}/check.csv ${device} "${checked}" "${all}" "eager,cold"
+  check_table(${FOLDER}/check.csv ${device} "${checked}" "${all}" "eager,warm"
     "ok,1,${number},${number},${number},[0-9]+,${number},${number},${number},${real},${real},\"[a-z0-9 ]+\",\"\"" 1)
   check_all_bytes()
   string(JSON ok GET "${json}" ok)
@@ -126,21 +126,34 @@ function(check_kernels name device)
   endif()
   check_wrong(${name} select "the second index for the first" "indices.0. is")
   check_wrong(${name} select "a weight without its last bits" "weights.0. is")
+  check_wrong(${name} select "changed logits" "input logits was changed, at byte 28")
   check_wrong(${name} compose "a neighbour's element" "packed.[0-9]+. is")
   check_wrong(${name} compose "an element behind the end" "something was written beside packed")
   check_wrong(${name} backward "nothing written" "dlogits.0. is -?nan")
   run_wrong(${name} backward "no scratch memory"
-    "vblora-bench: backward [(]aligned, float32[)]: vbl_admixture_backward failed: .*scratch")
+    "vblora-bench: backward [(]aligned, float32[)]: vbl_admixture_backward failed: .*scratch" --shape aligned)
   check_wrong(${name} adamw "an element before the start" "something was written beside parameter")
+  check_wrong(${name} adamw "cleared gradient" "input gradient was changed, at byte 0")
   check_wrong(${name} adamw_select "no update" "parameter.[0-9]+. is")
+  check_wrong(${name} adamw_active_select "room for all selected" "[a-z_]+.[0-9]+. is")
+  check_wrong(${name} adamw_active_select "weights of lists too short" "input weights was changed, at byte 0")
   check_wrong(${name} lowrank_forward "the first p for the second" "p.1. is")
   check_wrong(${name} lowrank_backward "no part of dx" "dx.[0-9]+. is")
+  check_wrong(${name} lowrank_backward "no da without dx" "da.0. is 0")
   check_wrong(${name} lowrank_merge "merged twice" "weight.[0-9]+. is")
+  # In all shapes, with and without joining entries; and in those whose rows are few and long.
+  run_wrong(${name} adamw_select "no indices" "${shapes} of ${shapes} checks failed.*: indices.[0-9]+. is")
+  math(EXPR checks "2 * ${shapes}")
+  run_wrong(${name} adamw_active_select "no indices" "${checks} of ${checks} checks failed.*: indices.[0-9]+. is")
+  foreach(op select adamw_select)
+    run_wrong(${name} ${op} "shared rows" "4 of ${shapes} checks failed.*[(]few-rows, float32[)]: weights.0. is")
+  endforeach()
 endfunction()
 
 # Checks an op that is spoilt. finding: what is said then.
 function(check_wrong device op wrong finding)
-  run_wrong(${device} ${op} "${wrong}" "checks failed, first that of ${op} [(]aligned, float32[)]: ${finding}")
+  run_wrong(${device} ${op} "${wrong}" "checks failed, first that of ${op} [(]aligned, float32[)]: ${finding}"
+    --shape aligned)
   if(NOT table MATCHES "wrong: ")
     message(FATAL_ERROR "With ${op} spoilt (${wrong}), the table has no such row: ${table}")
   endif()
@@ -149,7 +162,7 @@ endfunction()
 macro(run_wrong device op wrong sentence)
   execute_process(COMMAND ${CMAKE_COMMAND} -E env LD_PRELOAD=${WRONG} ASAN_OPTIONS=verify_asan_link_order=0
       "WRONG_KERNEL=${wrong}"
-      ${BENCH} --check --quick --repetitions 1 --device ${device} --seed 7 --shape aligned --op ${op}
+      ${BENCH} --check --quick --repetitions 1 --device ${device} --seed 7 --op ${op} ${ARGN}
     RESULT_VARIABLE code OUTPUT_VARIABLE table ERROR_VARIABLE said)
   if(NOT code EQUAL 1 OR NOT said MATCHES "${sentence}")
     message(FATAL_ERROR "With ${op} spoilt (${wrong}), vblora-bench --check --device ${device} ends with ${code}: "

@@ -28,6 +28,41 @@ void copy(vbl_stream *stream, void *to, const void *from, int64_t bytes) {
   if (REAL(vbl_memcpy)(stream, to, from, bytes) != VBL_OK) std::abort();
 }
 
+void wait(vbl_stream *stream) {
+  if (REAL(vbl_stream_synchronize)(stream) != VBL_OK) std::abort();
+}
+
+int32_t get(vbl_stream *stream, const int32_t *from) {
+  int32_t value = 0;
+  copy(stream, &value, from, sizeof value);
+  wait(stream);
+  return value;
+}
+
+// Runs body, and puts back what was in memory before.
+template <typename Body>
+vbl_status undone(vbl_stream *stream, void *memory, int64_t bytes, const Body &body) {
+  const int32_t device = REAL(vbl_stream_device)(stream);
+  void *before = nullptr;
+  if (REAL(vbl_malloc)(device, bytes, &before) != VBL_OK) std::abort();
+  copy(stream, before, memory, bytes);
+  const vbl_status status = body();
+  copy(stream, memory, before, bytes);
+  wait(stream);
+  if (REAL(vbl_free)(device, before) != VBL_OK) std::abort();
+  return status;
+}
+
+int64_t selection_bytes(const vbl_admixture &admixture) {
+  return admixture.rows * admixture.topk * static_cast<int64_t>(sizeof(int32_t));
+}
+
+// Where the warps of a block share a row (RowShare in topk.cuh): spoils the first weight.
+void spoil_shared_row(vbl_stream *stream, const vbl_admixture &admixture, float *weights) {
+  if (wanted("shared rows") && admixture.rows < 8192 && admixture.num_vectors > 1024 && admixture.topk <= 32)
+    set(stream, weights, 0, sizeof *weights);
+}
+
 }  // namespace
 
 vbl_status vbl_select(vbl_stream *stream, const vbl_admixture *admixture, const float *logits, int32_t *indices,
@@ -35,6 +70,8 @@ vbl_status vbl_select(vbl_stream *stream, const vbl_admixture *admixture, const 
   const vbl_status status = REAL(vbl_select)(stream, admixture, logits, indices, weights, bad_row);
   if (wanted("the second index for the first")) copy(stream, indices, indices + 1, sizeof *indices);
   if (wanted("a weight without its last bits")) set(stream, weights, 0, 1);
+  if (wanted("changed logits")) set(stream, const_cast<float *>(logits) + 7, 0, 1);
+  spoil_shared_row(stream, *admixture, weights);
   return status;
 }
 
@@ -61,6 +98,7 @@ vbl_status vbl_adamw(vbl_stream *stream, int64_t n, const vbl_step *step, int32_
                      const float *gradient, float *exp_avg, float *exp_avg_sq) {
   const vbl_status status = REAL(vbl_adamw)(stream, n, step, group, parameter, gradient, exp_avg, exp_avg_sq);
   if (wanted("an element before the start")) set(stream, parameter - 1, 0, sizeof *parameter);
+  if (wanted("cleared gradient")) set(stream, const_cast<float *>(gradient), 0, n * sizeof *gradient);
   return status;
 }
 
@@ -75,7 +113,10 @@ vbl_status vbl_lowrank_backward(vbl_stream *stream, const vbl_lowrank *lowrank, 
                                 const void *dy, const void *a, const void *bt, const float *p, float *q, void *dx,
                                 float *da, float *dbt, void *scratch, int64_t scratch_bytes) {
   if (wanted("no part of dx")) dx = nullptr;
-  return REAL(vbl_lowrank_backward)(stream, lowrank, step, x, dy, a, bt, p, q, dx, da, dbt, scratch, scratch_bytes);
+  const vbl_status status =
+      REAL(vbl_lowrank_backward)(stream, lowrank, step, x, dy, a, bt, p, q, dx, da, dbt, scratch, scratch_bytes);
+  if (wanted("no da without dx") && dx == nullptr) set(stream, da, 0, sizeof *da);
+  return status;
 }
 
 vbl_status vbl_lowrank_merge(vbl_stream *stream, const vbl_lowrank *lowrank, int32_t fan_in_fan_out, int32_t sign,
@@ -92,6 +133,31 @@ vbl_status vbl_adamw_select(vbl_stream *stream, const vbl_admixture *admixture, 
                             float *weights, int64_t *bad_row) {
   // Without the update, only the selection.
   if (wanted("no update")) return REAL(vbl_select)(stream, admixture, logits, indices, weights, bad_row);
-  return REAL(vbl_adamw_select)(stream, admixture, step, group, logits, dlogits, exp_avg, exp_avg_sq, indices, weights,
-                                bad_row);
+  const auto update = [&] {
+    return REAL(vbl_adamw_select)(stream, admixture, step, group, logits, dlogits, exp_avg, exp_avg_sq, indices,
+                                  weights, bad_row);
+  };
+  if (wanted("no indices")) return undone(stream, indices, selection_bytes(*admixture), update);
+  const vbl_status status = update();
+  spoil_shared_row(stream, *admixture, weights);
+  return status;
+}
+
+vbl_status vbl_adamw_active_select(vbl_stream *stream, const vbl_admixture *admixture, const vbl_active *active,
+                                   const vbl_step *step, int32_t group, const float *logits, const float *dlogits,
+                                   int32_t *indices, float *weights, int64_t *bad_row, void *scratch,
+                                   int64_t scratch_bytes) {
+  const auto update = [&] {
+    return REAL(vbl_adamw_active_select)(stream, admixture, active, step, group, logits, dlogits, indices, weights,
+                                         bad_row, scratch, scratch_bytes);
+  };
+  if (wanted("no indices")) return undone(stream, indices, selection_bytes(*admixture), update);
+  if (wanted("room for all selected")) {  // does nothing where a list might be too short, whatever it holds
+    for (int64_t row = 0; row < admixture->rows; ++row)
+      if (get(stream, active->count + row) > active->capacity - admixture->topk) return VBL_OK;
+  }
+  const vbl_status status = update();
+  if (wanted("weights of lists too short") && get(stream, active->max_count) > active->capacity)
+    set(stream, weights, 0, sizeof *weights);
+  return status;
 }
