@@ -32,7 +32,9 @@ fewer, 5 at least, once --seconds have gone by.
 
 With --vblora FILE, the CSV of vblora-bench for the same --scale, a ratio stands beside each time: PyTorch's divided by
 vblora's with cold caches, launched one by one or, for +graph, from graphs. vblora_csv.py says which ops make a phase;
-there a sum of medians, each with its caches flushed, stands against a PyTorch step that is flushed once.
+there a sum of medians, each with its caches flushed, stands against a PyTorch step that is flushed once. PyTorch's
+times without +graph have in them what the host takes to launch its kernels, which vblora's have not: what the device
+takes is compared by +graph alone.
 
 Exit code 0; 1 if a check failed; 2 for a bad option or file, or if there is no such device or no PyTorch.
 """

@@ -8,6 +8,8 @@ prints shape, selection, mode, phase and microseconds, with cold caches:
   backward  backward
   adamw     adamw (the bank) + adamw_active_select, or adamw_select below 256 vectors; the next selection is in it
   step      compose + backward + adamw as above: in the steady state there is no other selection
+On CUDA vblora-bench leaves out what the host takes to launch kernels, a dozen in a step; adamw_active_select is a step
+that activates no entry.
 
 A column, shape or op that is missing is refused with exit code 2: a ratio that is nowhere is not noticed.
 """
