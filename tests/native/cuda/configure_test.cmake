@@ -48,7 +48,7 @@ endfunction()
 choose("printf '9.0\\n'" "90-real" "as of the GPUs here$")
 choose("printf '9.0\\n8.0\\n9.0\\n'" "90-real;80-real" "as of the GPUs here$")
 choose("printf '10.0\\n'" "100-real" "as of the GPUs here$")
-choose("printf '12.0\\n'" "80" "the default: .*compute capability 12[.]0.*does not know 12[.]0$")
+choose("printf '12.0\\n'" "80" "the default: .*capability 12[.]0, .*does not know 12[.]0$")
 choose("printf '9.0\\n1.0\\n'" "80" "the default: .*9[.]0, 1[.]0.*does not know 1[.]0$")  # compute_100 is another
 choose("printf '7.0\\n'" "80" "the default: .*does not know 7[.]0$")
 choose("echo No devices were found; exit 6" "80" "the default; ")
