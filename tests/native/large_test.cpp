@@ -1,6 +1,7 @@
 // Offsets beyond 2^31 elements on the SIMT host, in arrays larger than memory of which the ops touch or write little. It
-// is the host's memory, which a GPU could not read. With VBLORA_TEST_SLOW=1 in the environment two more ops run, which
-// take half a minute each. Not here: adamw, convert and active_load, which write or read all, and sum_squares.
+// is the host's memory, which a GPU could not read. With VBLORA_TEST_SLOW=1 in the environment three more ops run, which
+// take half a minute to a minute each. Not here are ops that write or read all of such an array: adamw, sum_squares, convert,
+// active_load, and of the low-rank ops all but the forward pass.
 #include <dlfcn.h>
 #include <sys/mman.h>
 
@@ -230,6 +231,26 @@ TEST(backward_reads_a_far_slot) {
                                                 scratch.size()));
     const std::vector<float> found = dbank.get();
     for (int i = 0; i < 4096; ++i) CHECK(found[i] == 0.5f * static_cast<float>(i));
+  });
+}
+
+TEST(lowrank_forward_reads_far_tokens) {
+  slowly_on_simt([](vbl_stream *stream) {
+    const vbl_lowrank l = {33, int64_t{1} << 26, 1, 1, 0, 0, 1, 0, VBL_BFLOAT16, VBL_BFLOAT16};
+    constexpr uint16_t kOne = 0x3F80, kTwo = 0x4000, kThree = 0x4040;
+    const Sparse<uint16_t> x(l.tokens * l.in_features), a(l.in_features);
+    const int64_t last = (l.tokens - 1) * l.in_features;
+    x[0] = kOne, x[l.in_features - 1] = kOne;
+    x[last] = kTwo, x[last + 70001] = kThree, x[last + l.in_features - 1] = kThree;
+    a[0] = kOne, a[70001] = kTwo, a[l.in_features - 1] = kThree;
+    const check::Array<uint16_t> bt(stream, 1, kTwo), y(stream, l.tokens, kOne);
+    const check::Array<float> p(stream, l.tokens, NAN);
+    CHECK_STATUS(VBL_OK, vbl_lowrank_forward(stream, &l, nullptr, x.data(), a.data(), bt.data(), p.data(), y.data()));
+    std::vector<float> expected(static_cast<size_t>(l.tokens), 0.0f);
+    expected[0] = 1 + 3, expected[32] = 2 + 6 + 9;
+    CHECK(p.get() == expected);
+    const std::vector<uint16_t> sums = y.get();
+    CHECK(sums[0] == 0x4110 && sums[1] == kOne && sums[32] == 0x420C);  // 1 + 2 · 4 and 1 + 2 · 17
   });
 }
 

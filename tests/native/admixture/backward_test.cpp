@@ -118,7 +118,8 @@ TEST(every_length_and_topk_has_its_gradients) {
       }
     }
     const Shape many = {33, 20011, 3, 2}, all = {5, 500, 6, 500};
-    for (const Shape &shape : {many, all}) {
+    const Shape most = {5, 65536, 3, 2}, most_by_blocks = {2, 65536, 3, 40};
+    for (const Shape &shape : {many, all, most, most_by_blocks}) {
       const Input input = chosen_input(random, shape, Choice::uniform);
       check_gradients(shape, input, backward(stream, shape, input));
     }

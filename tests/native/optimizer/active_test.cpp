@@ -305,6 +305,8 @@ TEST(equals_dense_adamw_in_other_shapes) {
     compare_with_dense(stream, {2, 40, 1, 40}, 40, 10, {0, 1, 2 * 40});
     compare_with_dense(stream, {2, 1200, 1, 520}, 530, 5, {1, 1, 2 * 520});   // more than a block has threads
     compare_with_dense(stream, {258, 3, 1, 1}, 1, 5, {1, 1, 258});            // the same of rows
+    compare_with_dense(stream, {2, 65536, 1, 2}, 2, 5, {1, 1, 2 * 3});        // scanned for candidates at every load
+    compare_with_dense(stream, {1, 65536, 1, 40}, 40, 3, {1, 1, 41});         // and once more when they were selected
   });
 }
 

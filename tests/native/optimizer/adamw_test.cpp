@@ -174,6 +174,8 @@ TEST(adamw_select_is_adamw_then_select) {
     if (trial == 0) shape = {300, 90, 1, 2};
     if (trial == 1) shape = {3, 4100, 1, 7};  // a row for several warps
     if (trial == 2) shape = {9, 260, 1, 100};
+    if (trial == 3) shape = {1, 65536, 1, 2};
+    if (trial == 4) shape = {1, 65536, 1, 40};
     const vbl_admixture admixture = shape.admixture();
     const int64_t n = shape.rows * shape.num_vectors;
     std::vector<float> logits = check::normals(random, n, 0.1f), m = check::normals(random, n, 1e-3f), v = m;
