@@ -13,6 +13,7 @@ import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
+import io.vblora.kernels.TestDevice;
 import io.vblora.weights.SafetensorsFile;
 import io.vblora.weights.SafetensorsWriter;
 import java.io.IOException;
@@ -27,6 +28,7 @@ import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
+@TestDevice.OnAny
 class AdapterTest extends WithStream {
     private static final List<ModuleShape> MODEL = List.of(new ModuleShape("layers.10.up", 8, 12),
             new ModuleShape("layers.2.up", 12, 8), new ModuleShape("layers.2.odd", 9, 8));
@@ -258,13 +260,7 @@ class AdapterTest extends WithStream {
             for (String name : source.names()) {
                 if (source.entry(name).dtype() == DType.FLOAT32) {
                     try (Tensor wide = source.read(name)) {
-                        Tensor converted = Tensor.allocate(Device.CPU, dtype, wide.shape());
-                        if (dtype == DType.FLOAT64) {
-                            Floats.widen(wide, converted);
-                        } else {
-                            io.vblora.kernels.ops.Memory.convert(stream, wide, converted);
-                        }
-                        tensors.put(name, converted);
+                        tensors.put(name, dtype == DType.FLOAT64 ? widen(wide) : narrow(wide, dtype));
                     }
                 } else {
                     tensors.put(name, source.read(name));
@@ -273,6 +269,12 @@ class AdapterTest extends WithStream {
         }
         new SafetensorsWriter().metadata("format", "pt").addAll(tensors).write(file);
         tensors.values().forEach(Tensor::close);
+    }
+
+    private static Tensor widen(Tensor tensor) {
+        Tensor wide = Tensor.allocate(Device.CPU, DType.FLOAT64, tensor.shape());
+        Floats.widen(tensor, wide);
+        return wide;
     }
 
     private void write(ObjectNode json) {

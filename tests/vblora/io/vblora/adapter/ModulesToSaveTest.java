@@ -13,7 +13,7 @@ import io.vblora.JsonFields;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;
 import io.vblora.kernels.Tensor;
-import io.vblora.kernels.ops.Memory;
+import io.vblora.kernels.TestDevice;
 import io.vblora.kernels.ops.Optimizer;
 import io.vblora.kernels.ops.StepState;
 import io.vblora.weights.SafetensorsFile;
@@ -34,6 +34,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Heads that are trained whole and saved: PEFT's modules_to_save. */
+@TestDevice.OnAny
 class ModulesToSaveTest extends WithStream {
     private static final List<ModuleShape> LINEARS = List.of(new ModuleShape("roberta.layer.0.dense", 8, 12),
             new ModuleShape("roberta.layer.1.dense", 12, 8));
@@ -284,9 +285,7 @@ class ModulesToSaveTest extends WithStream {
             }
             rewrite(tensors -> tensors.replaceAll((name, wide) -> {
                 try (wide) {
-                    Tensor narrow = Tensor.allocate(Device.CPU, dtype, wide.shape());
-                    Memory.convert(stream, wide, narrow);
-                    return narrow;
+                    return narrow(wide, dtype);
                 }
             }));
             byte[] before = Files.readAllBytes(folder.resolve(Adapter.WEIGHTS_FILE));
@@ -402,8 +401,8 @@ class ModulesToSaveTest extends WithStream {
     @Test
     void areUpdatedAsAdamWDoesBitForBit() {
         Random random = new Random(3);
-        try (Adapter adapter = create(vbLora()); StepState step = new StepState(Device.CPU);
-                Tensor squares = Tensor.allocate(Device.CPU, DType.FLOAT64, 1)) {
+        try (Adapter adapter = create(vbLora()); StepState step = new StepState(TestDevice.DEVICE);
+                Tensor squares = Tensor.allocate(TestDevice.DEVICE, DType.FLOAT64, 1)) {
             ModulesToSave heads = adapter.modulesToSave();
             heads.enableTraining(stream, DECAY);
             int n = (int) heads.parameterCount();

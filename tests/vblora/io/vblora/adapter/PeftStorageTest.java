@@ -13,6 +13,7 @@ import io.vblora.JsonFields;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;
 import io.vblora.kernels.Tensor;
+import io.vblora.kernels.TestDevice;
 import io.vblora.weights.SafetensorsFile;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -28,6 +29,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  * Folders that PEFT wrote, with the deltas that PEFT computes from them in float64 (../shared/golden/storage, of which
  * tests/golden/storage is the small part).
  */
+@TestDevice.OnAny
 class PeftStorageTest extends WithStream {
     /** Error of PyTorch's own float32 in its worst case, delta_f32_vs_f64_relmax of mlp_h4_k4_topk. */
     private static final double PYTORCH_WORST = 1.98e-7;

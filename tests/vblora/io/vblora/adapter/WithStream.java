@@ -2,19 +2,24 @@ package io.vblora.adapter;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import io.vblora.kernels.DType;
+import io.vblora.kernels.Device;
 import io.vblora.kernels.Stream;
+import io.vblora.kernels.Tensor;
+import io.vblora.kernels.TestDevice;
+import io.vblora.kernels.ops.Memory;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 
-/** Tests that each have a CPU stream of two threads; what they do with an adapter's tensors. */
+/** Tests that each have a stream of the tests' device; what they do with an adapter's tensors. */
 abstract class WithStream {
     Stream stream;
 
     @BeforeEach
     void openStream() {
-        stream = Stream.cpu(2);
+        stream = TestDevice.stream();
     }
 
     @AfterEach
@@ -29,6 +34,15 @@ abstract class WithStream {
             tensors.asMap().forEach((name, tensor) -> numbers.put(name, tensor.toFloats()));
             return numbers;
         }
+    }
+
+    /** A float32 CPU tensor's numbers in a 16-bit type, on the CPU. */
+    static Tensor narrow(Tensor wide, DType dtype) {
+        Tensor narrow = Tensor.allocate(Device.CPU, dtype, wide.shape());
+        try (Stream cpu = Stream.cpu(1)) {
+            Memory.convert(cpu, wide, narrow);
+        }
+        return narrow;
     }
 
     static void assertSameBits(Map<String, float[]> expected, Map<String, float[]> found, String message) {

@@ -89,19 +89,30 @@ final class PeftFormat {
         return addModulesToSave(writer, adapter, dtypes, stream);
     }
 
-    /** The tensor itself if it has that type, else a converted one; source is then closed. */
+    /** On the CPU: the tensor itself if it lies there and has that type, else another one; source is then closed. */
     private static Tensor convert(Stream stream, Tensor source, DType dtype) {
         if (dtype == source.dtype()) {
-            return source;
+            return onCpu(source);
         }
         try (source) {
-            Tensor result = Tensor.allocate(Device.CPU, dtype, source.shape());
             if (dtype == DType.FLOAT64) {
+                Tensor result = Tensor.allocate(Device.CPU, dtype, source.shape());
                 Floats.widen(source, result);
-            } else {
-                Memory.convert(stream, source, result);
+                return result;
             }
-            return result;
+            Tensor result = Tensor.allocate(source.device(), dtype, source.shape());
+            Memory.convert(stream, source, result);
+            return onCpu(result);
+        }
+    }
+
+    /** The tensor itself if it lies on the CPU, else a copy, once the device has written it; tensor is then closed. */
+    private static Tensor onCpu(Tensor tensor) {
+        if (tensor.device().isCpu()) {
+            return tensor;
+        }
+        try (tensor) {
+            return Tensor.allocate(Device.CPU, tensor.dtype(), tensor.shape()).copyFrom(tensor);
         }
     }
 
@@ -119,7 +130,7 @@ final class PeftFormat {
         return result;
     }
 
-    /** [d0, d1, k] -> [d0, d1, k - 1]. */
+    /** [d0, d1, k] -> [d0, d1, k - 1], on the same device. */
     private static Tensor dropLast(Tensor weights) {
         int k = Math.toIntExact(weights.dimension(2));
         float[] all = weights.toFloats();
@@ -127,6 +138,7 @@ final class PeftFormat {
         for (int row = 0; row < all.length / k; row++) {
             System.arraycopy(all, row * k, kept, row * (k - 1), k - 1);
         }
-        return Tensor.of(kept, weights.dimension(0), weights.dimension(1), k - 1);
+        return Tensor.allocate(weights.device(), DType.FLOAT32, weights.dimension(0), weights.dimension(1), k - 1)
+                .copyFrom(kept);
     }
 }
