@@ -10,9 +10,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.vblora.InputException;
 import io.vblora.kernels.DType;
-import io.vblora.kernels.Device;
 import io.vblora.kernels.KernelException;
 import io.vblora.kernels.Tensor;
+import io.vblora.kernels.Tensors;
+import io.vblora.kernels.TestDevice;
+import io.vblora.kernels.ops.Memory;
 import io.vblora.kernels.ops.Optimizer;
 import io.vblora.kernels.ops.StepState;
 import java.nio.file.Path;
@@ -24,6 +26,7 @@ import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
+@TestDevice.OnAny
 class CompositionTest extends WithStream {
     private static final List<ModuleShape> MODEL =
             List.of(new ModuleShape("a", 8, 12), new ModuleShape("b", 4, 20), new ModuleShape("c", 16, 4));
@@ -132,7 +135,7 @@ class CompositionTest extends WithStream {
     }
 
     private VbLoraComposition composition(VbLoraConfig config, int activeSetNumVectors, int capacity) {
-        VbLoraComposition composition = new VbLoraComposition(Device.CPU, config, MODEL, true, config.source(),
+        VbLoraComposition composition = new VbLoraComposition(TestDevice.DEVICE, config, MODEL, true, config.source(),
                 activeSetNumVectors, capacity);
         composition.initialize(config, 11, stream);
         return composition;
@@ -141,6 +144,10 @@ class CompositionTest extends WithStream {
     private void step(Composition composition, StepState step, long number, float[] gradient) {
         composition.zeroGradient(stream);
         composition.packedGradient().copyFrom(gradient);
+        update(composition, step, number);
+    }
+
+    private void update(Composition composition, StepState step, long number) {
         composition.backward(stream);
         step.step(number);
         step.group(ParameterGroup.VECTOR_BANK.index(), 1e-3, 0.9, 0.999, 1e-8, 0);
@@ -156,7 +163,8 @@ class CompositionTest extends WithStream {
         VbLoraConfig config = config(40, 2);
         Random random = new Random(3);
         try (VbLoraComposition dense = composition(config, Integer.MAX_VALUE, 2);
-                VbLoraComposition active = composition(config, 1, 2); StepState step = new StepState(Device.CPU)) {
+                VbLoraComposition active = composition(config, 1, 2);
+                StepState step = new StepState(TestDevice.DEVICE)) {
             dense.enableTraining(stream, 0);
             active.enableTraining(stream, 0);
             Map<String, float[]> before = numbers(dense.parameters(stream));
@@ -189,6 +197,31 @@ class CompositionTest extends WithStream {
         }
     }
 
+    /**
+     * No step waits for the one before, so that a device may be many behind when the active sets have to grow: then the
+     * count that they grow by is one of steps ago.
+     */
+    @Test
+    void activeSetsGrowWhileTheDeviceIsBehind() {
+        VbLoraConfig config = config(40, 2);
+        Random random = new Random(12);
+        try (VbLoraComposition dense = composition(config, Integer.MAX_VALUE, 2);
+                VbLoraComposition active = composition(config, 1, 2);
+                StepState step = new StepState(TestDevice.DEVICE); Tensors memory = new Tensors(TestDevice.DEVICE)) {
+            List<Tensor> gradients = IntStream.range(0, 7).mapToObj(i -> memory.allocate(DType.FLOAT32,
+                    dense.packed().elements()).copyFrom(randomFloats(random, dense.packed().elements()))).toList();
+            for (Composition composition : List.of(dense, active)) {
+                composition.enableTraining(stream, 0);
+                for (int number = 1; number <= 100; number++) {
+                    Memory.copy(stream, gradients.get(number % gradients.size()), composition.packedGradient());
+                    update(composition, step, number);
+                }
+            }
+            assertArrayEquals(dense.indices().toInts(), active.indices().toInts());
+            assertSameBits(numbers(dense.parameters(stream)), numbers(active.parameters(stream)), "parameters");
+        }
+    }
+
     /** Training anew, with the moments that there were: nothing is lost. */
     private void reload(Composition composition) {
         NamedTensors expAvg;
@@ -217,7 +250,7 @@ class CompositionTest extends WithStream {
         Random random = new Random(8);
         for (AdapterConfig config : List.of(vbLora, lora)) {
             try (Adapter adapter = Adapter.create(config, MODEL, stream, 4);
-                    StepState step = new StepState(Device.CPU)) {
+                    StepState step = new StepState(TestDevice.DEVICE)) {
                 Composition composition = adapter.composition();
                 composition.enableTraining(stream, 0);
                 step.group(ParameterGroup.OTHER.index(), 1e-2, 0.9, 0.999, 1e-8, 0);
@@ -240,8 +273,8 @@ class CompositionTest extends WithStream {
     void addsTheSquaresOfAllGradients() {
         for (AdapterConfig config : List.of(config(9, 2), LoraConfig.builder().targetModules("all-linear").build())) {
             try (Adapter adapter = Adapter.create(config, MODEL, stream, 1);
-                    Tensor sum = Tensor.allocate(Device.CPU, DType.FLOAT64, 1);
-                    StepState step = new StepState(Device.CPU)) {
+                    Tensor sum = Tensor.allocate(TestDevice.DEVICE, DType.FLOAT64, 1);
+                    StepState step = new StepState(TestDevice.DEVICE)) {
                 Composition composition = adapter.composition();
                 composition.enableTraining(stream, 0);
                 composition.packedGradient().copyFrom(randomFloats(new Random(2), composition.packed().elements()));
@@ -265,7 +298,8 @@ class CompositionTest extends WithStream {
     void loraUpdatesItsMatricesAsAdamWDoes() {
         LoraConfig config = LoraConfig.builder().targetModules("all-linear").r(2).build();
         Random random = new Random(6);
-        try (Adapter adapter = Adapter.create(config, MODEL, stream, 4); StepState step = new StepState(Device.CPU)) {
+        try (Adapter adapter = Adapter.create(config, MODEL, stream, 4);
+                StepState step = new StepState(TestDevice.DEVICE)) {
             Composition composition = adapter.composition();
             composition.enableTraining(stream, 0.1);
             Map<String, float[]> before = numbers(composition.parameters(stream));
@@ -331,7 +365,7 @@ class CompositionTest extends WithStream {
         VbLoraConfig huge = VbLoraConfig.builder().targetModules("all-linear").r(1).vectorLength(1 << 24)
                 .numVectors(1 << 24).topk(1).build();
         long before = vbl_allocated_bytes();
-        KernelException e = assertThrows(KernelException.class, () -> new VbLoraComposition(Device.CPU, huge,
+        KernelException e = assertThrows(KernelException.class, () -> new VbLoraComposition(TestDevice.DEVICE, huge,
                 List.of(new ModuleShape("a", 1 << 24, 1 << 24)), true, huge.source()));
         assertEquals(VBL_OUT_OF_MEMORY, e.status());
         assertEquals(before, vbl_allocated_bytes());
@@ -340,7 +374,7 @@ class CompositionTest extends WithStream {
     @Test
     void verifyNamesWhatBecameNaN() {
         try (VbLoraComposition composition = composition(config(9, 2), Integer.MAX_VALUE, 2);
-                StepState step = new StepState(Device.CPU)) {
+                StepState step = new StepState(TestDevice.DEVICE)) {
             composition.enableTraining(stream, 0);
             float[] gradient = new float[(int) composition.packed().elements()];
             // Row 0 of B of module "a" begins after A's 3 rows of 8.

@@ -6,8 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.vblora.InputException;
-import io.vblora.kernels.Device;
 import io.vblora.kernels.Tensor;
+import io.vblora.kernels.TestDevice;
 import io.vblora.kernels.ops.StepState;
 import java.nio.file.Path;
 import java.util.HashMap;
@@ -19,6 +19,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Parameters and moments taken from an adapter in training and given back: the same bits, for every method. */
+@TestDevice.OnAny
 class RestoreTest extends WithStream {
     private static final List<ModuleShape> LINEARS = List.of(new ModuleShape("a", 8, 12), new ModuleShape("b", 16, 4));
     private static final List<ModuleShape> HEADS = List.of(new ModuleShape("classifier", 8, 3));
@@ -84,7 +85,7 @@ class RestoreTest extends WithStream {
         for (Way way : WAYS) {
             try (Adapter adapter = create(way);
                     Adapter fresh = Adapter.create(way.config, LINEARS, HEADS, 0.02, stream, 6);
-                    StepState state = new StepState(Device.CPU)) {
+                    StepState state = new StepState(TestDevice.DEVICE)) {
                 adapter.trainables().forEach(t -> t.enableTraining(stream, way.weightDecay));
                 for (long number = 1; number <= 10; number++) {
                     step(adapter, state, number, way.weightDecay);
@@ -126,7 +127,7 @@ class RestoreTest extends WithStream {
     @Test
     void parametersAloneComeBackAndMomentsStay() {
         for (Way way : WAYS) {
-            try (Adapter adapter = create(way); StepState state = new StepState(Device.CPU)) {
+            try (Adapter adapter = create(way); StepState state = new StepState(TestDevice.DEVICE)) {
                 adapter.trainables().forEach(t -> t.enableTraining(stream, way.weightDecay));
                 step(adapter, state, 1, way.weightDecay);
                 Map<String, float[]> best = state(adapter);

@@ -2,10 +2,12 @@ package io.vblora.train;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.vblora.Golden;
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.Composition;
+import io.vblora.adapter.GrowingActiveSets;
 import io.vblora.adapter.NamedTensors;
 import io.vblora.adapter.ParameterGroup;
 import io.vblora.blas.Blas;
@@ -25,7 +27,8 @@ import org.junit.jupiter.api.Test;
 
 /**
  * Training steps with the adapter on the tests' device while the model runs on the CPU: composing, differentiating,
- * clipping, AdamW with the next selection. Another adapter does the same on the CPU and says what is expected.
+ * clipping, AdamW with the next selection, over dense logits and over active sets that grow. Another adapter does the
+ * same on the CPU, densely, and says what is expected.
  */
 @TestDevice.OnAny
 class DeviceTrainingTest {
@@ -33,6 +36,9 @@ class DeviceTrainingTest {
     private static final int STEPS = 3;
     private static final int BATCH = 4;
     private static final int TOKENS = 64;
+    /** The adapter's num_vectors and topk. */
+    private static final int NUM_VECTORS = 64;
+    private static final int TOPK = 2;
 
     /** An adapter with all that an optimizer step needs. */
     private static final class Side implements AutoCloseable {
@@ -42,10 +48,10 @@ class DeviceTrainingTest {
         final StepState step;
         final Tensor squares;
 
-        Side(Stream stream) {
+        Side(Stream stream, boolean activeSets) {
             this.stream = stream;
             adapter = Adapter.load(Golden.own(RUN + "adapter_init"), stream);
-            composition = adapter.composition();
+            composition = activeSets ? GrowingActiveSets.of(adapter, stream) : adapter.composition();
             composition.enableTraining(stream, 0);
             step = new StepState(stream.device());
             squares = Tensor.allocate(stream.device(), DType.FLOAT64, 1);
@@ -68,6 +74,7 @@ class DeviceTrainingTest {
         public void close() {
             squares.close();
             step.close();
+            composition.close();
             adapter.close();
         }
     }
@@ -77,9 +84,10 @@ class DeviceTrainingTest {
         try (Stream cpu = Stream.cpu(2); Stream other = TestDevice.stream();
                 Execution execution = new Execution(cpu, Blas.on(Device.CPU));
                 LlamaModel model = LlamaModel.load(Golden.own("models/tinyrand"), null, cpu);
-                Side expected = new Side(cpu); Side found = new Side(other);
+                Side expected = new Side(cpu, false); Side found = new Side(other, false);
+                Side active = new Side(other, true);
                 // The model reads A and B, and adds to their gradients, in the CPU's memory.
-                Side mirror = new Side(cpu)) {
+                Side mirror = new Side(cpu, false)) {
             model.attach(mirror.adapter);
             for (int number = 1; number <= STEPS; number++) {
                 int[] ids = batch(number - 1);
@@ -89,12 +97,58 @@ class DeviceTrainingTest {
                         new int[] {TOKENS, TOKENS, TOKENS, TOKENS}, 1.0 / (BATCH * (TOKENS - 1)));
                 found.composition.packedGradient().copyFrom(mirror.composition.packedGradient());
                 expected.composition.packedGradient().copyFrom(mirror.composition.packedGradient());
+                active.composition.packedGradient().copyFrom(mirror.composition.packedGradient());
                 double norm = expected.update(number);
-                assertEquals(norm, found.update(number), 1e-7 * norm, "gradient norm of step " + number);
+                double foundNorm = found.update(number);
+                assertEquals(norm, foundNorm, 1e-7 * norm, "gradient norm of step " + number);
+                assertEquals(foundNorm, active.update(number), "gradient norm of step " + number);
                 assertNear(expected.composition.packed(), found.composition.packed(), "A and B after step " + number);
+                assertArrayEquals(found.composition.packed().toFloats(), active.composition.packed().toFloats(),
+                        "A and B after step " + number);
             }
             assertNear(expected, found);
+            assertSame(found, active);
+            int entries = entriesOfTheFullestRow(expected);
+            assertTrue(entries > TOPK, "entries that an active set had to hold: " + entries);
         }
+    }
+
+    /** A logit that was selected has moments from then on, and an active set an entry. */
+    private static int entriesOfTheFullestRow(Side side) {
+        int most = 0;
+        try (Composition.Moments moments = side.composition.moments(side.stream)) {
+            for (Tensor logits : moments.expAvg().asMap().values()) {
+                // The bank's are [NUM_VECTORS, vector_length], logits' [dimension, dimension, NUM_VECTORS].
+                if (logits.rank() == 3) {
+                    int[] entries = new int[(int) (logits.elements() / NUM_VECTORS)];
+                    float[] expAvg = logits.toFloats();
+                    for (int i = 0; i < expAvg.length; i++) {
+                        entries[i / NUM_VECTORS] += expAvg[i] != 0 ? 1 : 0;
+                    }
+                    most = Math.max(most, Arrays.stream(entries).max().orElseThrow());
+                }
+            }
+        }
+        return most;
+    }
+
+    /** Dense logits and active sets on one device: bit for bit. */
+    private static void assertSame(Side dense, Side active) {
+        try (NamedTensors d = dense.composition.parameters(dense.stream);
+                NamedTensors a = active.composition.parameters(active.stream)) {
+            assertSame(d, a, "");
+        }
+        try (Composition.Moments d = dense.composition.moments(dense.stream);
+                Composition.Moments a = active.composition.moments(active.stream)) {
+            assertSame(d.expAvg(), a.expAvg(), "exp_avg of ");
+            assertSame(d.expAvgSq(), a.expAvgSq(), "exp_avg_sq of ");
+        }
+    }
+
+    private static void assertSame(NamedTensors dense, NamedTensors active, String what) {
+        assertEquals(dense.asMap().keySet(), active.asMap().keySet());
+        dense.asMap().forEach((name, tensor) ->
+                assertArrayEquals(tensor.toFloats(), active.get(name).toFloats(), what + name));
     }
 
     private static void assertNear(Side expected, Side found) {
