@@ -423,7 +423,7 @@ def options():
     parser.add_argument("--selection", action="append", choices=SELECTIONS, help="only this one")
     parser.add_argument("--variant", action="append", help="only this one: eager or compile, with +fused, +graph")
     parser.add_argument("--repetitions", type=int, default=50)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of repetitions, for a phase or three (default: 2)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of repetitions, for a phase or three (default: 1)")
     parser.add_argument("--scale", type=float, default=1.0, help="multiplies rows and bank vectors, down to 64 and 32")
     parser.add_argument("--flush-mib", type=int, help="MiB read before each repetition (default: 256, or four times "
                         "the L2 cache)")
