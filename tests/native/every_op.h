@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "active_set.h"
 #include "admixture/reference.h"
 #include "device.h"
 #include "lowrank/stored.h"
@@ -94,22 +95,9 @@ class Arrays {
 };
 
 // An active set that holds what no op has written.
-struct ActiveSet {
-  check::Array<int32_t> count, index, candidate_count, candidate_index, max_count;
-  check::Array<float> logit, exp_avg, exp_avg_sq;
-  vbl_active active;
-
+struct ActiveSet : check::ActiveSet {
   ActiveSet(Arrays &arrays, const Shape &shape, int32_t capacity, int32_t candidates)
-      : count(arrays.of(shape.rows, -1)),
-        index(arrays.of(shape.rows * capacity, -1)),
-        candidate_count(arrays.of(shape.rows, -1)),
-        candidate_index(arrays.of(shape.rows * candidates, -1)),
-        max_count(arrays.of(1, -1)),
-        logit(arrays.of(shape.rows * capacity, NAN)),
-        exp_avg(arrays.of(shape.rows * capacity, NAN)),
-        exp_avg_sq(arrays.of(shape.rows * capacity, NAN)),
-        active{capacity,       candidates,        count.data(),           index.data(),           logit.data(),
-               exp_avg.data(), exp_avg_sq.data(), candidate_count.data(), candidate_index.data(), max_count.data()} {}
+      : check::ActiveSet([&](int64_t n, auto value) { return arrays.of(n, value); }, shape, capacity, candidates) {}
 
   void add_to(Outputs &outputs, const std::string &op) const {
     outputs.add(op + "'s count", count);

@@ -1,4 +1,5 @@
 // The active-set state: vbl_adamw_active_select must give, on every device, the bits of vbl_adamw_select on the CPU.
+#include "active_set.h"
 #include "admixture/reference.h"
 #include "device.h"
 
@@ -18,24 +19,11 @@ struct Lists {
   }
 };
 
-// A state and its memory.
-struct State {
-  check::Array<int32_t> count, index, candidate_count, candidate_index, max_count;
-  check::Array<float> logit, exp_avg, exp_avg_sq;
-  vbl_active active;
-
+// A state in memory that begins `shift` elements behind a 16-byte boundary.
+struct State : check::ActiveSet {
   State(vbl_stream *stream, const Shape &shape, int32_t capacity, int32_t candidates, int64_t shift = 0)
-      : count(stream, shape.rows, -1),
-        index(stream, shape.rows * capacity, -1, shift),
-        candidate_count(stream, shape.rows, -1),
-        candidate_index(stream, shape.rows * candidates, -1, shift),
-        max_count(stream, 1, -1),
-        logit(stream, shape.rows * capacity, NAN, shift),
-        exp_avg(stream, shape.rows * capacity, NAN, shift),
-        exp_avg_sq(stream, shape.rows * capacity, NAN, shift) {
-    active = {capacity,       candidates,        count.data(),           index.data(),           logit.data(),
-              exp_avg.data(), exp_avg_sq.data(), candidate_count.data(), candidate_index.data(), max_count.data()};
-  }
+      : check::ActiveSet([&](int64_t n, auto value) { return check::Array<decltype(value)>(stream, n, value, shift); },
+                         shape, capacity, candidates) {}
 
   Lists lists() const {
     Lists l = {count.get(), {}, candidate_count.get(), {}, {}, {}, {}};
