@@ -38,7 +38,8 @@ VBL_API vbl_status vbl_select(vbl_stream *stream, const vbl_admixture *admixture
 VBL_API vbl_status vbl_compose(vbl_stream *stream, const vbl_admixture *admixture, const float *bank,
                                const int32_t *indices, const float *weights, void *packed, int32_t dtype);
 
-/** Scratch of vbl_admixture_backward on this stream; -1, and vbl_last_error(), for an invalid argument. */
+/** Scratch of vbl_admixture_backward on this stream; -1, and vbl_last_error(), for an invalid argument, and
+ *  -VBL_UNSUPPORTED for sizes that it does not support there. */
 VBL_API int64_t vbl_admixture_backward_scratch_bytes(const vbl_stream *stream, const vbl_admixture *admixture);
 
 /** dpacked [rows · vector_length] -> dlogits [rows, topk], the gradient of the selected logits in the order of indices

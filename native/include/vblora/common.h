@@ -10,9 +10,10 @@
  *  - Whichever CUDA device is current for the calling thread, what concerns another is done on that one, and the current
  *    one is left as it was. VBL_CUDA_ERROR where a device cannot be used.
  *  - Ops never allocate, never synchronise and never read their output memory unless documented ("+=").
- *    Scratch memory comes in as (pointer, bytes); the matching ..._scratch_bytes function says how much, or -1 for
- *    arguments that the op refuses. It may lie at any address and hold anything; ops of one stream may share a block,
- *    streams that run at the same time may not. It may be freed once the stream has done the op.
+ *    Scratch memory comes in as (pointer, bytes); the matching ..._scratch_bytes function says how much, or for
+ *    arguments that the op refuses its status with a minus sign, mostly -1. It may lie at any address and hold
+ *    anything; ops of one stream may share a block, streams that run at the same time may not. It may be freed once the
+ *    stream has done the op.
  *  - What changes between steps is read from a vbl_step in device memory (optimizer.h).
  *  - Same input, same bits: on the CPU for any number of threads.
  *  - NULL, sizes, types and scratch_bytes are checked. That a pointer is memory of the stream's device, and as much as

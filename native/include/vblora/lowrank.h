@@ -38,7 +38,8 @@ typedef struct vbl_lowrank {
 VBL_API vbl_status vbl_lowrank_forward(vbl_stream *stream, const vbl_lowrank *lowrank, const vbl_step *step,
                                        const void *x, const void *a, const void *bt, float *p, void *y);
 
-/** Scratch of vbl_lowrank_backward; -1, and vbl_last_error(), for an invalid argument. */
+/** Scratch of vbl_lowrank_backward; -1, and vbl_last_error(), for an invalid argument, -VBL_UNSUPPORTED for types that
+ *  it does not support there. */
 VBL_API int64_t vbl_lowrank_scratch_bytes(const vbl_stream *stream, const vbl_lowrank *lowrank);
 
 /** With q [tokens, r] = scaling · dy B (written to q): da += qt x~, dbt += scaling · pt dy, and, unless dx is NULL,

@@ -162,7 +162,7 @@ extern "C" vbl_status vbl_admixture_backward(vbl_stream *stream, const vbl_admix
   VBL_REQUIRE_POINTER(dlogits);
   VBL_REQUIRE_POINTER(dbank);
   const int64_t needed = vbl_admixture_backward_scratch_bytes(stream, admixture);
-  if (needed < 0) return VBL_UNSUPPORTED;
+  if (needed < 0) return static_cast<vbl_status>(-needed);
   VBL_TRY(vbl::check_scratch(__func__, scratch, scratch_bytes, needed));
   VBL_ON_CUDA(stream, vbl::cuda::admixture_backward(stream, *admixture, bank, indices, weights, dpacked, dlogits, dbank,
                                                     scratch));

@@ -459,7 +459,7 @@ vbl_status check_size(const vbl_admixture &a) {
 }  // namespace
 
 int64_t admixture_backward_scratch_bytes(const vbl_admixture &a) {
-  if (check_size(a) != VBL_OK) return -1;
+  if (const vbl_status refused = check_size(a); refused != VBL_OK) return -static_cast<int64_t>(refused);
   Scratch scratch;
   lay_out(scratch, a);
   return scratch.bytes();

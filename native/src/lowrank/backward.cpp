@@ -53,7 +53,8 @@ extern "C" int64_t vbl_lowrank_scratch_bytes(const vbl_stream *stream, const vbl
     VBL_REQUIRE(stream != nullptr, "vbl_lowrank_scratch_bytes: stream must not be NULL");
     return vbl::check_shape("vbl_lowrank_scratch_bytes", stream, lowrank);
   };
-  return checked() == VBL_OK ? backward_scratch_bytes(stream, *lowrank) : -1;
+  const vbl_status status = checked();
+  return status == VBL_OK ? backward_scratch_bytes(stream, *lowrank) : -static_cast<int64_t>(status);
 }
 
 extern "C" vbl_status vbl_lowrank_backward(vbl_stream *stream, const vbl_lowrank *lowrank, const vbl_step *step,

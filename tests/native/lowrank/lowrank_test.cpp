@@ -438,5 +438,8 @@ TEST(low_rank_products_refuse_what_they_cannot_take) {
     bad.r = -1;
     CHECK(vbl_lowrank_scratch_bytes(stream, &bad) == -1);
     CHECK(vbl_lowrank_scratch_bytes(nullptr, &good) == -1);
+    bad = good;
+    bad.dtype = VBL_BFLOAT16;
+    if (on_cpu(stream)) CHECK(vbl_lowrank_scratch_bytes(stream, &bad) == -VBL_UNSUPPORTED);
   });
 }

@@ -1,6 +1,5 @@
 package io.vblora.kernels;
 
-import static io.vblora.kernels.global.vblora.VBL_INVALID_ARGUMENT;
 import static io.vblora.kernels.global.vblora.vbl_cpu_isa;
 import static io.vblora.kernels.global.vblora.vbl_stream_create;
 import static io.vblora.kernels.global.vblora.vbl_stream_cuda;
@@ -122,7 +121,7 @@ public final class Stream implements AutoCloseable {
     /**
      * Asks for a native op's scratch bytes, on a planning stream, too.
      *
-     * @throws KernelException if the answer is -1: the op would refuse such arguments
+     * @throws KernelException if the answer is negative, a status with a minus sign: the op would refuse such arguments
      * @throws IllegalStateException as {@link #run}
      */
     public long scratchBytes(ToLongFunction<vbl_stream> query) {
@@ -130,7 +129,7 @@ public final class Stream implements AutoCloseable {
         try {
             long bytes = query.applyAsLong(handle);
             if (bytes < 0) {
-                KernelException.check(VBL_INVALID_ARGUMENT);
+                KernelException.check(Math.toIntExact(-bytes));
             }
             return bytes;
         } finally {

@@ -1,5 +1,7 @@
 package io.vblora.kernels.ops;
 
+import static io.vblora.kernels.global.vblora.VBL_INVALID_ARGUMENT;
+import static io.vblora.kernels.global.vblora.VBL_UNSUPPORTED;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -49,14 +51,16 @@ class AdmixtureTest {
 
     @Test
     void scratchOfAShapeThatTheOpRefusesIsAnError() {
-        scratchIsRefused(new AdmixtureShape(1, (1 << 24) + 1, 1, 1, null), "found 16777217");
+        scratchIsRefused(new AdmixtureShape(1, (1 << 24) + 1, 1, 1, null), VBL_INVALID_ARGUMENT, "found 16777217");
         if (!TestDevice.DEVICE.isCpu()) {
-            scratchIsRefused(new AdmixtureShape(1L << 30, 2, 1, 2, null), "rows · topk must be at most 2147483647");
+            scratchIsRefused(new AdmixtureShape(1L << 30, 2, 1, 2, null), VBL_UNSUPPORTED,
+                    "rows · topk must be at most 2147483647");
         }
     }
 
-    private void scratchIsRefused(AdmixtureShape shape, String message) {
+    private void scratchIsRefused(AdmixtureShape shape, int status, String message) {
         KernelException e = assertThrows(KernelException.class, () -> Admixture.backwardScratchBytes(stream, shape));
+        assertEquals(status, e.status());
         assertTrue(e.getMessage().contains(message), e::getMessage);
     }
 
