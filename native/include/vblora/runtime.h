@@ -60,7 +60,8 @@ VBL_API const char *vbl_cuda_architectures(void);
 VBL_API vbl_status vbl_stream_create(int32_t device, int32_t threads, vbl_stream **stream);
 /** A stream over somebody else's cudaStream_t (NULL: the device's default stream), which outlives it. */
 VBL_API vbl_status vbl_stream_wrap(int32_t device, void *cuda_stream, vbl_stream **stream);
-/** Waits for the stream's work and frees it; NULL is accepted. */
+/** Waits for the stream's work and frees it. A wrapped one's cudaStream_t is left alone, with its work: its owner may be
+ *  capturing it. NULL is accepted. */
 VBL_API vbl_status vbl_stream_destroy(vbl_stream *stream);
 /** Waits for the stream's work. */
 VBL_API vbl_status vbl_stream_synchronize(vbl_stream *stream);

@@ -14,9 +14,10 @@ vbl_status stream_create(int32_t device, void **cuda) {
 }
 
 vbl_status stream_destroy(const vbl_stream *stream) {
+  // The work of another's stream needs nothing of ours, and its owner may be capturing it, which waiting would end.
+  if (!stream->owns_cuda) return VBL_OK;
   VBL_USE_DEVICE("vbl_stream_destroy", stream->device);
   const vbl_status waited = stream_synchronize(stream);
-  if (!stream->owns_cuda) return waited;
   const vbl_status destroyed = status_of("vbl_stream_destroy", cudaStreamDestroy(handle(stream)));
   return waited != VBL_OK ? waited : destroyed;
 }

@@ -256,5 +256,5 @@ TEST(a_device_that_cannot_be_used_fails_its_ops_and_no_others) {
   const check::Array<vbl_step> step(usable, 1, vbl_step{});
   fails(vbl_clip(stream, sum.data(), 1, step.data()));
   CHECK((y.get() == std::vector<float>{1, 2}));
-  fails(vbl_stream_destroy(stream));
+  CHECK_STATUS(VBL_OK, vbl_stream_destroy(stream));  // which leaves the device alone, too
 }

@@ -12,6 +12,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.vblora.kernels.ops.Memory;
 import io.vblora.kernels.ops.StepState;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 
 /** Memory, copies, events and graphs of any device. */
@@ -134,6 +135,22 @@ class DeviceMemoryTest {
                 Memory.zero(defaults, tensor);
             }
             stream.synchronize();
+        }
+    }
+
+    @Test
+    void closingAStreamOfOthersLeavesTheirCaptureAlone() {
+        Assumptions.assumeFalse(DEVICE.isCpu(), "the CPU has no graphs");
+        try (Stream owner = TestDevice.stream(); Tensor source = TestDevice.of(new float[] {5}, 1);
+                Tensor destination = TestDevice.zeros(DType.FLOAT32, 1);
+                Graph graph = Graph.capture(owner, () -> {
+                    try (Stream wrapped = Stream.wrap(DEVICE, owner.cudaStream())) {
+                        Memory.copy(wrapped, source, destination);
+                    }
+                })) {
+            graph.launch(owner);
+            owner.synchronize();
+            assertEquals(5, destination.getFloat(0));
         }
     }
 

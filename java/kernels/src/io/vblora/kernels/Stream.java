@@ -63,7 +63,7 @@ public final class Stream implements AutoCloseable {
 
     /**
      * A stream over somebody else's {@code cudaStream_t}, which stays theirs and outlives this one; null is the device's
-     * default stream.
+     * default stream. {@link #close Closing} it does not wait.
      */
     public static Stream wrap(Device device, Pointer cudaStream) {
         return new Stream(device, created -> vbl_stream_wrap(device.index(), cudaStream, created));
@@ -157,7 +157,8 @@ public final class Stream implements AutoCloseable {
     }
 
     /**
-     * Frees the threads. Calling it again does nothing.
+     * Frees the threads. A CUDA stream waits for its work first; a {@linkplain #wrap wrapped} one is left alone, with
+     * its work: its owner may be capturing it. Calling it again does nothing.
      *
      * @throws IllegalStateException if another thread runs an op on this stream
      */
