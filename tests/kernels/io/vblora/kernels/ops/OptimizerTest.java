@@ -231,6 +231,40 @@ class OptimizerTest {
         closed("step state", () -> step.gradientNorm(stream));
     }
 
+    /** What a new one holds is on its device already; what is set after that counts once it is uploaded. */
+    @Test
+    void aStepStateIsAsItWasUploadedLast() {
+        Tensor parameter = floats(1, -1);
+        Tensor gradient = floats(3, 4);
+        Tensor expAvg = zeros(DType.FLOAT32, 2);
+        Tensor expAvgSq = zeros(DType.FLOAT32, 2);
+        Optimizer.adamw(stream, step, 0, parameter, gradient, expAvg, expAvgSq);
+        // Learning rate 0, beta1 0.9, no clipping.
+        assertArrayEquals(new float[] {1, -1}, parameter.toFloats());
+        assertArrayEquals(new float[] {0.3f, 0.4f}, expAvg.toFloats(), 1e-7f);
+        assertEquals(0, step.gradientNorm(stream));
+
+        List<Runnable> changes = List.of(() -> step.step(2), () -> step.seed(1), () -> step.microBatch(1),
+                () -> step.gradientScale(2), () -> step.group(4, 0.1, 0.9, 0.999, 1e-8, 0));
+        for (Runnable change : changes) {
+            change.run();
+            notUploaded(() -> Optimizer.adamw(stream, step, 0, parameter, gradient, expAvg, expAvgSq));
+            // A planning stream uploads nothing.
+            step.upload(stream.planning());
+            notUploaded(() -> Optimizer.clip(stream, sum, 1, step));
+            notUploaded(() -> new LowRank(1, 1, 1, 0, 0, 1).dropoutMask(stream, step, 0, 1, floats(0)));
+            assertEquals(0, step.gradientNorm(stream));
+            step.upload(stream);
+            Optimizer.clip(stream, sum, 1, step);
+        }
+        assertArrayEquals(new float[] {0.3f, 0.4f}, expAvg.toFloats(), 1e-7f);
+    }
+
+    private static void notUploaded(Executable call) {
+        IllegalStateException e = assertThrows(IllegalStateException.class, call);
+        assertEquals("The step state was changed and not uploaded", e.getMessage());
+    }
+
     private static void closed(String what, Executable call) {
         IllegalStateException e = assertThrows(IllegalStateException.class, call);
         assertTrue(e.getMessage().startsWith("The " + what + " is closed"), e.getMessage());

@@ -2,6 +2,7 @@ package io.vblora.kernels.ops;
 
 import static io.vblora.kernels.global.vblora.vbl_adamw_group_set;
 import static io.vblora.kernels.global.vblora.vbl_memcpy;
+import static io.vblora.kernels.global.vblora.vbl_memcpy_blocking;
 
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;
@@ -15,8 +16,8 @@ import org.bytedeco.javacpp.Pointer;
 /**
  * What changes between optimizer steps: step number, dropout seed, micro-batch, gradient scale, the constants of AdamW
  * per parameter group, and, written by {@link Optimizer#clip}, the gradient norm and clip factor. Ops read a copy in
- * device memory; set the values on the host, then {@link #upload} them in the stream's order. Used by one thread at a
- * time.
+ * device memory; set the values on the host, then {@link #upload} them in the stream's order: with values that were set
+ * and not uploaded, ops throw {@link IllegalStateException}. Used by one thread at a time.
  */
 public final class StepState implements AutoCloseable {
     /** Parameter groups that one step distinguishes. */
@@ -30,9 +31,15 @@ public final class StepState implements AutoCloseable {
     private final vbl_step onDevice;
     /** Which groups have weight decay on the device. */
     private final boolean[] decays = new boolean[GROUPS];
+    /** Whether the device has what was set on the host. */
+    private boolean uploaded;
     private boolean closed;
 
-    /** A step state in the memory of a device, with step 1, no clipping, gradient scale 1 and learning rates 0. */
+    /**
+     * A step state in the memory of a device, there with step 1, no clipping, gradient scale 1 and learning rates 0.
+     *
+     * @throws KernelException if the memory is not to be had
+     */
     public StepState(Device device) {
         NativeLibrary.load();
         this.host = new vbl_step();
@@ -43,6 +50,13 @@ public final class StepState implements AutoCloseable {
         for (int group = 0; group < GROUPS; group++) {
             group(group, 0, 0.9, 0.999, 1e-8, 0);
         }
+        try {
+            KernelException.check(vbl_memcpy_blocking(device.index(), onDevice, host, host.sizeof()));
+        } catch (RuntimeException | Error e) {
+            close();
+            throw e;
+        }
+        uploaded = true;
     }
 
     /** Sets the step number, from 1, and begins its first micro-batch. Groups must be set again: they depend on it. */
@@ -50,7 +64,7 @@ public final class StepState implements AutoCloseable {
         if (step < 1) {
             throw new IllegalArgumentException("Steps are numbered from 1, found " + step);
         }
-        host().step(step).micro_batch(0);
+        toSet().step(step).micro_batch(0);
         return this;
     }
 
@@ -60,7 +74,7 @@ public final class StepState implements AutoCloseable {
 
     /** Seed of dropout. */
     public StepState seed(long seed) {
-        host().seed(seed);
+        toSet().seed(seed);
         return this;
     }
 
@@ -69,13 +83,13 @@ public final class StepState implements AutoCloseable {
         if (microBatch < 0 || microBatch >= MICRO_BATCHES) {
             throw new IllegalArgumentException("A micro-batch is 0 to 65535, found " + microBatch);
         }
-        host().micro_batch(microBatch);
+        toSet().micro_batch(microBatch);
         return this;
     }
 
     /** Factor applied to every gradient first, for example one over the loss scale. */
     public StepState gradientScale(float scale) {
-        host().gradient_scale(scale);
+        toSet().gradient_scale(scale);
         return this;
     }
 
@@ -86,31 +100,44 @@ public final class StepState implements AutoCloseable {
      */
     public StepState group(int group, double learningRate, double beta1, double beta2, double eps, double weightDecay) {
         Check.group(group);
-        KernelException.check(vbl_adamw_group_set(host().group(group), host.step(), learningRate, beta1, beta2, eps,
-                weightDecay));
+        KernelException.check(vbl_adamw_group_set(toSet().group(group), host.step(), learningRate, beta1, beta2,
+                eps, weightDecay));
         return this;
     }
 
     /** Copies the host's values to the device; the clip factor begins at 1 again. */
     public StepState upload(Stream stream) {
-        stream.run(handle -> vbl_memcpy(handle, handle(stream), host(), host.sizeof()));
+        stream.run(handle -> vbl_memcpy(handle, memory(stream), host, host.sizeof()));
+        if (stream.isPlanning()) {
+            return this;
+        }
         for (int group = 0; group < GROUPS; group++) {
             decays[group] = host.group(group).decay() != 1;
         }
+        uploaded = true;
         return this;
     }
 
     /** The global gradient norm that {@link Optimizer#clip} wrote. Waits for the stream, which must not be planning. */
     public float gradientNorm(Stream stream) {
         try (vbl_step copy = new vbl_step()) {
-            stream.run(handle -> vbl_memcpy(handle, copy, handle(stream), copy.sizeof()));
+            stream.run(handle -> vbl_memcpy(handle, copy, memory(stream), copy.sizeof()));
             stream.synchronize();
             return copy.gradient_norm();
         }
     }
 
-    /** The step in device memory, as ops take it, after a check that it is open and lies on the stream's device. */
+    /** The step in device memory, as ops take it, after a check that it is what was set, besides {@link #memory}'s. */
     vbl_step handle(Stream stream) {
+        vbl_step step = memory(stream);
+        if (!uploaded) {
+            throw new IllegalStateException("The step state was changed and not uploaded");
+        }
+        return step;
+    }
+
+    /** The step in device memory, after a check that it is open and lies on the stream's device. */
+    private vbl_step memory(Stream stream) {
         requireOpen();
         if (!memory.device().equals(stream.device())) {
             throw new IllegalArgumentException("step: found a step state on " + memory.device() + "; expected one on "
@@ -137,6 +164,13 @@ public final class StepState implements AutoCloseable {
     /** The host's values. */
     private vbl_step host() {
         requireOpen();
+        return host;
+    }
+
+    /** The host's values, one of which is about to be set. */
+    private vbl_step toSet() {
+        requireOpen();
+        uploaded = false;
         return host;
     }
 
