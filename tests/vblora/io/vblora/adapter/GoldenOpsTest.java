@@ -22,6 +22,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import java.util.stream.IntStream;
 import java.util.stream.Stream.Builder;
 import org.junit.jupiter.api.AfterAll;
@@ -31,15 +32,28 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * One adapted layer, forward and backward, through the public ops, against PEFT's own code in float64. Cases with
- * 16-bit inputs are computed in float32 from those inputs and must meet the same bounds. The admixture and the low-rank
- * products run on the tests' device, the products with the frozen weights on the CPU.
+ * One adapted layer, forward and backward, through the public ops, against PEFT's own code in float64. The admixture
+ * and the low-rank products run on the tests' device, the products with the frozen weights on the CPU.
  */
 @TestDevice.OnAny
 class GoldenOpsTest {
     /**
-     * Largest error allowed per output, max abs / max |truth|: the worst that PyTorch's own float32 shows over all
-     * cases against the same truth.
+     * What the truth's own rounding can add to an error: it is stored in float32, while PyTorch's errors were measured
+     * against the float64 that it was rounded from. Half a unit in the last place of the largest magnitude.
+     */
+    private static final double ROUNDING_OF_TRUTH = 0x1p-24;
+    /**
+     * y and all gradients come from float32 sums over features or tokens, whose order is the BLAS's and the device's
+     * own, and PyTorch's error that of one order. In the case ties_some_h256_b8_k3 dlogits_B had errors of 1.1e-7 to
+     * 2.4e-7, median 1.5e-7, over 200 orders of the tokens drawn at random, in plain float32 arithmetic; PyTorch's is
+     * 1.1e-7. Hence another unit for these.
+     */
+    private static final double ORDER_OF_SUMS = 0x1p-24;
+    private static final Set<String> WITHOUT_SUMS = Set.of("A", "B", "w_A", "w_B", "delta_weight");
+    /**
+     * Largest error allowed per output, max abs / max |truth|, in cases with 16-bit inputs, which are computed in
+     * float32 from those inputs, while PyTorch computed in 16 bits: the worst that its own float32 shows over all other
+     * cases.
      */
     private static final Map<String, Double> BOUNDS = new LinkedHashMap<>();
 
@@ -102,12 +116,23 @@ class GoldenOpsTest {
         try (GoldenCase golden = GoldenCase.open(folder, name)) {
             run(golden);
             report(golden);
-            errors.forEach((output, error) ->
-                    assertTrue(error <= BOUNDS.get(output), () -> name + ": error of " + output + " is " + error));
+            errors.forEach((output, error) -> {
+                double bound = bound(golden, output);
+                assertTrue(error <= bound, () -> name + ": error of " + output + " is " + error + ", bound " + bound);
+            });
             assertEquals(BOUNDS.keySet(), errors.keySet());
         } finally {
             tensors.forEach(Tensor::close);
         }
+    }
+
+    /** PyTorch's own float32 error of the same output in the same case, and what that cannot tell. */
+    private static double bound(GoldenCase golden, String output) {
+        if (!golden.isFloat32()) {
+            return BOUNDS.get(output);
+        }
+        double order = WITHOUT_SUMS.contains(output) ? 0 : ORDER_OF_SUMS;
+        return golden.torchError(output) + ROUNDING_OF_TRUTH + order;
     }
 
     private void run(GoldenCase golden) {
