@@ -110,7 +110,37 @@ class AdmixtureCases : public Cases {
     for (size_t i = 0; i < weights.size(); ++i)
       comparison.near("weights", static_cast<int64_t>(i), weights[i], exact.weights[i], exact.weights[i]);
     comparison.equal("bad_row", bad_row_.get(), {-1});
+    check_coarse(&comparison);
     return comparison.finding();
+  }
+
+  // Of logits that are multiples of 1/32 many are equal; and two rows have one that is not a number, or is infinite.
+  void check_coarse(Comparison *comparison) {
+    const std::vector<float> logits = logits_.get();
+    std::vector<float> coarse = logits, as_infinite;
+    for (float &x : coarse) x = std::nearbyint(32 * x) / 32;
+    const int64_t h = shape_.num_vectors, k = shape_.topk, last = shape_.rows - 1, bad = last / 2;
+    coarse[bad * h + h / 2] = INFINITY;
+    as_infinite = coarse;
+    coarse[last * h + h / 3] = NAN;  // stands above all others
+    as_infinite[last * h + h / 3] = INFINITY;
+    logits_.set(coarse, 0);
+    selected_.fill(kNoInteger);
+    new_weights_.fill(0);
+    bad_row_.fill(kNoInteger);
+    run("vbl_select", [this] { return select(); }, {{"logits", &logits_}}, comparison);
+    const reference::Selection exact = reference::select(shape_, as_infinite);
+    const std::vector<float> weights = new_weights_.get();
+    comparison->equal("indices", selected_.get(), exact.indices);
+    for (int64_t at = 0; at < last * k + k; ++at) {
+      if (at / k != bad && at / k != last) {
+        comparison->near("weights", at, weights[at], exact.weights[at], exact.weights[at]);
+      } else if (!std::isnan(weights[at])) {
+        comparison->near("weights", at, weights[at], NAN, 0);
+      }
+    }
+    comparison->equal("bad_row", bad_row_.get(), {bad});
+    logits_.set(logits, 0);
   }
 
   Memory &packed(int32_t dtype) {

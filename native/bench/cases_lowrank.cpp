@@ -283,13 +283,15 @@ class LowRankCases : public Cases {
 
   // to += sign · scaling · B A.
   void add_update(const Arrays &arrays, bool conv1d, double sign, Sums &to) const {
-    const size_t in = static_cast<size_t>(shape_.layer.in_features);
-    const size_t out = static_cast<size_t>(shape_.layer.out_features);
     const std::vector<double> a = arrays.a.values(), bt = arrays.bt.values();
-    for (size_t o = 0; o < out; ++o)
-      for (size_t i = 0; i < static_cast<size_t>(shape_.layer.r); ++i)
-        for (size_t j = 0; j < in; ++j)
-          to.add(conv1d ? j * out + o : o * in + j, sign * arrays.lowrank.scaling * bt[i * out + o] * a[i * in + j]);
+    const std::vector<double> &left = conv1d ? a : bt, &right = conv1d ? bt : a;
+    const size_t r = static_cast<size_t>(shape_.layer.r), rows = left.size() / r, columns = right.size() / r;
+    for (size_t row = 0; row < rows; ++row)
+      for (size_t i = 0; i < r; ++i) {
+        const double factor = sign * arrays.lowrank.scaling * left[i * rows + row];
+        const double *of_rank = right.data() + i * columns;
+        for (size_t c = 0; c < columns; ++c) to.add(row * columns + c, factor * of_rank[c]);
+      }
   }
 
   static void compare_updated(const char *name, const std::vector<double> &found, const Sums &sums, int32_t dtype,

@@ -310,6 +310,7 @@ class OptimizerCases : public Cases {
     Comparison comparison(kFloat32, "all its roundings");
     selected_.set(some_active(), 0);
     check_step(state_, &comparison);
+    check_bad_rows("vbl_adamw_active_select", [this] { return adamw_active_select(state_); }, &comparison);
     return comparison.finding();
   }
 
@@ -407,7 +408,27 @@ class OptimizerCases : public Cases {
     run("vbl_adamw_select", [this] { return adamw_select(); }, {{"dlogits", &dlogits_}, {"step", &step_}},
         &comparison);
     compare_update(before, dense(), selected, &comparison);
+    check_bad_rows("vbl_adamw_select", [this] { return adamw_select(); }, &comparison);
     return comparison.finding();
+  }
+
+  // A step of which two rows have an infinite gradient, and then logits that are not a number.
+  void check_bad_rows(const char *name, const Op &op, Comparison *comparison) {
+    const int64_t k = shape_.topk, last = shape_.rows - 1, bad = last / 2;
+    const std::vector<float> dlogits = dlogits_.get();
+    std::vector<float> infinite = dlogits;
+    for (const int64_t row : {bad, last}) infinite[row * k] = INFINITY;
+    dlogits_.set(infinite, 0);
+    selected_.set(some_active(), 0);  // no others, whose logits would not be restored
+    weights_.fill(0);
+    bad_row_.fill(kNoInteger);
+    run(name, op, {{"dlogits", &dlogits_}, {"step", &step_}}, comparison);
+    comparison->equal("bad_row", bad_row_.get(), {bad});
+    const std::vector<float> weights = weights_.get();
+    for (int64_t at = 0; at < last * k + k; ++at)
+      if (std::isnan(weights[at]) != (at / k == bad || at / k == last))
+        comparison->near("weights", at, weights[at], NAN, 0);
+    dlogits_.set(dlogits, 0);
   }
 
   vbl_status adamw() {
@@ -459,6 +480,10 @@ class OptimizerCases : public Cases {
     expected.gradient_norm = found.gradient_norm;
     expected.clip_factor = found.clip_factor;
     comparison.near("rest of step", 0, std::memcmp(&found, &expected, sizeof found), 0, 0);
+
+    sum_.set({0.01}, 0);  // a norm below the greatest that is let through
+    run("vbl_clip", [this] { return clip(); }, {{"sum", &sum_}}, &comparison);
+    comparison.near("clip_factor", 0, clipped_step_.get()[0].clip_factor, 1, 0);
     return comparison.finding();
   }
 

@@ -30,7 +30,7 @@ dropout's masks as well:
   aligned           a quarter of llama-2-7b                      few-rows      one layer of llama-2-7b
   unaligned         arrays off their boundaries, no power of two in the shape
   large-topk        40 of 2048 bank vectors, more than a warp selects
-  topk-1, topk-2-unaligned, topk-17, few-rows-topk-1, few-rows-topk-4, few-rows-topk-8
+  topk-1, topk-2-unaligned, topk-17, topk-33, few-rows-topk-1, few-rows-topk-4, few-rows-topk-8
                     the kernels' other paths, on small shapes: many short rows, or few long ones
 each on random input, its outputs filled with what cannot be a result and guard zones around every array; what it wrote
 is compared with float64 arithmetic on the CPU, and what it only reads with what that was.

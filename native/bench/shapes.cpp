@@ -61,8 +61,10 @@ std::vector<Shape> checked_shapes(bool quick) {
       {{size(2011, 83), width(515, 45), width(255, 67), 3}, "unaligned", 1,
        {size(515, 21), size(1031, 131), size(517, 67), 6, 0.3f, true}},
       // More than a warp selects; in full, more rows than the active set has blocks for at a time.
-      {{size(8300, 5), width(2048, 45), width(40, 20), 40}, "large-topk", 0,
+      {{size(8300, 5), width(2048, 300), width(40, 20), 40}, "large-topk", 0,
        {size(100, 5), size(768, 40), size(3072, 24), 70, 0.1f}},
+      // Fewer inactive entries than candidates; odd lengths on a boundary.
+      {{size(333, 7), 150, 71, 33}, "topk-33", 0, {size(100, 5), 51, 35, 3, 0.1f}},
       // One layer of Llama-2-7B: few rows, and so long that the warps of a block share one.
       {{size(1220, 9), width(2048, 1100), width(256, 72), 2}, "few-rows", 0, {size(100, 5), 4200, 40, 2, 0}},
       {{size(83, 9), 1101, 33, 8}, "few-rows-topk-8", 1, {size(100, 9), 77, 131, 10, 0.5f}},

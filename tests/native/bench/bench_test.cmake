@@ -17,7 +17,7 @@ set(all ${every_step} active_load,float32,- active_store,float32,- active_copy,f
   lowrank_merge,float16,- lowrank_merge,float32,conv1d lowrank_merge,bfloat16,conv1d lowrank_merge,float16,conv1d
   lowrank_delta,float32,- lowrank_delta,float32,conv1d dropout_mask,float32,-)
 set(checked aligned unaligned large-topk few-rows few-rows-topk-8 few-rows-topk-1 few-rows-topk-4 topk-1
-  topk-2-unaligned topk-17)
+  topk-2-unaligned topk-17 topk-33)
 set(cuda_every_step lowrank_forward,bfloat16,- lowrank_backward,bfloat16,-)
 set(cuda_all ${cuda_every_step} lowrank_forward,float16,- lowrank_backward,float16,-)
 
