@@ -2,6 +2,8 @@ package io.vblora;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import java.util.List;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 
 class PrintableTextTest {
@@ -18,5 +20,16 @@ class PrintableTextTest {
         InputException e = new InputException("file\33", "field\n", "found\0", "expected\ud800");
         assertEquals("file\\u001b: field\\u000a: found found\\u0000; expected expected\\ud800", e.getMessage());
         assertEquals("field\n", e.field());
+    }
+
+    @Test
+    void listsABoundedNumberOfNames() {
+        assertEquals("\"a\", \"b\"", PrintableText.list(List.of("a", "b")));
+        List<String> names = IntStream.rangeClosed(1, 1_000_010).mapToObj(Integer::toString).toList();
+        String ten = "\"1\", \"2\", \"3\", \"4\", \"5\", \"6\", \"7\", \"8\", \"9\", \"10\"";
+        assertEquals(ten, PrintableText.list(names.subList(0, 10)));
+        assertEquals(ten + " and 1,000,000 more", PrintableText.list(names));
+        assertEquals('"' + "x".repeat(100) + "\" (the first 100 of 5,000 characters)",
+                PrintableText.quoted("x".repeat(5000)));
     }
 }

@@ -1,7 +1,16 @@
 package io.vblora;
 
+import java.util.Collection;
+import java.util.Locale;
+import java.util.stream.Collectors;
+
 /** Text from files as a person may be shown it. */
 public final class PrintableText {
+    /** Names that a list in a message has. */
+    private static final int MOST_NAMES = 10;
+    /** Characters that a name in a message has. */
+    private static final int MOST_CHARACTERS = 100;
+
     private PrintableText() {}
 
     /**
@@ -18,5 +27,19 @@ public final class PrintableText {
             }
         });
         return printable.toString();
+    }
+
+    /** A name in quotation marks, which may come from a file and be of any length: its beginning, if it is long. */
+    public static String quoted(String name) {
+        int end = Math.min(name.length(), MOST_CHARACTERS);
+        return '"' + name.substring(0, end) + '"' + (end == name.length() ? ""
+                : String.format(Locale.ROOT, " (the first %d of %,d characters)", end, name.length()));
+    }
+
+    /** Names in quotation marks, of which there may be any number: ten at most, and how many more there are. */
+    public static String list(Collection<String> names) {
+        int more = names.size() - MOST_NAMES;
+        return names.stream().limit(MOST_NAMES).map(PrintableText::quoted).collect(Collectors.joining(", "))
+                + (more > 0 ? String.format(Locale.ROOT, " and %,d more", more) : "");
     }
 }

@@ -7,10 +7,13 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import io.vblora.data.Pipes;
 import io.vblora.data.TokenizerFixture;
 import io.vblora.kernels.ops.Activation;
 import io.vblora.model.TinyBert;
 import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -223,6 +226,36 @@ class SequenceCommandsTest {
         CommandLineRun.of("finetune", "--task", "sequence-classification", "--model", model, "--train", jsonl,
                 "--output", output, "--no-header")
                 .assertError(1, "--header: found it beside " + jsonl + ", which is JSON");
+    }
+
+    /** The same examples from files, from pipes and from standard input. */
+    @Test
+    void readsPipesAndStandardInput() throws Exception {
+        Object[] options = {"--method", "head", "--max-steps", 2, "--data-format", "csv"};
+        CommandLineRun ofFiles = finetune(join(options, "--eval", heldOut)).assertDone();
+        byte[] expected = Files.readAllBytes(output.resolve("adapter_model.safetensors"));
+        Path first = Pipes.make(folder.resolve("first"));
+        Path second = Pipes.make(folder.resolve("second"));
+        Path kept = train;
+        train = first;
+        finetune("--eval", first).assertError(2, "--eval: found " + first + ", the pipe that --train reads to its end");
+        finetune("--eval", second).assertError(1, first + ": found a name that does not tell the format; expected one "
+                + "that ends in .csv, .tsv, .json or .jsonl, or --data-format csv, tsv or json");
+        Pipes.write(first, Files.readString(kept));
+        Pipes.write(second, Files.readString(heldOut));
+        CommandLineRun ofPipes = finetune(join(options, "--eval", second)).assertDone();
+        assertEquals(heldOutScores(ofFiles).keySet(), heldOutScores(ofPipes).keySet());
+        assertArrayEquals(expected, Files.readAllBytes(output.resolve("adapter_model.safetensors")));
+
+        Process process = CommandLineRun.start(List.of(), "evaluate", "--model", model, "--adapter", output, "--data",
+                "-", "--data-format", "csv", "--json");
+        try (OutputStream in = process.getOutputStream()) {
+            Files.copy(heldOut, in);
+        }
+        String printed = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        assertEquals(0, process.waitFor(), printed);
+        JsonNode scores = JSON.readTree(printed.substring(printed.indexOf('{')));
+        heldOutScores(ofFiles).forEach((name, score) -> assertEquals(score[1], scores.get(name).doubleValue(), 5.1e-7));
     }
 
     @Test

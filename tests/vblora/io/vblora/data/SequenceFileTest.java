@@ -12,6 +12,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -94,6 +95,15 @@ class SequenceFileTest {
                 () -> classes("text,label\nthe,b\nof,c\n", TEXT_LABEL, List.of("a", "b"))).getMessage();
         assertEquals(folder.resolve("data.csv") + ", line 3: label: found \"c\"; expected one of the labels of the "
                 + "training data, \"a\", \"b\"", message);
+    }
+
+    @Test
+    void listsSomeOfManyLabels() throws IOException {
+        List<String> labels = IntStream.range(10, 22).mapToObj(i -> "c" + i).toList();
+        String message = assertThrows(InputException.class, () -> classes("text,label\nthe,c9\n", TEXT_LABEL, labels))
+                .getMessage();
+        assertTrue(message.endsWith("labels of the training data, \"c10\", \"c11\", \"c12\", \"c13\", \"c14\", "
+                + "\"c15\", \"c16\", \"c17\", \"c18\", \"c19\" and 2 more"), message);
     }
 
     @Test

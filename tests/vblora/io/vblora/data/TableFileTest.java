@@ -11,6 +11,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.Future;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -155,6 +158,47 @@ class TableFileTest {
         assertEquals(": found a folder; expected rows of CSV, TSV or JSON", refusal(folder, TableFormat.CSV, "a"));
         assertEquals(": found no such file; expected rows of CSV, TSV or JSON",
                 refusal(folder.resolve("none.json"), TableFormat.JSON, "a"));
+    }
+
+    /** Old Macs' line ends, in every format, and in each the lines that messages would name. */
+    @Test
+    void takesACarriageReturnAloneAsALineEnd() throws IOException {
+        for (TableFormat format : List.of(TableFormat.CSV, TableFormat.CSV.withQuoted(false), TableFormat.TSV)) {
+            String d = format.delimiter();
+            assertEquals(List.of(row(2, "x", "1"), row(4, "y", "2"), row(5, "z", "3")),
+                    read(format, "a" + d + "b\rx" + d + "1\r\ry" + d + "2\nz" + d + "3\r", "a", "b"));
+        }
+        assertEquals(List.of(row(1, "x"), row(3, "y")), read(TableFormat.JSON, "{\"a\":\"x\"}\r\r\n{\"a\":\"y\"}",
+                "a"));
+        assertTrue(refusal(TableFormat.JSON, "\r[{\"a\":\"x\"},\r\n7]", "a").startsWith(", line 3: found a number"));
+        // A line feed that belongs to a carriage return at the end of the reader's buffer of 2^14 characters
+        for (int length = (1 << 14) - 4; length < (1 << 14) + 1; length++) {
+            String text = "x".repeat(length);
+            assertEquals(List.of(row(2, text), row(3, "y")), read(TableFormat.TSV, "a\r\n" + text + "\r\ny", "a"));
+        }
+    }
+
+    /** A pipe gives its bytes once, and by and by. */
+    @Test
+    void readsAPipe() throws Exception {
+        Path pipe = Pipes.make(folder.resolve("pipe"));
+        List<String> contents = List.of("a\r\nx\r\ny\r\n", "\n [{\"a\": \"x\"}, {\"a\": \"y\"}]",
+                "\n{\"a\": \"x\"}\n{\"a\": \"y\"}\n");
+        for (String content : contents) {
+            Future<?> writer = Pipes.write(pipe, content);
+            TableFormat format = content.startsWith("a") ? TableFormat.TSV : TableFormat.JSON;
+            assertEquals(List.of(List.of("x"), List.of("y")), TableFile.read(pipe, format, List.of("a")).stream()
+                    .map(TableFile.Row::values).toList(), content);
+            writer.get();
+        }
+    }
+
+    @Test
+    void listsSomeOfManyColumns() throws IOException {
+        String header = IntStream.range(0, 1_000_000).mapToObj(i -> "column" + i).collect(Collectors.joining(","));
+        String message = refusal(TableFormat.CSV, header + "\n", "text");
+        assertTrue(message.endsWith("\"column9\" and 999,990 more"), message);
+        assertTrue(message.length() < 300, message);
     }
 
     @Test

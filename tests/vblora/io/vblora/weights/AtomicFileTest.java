@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.vblora.data.Pipes;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
@@ -15,7 +16,6 @@ import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -65,12 +65,7 @@ class AtomicFileTest {
     /** As /dev/stdout into a pipe is. */
     @Test
     void writesToAPipeAsItStands() throws Exception {
-        Path pipe = folder.resolve("pipe");
-        try {
-            assertEquals(0, new ProcessBuilder("mkfifo", pipe.toString()).start().waitFor());
-        } catch (IOException e) {
-            Assumptions.abort("this machine makes no pipes: " + e.getMessage());
-        }
+        Path pipe = Pipes.make(folder.resolve("pipe"));
         CompletableFuture<String> read = CompletableFuture.supplyAsync(() -> {
             try {
                 return Files.readString(pipe);

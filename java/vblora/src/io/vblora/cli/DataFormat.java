@@ -1,5 +1,6 @@
 package io.vblora.cli;
 
+import io.vblora.InputException;
 import io.vblora.data.TableFormat;
 import java.nio.file.Path;
 import java.util.Locale;
@@ -11,11 +12,20 @@ enum DataFormat {
     /** @throws io.vblora.InputException if the file's name has to tell it and does not */
     TableFormat of(Path file) {
         return switch (this) {
-            case AUTO -> TableFormat.of(file);
+            case AUTO -> byName(file);
             case JSON -> TableFormat.JSON;
             case CSV -> TableFormat.CSV;
             case TSV -> TableFormat.TSV;
         };
+    }
+
+    private static TableFormat byName(Path file) {
+        try {
+            return TableFormat.of(file);
+        } catch (InputException e) {
+            throw new InputException(e.source(), "", e.found(), e.expected() + ", or --data-format csv, tsv or json",
+                    e);
+        }
     }
 
     @Override

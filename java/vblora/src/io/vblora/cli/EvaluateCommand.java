@@ -41,7 +41,8 @@ final class EvaluateCommand implements Callable<Integer> {
     @Option(names = "--adapter", required = true, paramLabel = "DIR", description = "The adapter's folder.")
     private Path adapterFolder;
 
-    @Option(names = "--data", required = true, paramLabel = "FILE", description = "The examples, as for finetune.")
+    @Option(names = "--data", required = true, paramLabel = "FILE", converter = DataFile.class,
+            description = "The examples, as for finetune.")
     private Path file;
 
     @Option(names = "--predictions", paramLabel = "FILE",

@@ -48,13 +48,14 @@ final class FinetuneCommand implements Callable<Integer> {
                     + "beside it, or a folder with model.onnx.")
     private Path model;
 
-    @Option(names = "--train", required = true, paramLabel = "FILE",
-            description = "Training data, UTF-8. causal-lm: text with a document on each line, or JSON Lines whose "
-                    + "rows have \"text\", or \"input_ids\" and optional \"labels\" (-100: not counted); with a prompt "
-                    + "csv, tsv, JSON Lines or JSON with columns. Sequences: the latter, with text and label.")
+    @Option(names = "--train", required = true, paramLabel = "FILE", converter = DataFile.class,
+            description = "Training data, UTF-8: a file, a pipe, or - for standard input. causal-lm: text with a "
+                    + "document on each line, or JSON Lines whose rows have \"text\", or \"input_ids\" and optional "
+                    + "\"labels\" (-100: not counted); with a prompt csv, tsv, JSON Lines or JSON with columns. "
+                    + "Sequences: the latter, with text and label.")
     private Path train;
 
-    @Option(names = "--eval", paramLabel = "FILE",
+    @Option(names = "--eval", paramLabel = "FILE", converter = DataFile.class,
             description = "Held-out data in the same format, scored before and after training.")
     private Path eval;
 
@@ -180,6 +181,8 @@ final class FinetuneCommand implements Callable<Integer> {
                 "Both --warmup-ratio and --warmup-steps");
         invocation.check(!invocation.isGiven("--num-train-epochs") || !invocation.isGiven("--max-steps"),
                 "Both --num-train-epochs and --max-steps");
+        invocation.check(eval == null || !DataFile.areOnePipe(train, eval), "--eval: found " + eval + ", the pipe that "
+                + "--train reads to its end; expected another file");
         for (String option : TrainingOptions.EVALUATION_ONLY) {
             invocation.check(!invocation.isGiven(option) || eval != null, option + " without --eval");
         }

@@ -122,7 +122,8 @@ public final class Main implements Runnable {
         }
     }
 
-    private static Path path(String text) {
+    /** A path as an option has it. */
+    static Path path(String text) {
         if (text.isEmpty()) {
             throw new TypeConversionException("found an empty path");
         }

@@ -18,7 +18,7 @@ import java.util.function.Supplier;
 
 /**
  * The examples of a file for causal language modelling. The file is UTF-8 (a byte order mark is skipped), its lines end
- * in LF or CRLF, blank lines count for nothing. {@link #read} takes either
+ * in LF, CRLF or CR, blank lines count for nothing. {@link #read} takes either
  * <ul>
  * <li>text, a document per line, or
  * <li>JSON Lines, an object per line, if its name ends in {@code .jsonl} or {@code .json} or its first line that is not

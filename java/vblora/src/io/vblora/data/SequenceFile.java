@@ -1,6 +1,7 @@
 package io.vblora.data;
 
 import io.vblora.InputException;
+import io.vblora.PrintableText;
 import io.vblora.model.BertConfig;
 import java.math.BigInteger;
 import java.nio.file.Path;
@@ -51,8 +52,8 @@ public record SequenceFile(List<SequenceExample> examples, List<String> labels, 
         return rows.tokenize(tokenizer, maxSeqLength, encoder, classes, row -> {
             String label = rows.label(row);
             if (!indices.containsKey(label)) {
-                throw rows.refuse(row, columns.label(), '"' + label + '"', "one of the labels of the training data, "
-                        + some(classes));
+                throw rows.refuse(row, columns.label(), PrintableText.quoted(label),
+                        "one of the labels of the training data, " + PrintableText.list(classes));
             }
             return indices.get(label);
         });
@@ -72,7 +73,7 @@ public record SequenceFile(List<SequenceExample> examples, List<String> labels, 
             String label = rows.label(row);
             float value = label.matches(NUMBER) ? Float.parseFloat(label) : Float.NaN;
             if (!Float.isFinite(value)) {
-                throw rows.refuse(row, columns.label(), '"' + label + '"', "a finite number");
+                throw rows.refuse(row, columns.label(), PrintableText.quoted(label), "a finite number");
             }
             return value;
         });
@@ -89,11 +90,6 @@ public record SequenceFile(List<SequenceExample> examples, List<String> labels, 
                 labels.isEmpty() ? "" : String.format(Locale.ROOT, " of %,d classes", labels.size()), tokens(),
                 examples.stream().mapToInt(SequenceExample::length).max().orElse(0),
                 truncated == 0 ? "" : String.format(Locale.ROOT, ", %,d truncated", truncated));
-    }
-
-    private static String some(List<String> labels) {
-        return labels.stream().limit(10).map(label -> '"' + label + '"').collect(Collectors.joining(", "))
-                + (labels.size() > 10 ? ", ..." : "");
     }
 
     @FunctionalInterface
@@ -128,7 +124,7 @@ public record SequenceFile(List<SequenceExample> examples, List<String> labels, 
                     : Comparator.naturalOrder();
             labels.sort(order);
             if (labels.size() < 2) {
-                throw new InputException(file, columns.label(), "only the label \"" + labels.get(0) + '"',
+                throw new InputException(file, columns.label(), "only the label " + PrintableText.quoted(labels.get(0)),
                         "at least two different labels");
             }
             return Collections.unmodifiableList(labels);

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
 import io.vblora.InputException;
 import io.vblora.JsonFields;
+import io.vblora.PrintableText;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
@@ -14,7 +15,6 @@ import java.util.Collections;
 import java.util.Iterator;
 import java.util.List;
 import java.util.regex.Pattern;
-import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.apache.commons.csv.CSVFormat;
 import org.apache.commons.csv.CSVParser;
@@ -62,7 +62,7 @@ public final class TableFile {
         try (Utf8Reader in = new Utf8Reader(file, EXPECTED)) {
             if (!format.json()) {
                 table.readDelimited(in);
-            } else if (isArray(file)) {
+            } else if (in.skipBlank() == '[') {
                 table.readArray(in);
             } else {
                 table.readJsonLines(in);
@@ -74,16 +74,6 @@ public final class TableFile {
             throw new InputException(file, "", "no rows", "at least one");
         }
         return Collections.unmodifiableList(table.rows);
-    }
-
-    private static boolean isArray(Path file) {
-        try (Utf8Reader in = new Utf8Reader(file, EXPECTED)) {
-            String line = in.readLine();
-            while (line != null && line.isBlank()) {
-                line = in.readLine();
-            }
-            return line != null && line.stripLeading().startsWith("[");
-        }
     }
 
     private void readDelimited(Utf8Reader in) throws IOException {
@@ -140,8 +130,8 @@ public final class TableFile {
         return columns.stream().mapToInt(column -> {
             int position = names.indexOf(column);
             if (position < 0 || position != names.lastIndexOf(column)) {
-                throw refuse(line, "", (position < 0 ? "no column \"" : "two columns \"") + column + "\"", "one of: "
-                        + names.stream().map(name -> '"' + name + '"').collect(Collectors.joining(", ")), null);
+                throw refuse(line, "", (position < 0 ? "no column " : "two columns ") + PrintableText.quoted(column),
+                        "one of: " + PrintableText.list(names), null);
             }
             return position;
         }).toArray();
@@ -158,8 +148,8 @@ public final class TableFile {
     }
 
     private void readJsonLines(Utf8Reader in) throws IOException {
-        String text = in.readLine();
-        for (long line = 1; text != null; line++) {
+        long line = in.lineEnds() + 1;
+        for (String text = in.readLine(); text != null; text = in.readLine()) {
             if (!text.isBlank()) {
                 try (JsonParser parser = JsonRows.FACTORY.createParser(text)) {
                     parser.nextToken();
@@ -171,23 +161,25 @@ public final class TableFile {
                     throw broken(line, e);
                 }
             }
-            text = in.readLine();
+            line++;
         }
     }
 
     private void readArray(Utf8Reader in) throws IOException {
+        long before = in.lineEnds();
         try (JsonParser parser = JsonRows.FACTORY.createParser(in)) {
             try {
                 parser.nextToken();
                 while (parser.nextToken() != JsonToken.END_ARRAY) {
-                    readRow(parser, parser.currentTokenLocation().getLineNr());
+                    readRow(parser, before + parser.currentTokenLocation().getLineNr());
                 }
                 if (parser.nextToken() != null) {
-                    throw refuse(parser.currentTokenLocation().getLineNr(), "", "more after the array's end",
-                            "one JSON array", null);
+                    throw refuse(before + parser.currentTokenLocation().getLineNr(), "",
+                            "more after the array's end", "one JSON array", null);
                 }
             } catch (JsonProcessingException e) {
-                throw broken(e.getLocation() == null ? in.lineEnds() + 1 : e.getLocation().getLineNr(), e);
+                throw broken(e.getLocation() == null ? in.lineEnds() + 1
+                        : before + e.getLocation().getLineNr(), e);
             }
         }
     }

@@ -5,8 +5,8 @@ import java.nio.file.Path;
 import java.util.Locale;
 
 /**
- * How a file of rows is written; UTF-8 in any case, lines that end in LF or CRLF, a byte order mark and blank lines
- * skipped.
+ * How a file of rows is written; UTF-8 in any case, lines that end in LF, CRLF or CR, a byte order mark and
+ * blank lines skipped.
  *
  * @param json JSON Lines (an object on each line), or, if the first character is a bracket, one array of objects; the
  *     other values then mean nothing
@@ -42,7 +42,7 @@ public record TableFormat(boolean json, String delimiter, boolean quoted, boolea
             case "tsv" -> TSV;
             case "json", "jsonl" -> JSON;
             default -> throw new InputException(file, "", "a name that does not tell the format",
-                    "one that ends in .csv, .tsv, .json or .jsonl, or the format beside it");
+                    "one that ends in .csv, .tsv, .json or .jsonl");
         };
     }
 

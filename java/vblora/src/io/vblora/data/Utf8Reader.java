@@ -14,8 +14,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 /**
- * The characters of a UTF-8 file, a byte order mark skipped. Bytes that are not UTF-8 give an {@link InputException}
- * that names file and line, once everything before them has been read. Lines end in LF.
+ * The characters of a UTF-8 file, a byte order mark skipped. The file is read once, from its beginning to its end: it
+ * may be a pipe. Bytes that are not UTF-8 give an {@link InputException} that names file and line, once everything
+ * before them has been read. Lines end in LF, CRLF or CR.
  */
 final class Utf8Reader extends Reader {
     private static final int BUFFER = 1 << 14;
@@ -28,13 +29,13 @@ final class Utf8Reader extends Reader {
     private final CharBuffer chars = CharBuffer.allocate(BUFFER).flip();
     private boolean started;
     private boolean ended;
+    private boolean afterCarriageReturn;
     private long lineEnds;
 
-    /** Opens a file, which is refused if it is not a regular file; {@code expected} says what it should hold. */
+    /** Opens a file, which is refused if it is a folder or not there; {@code expected} says what it should hold. */
     Utf8Reader(Path file, String expected) {
-        if (!Files.isRegularFile(file)) {
-            throw new InputException(file, "", Files.isDirectory(file) ? "a folder"
-                    : Files.exists(file) ? "not a regular file" : "no such file", expected);
+        if (Files.isDirectory(file) || !Files.exists(file)) {
+            throw new InputException(file, "", Files.isDirectory(file) ? "a folder" : "no such file", expected);
         }
         this.file = file;
         try {
@@ -52,33 +53,54 @@ final class Utf8Reader extends Reader {
         int n = Math.min(length, chars.remaining());
         chars.get(target, offset, n);
         for (int i = offset; i < offset + n; i++) {
-            lineEnds += target[i] == '\n' ? 1 : 0;
+            countLineEnd(target[i]);
         }
         return n;
     }
 
-    /** The rest of the line without its end, LF or CRLF; null at the end of the file. */
+    /** The rest of the line without its end; null at the end of the file. */
     String readLine() {
+        // A line feed after a carriage return is skipped only now: a pipe may not have it yet.
+        if (afterCarriageReturn && fill() && chars.get(chars.position()) == '\n') {
+            chars.get();
+        }
+        afterCarriageReturn = false;
         if (!fill()) {
             return null;
         }
+        char[] buffer = chars.array();
         StringBuilder line = new StringBuilder();
         do {
             int from = chars.position();
             int to = from;
-            while (to < chars.limit() && chars.get(to) != '\n') {
+            while (to < chars.limit() && buffer[to] != '\n' && buffer[to] != '\r') {
                 to++;
             }
-            line.append(chars.array(), from, to - from);
-            if (to < chars.limit()) {
-                chars.position(to + 1);
-                lineEnds++;
+            line.append(buffer, from, to - from);
+            chars.position(to);
+            if (chars.hasRemaining()) {
+                countLineEnd(chars.get());
                 break;
             }
-            chars.position(to);
         } while (fill());
-        int end = line.length();
-        return line.substring(0, end > 0 && line.charAt(end - 1) == '\r' ? end - 1 : end);
+        return line.toString();
+    }
+
+    /** Skips white space, line ends among it; the character behind it, which is not skipped, or -1 at the end. */
+    int skipBlank() {
+        while (fill()) {
+            char c = chars.get(chars.position());
+            if (!Character.isWhitespace(c)) {
+                return c;
+            }
+            countLineEnd(chars.get());
+        }
+        return -1;
+    }
+
+    private void countLineEnd(char read) {
+        lineEnds += read == '\r' || read == '\n' && !afterCarriageReturn ? 1 : 0;
+        afterCarriageReturn = read == '\r';
     }
 
     /** Line ends read so far. */
