@@ -2,12 +2,16 @@ package io.vblora.adapter;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.vblora.InputException;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Expected selections follow from check_target_module_exists in PEFT's tuners_utils.py, read and applied by hand. */
 class ModuleSelectorTest {
@@ -109,5 +113,35 @@ class ModuleSelectorTest {
         List<String> paths = List.of("a.10.x", "a.2.x", "a.2", "a.02.x", "b", "a.9999999999999999999999.x", "a.x");
         assertEquals(List.of("a.2", "a.02.x", "a.2.x", "a.10.x", "a.9999999999999999999999.x", "a.x", "b"),
                 paths.stream().sorted(NaturalOrder.INSTANCE).toList());
+    }
+
+    /**
+     * Java's matcher takes exponentially many steps for each of these: ten seconds are more than the bounded one takes
+     * for all of them, and less than the other takes for one.
+     */
+    @ParameterizedTest
+    @ValueSource(strings = {"(([a-z_.0-9]+)+)+Z", ".*.*.*.*.*.*.*.*.*Z", "(?=(([a-z_.0-9]+)+)+Z).*"})
+    void expressionsThatBacktrackWithoutEndAreRefused(String regex) {
+        List<ModuleShape> model = List.of(new ModuleShape("base.encoder.layers.0.attention.output.dense.q_proj", 8, 8));
+        InputException target = assertTimeoutPreemptively(Duration.ofSeconds(10), () -> assertThrows(
+                InputException.class, () -> VbLoraConfig.builder().targetModules(regex).build().modules().select(model)));
+        assertEquals("target_modules", target.field());
+        assertTrue(target.getMessage().contains('"' + regex + "\", which takes too many steps to match base."),
+                target.getMessage());
+        InputException excluded = assertTimeoutPreemptively(Duration.ofSeconds(10), () -> assertThrows(
+                InputException.class, () -> targets("q_proj").excludeModules(regex).build().modules().select(model)));
+        assertEquals("exclude_modules", excluded.field());
+        InputException layers = assertTimeoutPreemptively(Duration.ofSeconds(10), () -> assertThrows(
+                InputException.class, () -> targets("q_proj").layersToTransform(List.of(0))
+                        .layersPattern(List.of(regex)).build().modules().select(model)));
+        assertEquals("layers_pattern", layers.field());
+    }
+
+    @Test
+    void expressionsThatNestTooDeeplyAreRefused() {
+        InputException e = assertThrows(InputException.class,
+                () -> select(VbLoraConfig.builder().targetModules("(".repeat(100_000) + ")".repeat(100_000))));
+        assertEquals("target_modules", e.field());
+        assertTrue(e.getMessage().length() < 1000, e.getMessage());
     }
 }

@@ -7,10 +7,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
-import java.util.function.Function;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
-import java.util.regex.PatternSyntaxException;
+import java.util.regex.MatchResult;
 import java.util.stream.Stream;
 
 /**
@@ -27,29 +24,29 @@ public final class ModuleSelector {
     private static final int MAX_LAYER = 1_000_000;
 
     /** The first number in a path that has two names before it: the layer of model.layers.0.mlp. */
-    private static final Pattern ANY_LAYER = layer("[^.]*");
+    private static final ModulePattern ANY_LAYER = layer("", "", "[^.]*");
 
     private final String source;
     private final Names targets;
     private final Names excluded;
     private final List<Integer> layers;
-    private final List<Pattern> layerPatterns;
+    private final List<ModulePattern> layerPatterns;
     private final List<String> toSave;
 
     /** Names of which one equals a path or ends it, or a pattern of whole paths: one of the two is null, or both. */
-    private record Names(List<String> names, Pattern pattern) {
+    private record Names(List<String> names, ModulePattern pattern) {
         boolean isSet() {
             return names != null || pattern != null;
         }
 
         boolean matches(String path) {
-            return pattern != null ? pattern.matcher(path).matches()
+            return pattern != null ? pattern.matchesAll(path)
                     : names != null && names.stream().anyMatch(name -> isNamed(path, name));
         }
     }
 
     private ModuleSelector(String source, Names targets, Names excluded, List<Integer> layers,
-            List<Pattern> layerPatterns, List<String> toSave) {
+            List<ModulePattern> layerPatterns, List<String> toSave) {
         this.source = source;
         this.targets = targets;
         this.excluded = excluded;
@@ -59,9 +56,9 @@ public final class ModuleSelector {
     }
 
     static ModuleSelector of(JsonFields fields) {
-        List<Pattern> layerPatterns = new ArrayList<>();
+        List<ModulePattern> layerPatterns = new ArrayList<>();
         for (String pattern : strings(fields, "layers_pattern", "a string or a list of strings", true)) {
-            layerPatterns.add(compile(fields, "layers_pattern", pattern, ModuleSelector::layer));
+            layerPatterns.add(layer(fields.source(), "layers_pattern", pattern));
         }
         List<Integer> layers = layers(fields);
         if (!layerPatterns.isEmpty() && !fields.has("layers_to_transform")) {
@@ -74,24 +71,14 @@ public final class ModuleSelector {
     private static Names names(JsonFields fields, String key) {
         JsonNode value = fields.object().path(key);
         if (value.isTextual()) {
-            return new Names(null, compile(fields, key, value.textValue(), Pattern::compile));
+            return new Names(null, ModulePattern.compile(fields.source(), key, value.textValue()));
         }
         return new Names(fields.has(key)
                 ? strings(fields, key, "a list of names, a regular expression or null", false) : null, null);
     }
 
-    /** Python's named groups are the one common spelling that Java has otherwise. */
-    private static Pattern compile(JsonFields fields, String key, String regex,
-            Function<String, Pattern> compiler) {
-        try {
-            return compiler.apply(regex.replace("(?P<", "(?<"));
-        } catch (PatternSyntaxException e) {
-            throw fields.wrong(key, "a regular expression (" + e.getDescription() + ")");
-        }
-    }
-
-    private static Pattern layer(String list) {
-        return Pattern.compile(".*?\\." + list + "\\.(\\d{1,9})\\.");
+    private static ModulePattern layer(String source, String key, String list) {
+        return ModulePattern.compile(source, key, list, ".*?\\.", "\\.(\\d{1,9})\\.");
     }
 
     private static List<String> strings(JsonFields fields, String key, String expected, boolean one) {
@@ -136,7 +123,7 @@ public final class ModuleSelector {
 
     /** Whether no module is adapted, as {@link #DUMMY_TARGET_MODULES} says. */
     public boolean adaptsNothing() {
-        return targets.pattern != null && targets.pattern.pattern().equals(DUMMY_TARGET_MODULES);
+        return targets.pattern != null && targets.pattern.regex().equals(DUMMY_TARGET_MODULES);
     }
 
     /**
@@ -215,7 +202,7 @@ public final class ModuleSelector {
     }
 
     private String describeTargets() {
-        return targets.pattern != null ? '"' + targets.pattern.pattern() + '"' : targets.names.toString();
+        return targets.pattern != null ? '"' + targets.pattern.regex() + '"' : targets.names.toString();
     }
 
     private void checkKnown(String name, List<ModuleShape> offered) {
@@ -244,7 +231,7 @@ public final class ModuleSelector {
             return false;
         }
         if (targets.pattern != null) {
-            return targets.pattern.pattern().equalsIgnoreCase(ALL_LINEAR) ? !isNamed(path, OUTPUT_HEAD)
+            return targets.pattern.regex().equalsIgnoreCase(ALL_LINEAR) ? !isNamed(path, OUTPUT_HEAD)
                     : targets.matches(path);
         }
         return targets.names.contains(path) || targets.matches(path) && isInLayers(path);
@@ -254,10 +241,10 @@ public final class ModuleSelector {
         if (layers.isEmpty()) {
             return true;
         }
-        for (Pattern pattern : layerPatterns.isEmpty() ? List.of(ANY_LAYER) : layerPatterns) {
-            Matcher matcher = pattern.matcher(path);
-            if (matcher.lookingAt()) {
-                return layers.contains(Integer.valueOf(matcher.group(1)));
+        for (ModulePattern pattern : layerPatterns.isEmpty() ? List.of(ANY_LAYER) : layerPatterns) {
+            MatchResult match = pattern.matchStart(path);
+            if (match != null) {
+                return layers.contains(Integer.valueOf(match.group(1)));
             }
         }
         return false;

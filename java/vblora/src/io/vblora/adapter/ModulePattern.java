@@ -1,0 +1,140 @@
+package io.vblora.adapter;
+
+import io.vblora.InputException;
+import java.util.regex.MatchResult;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.regex.PatternSyntaxException;
+
+/**
+ * A regular expression over paths of modules, as a configuration has it for Python's {@code re}. A match takes a
+ * bounded number of steps: an expression that backtracks without end is refused where it does. Immutable.
+ */
+final class ModulePattern {
+    /** Characters that are looked at in one match, at most; expressions in use take some hundreds. */
+    private static final int MAX_STEPS = 1_000_000;
+
+    private final String source;
+    private final String field;
+    private final String regex;
+    private final Pattern pattern;
+
+    private ModulePattern(String source, String field, String regex, Pattern pattern) {
+        this.source = source;
+        this.field = field;
+        this.regex = regex;
+        this.pattern = pattern;
+    }
+
+    /**
+     * Compiles an expression.
+     *
+     * @param source the file or option that holds it, for messages
+     * @param field the field that holds it
+     * @throws InputException if it is none, or nested too deeply
+     */
+    static ModulePattern compile(String source, String field, String regex) {
+        return compile(source, field, regex, "", "");
+    }
+
+    /**
+     * Compiles an expression with more around it.
+     *
+     * @param before a whole expression to match before it
+     * @param after a whole expression to match after it
+     */
+    static ModulePattern compile(String source, String field, String regex, String before, String after) {
+        try {
+            // Python's named groups are the one common spelling that Java has otherwise.
+            return new ModulePattern(source, field, regex,
+                    Pattern.compile(before + regex.replace("(?P<", "(?<") + after, Pattern.UNIX_LINES));
+        } catch (PatternSyntaxException e) {
+            throw new InputException(source, field, quoted(regex),
+                    "a regular expression (" + e.getDescription() + ")", e);
+        } catch (StackOverflowError e) {
+            throw new InputException(source, field, quoted(regex), "a regular expression of fewer levels", e);
+        }
+    }
+
+    /** The expression as it was given. */
+    String regex() {
+        return regex;
+    }
+
+    /**
+     * Whether it matches the whole of a path, as Python's {@code re.fullmatch}.
+     *
+     * @throws InputException if finding that out takes too many steps
+     */
+    boolean matchesAll(String path) {
+        Matcher matcher = pattern.matcher(new Counted(path));
+        return find(path, matcher::matches);
+    }
+
+    /**
+     * The match at the beginning of a path, as Python's {@code re.match}; null if there is none.
+     *
+     * @throws InputException if finding that out takes too many steps
+     */
+    MatchResult matchStart(String path) {
+        Matcher matcher = pattern.matcher(new Counted(path));
+        return find(path, matcher::lookingAt) ? matcher.toMatchResult() : null;
+    }
+
+    @FunctionalInterface
+    private interface Search {
+        boolean run();
+    }
+
+    private boolean find(String path, Search search) {
+        try {
+            return search.run();
+        } catch (TooManySteps | StackOverflowError e) {
+            throw new InputException(source, field, quoted(regex) + ", which takes too many steps to match " + path,
+                    "a regular expression without repetitions within repetitions", e);
+        }
+    }
+
+    private static String quoted(String regex) {
+        return '"' + (regex.length() > 200 ? regex.substring(0, 200) + "..." : regex) + '"';
+    }
+
+    private static final class TooManySteps extends RuntimeException {
+        TooManySteps() {
+            super("more than " + MAX_STEPS + " steps", null, false, false);
+        }
+    }
+
+    /** A path that counts how often a matcher looks at a character of it. */
+    private static final class Counted implements CharSequence {
+        private final String path;
+        private int steps;
+
+        Counted(String path) {
+            this.path = path;
+        }
+
+        @Override
+        public int length() {
+            return path.length();
+        }
+
+        @Override
+        public char charAt(int index) {
+            if (++steps > MAX_STEPS) {
+                throw new TooManySteps();
+            }
+            return path.charAt(index);
+        }
+
+        @Override
+        public CharSequence subSequence(int start, int end) {
+            return path.substring(start, end);
+        }
+
+        @Override
+        public String toString() {
+            return path;
+        }
+    }
+}
