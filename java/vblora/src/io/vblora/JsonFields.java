@@ -7,10 +7,6 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
-import java.io.UncheckedIOException;
-import java.nio.file.FileSystemException;
-import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 
 /**
@@ -19,7 +15,7 @@ import java.nio.file.Path;
  * counts as absent.
  */
 public final class JsonFields {
-    private static final long MAX_FILE_BYTES = 16L << 20;
+    private static final int MAX_FILE_BYTES = 16 << 20;
     private static final ObjectMapper MAPPER = new ObjectMapper()
             .enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION)
             .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
@@ -35,31 +31,13 @@ public final class JsonFields {
     }
 
     /**
-     * Reads a file that holds one JSON object.
+     * Reads a regular file that holds one JSON object.
      *
      * @throws InputException if it is absent, too large or not a JSON object
+     * @throws java.io.UncheckedIOException naming the file, if it cannot be read
      */
     public static JsonFields read(Path file) {
-        try {
-            long size = Files.size(file);
-            if (size > MAX_FILE_BYTES) {
-                throw new InputException(file, "", size + " bytes",
-                        "a JSON file of at most " + MAX_FILE_BYTES + " bytes");
-            }
-            return parse(file.toString(), Files.readAllBytes(file));
-        } catch (NoSuchFileException e) {
-            throw new InputException(file, "", "no such file", "a JSON file");
-        } catch (IOException e) {
-            throw new UncheckedIOException(file + " could not be read: " + reason(e), e);
-        }
-    }
-
-    /** Without the file's name, which these exceptions repeat, or are all that they say. */
-    private static String reason(IOException e) {
-        if (e instanceof FileSystemException f) {
-            return f.getReason() == null ? f.getClass().getSimpleName() : f.getReason();
-        }
-        return e.getMessage();
+        return parse(file.toString(), WholeFile.read(file, "a JSON file", MAX_FILE_BYTES));
     }
 
     /** What is wrong with a text that is not JSON, without the parser's advice to programmers on how to allow it. */

@@ -1,0 +1,59 @@
+package io.vblora;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.nio.file.FileSystemException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
+
+/** Reads files that are held in memory whole. */
+public final class WholeFile {
+    private WholeFile() {}
+
+    /**
+     * The bytes of a regular file: reading a pipe or a device may never end.
+     *
+     * @param expected what it should be, for messages
+     * @param maxBytes its largest size; no more is read of a file that grows meanwhile, or does not know its size
+     * @throws InputException if there is none, it is no regular file or it is larger
+     * @throws UncheckedIOException naming the file, if it cannot be read
+     */
+    public static byte[] read(Path file, String expected, int maxBytes) {
+        try {
+            BasicFileAttributes attributes = Files.readAttributes(file, BasicFileAttributes.class);
+            if (!attributes.isRegularFile()) {
+                throw new InputException(file, "", attributes.isDirectory() ? "a folder" : "not a regular file",
+                        expected);
+            }
+            if (attributes.size() > maxBytes) {
+                throw tooLarge(file, attributes.size() + " bytes", expected, maxBytes);
+            }
+            try (InputStream in = Files.newInputStream(file)) {
+                byte[] content = in.readNBytes(maxBytes);
+                if (content.length == maxBytes && in.read() >= 0) {
+                    throw tooLarge(file, "more than " + maxBytes + " bytes", expected, maxBytes);
+                }
+                return content;
+            }
+        } catch (NoSuchFileException e) {
+            throw new InputException(file, "", "no such file", expected);
+        } catch (IOException e) {
+            throw new UncheckedIOException(file + " could not be read: " + reason(e), e);
+        }
+    }
+
+    private static InputException tooLarge(Path file, String found, String expected, int maxBytes) {
+        return new InputException(file, "", found, expected + " of at most " + maxBytes + " bytes");
+    }
+
+    /** Without the file's name, which these exceptions repeat, or are all that they say. */
+    private static String reason(IOException e) {
+        if (e instanceof FileSystemException f) {
+            return f.getReason() == null ? f.getClass().getSimpleName() : f.getReason();
+        }
+        return e.getMessage();
+    }
+}
