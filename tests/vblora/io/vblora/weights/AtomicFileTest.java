@@ -42,6 +42,31 @@ class AtomicFileTest {
         assertEquals(List.of("f"), names());
     }
 
+    /** Before the writing, where the channel closes at the first write, and in its midst, where all is written again. */
+    @Test
+    void anInterruptDoesNotKeepAFileFromBeingWritten() throws IOException {
+        Path file = folder.resolve("f");
+        Thread.currentThread().interrupt();
+        try {
+            AtomicFile.write(file, utf8("one"));
+            assertTrue(Thread.interrupted());
+            int[] calls = new int[1];
+            AtomicFile.write(file, channel -> {
+                channel.write(ByteBuffer.wrap(utf8("t")));
+                if (calls[0]++ == 0) {
+                    Thread.currentThread().interrupt();
+                }
+                channel.write(ByteBuffer.wrap(utf8("wo")));
+            });
+            assertTrue(Thread.interrupted());
+            assertEquals(2, calls[0]);
+        } finally {
+            Thread.interrupted();
+        }
+        assertEquals("two", Files.readString(file));
+        assertEquals(List.of("f"), names());
+    }
+
     @Test
     void aFailureMidWayLeavesTheOldFileAlone() throws IOException {
         Path file = folder.resolve("f");

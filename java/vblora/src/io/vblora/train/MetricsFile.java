@@ -2,11 +2,11 @@ package io.vblora.train;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 
 /**
@@ -31,7 +31,7 @@ public final class MetricsFile implements TrainingListener, AutoCloseable {
     public MetricsFile(Path file) {
         this.file = file;
         try {
-            out = Files.newOutputStream(file);
+            out = new FileOutputStream(file.toFile()); // a channel would close if the thread that trains is interrupted
         } catch (IOException e) {
             throw failed(e);
         }

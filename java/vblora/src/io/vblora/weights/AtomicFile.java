@@ -3,6 +3,7 @@ package io.vblora.weights;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
+import java.nio.channels.ClosedByInterruptException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.WritableByteChannel;
 import java.nio.file.AtomicMoveNotSupportedException;
@@ -16,8 +17,8 @@ import java.util.concurrent.ThreadLocalRandom;
 /**
  * Replaces a file whole or not at all: a temporary file in the same folder, flushed to the disk, renamed over the old
  * one, and the folder flushed. Whatever happens on the way, the file's old content (or absence) stays; where Java still
- * runs, the temporary file is removed. What is no file but can be written to, /dev/stdout for instance, is written to as
- * it stands.
+ * runs, the temporary file is removed. An interrupt of the thread does not keep it from writing, and is still there
+ * afterwards. What is no file but can be written to, /dev/stdout for instance, is written to as it stands.
  */
 public final class AtomicFile {
     private AtomicFile() {}
@@ -25,7 +26,7 @@ public final class AtomicFile {
     /** Writes the content of a file. */
     @FunctionalInterface
     public interface Content {
-        /** Writes all of it; an exception leaves the old file in place. */
+        /** Writes all of it, once more if the thread is interrupted; an exception leaves the old file in place. */
         void writeTo(WritableByteChannel channel) throws IOException;
     }
 
@@ -44,6 +45,21 @@ public final class AtomicFile {
             writeAsItStands(target, content);
             return;
         }
+        // An interrupt closes the channel that a thread writes to: it is put off, and what it struck is done again.
+        boolean interrupted = Thread.interrupted();
+        try {
+            while (!replace(file, target, content)) {
+                interrupted |= Thread.interrupted();
+            }
+        } finally {
+            if (interrupted) {
+                Thread.currentThread().interrupt();
+            }
+        }
+    }
+
+    /** Returns false if the thread was interrupted on the way. */
+    private static boolean replace(Path file, Path target, Content content) {
         Path folder = target.getParent();
         Path temporary = folder.resolve("." + target.getFileName() + "."
                 + Long.toUnsignedString(ThreadLocalRandom.current().nextLong(), 36) + ".tmp");
@@ -58,6 +74,9 @@ public final class AtomicFile {
             try (FileChannel directory = FileChannel.open(folder, StandardOpenOption.READ)) {
                 directory.force(true);
             }
+            return true;
+        } catch (ClosedByInterruptException e) {
+            return false;
         } catch (IOException e) {
             throw new UncheckedIOException("Cannot write " + file + ": " + e, e);
         } finally {
