@@ -9,9 +9,11 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.vblora.Golden;
 import io.vblora.data.TokenizerFixture;
+import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;
 import io.vblora.kernels.Tensor;
 import io.vblora.weights.SafetensorsFile;
+import io.vblora.weights.SafetensorsWriter;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -32,6 +34,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class FinetuneCommandTest {
     private static final ObjectMapper JSON = new ObjectMapper();
@@ -529,6 +532,62 @@ class FinetuneCommandTest {
     void reportsALossThatExplodes() throws IOException {
         finetuneSmall("--learning-rate-vector-bank", 1e30, "--max-grad-norm", 0, "--max-steps", 10, "--warmup-steps", 0)
                 .assertError(1, "lower the learning rates, or set max_grad_norm.");
+        assertFalse(Files.exists(output));
+    }
+
+    /** One update at a rate that float32 cannot hold, whose effect no further step would show. */
+    @ParameterizedTest
+    @ValueSource(strings = {"--method lora --learning-rate 1e30", "--vector-length 16 --learning-rate-vector-bank 1e30",
+        "--vector-length 16 --num-vectors 32 --learning-rate-vector-bank 1e30 --save-only-topk-weights"})
+    void aLastStepThatDivergesWritesNoAdapter(String options) {
+        for (boolean scored : new boolean[] {false, true}) {
+            List<Object> arguments = new ArrayList<>(List.of(options.split(" ")));
+            arguments.addAll(List.of("--max-steps", 1, "--warmup-steps", 0));
+            if (scored) {
+                arguments.addAll(List.of("--eval", heldOut, "--load-best-model-at-end"));
+            }
+            finetune(arguments.toArray()).assertError(1, "after step 1 and the run cannot go on: lower the learning "
+                    + "rates.");
+            assertFalse(Files.exists(output));
+        }
+    }
+
+    /** Of an adapter whose numbers are finite, but too large for what is computed with them. */
+    @Test
+    void aLossThatIsNoNumberIsPrintedAndAnError() throws IOException {
+        finetune("--method", "lora", "--max-steps", 1).assertDone();
+        Path weights = output.resolve("adapter_model.safetensors");
+        try (SafetensorsFile file = SafetensorsFile.open(weights)) {
+            SafetensorsWriter huge = new SafetensorsWriter();
+            for (String name : file.names()) {
+                long[] shape = file.entry(name).dimensions();
+                float[] values = new float[(int) (shape[0] * shape[1])];
+                Arrays.fill(values, 1e30f);
+                huge.add(name, DType.FLOAT32, shape, () -> Tensor.of(values, shape));
+            }
+            huge.write(weights);
+        }
+        List<Object> arguments = List.of("evaluate", "--model", MODEL, "--adapter", output, "--data", heldOut,
+                "--device", "cpu");
+        String expected = "--adapter: found " + output + ", with which " + MODEL + " has a loss of NaN; expected finite "
+                + "numbers: the adapter's or the model's are not, or are far too large.";
+        CommandLineRun lines = CommandLineRun.of(arguments.toArray()).assertError(1, expected);
+        assertTrue(lines.out().matches("(?s)examples +5\neval_loss +NaN\nperplexity +NaN\n"), lines.out());
+        CommandLineRun json = CommandLineRun.of(Stream.concat(arguments.stream(), Stream.of("--json")).toArray())
+                .assertError(1, expected);
+        assertEquals("NaN", JSON.readTree(json.out()).get("eval_loss").textValue());
+    }
+
+    /** As code that calls the command line in its own process ends it. */
+    @Test
+    void anInterruptedThreadWritesNoAdapter() {
+        Thread.currentThread().interrupt();
+        try {
+            finetuneSmall("--max-steps", 3).assertError(1, "Interrupted after step 0: no adapter is written.");
+            assertTrue(Thread.currentThread().isInterrupted());
+        } finally {
+            Thread.interrupted();
+        }
         assertFalse(Files.exists(output));
     }
 

@@ -3,6 +3,7 @@ package io.vblora.train;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -19,17 +20,24 @@ import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.model.Execution;
 import io.vblora.model.LlamaModel;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 import java.util.function.IntConsumer;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -89,7 +97,7 @@ class TrainerTest {
         return all;
     }
 
-    private static void assertSame(Map<String, float[]> expected, Map<String, float[]> found) {
+    private static void assertSameNumbers(Map<String, float[]> expected, Map<String, float[]> found) {
         assertEquals(expected.keySet(), found.keySet());
         expected.forEach((name, values) -> assertArrayEquals(values, found.get(name), name));
     }
@@ -192,7 +200,9 @@ class TrainerTest {
 
         @Override
         public Map<String, Double> evaluate(Execution run, List<Example> examples, int batchSize, IntConsumer scored) {
-            return Map.of(metric, scores[next++]);
+            Map<String, Double> found = new LinkedHashMap<>(Map.of("eval_loss", 1.0));
+            found.put(metric, scores[next++]);
+            return found;
         }
     }
 
@@ -223,6 +233,7 @@ class TrainerTest {
             assertEquals(Map.of("eval_loss", 3.0), result.metricsBefore());
             assertEquals(Map.of("eval_loss", 1.0), result.metricsAfter());
             assertEquals(5, result.bestStep());
+            assertEquals(Ending.COMPLETE, result.ending());
             evaluations.clear();
             scripted(adapter, TrainingArguments.builder().maxSteps(4).evalSteps(2), "eval_loss", 3, 2, 1);
             assertEquals(List.of(0L, 2L, 4L), evaluatedAt());
@@ -239,7 +250,7 @@ class TrainerTest {
                     3, 1, 2, 2);
             assertEquals(1, result.bestStep());
             assertEquals(Map.of("eval_loss", 2.0), result.metricsAfter());
-            assertSame(parametersAt.get(3L), parameters(adapter));
+            assertSameNumbers(parametersAt.get(3L), parameters(adapter));
         }
     }
 
@@ -253,10 +264,10 @@ class TrainerTest {
                         .loadBestModelAtEnd(true), "accuracy", Double.NaN, 0.25, 0.5, Double.NaN, 0.75, 0.75, 0.5);
                 assertEquals(List.of(0L, 1L, 2L, 4L), bestAt());
                 assertEquals(4, result.bestStep());
-                assertEquals(Map.of("accuracy", 0.75), result.metricsAfter());
+                assertEquals(Map.of("eval_loss", 1.0, "accuracy", 0.75), result.metricsAfter());
                 assertEquals(6, result.steps());
                 assertFalse(Arrays.equals(parametersAt.get(4L).get("packed"), parametersAt.get(6L).get("packed")));
-                assertSame(parametersAt.get(4L), parameters(adapter));
+                assertSameNumbers(parametersAt.get(4L), parameters(adapter));
             }
         }
     }
@@ -268,7 +279,7 @@ class TrainerTest {
             TrainingResult result = scripted(adapter, TrainingArguments.builder().maxSteps(2)
                     .loadBestModelAtEnd(true), "eval_loss", 1, 2);
             assertEquals(0, result.bestStep());
-            assertSame(first, parameters(adapter));
+            assertSameNumbers(first, parameters(adapter));
         }
     }
 
@@ -283,7 +294,7 @@ class TrainerTest {
         try (Adapter adapter = Adapter.create(vbLora(), model.linears(), stream, 5)) {
             scripted(adapter, TrainingArguments.builder().maxSteps(2).loadBestModelAtEnd(true), "eval_loss", 1, 2);
             scripted(adapter, TrainingArguments.builder().maxSteps(3), "eval_loss", 1, 2);
-            assertSame(expected, parameters(adapter));
+            assertSameNumbers(expected, parameters(adapter));
         }
     }
 
@@ -295,7 +306,8 @@ class TrainerTest {
             assertEquals(10, result.steps());
             assertEquals(List.of(0L, 2L, 4L, 6L, 8L, 10L), evaluatedAt());
             assertEquals(6, result.bestStep());
-            assertSame(parametersAt.get(6L), parameters(adapter));
+            assertEquals(Ending.EARLY_STOPPING, result.ending());
+            assertSameNumbers(parametersAt.get(6L), parameters(adapter));
             // Added up one by one: a DoubleStream's sum() makes up for roundings.
             double sum = steps.stream().map(TrainingListener.Step::loss).reduce(0.0, Double::sum);
             assertEquals(sum / 10, result.trainLoss());
@@ -351,6 +363,245 @@ class TrainerTest {
                     .groupByLength(group).learningRate(0), examples);
             assertEquals(group ? List.of(17L, 5L, 17L, 5L) : List.of(11L, 11L, 11L, 11L),
                     steps.stream().limit(4).map(TrainingListener.Step::tokens).toList());
+        }
+    }
+
+    /** Rates at which one update makes parameters, or what the model makes of them, too large for float32. */
+    private static TrainingArguments.Builder diverging() {
+        return TrainingArguments.builder().learningRate(1e30).learningRateVectorBank(1e30).learningRateLogits(1e30)
+                .warmupSteps(0).perDeviceTrainBatchSize(4);
+    }
+
+    @Test
+    void aRunWhoseLastStepDivergesFails() {
+        List<Example> examples = examples(8);
+        for (AdapterConfig config : List.of(lora(), vbLora())) {
+            for (List<Example> heldOut : List.of(List.<Example>of(), examples.subList(0, 2))) {
+                try (Adapter adapter = Adapter.create(config, model.linears(), stream, 5)) {
+                    model.attach(adapter);
+                    evaluations.clear();
+                    var trainer = new Trainer<>(new CausalLmObjective(model), execution,
+                            diverging().maxSteps(1).loadBestModelAtEnd(!heldOut.isEmpty()).build(),
+                            List.of(recorder));
+                    TrainingException e = assertThrows(TrainingException.class, () -> trainer.train(examples, heldOut));
+                    assertTrue(e.getMessage().contains("after step 1 and the run cannot go on: lower the learning rates"),
+                            e.getMessage());
+                    // What diverged is not the best so far, and the untrained parameters are not what a run is for.
+                    assertTrue(bestAt().equals(heldOut.isEmpty() ? List.of() : List.of(0L)), bestAt()::toString);
+                }
+            }
+        }
+    }
+
+    @Test
+    void namesTheParameterThatIsNotFinite() {
+        try (Adapter adapter = Adapter.create(lora(), model.linears(), stream, 5)) {
+            model.attach(adapter);
+            var trainer = new Trainer<>(new CausalLmObjective(model), execution,
+                    TrainingArguments.builder().maxSteps(1).warmupSteps(0).build(), List.of(new TrainingListener() {
+                        @Override
+                        public void onStep(Step step) {
+                            adapter.composition().packed().setFloat(0, Float.NaN);
+                        }
+                    }));
+            TrainingException e = assertThrows(TrainingException.class, () -> trainer.train(examples(8), List.of()));
+            assertTrue(e.getMessage().contains("lora_A.weight holds NaN at element 0 after step 1 and the run cannot "
+                    + "go on: lower the learning rates"), e.getMessage());
+            assertTrue(e.getCause() instanceof InputException, () -> "" + e.getCause());
+        }
+    }
+
+    /** Learns as the model does; after so many passes something else happens. */
+    private final class Disturbed implements Objective<Example> {
+        private final CausalLmObjective learnt = new CausalLmObjective(model);
+        private final int passes;
+        private final Runnable disturbance;
+        private int done;
+
+        Disturbed(int passes, Runnable disturbance) {
+            this.passes = passes;
+            this.disturbance = disturbance;
+        }
+
+        @Override
+        public Adapter adapter() {
+            return learnt.adapter();
+        }
+
+        @Override
+        public long counted(List<Example> batch) {
+            return learnt.counted(batch);
+        }
+
+        @Override
+        public double lossSumAndGradients(Execution run, List<Example> batch, double gradientScale) {
+            double loss = learnt.lossSumAndGradients(run, batch, gradientScale);
+            if (++done == passes) {
+                disturbance.run();
+            }
+            return loss;
+        }
+
+        @Override
+        public Map<String, Double> evaluate(Execution run, List<Example> examples, int batchSize, IntConsumer scored) {
+            return learnt.evaluate(run, examples, batchSize, scored);
+        }
+    }
+
+    /** An infinite gradient in the fourth step leaves neither parameters nor moments that are finite. */
+    @Test
+    void theBestParametersOutliveALaterDivergence() {
+        List<Example> examples = examples(8);
+        for (AdapterConfig config : List.of(lora(), vbLora())) {
+            for (boolean loadBest : new boolean[] {true, false}) {
+                evaluations.clear();
+                try (Adapter adapter = Adapter.create(config, model.linears(), stream, 5)) {
+                    model.attach(adapter);
+                    Disturbed objective = new Disturbed(4,
+                            () -> adapter.composition().packedGradient().setFloat(0, Float.POSITIVE_INFINITY));
+                    var trainer = new Trainer<>(objective, execution, TrainingArguments.builder().maxSteps(6)
+                            .evalSteps(1).perDeviceTrainBatchSize(8).warmupSteps(0).loadBestModelAtEnd(loadBest)
+                            .build(), List.of(recorder));
+                    if (!loadBest) {
+                        TrainingException e = assertThrows(TrainingException.class,
+                                () -> trainer.train(examples, examples));
+                        assertTrue(e.getMessage().startsWith("The gradient norm is "), e.getMessage());
+                        assertTrue(e.getMessage().contains(" in step 4 and the run cannot go on"), e.getMessage());
+                        continue;
+                    }
+                    TrainingResult result = trainer.train(examples, examples);
+                    assertEquals(Ending.DIVERGED, result.ending());
+                    assertEquals(3, result.steps());
+                    assertTrue(result.bestStep() > 0, result::toString);
+                    assertSameNumbers(parametersAt.get(result.bestStep()), parameters(adapter));
+                    assertEquals(objective.evaluate(execution, examples, 8, n -> { }), result.metricsAfter());
+                    // A run that follows begins with a fresh optimizer.
+                    assertEquals(Ending.COMPLETE, trainer.train(examples, examples).ending());
+                }
+            }
+        }
+    }
+
+    /** What a listener throws is not taken for a divergence. */
+    @Test
+    void aListenersExceptionEndsTheRun() {
+        List<Example> examples = examples(8);
+        try (Adapter adapter = Adapter.create(lora(), model.linears(), stream, 5)) {
+            model.attach(adapter);
+            TrainingException own = new TrainingException("enough");
+            var trainer = new Trainer<>(new CausalLmObjective(model), execution, TrainingArguments.builder().maxSteps(6)
+                    .evalSteps(1).warmupSteps(0).loadBestModelAtEnd(true).build(), List.of(new TrainingListener() {
+                        @Override
+                        public void onEvaluation(Evaluation evaluation) {
+                            if (evaluation.step() == 3) {
+                                throw own;
+                            }
+                        }
+                    }));
+            assertSame(own, assertThrows(TrainingException.class, () -> trainer.train(examples, examples)));
+        }
+    }
+
+    /** The interrupted run, of a thread of its own, which says afterwards whether it is still marked as interrupted. */
+    private TrainingResult interrupted(Trainer<Example> trainer, List<Example> examples, List<Example> heldOut) {
+        try {
+            TrainingResult result = trainer.train(examples, heldOut);
+            assertTrue(Thread.currentThread().isInterrupted());
+            assertEquals(Ending.INTERRUPTED, result.ending());
+            return result;
+        } finally {
+            Thread.interrupted();
+        }
+    }
+
+    @Test
+    void anInterruptEndsTheRunAfterTheLastWholeStep() {
+        List<Example> examples = examples(12);
+        for (AdapterConfig config : List.of(lora(), vbLora())) {
+            for (boolean loadBest : new boolean[] {false, true}) {
+                try (Adapter adapter = Adapter.create(config, model.linears(), stream, 5)) {
+                    model.attach(adapter);
+                    steps.clear();
+                    // Two micro-batches in a step: the fifth is the first of step 3.
+                    Disturbed objective = new Disturbed(5, () -> Thread.currentThread().interrupt());
+                    TrainingResult result = interrupted(new Trainer<>(objective, execution,
+                            TrainingArguments.builder().perDeviceTrainBatchSize(3).gradientAccumulationSteps(2)
+                                    .warmupSteps(0).evalSteps(loadBest ? 1 : 0).loadBestModelAtEnd(loadBest).build(),
+                            List.of(recorder, new TrainingListener() {
+                                @Override
+                                public void onStep(Step step) {
+                                    parametersAt.put(step.step(), parameters(adapter));
+                                }
+                            })), examples, loadBest ? examples : List.of());
+                    assertEquals(2, result.steps());
+                    assertEquals(2, steps.size());
+                    assertEquals(steps.get(1).loss(), result.lastLoss());
+                    assertSameNumbers(parametersAt.get(loadBest ? result.bestStep() : 2), parameters(adapter));
+                    assertEquals(loadBest ? Set.of("eval_loss") : Set.of(), result.metricsAfter().keySet());
+                }
+            }
+        }
+    }
+
+    @Test
+    void anInterruptEndsTheScoringOfHeldOutData() {
+        List<Example> examples = examples(12);
+        for (long at : new long[] {0, 2}) {
+            List<Long> scored = new ArrayList<>();
+            try (Adapter adapter = Adapter.create(lora(), model.linears(), stream, 5)) {
+                model.attach(adapter);
+                evaluations.clear();
+                TrainingResult result = interrupted(new Trainer<>(new CausalLmObjective(model), execution,
+                        TrainingArguments.builder().perDeviceEvalBatchSize(2).evalSteps(1).build(),
+                        List.of(recorder, new TrainingListener() {
+                            @Override
+                            public void onPredictionStep(PredictionStep step) {
+                                if (step.step() == at) {
+                                    scored.add(step.scored());
+                                    if (step.scored() == 4) {
+                                        Thread.currentThread().interrupt();
+                                    }
+                                }
+                            }
+                        })), examples, examples);
+                assertEquals(List.of(2L, 4L), scored);
+                assertEquals(at, result.steps());
+                assertEquals(Map.of(), result.metricsAfter());
+                assertEquals(at == 0 ? List.of() : List.of(0L, 1L), evaluatedAt());
+                assertEquals(at == 0, Double.isNaN(result.trainLoss()) && Double.isNaN(result.lastLoss())
+                        && result.bestStep() == -1 && result.metricsBefore().isEmpty());
+            }
+        }
+    }
+
+    /** As an application stops a run that shows its progress and writes its metrics, and keeps what there is. */
+    @Test
+    void whatAnInterruptedRunLeavesCanBeSaved(@TempDir Path folder) throws IOException {
+        List<Example> examples = examples(12);
+        Path output = folder.resolve("adapter");
+        Path metrics = folder.resolve("metrics.jsonl");
+        ByteArrayOutputStream shown = new ByteArrayOutputStream();
+        try (Adapter adapter = Adapter.create(vbLora(), model.linears(), stream, 5);
+                MetricsFile metricsFile = new MetricsFile(metrics)) {
+            model.attach(adapter);
+            var trainer = new Trainer<>(new Disturbed(3, () -> Thread.currentThread().interrupt()), execution,
+                    TrainingArguments.builder().perDeviceTrainBatchSize(4).warmupSteps(0).build(),
+                    List.of(metricsFile, new ProgressListener(new PrintStream(shown), true)));
+            try {
+                assertEquals(3, trainer.train(examples, List.of()).steps());
+                assertTrue(Thread.currentThread().isInterrupted());
+                adapter.save(output, false, stream);
+                assertTrue(Thread.currentThread().isInterrupted());
+            } finally {
+                Thread.interrupted();
+            }
+            assertEquals(3, Files.readAllLines(metrics).size());
+            try (Adapter loaded = Adapter.load(output, stream)) {
+                assertSameNumbers(parameters(adapter), parameters(loaded));
+            }
+            try (var files = Files.list(output)) {
+                assertEquals(2, files.count());
+            }
         }
     }
 }

@@ -142,6 +142,7 @@ final class DemoCommand implements Callable<Integer> {
             List<TrainingListener> progress = List.of(new ProgressListener(main.err(), main.isTerminal()));
             TrainingResult result = new Trainer<>(new SequenceObjective(encoder), execution, recipe.arguments(),
                     progress).train(examples, heldOut);
+            FinetuneCommand.requireUninterrupted(result);
             double seconds = (System.nanoTime() - start) * 1e-9;
             double accuracy = result.metricsAfter().get("accuracy");
             out.printf(Locale.ROOT, "    held-out loss %.3f before, %.3f after; held-out accuracy %.1f %% before, "

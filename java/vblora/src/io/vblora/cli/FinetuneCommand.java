@@ -10,11 +10,13 @@ import io.vblora.data.TokenSequence;
 import io.vblora.kernels.Stream;
 import io.vblora.model.Execution;
 import io.vblora.model.SequenceConfig;
+import io.vblora.train.Ending;
 import io.vblora.train.MetricsFile;
 import io.vblora.train.Objective;
 import io.vblora.train.ProgressListener;
 import io.vblora.train.Trainer;
 import io.vblora.train.TrainingArguments;
+import io.vblora.train.TrainingException;
 import io.vblora.train.TrainingListener;
 import io.vblora.train.TrainingResult;
 import java.nio.file.Path;
@@ -220,12 +222,20 @@ final class FinetuneCommand implements Callable<Integer> {
                 }
                 TrainingResult result = new Trainer<>(objective, execution, arguments, listeners)
                         .train(examples, heldOut);
+                requireUninterrupted(result);
                 Main.write(() -> {
                     adapter.save(output, saveOnlyTopkWeights, stream);
                     session.save(output);
                 });
                 summarize(adapter, result, arguments);
             }
+        }
+    }
+
+    /** @throws TrainingException if the run was interrupted: its adapter is not what was asked for */
+    static void requireUninterrupted(TrainingResult result) {
+        if (result.ending() == Ending.INTERRUPTED) {
+            throw new TrainingException("Interrupted after step " + result.steps() + ": no adapter is written");
         }
     }
 
@@ -245,6 +255,10 @@ final class FinetuneCommand implements Callable<Integer> {
         Summary summary = new Summary();
         summary.line("trained", "%,d parameters in %,d steps, %,d tokens in %.1f s", parameters(adapter),
                 result.steps(), result.tokens(), result.seconds());
+        if (result.ending() == Ending.DIVERGED) {
+            summary.line("ended early", "the loss or the parameters were no longer finite after step %,d; lower the "
+                    + "learning rates", result.steps());
+        }
         summary.line("training loss", "%.6f mean of all steps, %.6f last step", result.trainLoss(), result.lastLoss());
         result.metricsBefore().forEach((name, before) -> summary.line(Summary.heldOut(name), "%.6f before, %.6f after",
                 before, result.metricsAfter().get(name)));

@@ -96,7 +96,8 @@ final class TrainingOptions {
     private String metricForBestModel = DEFAULTS.metricForBestModel();
 
     @Option(names = "--load-best-model-at-end",
-            description = "End with the parameters that scored best, not with the last ones.")
+            description = "End with the parameters that scored best, not with the last ones; also where the loss or "
+                    + "the parameters do not stay finite, which without this option is an error.")
     private boolean loadBestModelAtEnd;
 
     @Option(names = "--early-stopping-patience", paramLabel = "N",

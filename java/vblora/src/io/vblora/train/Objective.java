@@ -33,10 +33,11 @@ public interface Objective<E extends TokenSequence> {
 
     /**
      * Scores of the answers by name: {@value #EVAL_LOSS}, the mean loss, and the metrics of the task, without dropout.
+     * At the end of a run without held-out data, {@link Trainer} also asks for those of examples that it learned from.
      *
      * @param examples at least one
      * @param batchSize examples that are run at a time
-     * @param scored told after every batch how many examples have been scored
+     * @param scored told after every batch how many examples have been scored; what it throws ends the scoring
      */
     Map<String, Double> evaluate(Execution execution, List<E> examples, int batchSize, IntConsumer scored);
 }

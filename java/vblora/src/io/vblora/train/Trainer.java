@@ -48,12 +48,20 @@ public final class Trainer<E extends TokenSequence> {
     /**
      * Trains from the adapter's present parameters, with fresh optimizer state.
      *
+     * <p>If the thread is interrupted, the run ends before the next micro-batch, or batch of held-out data, and this
+     * returns: {@link TrainingResult#ending} says so, and the thread is still marked as interrupted. The parameters are
+     * those after the last whole step, or, with {@link TrainingArguments#loadBestModelAtEnd}, the best so far; they can
+     * be saved.
+     *
      * @param examples training data, not empty
      * @param heldOut held-out data, scored before the first step, every {@link TrainingArguments#evalSteps} steps and
      * after the last one; may be empty
      * @throws InputException if the adapter cannot be trained, the data holds nothing to learn from, or the arguments
      * ask for held-out data or a metric that is not there
-     * @throws TrainingException if the loss or the gradients are no longer finite
+     * @throws TrainingException if a loss, on held-out data too, or the gradients or parameters are no longer finite,
+     * those that the last step leaves included; the adapter is of no use then. With
+     * {@link TrainingArguments#loadBestModelAtEnd} the run ends instead with the best parameters, if some have been
+     * scored since it began
      */
     public TrainingResult train(List<E> examples, List<E> heldOut) {
         checkData(examples, heldOut);
@@ -61,49 +69,20 @@ public final class Trainer<E extends TokenSequence> {
         trainables.forEach(t -> t.enableTraining(execution.stream(), arguments.weightDecay()));
         long parameters = trainables.stream().mapToLong(Trainable::parameterCount).sum();
         listeners.forEach(l -> l.onTrainingBegin(new TrainingListener.Run(totalSteps, examples.size(), parameters)));
-        try (StepState step = new StepState(execution.stream().device());
+        boolean interrupted = false;
+        try (StepState state = new StepState(execution.stream().device());
                 Tensor squares = Tensor.allocate(execution.stream().device(), DType.FLOAT64, 1);
                 BestParameters best = new BestParameters(arguments.metricForBestModel(),
                         arguments.loadBestModelAtEnd(), trainables, execution.stream())) {
-            Map<String, Double> before = score(heldOut, 0, best);
-            Map<String, Double> after = before;
-            MicroBatches batches = new MicroBatches(examples);
-            double sumOfLosses = 0;
-            double lastLoss = Double.NaN;
-            double seconds = 0;
-            long tokens = 0;
-            boolean updated = false;
-            long s = 0;
-            while (s < totalSteps && !isOver(best)) {
-                s++;
-                long start = System.nanoTime();
-                List<List<E>> micro = batches.nextStep();
-                Map<String, Double> rates = prepare(step, s, totalSteps);
-                lastLoss = step(step, squares, micro, s, updated);
-                double gradNorm = step.gradientNorm(execution.stream());
-                requireFinite("gradient norm", gradNorm, s, updated);
-                updated |= rates.values().stream().anyMatch(rate -> rate > 0);
-                double elapsed = (System.nanoTime() - start) * 1e-9;
-                long stepTokens = micro.stream().flatMap(List::stream).mapToLong(TokenSequence::length).sum();
-                sumOfLosses += lastLoss;
-                seconds += elapsed;
-                tokens += stepTokens;
-                var record = new TrainingListener.Step(s, totalSteps, batches.epochsDone(), lastLoss, rates, gradNorm,
-                        stepTokens, stepTokens / elapsed);
-                listeners.forEach(l -> l.onStep(record));
-                if (s == totalSteps || arguments.evalSteps() > 0 && s % arguments.evalSteps() == 0) {
-                    trainables.forEach(t -> t.verify(execution.stream()));
-                    after = score(heldOut, s, best);
-                }
-            }
-            if (arguments.loadBestModelAtEnd()) {
-                best.restore();
-                after = best.metrics();
-            }
-            return new TrainingResult(s, sumOfLosses / s, lastLoss, before, after, best.step(), tokens, seconds);
+            TrainingResult result = new Run(examples, heldOut, totalSteps, state, squares, best).result();
+            interrupted = result.ending() == Ending.INTERRUPTED;
+            return result;
         } finally {
             execution.step(null);
             listeners.forEach(TrainingListener::onTrainingEnd);
+            if (interrupted) { // again: a listener that waits for something may have taken it for its own
+                Thread.currentThread().interrupt();
+            }
         }
     }
 
@@ -125,23 +104,6 @@ public final class Trainer<E extends TokenSequence> {
             throw new InputException("training arguments", field, found + " without held-out data",
                     "held-out data to score");
         }
-    }
-
-    private boolean isOver(BestParameters best) {
-        int patience = arguments.earlyStoppingPatience();
-        return patience > 0 && best.evaluationsSince() >= patience;
-    }
-
-    private Map<String, Double> score(List<E> heldOut, long step, BestParameters best) {
-        if (heldOut.isEmpty()) {
-            return Map.of();
-        }
-        Map<String, Double> metrics = objective.evaluate(execution, heldOut, arguments.perDeviceEvalBatchSize(),
-                scored -> listeners.forEach(l -> l.onPredictionStep(
-                        new TrainingListener.PredictionStep(step, scored, heldOut.size()))));
-        var record = new TrainingListener.Evaluation(step, metrics, best.offer(step, metrics));
-        listeners.forEach(l -> l.onEvaluation(record));
-        return metrics;
     }
 
     /** Sets the step's constants; returns the learning rates by name. */
@@ -170,37 +132,207 @@ public final class Trainer<E extends TokenSequence> {
         return rates;
     }
 
-    /** One optimizer step; returns its loss. {@code updated}: whether one before it has changed the parameters. */
-    private double step(StepState state, Tensor squares, List<List<E>> micro, long number, boolean updated) {
-        Stream stream = execution.stream();
-        long counted = micro.stream().mapToLong(objective::counted).sum();
-        if (counted == 0) {
-            throw new InputException("training data", "labels", "none that counts in step " + number, "at least one");
+    /** Ends a run whose thread is interrupted. */
+    private static final class Interruption extends RuntimeException {
+        Interruption() {
+            super(null, null, false, false);
         }
-        trainables.forEach(t -> t.zeroGradient(stream));
-        double sum = 0;
-        for (int i = 0; i < micro.size(); i++) {
-            execution.step(state.microBatch(i).upload(stream));
-            sum += objective.lossSumAndGradients(execution, micro.get(i), 1.0 / counted);
-        }
-        execution.step(null);
-        double loss = sum / counted;
-        requireFinite("loss", loss, number, updated);
-        trainables.forEach(t -> t.backward(stream));
-        Memory.zero(stream, squares);
-        trainables.forEach(t -> t.sumSquares(stream, squares));
-        Optimizer.clip(stream, squares, (float) arguments.maxGradNorm(), state);
-        trainables.forEach(t -> t.update(stream, state));
-        return loss;
     }
 
-    private void requireFinite(String what, double value, long step, boolean updated) {
-        if (!Double.isFinite(value)) {
+    private static void endIfInterrupted() {
+        if (Thread.currentThread().isInterrupted()) {
+            throw new Interruption();
+        }
+    }
+
+    /** A run on its way. */
+    private final class Run {
+        private final MicroBatches batches;
+        private final List<E> heldOut;
+        private final long totalSteps;
+        private final StepState state;
+        /** float64 [1], the sum of squares of all gradients. */
+        private final Tensor squares;
+        private final BestParameters best;
+        private Map<String, Double> before = Map.of();
+        private Map<String, Double> after = Map.of();
+        /** Steps done; the parameters are known to be good after {@code checked} of them. */
+        private long steps;
+        private long checked;
+        /** Whether a step has changed the parameters. */
+        private boolean updated;
+        /** A micro-batch of the last step with something that counts. */
+        private List<E> lastBatch;
+        /** Why the run cannot go on; null if it can. */
+        private TrainingException divergence;
+        private double sumOfLosses;
+        private double lastLoss = Double.NaN;
+        private double seconds;
+        private long tokens;
+
+        Run(List<E> examples, List<E> heldOut, long totalSteps, StepState state, Tensor squares,
+                BestParameters best) {
+            this.batches = new MicroBatches(examples);
+            this.heldOut = heldOut;
+            this.totalSteps = totalSteps;
+            this.state = state;
+            this.squares = squares;
+            this.best = best;
+        }
+
+        TrainingResult result() {
+            Ending ending;
+            try {
+                ending = ending();
+            } catch (TrainingException e) {
+                if (e != divergence || !arguments.loadBestModelAtEnd() || best.step() < 1) {
+                    throw e;
+                }
+                ending = Ending.DIVERGED;
+            }
+            if (arguments.loadBestModelAtEnd() && best.step() >= 0) {
+                best.restore();
+                after = best.metrics();
+            }
+            return new TrainingResult(ending, steps, steps == 0 ? Double.NaN : sumOfLosses / steps, lastLoss, before,
+                    after, best.step(), tokens, seconds);
+        }
+
+        /** Runs to the end. */
+        private Ending ending() {
+            try {
+                before = score();
+                after = before;
+                while (steps < totalSteps && !isOver()) {
+                    step();
+                    if (steps == totalSteps || arguments.evalSteps() > 0 && steps % arguments.evalSteps() == 0) {
+                        evaluate();
+                    }
+                }
+                return steps < totalSteps ? Ending.EARLY_STOPPING : Ending.COMPLETE;
+            } catch (Interruption e) {
+                if (checked < steps) {
+                    verify();
+                    tryOut();
+                }
+                return Ending.INTERRUPTED;
+            }
+        }
+
+        private boolean isOver() {
+            int patience = arguments.earlyStoppingPatience();
+            return patience > 0 && best.evaluationsSince() >= patience;
+        }
+
+        private void step() {
+            long number = steps + 1;
+            long start = System.nanoTime();
+            List<List<E>> micro = batches.nextStep();
+            Map<String, Double> rates = prepare(state, number, totalSteps);
+            lastLoss = update(micro, number);
+            double gradNorm = state.gradientNorm(execution.stream());
+            requireFinite("gradient norm", gradNorm, "in step " + number);
+            updated |= rates.values().stream().anyMatch(rate -> rate > 0);
+            double elapsed = (System.nanoTime() - start) * 1e-9;
+            long stepTokens = micro.stream().flatMap(List::stream).mapToLong(TokenSequence::length).sum();
+            steps = number;
+            sumOfLosses += lastLoss;
+            seconds += elapsed;
+            tokens += stepTokens;
+            var record = new TrainingListener.Step(number, totalSteps, batches.epochsDone(), lastLoss, rates, gradNorm,
+                    stepTokens, stepTokens / elapsed);
+            listeners.forEach(l -> l.onStep(record));
+        }
+
+        /** One optimizer step; returns its loss. Until the last micro-batch is done, no parameter has changed. */
+        private double update(List<List<E>> micro, long number) {
+            Stream stream = execution.stream();
+            long counted = micro.stream().mapToLong(objective::counted).sum();
+            if (counted == 0) {
+                throw new InputException("training data", "labels", "none that counts in step " + number,
+                        "at least one");
+            }
+            trainables.forEach(t -> t.zeroGradient(stream));
+            double sum = 0;
+            for (int i = 0; i < micro.size(); i++) {
+                endIfInterrupted();
+                execution.step(state.microBatch(i).upload(stream));
+                sum += objective.lossSumAndGradients(execution, micro.get(i), 1.0 / counted);
+            }
+            execution.step(null);
+            double loss = sum / counted;
+            requireFinite("loss", loss, "in step " + number);
+            lastBatch = micro.stream().filter(batch -> objective.counted(batch) > 0).findFirst().orElseThrow();
+            trainables.forEach(t -> t.backward(stream));
+            Memory.zero(stream, squares);
+            trainables.forEach(t -> t.sumSquares(stream, squares));
+            Optimizer.clip(stream, squares, (float) arguments.maxGradNorm(), state);
+            trainables.forEach(t -> t.update(stream, state));
+            return loss;
+        }
+
+        /**
+         * Requires of the parameters that the last step left what the loss of the next one would show, that they and
+         * what the model makes of them are finite; and scores them.
+         */
+        private void evaluate() {
+            verify();
+            if (heldOut.isEmpty()) {
+                tryOut();
+            } else {
+                after = score();
+            }
+            checked = steps;
+        }
+
+        private void verify() {
+            after = Map.of(); // those of other parameters
+            try {
+                trainables.forEach(t -> t.verify(execution.stream()));
+            } catch (InputException e) {
+                throw diverged(e.field() + " holds " + e.found() + " after step " + steps, e);
+            }
+        }
+
+        /** One more forward pass of examples that the last step learned from. */
+        private void tryOut() {
+            Map<String, Double> scores = objective.evaluate(execution, lastBatch, lastBatch.size(), scored -> { });
+            requireFinite("loss on examples of the last step", scores.get(Objective.EVAL_LOSS), "after step " + steps);
+        }
+
+        private Map<String, Double> score() {
+            if (heldOut.isEmpty()) {
+                return Map.of();
+            }
+            endIfInterrupted();
+            Map<String, Double> metrics = objective.evaluate(execution, heldOut, arguments.perDeviceEvalBatchSize(),
+                    scored -> {
+                        listeners.forEach(l -> l.onPredictionStep(
+                                new TrainingListener.PredictionStep(steps, scored, heldOut.size())));
+                        if (scored < heldOut.size()) {
+                            endIfInterrupted();
+                        }
+                    });
+            double loss = metrics.get(Objective.EVAL_LOSS);
+            var record = new TrainingListener.Evaluation(steps, metrics, Double.isFinite(loss)
+                    && best.offer(steps, metrics));
+            listeners.forEach(l -> l.onEvaluation(record));
+            requireFinite("loss on the held-out data", loss, "after step " + steps);
+            return metrics;
+        }
+
+        private void requireFinite(String what, double value, String when) {
+            if (!Double.isFinite(value)) {
+                throw diverged("The " + what + " is " + value + " " + when, null);
+            }
+        }
+
+        private TrainingException diverged(String what, InputException cause) {
             String advice = !updated ? "nothing has been trained yet, so the weights of the model or the adapter hold "
                     + "numbers that are not finite or far too large"
                     : "lower the learning rates" + (arguments.maxGradNorm() > 0 ? "" : ", or set max_grad_norm");
-            throw new TrainingException("The " + what + " is " + value + " in step " + step
-                    + " and the run cannot go on: " + advice);
+            divergence = new TrainingException(what + " and the run cannot go on: " + advice, cause);
+            return divergence;
         }
     }
 

@@ -34,7 +34,8 @@ import java.util.Locale;
  * @param metricForBestModel score on the held-out data by which the best parameters are chosen: the less the better if
  * its name ends in "loss", else the more
  * @param loadBestModelAtEnd whether a run ends with the parameters that scored best, those before the first step
- * included, instead of the last ones; a copy of them is kept in memory
+ * included, instead of the last ones; a copy of them is kept in memory. A run whose loss or parameters do not stay
+ * finite then ends with them, too, if they are not those before the first step
  * @param earlyStoppingPatience a run stops when so many scorings in a row have not been better than the best; 0 for
  * never
  * @param seed of shuffling and dropout

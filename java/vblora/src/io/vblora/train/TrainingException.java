@@ -1,8 +1,12 @@
 package io.vblora.train;
 
-/** A run that cannot go on, such as a loss that is no longer finite. */
+/** A run that cannot go on, or came to nothing, such as one whose loss is no longer finite. */
 public final class TrainingException extends RuntimeException {
     public TrainingException(String message) {
-        super(message);
+        this(message, null);
+    }
+
+    public TrainingException(String message, Throwable cause) {
+        super(message, cause);
     }
 }
