@@ -9,8 +9,12 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.vblora.data.Pipes;
 import io.vblora.data.TokenizerFixture;
+import io.vblora.kernels.DType;
+import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Activation;
 import io.vblora.model.TinyBert;
+import io.vblora.weights.SafetensorsFile;
+import io.vblora.weights.SafetensorsWriter;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
@@ -481,5 +485,27 @@ class SequenceCommandsTest {
         assertArrayEquals(adapters.get(0), adapters.get(1));
         assertArrayEquals(adapters.get(0), adapters.get(2));
         assertEquals(1, scores.stream().distinct().count(), scores::toString);
+    }
+
+    /** Logits of a head whose finite weights are too large for float32 products. */
+    @Test
+    void predictionsThatAreNoNumbersAreNotWritten() throws IOException {
+        finetune("--method", "head", "--max-steps", 1).assertDone();
+        Path weights = output.resolve("adapter_model.safetensors");
+        try (SafetensorsFile file = SafetensorsFile.open(weights)) {
+            SafetensorsWriter huge = new SafetensorsWriter();
+            for (String name : file.names()) {
+                long[] shape = file.entry(name).dimensions();
+                float[] values = new float[(int) Arrays.stream(shape).reduce(1, (x, y) -> x * y)];
+                Arrays.fill(values, 3e38f);
+                huge.add(name, DType.FLOAT32, shape, () -> Tensor.of(values, shape));
+            }
+            huge.write(weights);
+        }
+        Path predictions = folder.resolve("predictions.tsv");
+        for (String[] more : new String[][] {{}, {"--no-labels"}}) {
+            evaluate(join(more, "--data", heldOut, "--predictions", predictions)).assertError(1, " has a logit of ");
+            assertFalse(Files.exists(predictions));
+        }
     }
 }

@@ -2,6 +2,7 @@ package io.vblora.cli;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.vblora.InputException;
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.AdapterConfig;
 import io.vblora.blas.Blas;
@@ -32,7 +33,8 @@ import picocli.CommandLine.Spec;
         description = "Scores a model with an adapter on a file of examples: the mean loss, and for classes accuracy, "
                 + "f1 (binary: of the second label; more classes: the mean over them) and matthews_correlation, for "
                 + "values pearson and spearmanr, for causal-lm perplexity. The task, its labels, the pooling and the "
-                + "length to which texts are cut are the adapter's.")
+                + "length to which texts are cut are the adapter's. A loss that is no finite number is printed (in "
+                + "JSON as a string) and an error.")
 final class EvaluateCommand implements Callable<Integer> {
     @Option(names = "--model", required = true, paramLabel = "PATH",
             description = "The model that the adapter was trained on, as for finetune.")
@@ -109,6 +111,9 @@ final class EvaluateCommand implements Callable<Integer> {
                 SequenceObjective sequences = (SequenceObjective) objective;
                 float[] logits = sequences.logits(execution, examples, batchSize, scored -> {});
                 if (predictions != null) {
+                    for (float logit : logits) {
+                        requireFinite("a logit", logit);
+                    }
                     new Predictions(session.model().config(), logits).write(predictions);
                 }
                 return noLabels ? Map.of() : sequences.score(logits, examples);
@@ -141,7 +146,17 @@ final class EvaluateCommand implements Callable<Integer> {
                 Execution execution = new Execution(stream, Blas.on(stream.device()))) {
             invocation.say("loading %s", model);
             session.load(computeOptions.dtype(), stream);
-            print(scoring.score(execution, session.attach(adapter), examples), examples.size());
+            Map<String, Double> scores = scoring.score(execution, session.attach(adapter), examples);
+            print(scores, examples.size());
+            requireFinite("a loss", scores.getOrDefault(Objective.EVAL_LOSS, 0.0));
+        }
+    }
+
+    /** @throws InputException if what the model makes of the examples is of no use */
+    private void requireFinite(String what, double value) {
+        if (!Double.isFinite(value)) {
+            throw new InputException("--adapter", "", adapterFolder + ", with which " + model + " has " + what + " of "
+                    + value, "finite numbers: the adapter's or the model's are not, or are far too large");
         }
     }
 
