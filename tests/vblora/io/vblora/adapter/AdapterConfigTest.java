@@ -14,7 +14,9 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -132,8 +134,8 @@ class AdapterConfigTest {
 
     @ParameterizedTest
     @CsvSource(delimiter = ';', quoteCharacter = '`', value = {
-        "use_dora; true", "lora_alpha; -1", "lora_alpha; \"8\"", "rank_pattern; {\"q\":3}",
-        "init_lora_weights; \"pissa\"",
+        "use_dora; true", "lora_alpha; -1", "lora_alpha; \"8\"", "rank_pattern; 3", "rank_pattern; {\"(\":3}",
+        "alpha_pattern; [1]", "ensure_weight_tying; 1", "init_lora_weights; \"pissa\"",
         "init_lora_weights; {}", "lora_bias; true", "target_parameters; [\"w\"]", "use_rslora; 1", "lora_dropout; -1",
         "layer_replication; [[0,4],[2,5]]",
     })
@@ -143,6 +145,88 @@ class AdapterConfigTest {
         write(json.toString());
         InputException e = assertThrows(InputException.class, () -> AdapterConfig.read(folder));
         assertEquals(key, e.field(), e.getMessage());
+    }
+
+    @Test
+    void refusesBadValuesOfPatterns() throws IOException {
+        for (String bad : List.of("rank_pattern; {\"q\":0}", "rank_pattern; {\"q\":2.5}", "rank_pattern; {\"q\":null}",
+                "alpha_pattern; {\"q\":-1}", "alpha_pattern; {\"q\":\"8\"}")) {
+            String[] keyAndValue = bad.split("; ");
+            write("{\"peft_type\":\"LORA\",\"" + keyAndValue[0] + "\":" + keyAndValue[1] + "}");
+            InputException e = assertThrows(InputException.class, () -> AdapterConfig.read(folder), bad);
+            assertEquals(keyAndValue[0] + ".q", e.field(), e.getMessage());
+        }
+    }
+
+    @Test
+    void saysWhatAVariantIsAndHowItIsSwitchedOff() throws IOException {
+        write("{\"peft_type\":\"LORA\",\"use_dora\":true}");
+        InputException dora = assertThrows(InputException.class, () -> AdapterConfig.read(folder));
+        assertEquals("false: DoRA is not supported", dora.expected());
+        write("{\"peft_type\":\"LORA\",\"layer_replication\":[[0,4]]}");
+        InputException layers = assertThrows(InputException.class, () -> AdapterConfig.read(folder));
+        assertEquals("null: replicated layers are not supported", layers.expected());
+    }
+
+    /** By get_pattern_key in PEFT's utils/other.py: re.match(rf"(.*\.)?({key})$", path), the first key that matches. */
+    @Test
+    void patternsGiveModulesTheirOwnRankAndAlpha() throws IOException {
+        Path file = write("{\"peft_type\":\"LORA\",\"r\":8,\"lora_alpha\":16,\"rank_pattern\":{\"v_proj\":2,"
+                + "\"self_attn.(q|v)_proj\":4,\"^model.up\":16},\"alpha_pattern\":{\"layers\\\\.[0-1]\\\\..*\":3.5}}");
+        LoraConfig config = (LoraConfig) AdapterConfig.read(file);
+        assertEquals(2, config.r("layers.0.self_attn.v_proj"));
+        assertEquals(2, config.r("v_proj"));
+        assertEquals(4, config.r("layers.0.self_attn.q_proj"));
+        assertEquals(8, config.r("layers.0.my_v_proj"));
+        assertEquals(8, config.r("layers.0.v_proj.x"));
+        assertEquals(16, config.r("model.up"));
+        assertEquals(8, config.r("a.model.up"));
+        assertEquals(8, config.r());
+        assertEquals(3.5 / 2, config.scaling("layers.0.self_attn.v_proj"));
+        assertEquals(16.0 / 4, config.scaling("layers.2.self_attn.q_proj"));
+        assertEquals(2, config.scaling("layers.2.down"));
+        assertEquals(3.5 / Math.sqrt(2),
+                config.toBuilder().useRslora(true).build().scaling("layers.0.self_attn.v_proj"));
+        // The order of the patterns decides, and is kept.
+        config.write(file);
+        assertEquals(2, AdapterConfig.read(file).r("layers.0.self_attn.v_proj"));
+        Map<String, Integer> ranks = new LinkedHashMap<>();
+        ranks.put("self_attn.v_proj", 4);
+        ranks.put("a.*", 3);
+        LoraConfig.builder().rankPattern(ranks).alphaPattern(Map.of("a", 4.0)).build().write(file);
+        assertEquals(4, AdapterConfig.read(file).r("a.self_attn.v_proj"));
+        assertEquals(4.0 / 3, ((LoraConfig) AdapterConfig.read(file)).scaling("a"));
+    }
+
+    @Test
+    void notesWhatHasNoEffect() throws IOException {
+        assertEquals(List.of(), VbLoraConfig.builder().build().notes());
+        assertEquals(List.of(), LoraConfig.builder().build().notes());
+        assertEquals(List.of(), AdapterConfig.read(Golden.own("storage/conv1d_h16_topk")).notes());
+        assertEquals(List.of(), AdapterConfig.read(Golden.own("seqcls/bert/lora")).notes());
+        Path file = write("{\"peft_type\":\"VBLORA\",\"use_dora\":true,\"lora_alpha\":8,\"from_the_future\":\"x\","
+                + "\"another\":null,\"peft_version\":\"0.21.0\",\"revision\":\"main\"}");
+        assertEquals(List.of(file + ": use_dora has no effect: it is no key of VBLORA",
+                file + ": lora_alpha has no effect: it is no key of VBLORA",
+                file + ": from_the_future has no effect: it is no key of VBLORA"), AdapterConfig.read(file).notes());
+        write("{\"peft_type\":\"LORA\",\"num_vectors\":8,\"eva_config\":{\"rho\":2},\"loftq_config\":{},"
+                + "\"runtime_config\":{\"ephemeral_gpu_offload\":true},\"ensure_weight_tying\":true,"
+                + "\"target_modules\":[\"q_proj\"],\"megatron_core\":\"megatron.core\",\"qalora_group_size\":16}");
+        assertEquals(List.of(file + ": num_vectors has no effect: it is no key of LORA",
+                file + ": eva_config has no effect: it is about the beginning of a training that PEFT did",
+                file + ": runtime_config has no effect: it is about PEFT's own memory",
+                file + ": ensure_weight_tying has no effect: neither an embedding nor the output head is adapted"),
+                AdapterConfig.read(file).notes());
+    }
+
+    @Test
+    void refusesUpdatesThatTiedLayersShare() throws IOException {
+        for (String named : List.of("\"target_modules\":[\"q_proj\",\"lm_head\"]", "\"modules_to_save\":[\"model.embed_tokens\"]",
+                "\"target_modules\":\".*(q_proj|lm_head)\"")) {
+            write("{\"peft_type\":\"LORA\",\"ensure_weight_tying\":true," + named + "}");
+            InputException e = assertThrows(InputException.class, () -> AdapterConfig.read(folder), named);
+            assertEquals("ensure_weight_tying", e.field());
+        }
     }
 
     @Test

@@ -164,6 +164,8 @@ class AdapterTest extends WithStream {
                     .initLogitsStd(random.nextDouble() * 4)
                     .initVectorBankBound(1).fanInFanOut(random.nextBoolean()).build();
             LoraConfig lora = LoraConfig.builder().targetModules("all-linear").r(vbLora.r()).loraAlpha(3).build();
+            LoraConfig patterns = lora.toBuilder().rankPattern(Map.of("m.0.w", 1 + random.nextInt(6)))
+                    .alphaPattern(Map.of("1.w", 5.0, "0.w", 7.0)).useRslora(random.nextBoolean()).build();
             String message = "seed " + seed + " " + vbLora + model;
             List<Long> loraBytes = new ArrayList<>();
             for (AdapterConfig config : List.of(vbLora, lora)) {
@@ -176,8 +178,20 @@ class AdapterTest extends WithStream {
                     loraBytes.add(config == lora ? adapter.storedBytes(false) : adapter.loraStoredBytes());
                 }
             }
+            try (Adapter adapter = Adapter.create(patterns, model, stream, seed)) {
+                adapter.composition().packed().copyFrom(random(adapter.composition().packed(), random));
+                checkRoundTrip(adapter, false, 0, message);
+            }
             assertEquals(loraBytes.get(0), loraBytes.get(1), message);
         }
+    }
+
+    private static float[] random(Tensor tensor, Random random) {
+        float[] values = new float[(int) tensor.elements()];
+        for (int i = 0; i < values.length; i++) {
+            values[i] = random.nextFloat() - 0.5f;
+        }
+        return values;
     }
 
     private void checkRoundTrip(Adapter adapter, boolean saveOnlyTopkWeights, float tolerance, String message) {
@@ -207,6 +221,31 @@ class AdapterTest extends WithStream {
                 }
             }
         }
+    }
+
+    /** Each module's B A times its own lora_alpha / r, computed by hand. */
+    @Test
+    void patternsOfLoraAreTheModulesOwn() throws IOException {
+        LoraConfig config = LoraConfig.builder().r(1).loraAlpha(2).targetModules(List.of("x", "y"))
+                .rankPattern(Map.of("y", 2)).alphaPattern(Map.of("a.y", 6.0)).build();
+        config.write(folder.resolve(AdapterConfig.FILE_NAME));
+        writeTensors(tensors -> {
+            tensors.put("base_model.model.a.x.lora_A.weight", Tensor.of(new float[] {1, 10}, 1, 2));
+            tensors.put("base_model.model.a.x.lora_B.weight", Tensor.of(new float[] {3, 4}, 2, 1));
+            tensors.put("base_model.model.a.y.lora_A.weight", Tensor.of(new float[] {1, 2, 3, 4}, 2, 2));
+            tensors.put("base_model.model.a.y.lora_B.weight", Tensor.of(new float[] {1, 10}, 1, 2));
+        });
+        try (Adapter adapter = Adapter.load(folder, stream)) {
+            Map<String, float[]> deltas = deltas(adapter, stream);
+            assertArrayEquals(new float[] {6, 60, 8, 80}, deltas.get("a.x"));
+            assertArrayEquals(new float[] {93, 126}, deltas.get("a.y"));
+            checkRoundTrip(adapter, false, 0, "patterns");
+            assertEquals(Files.size(folder.resolve(Adapter.WEIGHTS_FILE)), adapter.loraStoredBytes());
+        }
+        write(config.toBuilder().rankPattern(Map.of("y", 3)).build().json());
+        InputException e = assertThrows(InputException.class, () -> Adapter.load(folder, stream));
+        assertEquals("base_model.model.a.y.lora_A.weight", e.field());
+        assertTrue(e.expected().contains("rank_pattern"), e.getMessage());
     }
 
     @Test

@@ -1,16 +1,21 @@
 package io.vblora.cli;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.vblora.Golden;
+import io.vblora.adapter.Adapter;
+import io.vblora.adapter.AdapterConfig;
+import io.vblora.adapter.LoraConfig;
 import io.vblora.kernels.Tensor;
 import io.vblora.weights.SafetensorsWriter;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -58,6 +63,22 @@ class InspectCommandTest {
         assertTrue(out.startsWith("tensors\n"), out);
         assertTrue(out.contains("  base_model.vblora_vector_bank F32 [64,16], 4,096 bytes\n"), out);
         assertTrue(out.endsWith("\nstored file bytes             387,032\n"), out);
+    }
+
+    @Test
+    void showsRanksOfTheModulesOwn() throws IOException {
+        LoraConfig.builder().r(1).targetModules(List.of("x")).rankPattern(Map.of("a.x", 2)).build()
+                .write(folder.resolve(AdapterConfig.FILE_NAME));
+        try (Tensor a = Tensor.of(new float[6], 2, 3); Tensor b = Tensor.of(new float[8], 4, 2)) {
+            new SafetensorsWriter().addAll(Map.of("base_model.model.a.x.lora_A.weight", a,
+                    "base_model.model.a.x.lora_B.weight", b)).write(folder.resolve(Adapter.WEIGHTS_FILE));
+        }
+        JsonNode report = json(folder);
+        assertEquals("1 {\"a.x\":2}", report.get("r") + " " + report.get("rank_pattern"));
+        assertEquals(14, report.get("parameters").asInt());
+        String out = CommandLineRun.of("inspect", folder).assertDone().out();
+        assertTrue(out.contains("\nrank pattern                  {\"a.x\":2}\n"), out);
+        assertFalse(out.contains("alpha pattern"), out);
     }
 
     @Test

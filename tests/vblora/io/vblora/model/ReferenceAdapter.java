@@ -1,5 +1,6 @@
 package io.vblora.model;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import io.vblora.adapter.AdapterConfig;
 import io.vblora.adapter.LoraConfig;
 import io.vblora.adapter.ModuleShape;
@@ -33,6 +34,12 @@ final class ReferenceAdapter {
                 }
             }
         }
+    }
+
+    /** The number that one of LoRA's patterns gives a module, whose whole path must be the pattern, or another. */
+    static Number ofModule(AdapterConfig config, String pattern, ModuleShape module, Number otherwise) {
+        JsonNode value = config.json().path(pattern).path(module.path());
+        return value.isNumber() ? value.numberValue() : otherwise;
     }
 
     static String name(ModuleShape module, String parameter) {
@@ -71,20 +78,22 @@ final class ReferenceAdapter {
         for (ModuleShape module : modules) {
             int in = (int) module.inFeatures();
             int out = (int) module.outFeatures();
-            double[][] a = new double[config.r()][in];
-            double[][] b = new double[out][config.r()];
+            int r = ofModule(config, "rank_pattern", module, config.r()).intValue();
+            double[][] a = new double[r][in];
+            double[][] b = new double[out][r];
             double scaling = 1;
             if (config instanceof VbLoraConfig vbLora) {
                 compose(vbLora, module, a, b);
             } else {
                 LoraConfig lora = (LoraConfig) config;
-                scaling = lora.loraAlpha() / (lora.useRslora() ? Math.sqrt(lora.r()) : lora.r());
+                scaling = ofModule(config, "alpha_pattern", module, lora.loraAlpha()).doubleValue()
+                        / (lora.useRslora() ? Math.sqrt(r) : r);
                 double[] flatA = parameters.get(name(module, "lora_A.weight"));
                 double[] flatB = parameters.get(name(module, "lora_B.weight"));
-                for (int i = 0; i < lora.r(); i++) {
+                for (int i = 0; i < r; i++) {
                     System.arraycopy(flatA, i * in, a[i], 0, in);
                     for (int o = 0; o < out; o++) {
-                        b[o][i] = flatB[o * lora.r() + i];
+                        b[o][i] = flatB[o * r + i];
                     }
                 }
             }

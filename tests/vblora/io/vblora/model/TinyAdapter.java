@@ -43,8 +43,9 @@ record TinyAdapter(Path folder, AdapterConfig config, ReferenceAdapter reference
             for (ModuleShape module : modules) {
                 String a = ReferenceAdapter.name(module, "lora_A.weight");
                 String b = ReferenceAdapter.name(module, "lora_B.weight");
-                shapes.put(a, new long[] {config.r(), module.inFeatures()});
-                shapes.put(b, new long[] {module.outFeatures(), config.r()});
+                int r = ReferenceAdapter.ofModule(config, "rank_pattern", module, config.r()).intValue();
+                shapes.put(a, new long[] {r, module.inFeatures()});
+                shapes.put(b, new long[] {module.outFeatures(), r});
                 spread.put(a, 0.2);
                 spread.put(b, 0.2);
             }
@@ -91,7 +92,22 @@ record TinyAdapter(Path folder, AdapterConfig config, ReferenceAdapter reference
                     .numVectors(h).topk(1 + random.nextInt(Math.min(h, 4))).vbloraDropout(dropout)
                     .modulesToSave(saved).build();
         }
-        return LoraConfig.builder().r(1 + random.nextInt(4)).targetModules(paths).loraAlpha(1 + random.nextInt(4))
-                .useRslora(random.nextBoolean()).loraDropout(dropout).modulesToSave(saved).build();
+        LoraConfig.Builder lora = LoraConfig.builder().r(1 + random.nextInt(4)).targetModules(paths)
+                .loraAlpha(1 + random.nextInt(4)).useRslora(random.nextBoolean()).loraDropout(dropout)
+                .modulesToSave(saved);
+        if (random.nextBoolean()) {
+            Map<String, Integer> ranks = new LinkedHashMap<>();
+            Map<String, Double> alphas = new LinkedHashMap<>();
+            paths.forEach(path -> {
+                if (random.nextBoolean()) {
+                    ranks.put(path, 1 + random.nextInt(6));
+                }
+                if (random.nextBoolean()) {
+                    alphas.put(path, 4 * random.nextDouble());
+                }
+            });
+            lora.rankPattern(ranks).alphaPattern(alphas);
+        }
+        return lora.build();
     }
 }

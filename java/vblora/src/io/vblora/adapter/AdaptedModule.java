@@ -59,7 +59,10 @@ public final class AdaptedModule {
         return r;
     }
 
-    /** Factor of the update: 1 for VB-LoRA, lora_alpha / r for LoRA, lora_alpha / sqrt(r) with use_rslora. */
+    /**
+     * Factor of the update: 1 for VB-LoRA, lora_alpha / r for LoRA, lora_alpha / sqrt(r) with use_rslora, by the
+     * lora_alpha and r of this module.
+     */
     public float scaling() {
         return scaling;
     }

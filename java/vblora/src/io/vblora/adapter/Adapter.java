@@ -43,14 +43,14 @@ public final class Adapter implements AutoCloseable {
         this.modulesToSave = modulesToSave;
         this.storedDtypes = storedDtypes;
         this.storedVersion = version();
-        float scaling = config instanceof LoraConfig lora ? (float) lora.scaling() : 1;
         long offset = 0;
         for (ModuleShape shape : shapes) {
-            AdaptedModule module = new AdaptedModule(shape, modules.size(), config.r(), offset, scaling,
+            float scaling = config instanceof LoraConfig lora ? (float) lora.scaling(shape.path()) : 1;
+            AdaptedModule module = new AdaptedModule(shape, modules.size(), config.r(shape.path()), offset, scaling,
                     (float) config.dropout(), composition);
             modules.add(module);
             byPath.put(shape.path(), module);
-            offset += config.r() * (shape.inFeatures() + shape.outFeatures());
+            offset += module.r() * (shape.inFeatures() + shape.outFeatures());
         }
     }
 
@@ -85,7 +85,7 @@ public final class Adapter implements AutoCloseable {
         LoraConfig lora = (LoraConfig) config;
         LoraComposition composition = new LoraComposition(stream.device(), lora, shapes);
         return finish(config, shapes, toSave, composition, Map.of(), modulesToSave -> {
-            composition.initialize(lora, seed);
+            composition.initialize(seed);
             modulesToSave.initialize(seed, initializerRange);
         });
     }

@@ -5,22 +5,25 @@ import com.fasterxml.jackson.core.util.DefaultIndenter;
 import com.fasterxml.jackson.core.util.DefaultPrettyPrinter;
 import com.fasterxml.jackson.core.util.Separators;
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.SerializationFeature;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.vblora.InputException;
 import io.vblora.JsonFields;
+import io.vblora.PrintableText;
 import io.vblora.weights.AtomicFile;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 
 /**
  * What an adapter is, with PEFT's keys, defaults and meanings: the content of {@code adapter_config.json}. Keys that
- * are not known here are kept and written again, and have no effect. Immutable.
+ * are not known here are kept and written again, and have no effect, as {@link #notes} says. Immutable.
  */
 public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
     /** Name of the file in an adapter's folder. */
@@ -32,16 +35,22 @@ public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
     private static final List<String> TASK_TYPES =
             List.of("SEQ_CLS", "SEQ_2_SEQ_LM", "CAUSAL_LM", "TOKEN_CLS", "QUESTION_ANS", "FEATURE_EXTRACTION");
 
-    private static final JsonMapper MAPPER =
-            JsonMapper.builder().enable(SerializationFeature.ORDER_MAP_ENTRIES_BY_KEYS).build();
+    /** Keys of every method. Those that have no effect here tell where the adapter comes from. */
+    private static final Set<String> KEYS = Set.of("auto_mapping", "base_model_name_or_path", "bias", "exclude_modules",
+            "fan_in_fan_out", "inference_mode", "layers_pattern", "layers_to_transform", "modules_to_save", "peft_type",
+            "peft_version", "r", "revision", "target_modules", "task_type");
+
+    private static final JsonMapper MAPPER = new JsonMapper();
 
     private final JsonFields fields;
     private final int r;
     private final double dropout;
     private final ModuleSelector modules;
     private final boolean fanInFanOut;
+    private final List<String> notes = new ArrayList<>();
 
-    AdapterConfig(JsonFields fields, int defaultR, String dropoutKey) {
+    /** {@code methodKeys}: the keys of PEFT's configuration of this method alone. */
+    AdapterConfig(JsonFields fields, int defaultR, String dropoutKey, Set<String> methodKeys) {
         this.fields = fields;
         this.r = (int) fields.integer("r", 1, MAX_R, defaultR);
         this.dropout = fields.number(dropoutKey, 0, 1, 0);
@@ -57,6 +66,11 @@ public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
             throw fields.wrong("task_type", "one of " + String.join(", ", TASK_TYPES));
         }
         fields.string("base_model_name_or_path", null);
+        fields.object().fieldNames().forEachRemaining(key -> {
+            if (!KEYS.contains(key) && !methodKeys.contains(key)) {
+                noteWithoutEffect(key, "it is no key of " + fields.string("peft_type"));
+            }
+        });
     }
 
     /**
@@ -77,23 +91,52 @@ public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
         };
     }
 
-    /** Refuses keys whose values would change what the adapter computes in a way not supported here. */
-    static void requireUnset(JsonFields fields, Set<String> keys) {
-        for (String key : keys) {
-            JsonNode value = fields.object().path(key);
-            boolean unset = value.isMissingNode() || value.isNull() || (value.isBoolean() && !value.booleanValue())
-                    || (value.isContainerNode() && value.isEmpty());
-            if (!unset) {
-                throw fields.wrong(key, "null: it is not supported");
+    /** Whether a key has a value that says something: neither null nor false nor empty. */
+    private static boolean isSet(JsonFields fields, String key) {
+        JsonNode value = fields.object().path(key);
+        return !(value.isMissingNode() || value.isNull() || value.isBoolean() && !value.booleanValue()
+                || value.isContainerNode() && value.isEmpty());
+    }
+
+    /**
+     * Refuses keys whose values would change what the adapter computes in a way not supported here.
+     *
+     * @param keys with what they stand for
+     */
+    static void requireUnset(JsonFields fields, Map<String, String> keys) {
+        new TreeMap<>(keys).forEach((key, what) -> {
+            if (isSet(fields, key)) {
+                throw fields.wrong(key, (fields.object().get(key).isBoolean() ? "false" : "null") + ": " + what
+                        + " not supported");
             }
+        });
+    }
+
+    /** Notes that a key has no effect, if it is set. */
+    void noteWithoutEffect(String key, String why) {
+        if (isSet(fields, key)) {
+            notes.add(PrintableText.of(fields.source() + ": " + key + " has no effect: " + why));
         }
+    }
+
+    /**
+     * What a user should know: a sentence, without its full stop, for each key that says something and has no effect
+     * here. Keys that tell where an adapter comes from, as {@code peft_version}, are not among them.
+     */
+    public List<String> notes() {
+        return List.copyOf(notes);
     }
 
     /** PEFT's name of the method: VBLORA or LORA. */
     public abstract String peftType();
 
-    /** Rank of the updates. */
+    /** Rank of the updates, but for modules that {@code rank_pattern} gives another one. */
     public int r() {
+        return r;
+    }
+
+    /** Rank of the update of a module. */
+    public int r(String path) {
         return r;
     }
 
@@ -152,7 +195,10 @@ public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
         AtomicFile.write(file, toString().getBytes(StandardCharsets.UTF_8));
     }
 
-    /** The JSON text, formatted as PEFT formats it: sorted keys, indented by two. */
+    /**
+     * The JSON text, formatted as PEFT formats it: sorted keys, indented by two. Objects inside keep their order, which
+     * means something in {@code rank_pattern} and {@code alpha_pattern}.
+     */
     @Override
     public String toString() {
         DefaultIndenter lines = new DefaultIndenter("  ", "\n");
@@ -160,7 +206,9 @@ public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
                 .withObjectFieldValueSpacing(Separators.Spacing.AFTER).withArrayEmptySeparator("")
                 .withObjectEmptySeparator("")).withObjectIndenter(lines).withArrayIndenter(lines);
         try {
-            return MAPPER.writer(printer).writeValueAsString(MAPPER.treeToValue(fields.object(), Object.class));
+            Map<String, JsonNode> sorted = new TreeMap<>();
+            fields.object().properties().forEach(field -> sorted.put(field.getKey(), field.getValue()));
+            return MAPPER.writer(printer).writeValueAsString(sorted);
         } catch (JsonProcessingException e) {
             throw new IllegalStateException("writing to memory", e);
         }

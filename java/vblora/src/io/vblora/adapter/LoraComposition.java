@@ -10,18 +10,18 @@ import java.util.SplittableRandom;
 /** Plain LoRA: the packed matrices are the parameters themselves. */
 final class LoraComposition extends FlatParameters implements Composition {
     private final List<ModuleShape> modules;
-    private final int r;
+    private final LoraConfig config;
 
     /** Allocates the parameters, all zero. */
     LoraComposition(Device device, LoraConfig config, List<ModuleShape> modules) {
         super(device, config.source(), List.of(new Part(ParameterGroup.OTHER, modules.stream()
-                .mapToLong(module -> config.r() * (module.inFeatures() + module.outFeatures())).sum())));
+                .mapToLong(module -> config.r(module.path()) * (module.inFeatures() + module.outFeatures())).sum())));
         this.modules = modules;
-        this.r = config.r();
+        this.config = config;
     }
 
     /** A kaiming-uniform with a = sqrt(5), which is uniform within 1 / sqrt(in); B zero: as PEFT begins. */
-    void initialize(LoraConfig config, long seed) {
+    void initialize(long seed) {
         if (!config.defaultInit()) {
             throw new InputException(source(), "init_lora_weights", config.json().get("init_lora_weights").toString(),
                     "true: new adapters begin with A kaiming-uniform and B zero");
@@ -42,6 +42,7 @@ final class LoraComposition extends FlatParameters implements Composition {
     private void forEach(Tensor buffer, Visitor visitor) {
         long offset = 0;
         for (ModuleShape module : modules) {
+            int r = config.r(module.path());
             long sizeA = r * module.inFeatures();
             visitor.visit(module, buffer.view(offset, r, module.inFeatures()),
                     buffer.view(offset + sizeA, r, module.outFeatures()));
@@ -54,7 +55,7 @@ final class LoraComposition extends FlatParameters implements Composition {
     NamedTensors named(Tensor buffer, NamedTensors result) {
         forEach(buffer, (module, a, bt) -> {
             result.view(PeftKeys.loraA(module.path()), a);
-            Tensor b = result.allocate(module.outFeatures(), r);
+            Tensor b = result.allocate(module.outFeatures(), a.dimension(0));
             Floats.transpose(bt, b);
             result.view(PeftKeys.loraB(module.path()), b);
         });

@@ -1,36 +1,76 @@
 package io.vblora.adapter;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.vblora.JsonFields;
+import java.util.Map;
 import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /** PEFT's {@code LoraConfig}: plain low-rank updates (Hu et al., 2021, arXiv 2106.09685), the baseline. */
 public final class LoraConfig extends AdapterConfig {
     static final String PEFT_TYPE = "LORA";
 
-    /** Variants whose adapters compute something else. */
-    private static final Set<String> UNSUPPORTED = Set.of("alora_invocation_tokens", "alpha_pattern", "arrow_config",
-            "kasa_config", "layer_replication", "lora_bias", "megatron_config", "monteclora_config", "rank_pattern",
-            "target_parameters", "trainable_token_indices", "use_bdlora", "use_dora", "use_qalora", "velora_config");
+    /** Keys that have an effect, or none without one of the other keys. */
+    private static final Set<String> KEYS = Set.of("alpha_pattern", "init_lora_weights", "lora_alpha", "lora_dropout",
+            "megatron_core", "qalora_group_size", "rank_pattern", "use_rslora");
+
+    /** Variants whose adapters compute something else, with what they are. */
+    private static final Map<String, String> UNSUPPORTED = Map.ofEntries(
+            Map.entry("alora_invocation_tokens", "activated LoRA is"), Map.entry("arrow_config", "Arrow is"),
+            Map.entry("kasa_config", "KaSA is"), Map.entry("layer_replication", "replicated layers are"),
+            Map.entry("lora_bias", "biases of B are"), Map.entry("megatron_config", "Megatron's layers are"),
+            Map.entry("monteclora_config", "MonteCLoRA is"),
+            Map.entry("target_parameters", "updates of parameters outside linear layers are"),
+            Map.entry("trainable_token_indices", "trained tokens are"), Map.entry("use_bdlora", "BD-LoRA is"),
+            Map.entry("use_dora", "DoRA is"), Map.entry("use_qalora", "QA-LoRA is"),
+            Map.entry("velora_config", "VeLoRA is"));
+
+    /** Details of ways to begin: what they led to is in the tensors. */
+    private static final Set<String> OF_THE_BEGINNING =
+            Set.of("corda_config", "eva_config", "loftq_config", "lora_ga_config");
 
     /** Ways to begin that leave the base weights as they are. */
     private static final Set<String> INITS = Set.of("gaussian", "eva", "orthogonal");
 
+    private static final Set<String> ALL_KEYS = Stream.of(KEYS, UNSUPPORTED.keySet(), OF_THE_BEGINNING,
+            Set.of("runtime_config", "ensure_weight_tying")).flatMap(Set::stream)
+            .collect(Collectors.toUnmodifiableSet());
+
     private final double loraAlpha;
     private final boolean useRslora;
     private final boolean defaultInit;
+    private final ModuleNumbers ranks;
+    private final ModuleNumbers alphas;
 
     LoraConfig(JsonFields fields) {
-        super(fields, 8, "lora_dropout");
+        super(fields, 8, "lora_dropout", ALL_KEYS);
         this.loraAlpha = fields.number("lora_alpha", 0, Float.MAX_VALUE, 8);
         this.useRslora = fields.bool("use_rslora", false);
         JsonNode init = fields.object().path("init_lora_weights");
         if (!(init.isMissingNode() || init.isNull() || init.isBoolean() || INITS.contains(init.asText()))) {
-            throw fields.wrong("init_lora_weights", "true or false: others change the base model's weights");
+            throw fields.wrong("init_lora_weights", "true, false, \"gaussian\", \"eva\" or \"orthogonal\": with others "
+                    + "the base model's weights change, or B is not trained");
         }
         this.defaultInit = !fields.has("init_lora_weights") || init.isBoolean() && init.booleanValue();
+        this.ranks = ModuleNumbers.of(fields, "rank_pattern", (values, key) -> values.integer(key, 1, MAX_R));
+        this.alphas = ModuleNumbers.of(fields, "alpha_pattern", (values, key) -> values.number(key, 0,
+                Float.MAX_VALUE));
         requireUnset(fields, UNSUPPORTED);
+        for (String key : new TreeSet<>(OF_THE_BEGINNING)) {
+            noteWithoutEffect(key, "it is about the beginning of a training that PEFT did");
+        }
+        noteWithoutEffect("runtime_config", "it is about PEFT's own memory");
+        if (fields.bool("ensure_weight_tying", false)) {
+            if (modules().namesTiedEmbedding()) {
+                throw fields.wrong("ensure_weight_tying", "false, as target_modules or modules_to_save name an "
+                        + "embedding or the output head: updates that both share are not supported");
+            }
+            noteWithoutEffect("ensure_weight_tying", "neither an embedding nor the output head is adapted");
+        }
     }
 
     @Override
@@ -52,9 +92,23 @@ public final class LoraConfig extends AdapterConfig {
         return defaultInit;
     }
 
-    /** Factor of every update. */
+    /** Factor of the updates, but for modules that {@code rank_pattern} or {@code alpha_pattern} names. */
     public double scaling() {
-        return loraAlpha / (useRslora ? Math.sqrt(r()) : r());
+        return scaling(loraAlpha, r());
+    }
+
+    /** Factor of the update of a module. */
+    public double scaling(String path) {
+        return scaling(alphas.value(path, loraAlpha), r(path));
+    }
+
+    private double scaling(double alpha, int rank) {
+        return alpha / (useRslora ? Math.sqrt(rank) : rank);
+    }
+
+    @Override
+    public int r(String path) {
+        return (int) ranks.value(path, r());
     }
 
     public static Builder builder() {
@@ -87,6 +141,23 @@ public final class LoraConfig extends AdapterConfig {
         public Builder loraAlpha(double value) {
             return value == Math.rint(value) && Math.abs(value) < 1e9 ? set("lora_alpha", (int) value)
                     : set("lora_alpha", value);
+        }
+
+        /**
+         * Ranks of their own for modules whose path is, or ends with "." and, what a regular expression matches; the
+         * first that does decides.
+         */
+        public Builder rankPattern(Map<String, Integer> ranks) {
+            ObjectNode values = JsonNodeFactory.instance.objectNode();
+            ranks.forEach(values::put);
+            return set("rank_pattern", values);
+        }
+
+        /** {@code lora_alpha} of some modules, as {@link #rankPattern}. */
+        public Builder alphaPattern(Map<String, Double> alphas) {
+            ObjectNode values = JsonNodeFactory.instance.objectNode();
+            alphas.forEach(values::put);
+            return set("alpha_pattern", values);
         }
 
         public Builder loraDropout(double value) {

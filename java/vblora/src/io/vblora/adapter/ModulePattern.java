@@ -40,8 +40,8 @@ final class ModulePattern {
     /**
      * Compiles an expression with more around it.
      *
-     * @param before a whole expression to match before it
-     * @param after a whole expression to match after it
+     * @param before what stands before it
+     * @param after what stands after it
      */
     static ModulePattern compile(String source, String field, String regex, String before, String after) {
         try {

@@ -21,6 +21,8 @@ public final class ModuleSelector {
 
     private static final String ALL_LINEAR = "all-linear";
     private static final String OUTPUT_HEAD = "lm_head";
+    /** PEFT's names of modules that may share their weights. */
+    private static final List<String> TIED = List.of("embed_tokens", OUTPUT_HEAD);
     private static final int MAX_LAYER = 1_000_000;
 
     /** The first number in a path that has two names before it: the layer of model.layers.0.mlp. */
@@ -124,6 +126,16 @@ public final class ModuleSelector {
     /** Whether no module is adapted, as {@link #DUMMY_TARGET_MODULES} says. */
     public boolean adaptsNothing() {
         return targets.pattern != null && targets.pattern.regex().equals(DUMMY_TARGET_MODULES);
+    }
+
+    /** Whether an embedding, or the output head, which may share its weights, is named: by PEFT's rule. */
+    boolean namesTiedEmbedding() {
+        List<String> names = new ArrayList<>(toSave);
+        if (targets.names != null) {
+            names.addAll(targets.names);
+        }
+        return names.stream().anyMatch(name -> TIED.contains(name.substring(name.lastIndexOf('.') + 1)))
+                || targets.pattern != null && TIED.stream().anyMatch(targets::matches);
     }
 
     /**

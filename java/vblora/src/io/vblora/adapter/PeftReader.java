@@ -189,8 +189,10 @@ final class PeftReader {
         Set<String> paths = paths(PeftKeys.LORA_A, PeftKeys.LORA_B, new String[] {""}, Set.of(), toSave);
         List<ModuleShape> shapes = new ArrayList<>();
         for (String path : paths) {
-            long in = expect(PeftKeys.loraA(path), "r", lora.r(), -1).get(1);
-            long out = expect(PeftKeys.loraB(path), "r", -1, lora.r()).get(0);
+            int r = lora.r(path);
+            String keys = r == lora.r() ? "r" : "rank_pattern";
+            long in = expect(PeftKeys.loraA(path), keys, r, -1).get(1);
+            long out = expect(PeftKeys.loraB(path), keys, -1, r).get(0);
             shapes.add(shape(path, in, out));
         }
         LoraComposition composition = new LoraComposition(stream.device(), lora, shapes);

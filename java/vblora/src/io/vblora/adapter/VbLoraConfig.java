@@ -2,10 +2,14 @@ package io.vblora.adapter;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.vblora.JsonFields;
+import java.util.Set;
 
 /** PEFT's {@code VBLoRAConfig}: low-rank updates from a shared vector bank (Li, Han, Ji, 2024, arXiv 2405.15179). */
 public final class VbLoraConfig extends AdapterConfig {
     static final String PEFT_TYPE = "VBLORA";
+
+    private static final Set<String> KEYS = Set.of("init_logits_std", "init_vector_bank_bound", "num_vectors",
+            "save_only_topk_weights", "topk", "vblora_dropout", "vector_length");
 
     /** Larger banks, or longer vectors, are refused as absurd. */
     private static final int MAX_SIZE = 1 << 24;
@@ -20,7 +24,7 @@ public final class VbLoraConfig extends AdapterConfig {
     private final double initLogitsStd;
 
     VbLoraConfig(JsonFields fields) {
-        super(fields, 4, "vblora_dropout");
+        super(fields, 4, "vblora_dropout", KEYS);
         this.numVectors = (int) fields.integer("num_vectors", 1, MAX_SIZE, 256);
         this.vectorLength = (int) fields.integer("vector_length", 1, MAX_SIZE, 256);
         this.topk = (int) fields.integer("topk", 1, MAX_SIZE, 2);

@@ -10,6 +10,7 @@ import io.vblora.JsonFields;
 import io.vblora.PrintableText;
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.AdapterConfig;
+import io.vblora.adapter.LoraConfig;
 import io.vblora.adapter.ModuleShape;
 import io.vblora.adapter.Trainable;
 import io.vblora.adapter.VbLoraConfig;
@@ -21,6 +22,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.Locale;
 import java.util.Set;
 import java.util.concurrent.Callable;
@@ -91,6 +93,12 @@ final class InspectCommand implements Callable<Integer> {
             report.put("peft_type", config.peftType());
             report.put("base_model_name_or_path", config.baseModelNameOrPath());
             report.put("r", config.r());
+            for (String key : List.of("rank_pattern", "alpha_pattern")) {
+                JsonNode pattern = config.json().path(key);
+                if (config instanceof LoraConfig && !pattern.isEmpty()) {
+                    report.set(key, pattern);
+                }
+            }
             if (config instanceof VbLoraConfig vbLora) {
                 report.put("num_vectors", vbLora.numVectors());
                 report.put("vector_length", vbLora.vectorLength());
@@ -157,9 +165,10 @@ final class InspectCommand implements Callable<Integer> {
                 tensor.get("shape"), tensor.get("bytes").asLong()));
         report.properties().forEach(field -> {
             JsonNode value = field.getValue();
-            if (value.isValueNode() && !value.isNull()) {
+            if (!value.isArray() && !value.isNull()) {
                 out.printf(Locale.ROOT, "%-30s%s%n", field.getKey().replace('_', ' '), value.isIntegralNumber()
-                        ? String.format(Locale.ROOT, "%,d", value.longValue()) : PrintableText.of(value.asText()));
+                        ? String.format(Locale.ROOT, "%,d", value.longValue())
+                        : PrintableText.of(value.isObject() ? value.toString() : value.asText()));
             }
         });
     }

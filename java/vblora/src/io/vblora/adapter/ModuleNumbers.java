@@ -1,0 +1,44 @@
+package io.vblora.adapter;
+
+import io.vblora.JsonFields;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.function.ToDoubleBiFunction;
+
+/**
+ * PEFT's {@code rank_pattern} or {@code alpha_pattern}: numbers of their own for modules whose path is, or ends with
+ * "." and, what a regular expression matches. The first of the expressions that does decides. Immutable.
+ */
+final class ModuleNumbers {
+    private final Map<ModulePattern, Double> values;
+
+    private ModuleNumbers(Map<ModulePattern, Double> values) {
+        this.values = values;
+    }
+
+    /**
+     * Reads an object of numbers under regular expressions; null, or none, names no module.
+     *
+     * @param number reads and checks the number under a key
+     */
+    static ModuleNumbers of(JsonFields fields, String key, ToDoubleBiFunction<JsonFields, String> number) {
+        Map<ModulePattern, Double> values = new LinkedHashMap<>();
+        if (fields.has(key)) {
+            JsonFields patterns = fields.object(key);
+            patterns.object().fieldNames().forEachRemaining(regex -> values.put(
+                    ModulePattern.compile(fields.source(), key, regex, "(.*\\.)?(", ")"),
+                    number.applyAsDouble(patterns, regex)));
+        }
+        return new ModuleNumbers(values);
+    }
+
+    /** The number of a module, or another one where no expression matches its path. */
+    double value(String path, double otherwise) {
+        for (Map.Entry<ModulePattern, Double> entry : values.entrySet()) {
+            if (entry.getKey().matchesAll(path)) {
+                return entry.getValue();
+            }
+        }
+        return otherwise;
+    }
+}
