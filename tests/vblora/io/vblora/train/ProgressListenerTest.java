@@ -4,10 +4,15 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.ByteArrayOutputStream;
+import java.io.File;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 
 class ProgressListenerTest {
@@ -96,7 +101,7 @@ class ProgressListenerTest {
 
     @Test
     void drawsABarOnATerminalAndScoresAboveIt() {
-        ProgressListener progress = new ProgressListener(out, true);
+        ProgressListener progress = new ProgressListener(out, true, () -> nanos);
         progress.onTrainingBegin(new TrainingListener.Run(2000, 10, 100));
         progress.onStep(step(500));
         progress.onEvaluation(new TrainingListener.Evaluation(500, Map.of("eval_loss", 1.5), false));
@@ -106,5 +111,47 @@ class ProgressListenerTest {
         assertTrue(lines[0].contains("\rheld-out data after step 500: eval_loss 1.5000 "), printed());
         assertTrue(lines[1].contains("\rtraining  25% ") && lines[1].contains("500/2,000"), printed());
         assertEquals("", lines[2]);
+    }
+
+    /** Where it shows a run is its own standard error. */
+    static final class Shown {
+        private Shown() {}
+
+        public static void main(String[] arguments) {
+            ProgressListener progress = new ProgressListener(System.err);
+            progress.onTrainingBegin(new TrainingListener.Run(2000, 10, 100));
+            progress.onStep(step(1));
+            progress.onTrainingEnd();
+        }
+    }
+
+    /** What a process says that shows a run, started by the words in front of Java's command. */
+    private static String shown(String... before) throws Exception {
+        String java = String.join(" ", Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-cp",
+                "'" + System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")) + "'",
+                "'" + Shown.class.getName() + "'");
+        List<String> command = new ArrayList<>(List.of(before));
+        command.add(java);
+        Process process = new ProcessBuilder(command).redirectErrorStream(true)
+                .redirectInput(new File("/dev/null")).start();
+        String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        assertEquals(0, process.waitFor(), said);
+        return said;
+    }
+
+    @Test
+    void findsOutWhetherItWritesToATerminal() throws Exception {
+        ProgressListener elsewhere = new ProgressListener(out);
+        elsewhere.onTrainingBegin(new TrainingListener.Run(2000, 10, 100));
+        elsewhere.onStep(step(1));
+        elsewhere.onTrainingEnd();
+        assertTrue(printed().startsWith("step 1/2,000, ") && !printed().contains("\r"), printed());
+
+        String piped = shown("sh", "-c");
+        assertTrue(piped.startsWith("step 1/2,000, ") && !piped.contains("\r"), piped);
+        Assumptions.assumeTrue(new ProcessBuilder("sh", "-c", "command -v script").start().waitFor() == 0,
+                "the program script, which makes a terminal, is missing");
+        String drawn = shown("script", "--quiet", "--return", "/dev/null", "--command");
+        assertTrue(drawn.contains("\rtraining ") && !drawn.contains("step 1/2,000"), drawn);
     }
 }

@@ -586,7 +586,7 @@ class TrainerTest {
             model.attach(adapter);
             var trainer = new Trainer<>(new Disturbed(3, () -> Thread.currentThread().interrupt()), execution,
                     TrainingArguments.builder().perDeviceTrainBatchSize(4).warmupSteps(0).build(),
-                    List.of(metricsFile, new ProgressListener(new PrintStream(shown), true)));
+                    List.of(metricsFile, new ProgressListener(new PrintStream(shown), true, System::nanoTime)));
             try {
                 assertEquals(3, trainer.train(examples, List.of()).steps());
                 assertTrue(Thread.currentThread().isInterrupted());

@@ -139,7 +139,7 @@ final class DemoCommand implements Callable<Integer> {
                 encoder.initializerRange(), stream, recipe.arguments().seed())) {
             encoder.attach(adapter);
             long start = System.nanoTime();
-            List<TrainingListener> progress = List.of(new ProgressListener(main.err(), main.isTerminal()));
+            List<TrainingListener> progress = List.of(new ProgressListener(main.err()));
             TrainingResult result = new Trainer<>(new SequenceObjective(encoder), execution, recipe.arguments(),
                     progress).train(examples, heldOut);
             FinetuneCommand.requireUninterrupted(result);

@@ -216,7 +216,7 @@ final class FinetuneCommand implements Callable<Integer> {
                 invocation.say("training %s on %s with %s", Invocation.count(parameters(adapter), "parameter"),
                         stream.device(), Invocation.count(stream.threads(), "thread"));
                 List<TrainingListener> listeners = new ArrayList<>();
-                listeners.add(new ProgressListener(main.err(), main.isTerminal()));
+                listeners.add(new ProgressListener(main.err()));
                 if (metricsFile != null) {
                     listeners.add(metricsFile);
                 }

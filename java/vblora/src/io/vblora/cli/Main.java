@@ -7,11 +7,9 @@ import io.vblora.kernels.KernelException;
 import io.vblora.kernels.NativeLibraryException;
 import io.vblora.train.LrSchedulerType;
 import io.vblora.train.TrainingException;
-import java.io.IOException;
 import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.io.UncheckedIOException;
-import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.List;
@@ -76,16 +74,6 @@ public final class Main implements Runnable {
     /** Standard error. */
     PrintStream err() {
         return err;
-    }
-
-    /** Whether standard error is a terminal. */
-    boolean isTerminal() {
-        try {
-            return err == System.err && Files.readSymbolicLink(Path.of("/proc/self/fd/2")).toString()
-                    .matches("/dev/(pts/\\d+|tty\\w*|console)");
-        } catch (IOException | UnsupportedOperationException e) {
-            return false;
-        }
     }
 
     /**

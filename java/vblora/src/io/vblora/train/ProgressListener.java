@@ -1,6 +1,9 @@
 package io.vblora.train;
 
+import java.io.IOException;
 import java.io.PrintStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -34,15 +37,31 @@ public final class ProgressListener implements TrainingListener {
     private long beginNanos;
     private long lastLineNanos;
 
-    /** @param terminal whether {@code out} is a terminal that can redraw a line */
-    public ProgressListener(PrintStream out, boolean terminal) {
-        this(out, terminal, System::nanoTime);
+    /**
+     * Draws a bar if {@code out} is {@link System#out} or {@link System#err}, as the JVM has set them up, and that is a
+     * terminal; else prints lines.
+     */
+    public ProgressListener(PrintStream out) {
+        this(out, isTerminal(out), System::nanoTime);
     }
 
+    /** @param terminal whether {@code out} can redraw a line */
     ProgressListener(PrintStream out, boolean terminal, LongSupplier nanoTime) {
         this.out = out;
         this.terminal = terminal;
         this.nanoTime = nanoTime;
+    }
+
+    private static boolean isTerminal(PrintStream out) {
+        if (out != System.out && out != System.err) {
+            return false;
+        }
+        try {
+            return Files.readSymbolicLink(Path.of("/proc/self/fd", out == System.out ? "1" : "2")).toString()
+                    .matches("/dev/(pts/\\d+|tty\\w*|console)");
+        } catch (IOException | UnsupportedOperationException e) {
+            return false;
+        }
     }
 
     @Override
