@@ -3,9 +3,11 @@ package io.vblora.cli;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.vblora.kernels.Device;
 import io.vblora.kernels.Stream;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
+import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
 
 class DoctorCommandTest {
@@ -20,6 +22,11 @@ class DoctorCommandTest {
         assertTrue(run.out().contains("instruction set " + Stream.cpuInstructionSet()), run.out());
         assertTrue(run.out().contains(Runtime.getRuntime().availableProcessors() + " processors"), run.out());
         assertTrue(run.out().contains("nothing that vblora needs"), run.out());
+        Device.Cuda cuda = Device.probeCuda();
+        if (cuda.count() == 0) {  // which is said once
+            assertEquals(2, run.out().split(Pattern.quote(cuda.reason()), -1).length, run.out());
+            assertEquals(2, run.out().split("none|no CUDA device", -1).length, run.out());
+        }
         assertEquals("", run.err());
     }
 

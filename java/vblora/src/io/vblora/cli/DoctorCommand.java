@@ -130,12 +130,13 @@ final class DoctorCommand implements Callable<Integer> {
         title("CUDA (optional)");
         try {
             Device.Cuda cuda = Device.probeCuda();
-            line("compiled in", cuda.compiledIn() ? "yes, for architectures " + cuda.architectures() : "no");
+            line("compiled in", cuda.compiledIn() ? "yes, for architectures " + cuda.architectures()
+                    : "no: that takes nvcc, of NVIDIA's CUDA toolkit, and a GPU or CUDAARCHS when ./vblora builds");
             line("devices", cuda.count() > 0 ? String.valueOf(cuda.count()) : "none: " + cuda.reason());
             for (int i = 0; i < cuda.count(); i++) {
                 line(Device.cuda(i).toString(), Device.cuda(i).properties().toString());
             }
-            line("used", "no: " + DeviceOption.noCuda(cuda));
+            line("used", "no: models run on the CPU alone in this version");
         } catch (NativeLibraryException e) {
             line("devices", "unknown without the native library");
         }
