@@ -23,7 +23,7 @@ import java.util.zip.ZipOutputStream;
 final class Jars {
     private static final String PLATFORM = "linux-x86_64";
     private static final LocalDateTime TIME = LocalDateTime.of(2026, 1, 1, 0, 0);
-    /** What vblora and its tests load: by JavaCPP, OpenBLAS's needs with it, and by DJL. */
+    /** What vblora and its tests load: by JavaCPP, OpenBLAS's needs with it, and the tokenizers. */
     private static final List<String> LOADED = List.of(
             "io/vblora/kernels/" + PLATFORM + "/libjnivblora.so",
             "org/bytedeco/cuda/" + PLATFORM + "/libjnicublas.so",

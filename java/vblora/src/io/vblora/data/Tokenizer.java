@@ -1,39 +1,40 @@
 package io.vblora.data;
 
-import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
-import ai.djl.huggingface.tokenizers.jni.LibUtils;
 import ai.djl.huggingface.tokenizers.jni.TokenizersLibrary;
-import ai.djl.util.Platform;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.vblora.InputException;
 import io.vblora.JsonFields;
+import io.vblora.WholeFile;
 import io.vblora.kernels.NativeLibraryException;
-import java.io.ByteArrayInputStream;
-import java.io.IOException;
-import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Map;
+import java.util.Objects;
 import java.util.OptionalInt;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 
 /**
- * Text to token ids and back by a Hugging Face {@code tokenizer.json}, through DJL's binding of the tokenizers library.
+ * Text to token ids and back by a Hugging Face {@code tokenizer.json}, through DJL's binding of the tokenizers LIBRARY.
  * Truncation and padding that the file may ask for are off. Nothing is fetched from a network. Thread-safe until
  * closed.
  */
 public final class Tokenizer implements AutoCloseable {
     private static final String FILE_NAME = "tokenizer.json";
+    /** Those with the largest vocabularies have some 30 MB. */
+    private static final int MAX_FILE_BYTES = 256 << 20;
+    private static final TokenizersLibrary LIBRARY = TokenizersLibrary.LIB;
 
     private final Path file;
-    private final HuggingFaceTokenizer tokenizer;
+    /** 0 when it is closed. */
+    private final AtomicLong handle;
     private final OptionalInt eosTokenId;
 
-    private Tokenizer(Path file, HuggingFaceTokenizer tokenizer, OptionalInt eosTokenId) {
+    private Tokenizer(Path file, long handle, OptionalInt eosTokenId) {
         this.file = file;
-        this.tokenizer = tokenizer;
+        this.handle = new AtomicLong(handle);
         this.eosTokenId = eosTokenId;
     }
 
@@ -47,21 +48,11 @@ public final class Tokenizer implements AutoCloseable {
      */
     public static Tokenizer open(Path path) {
         Path file = Files.isDirectory(path) ? path.resolve(FILE_NAME) : path;
-        if (!Files.isRegularFile(file)) {
-            throw new InputException(file, "", Files.isDirectory(file) ? "a folder"
-                    : Files.exists(file) ? "not a regular file" : "no such file",
-                    "a tokenizer in Hugging Face's format, " + FILE_NAME);
-        }
-        byte[] content;
-        try {
-            content = Files.readAllBytes(file);
-        } catch (IOException e) {
-            throw new UncheckedIOException(file + " could not be read: " + e.getMessage(), e);
-        }
+        byte[] content = WholeFile.read(file, "a tokenizer in Hugging Face's format, " + FILE_NAME, MAX_FILE_BYTES);
         ObjectNode json = JsonFields.parse(file.toString(), content).object();
         TokenizerCheck.check(file, json);
         OptionalInt eosTokenId = findEosTokenId(file.toAbsolutePath().getParent(), json);
-        return new Tokenizer(file, open(file, content), eosTokenId);
+        return new Tokenizer(file, open(file, new String(content, StandardCharsets.UTF_8)), eosTokenId);
     }
 
     /**
@@ -71,25 +62,18 @@ public final class Tokenizer implements AutoCloseable {
      * @throws NativeLibraryException if that fails
      */
     public static String loadLibrary() {
-        // Without this DJL looks for a cloud's metadata service, reports home, and fetches libraries for CUDA
-        System.setProperty("ai.djl.offline", "true");
-        try {
-            LibUtils.checkStatus();
-            Platform platform = Platform.detectPlatform("tokenizers");
-            return platform.getVersion() + " " + platform.getClassifier();
-        } catch (LinkageError | RuntimeException e) {
-            throw new NativeLibraryException("The native library of the tokenizers could not be loaded. It is unpacked "
-                    + "to the folder that the environment variable DJL_CACHE_DIR names, by default ~/.djl.ai. Cause: "
-                    + rootMessage(e), e);
-        }
+        TokenizersNative.load();
+        return TokenizersNative.version();
     }
 
-    private static HuggingFaceTokenizer open(Path file, byte[] content) {
-        loadLibrary();
+    private static long open(Path file, String json) {
+        TokenizersNative.load();
         try {
-            return HuggingFaceTokenizer.newInstance(new ByteArrayInputStream(content),
-                    Map.of("truncation", "false", "padding", "false"));
-        } catch (IOException | RuntimeException e) {
+            long handle = LIBRARY.createTokenizerFromString(json);
+            LIBRARY.disableTruncation(handle);
+            LIBRARY.disablePadding(handle);
+            return handle;
+        } catch (RuntimeException e) {
             throw new InputException(file.toString(), "", "a file that the tokenizers library refuses ("
                     + rootMessage(e) + ")", "a tokenizer in Hugging Face's format", e);
         }
@@ -105,7 +89,7 @@ public final class Tokenizer implements AutoCloseable {
     private static OptionalInt findEosTokenId(Path folder, JsonNode tokenizer) {
         for (String name : new String[] {"tokenizer_config.json", "special_tokens_map.json"}) {
             Path file = folder.resolve(name);
-            if (Files.isRegularFile(file)) {
+            if (Files.exists(file)) {
                 JsonNode token = JsonFields.read(file).object().path("eos_token");
                 String content = (token.isObject() ? token.path("content") : token).asText("");
                 if (!content.isEmpty()) {
@@ -114,7 +98,7 @@ public final class Tokenizer implements AutoCloseable {
             }
         }
         Path file = folder.resolve("config.json");
-        if (Files.isRegularFile(file)) {
+        if (Files.exists(file)) {
             JsonNode id = JsonFields.read(file).object().path("eos_token_id");
             // several ids all end a sequence; the first is the tokenizer's own
             JsonNode first = id.isArray() ? id.path(0) : id;
@@ -172,25 +156,24 @@ public final class Tokenizer implements AutoCloseable {
      * @throws InputException if the tokenizer cannot express the text, or no more than special tokens fit
      */
     public Encoding encode(String text, String pair, int maxLength) {
+        Objects.requireNonNull(text, "text");
         // The library's own functions: DJL's encode fetches much more, and its batchEncode aborts the process where a
         // text cannot be expressed.
-        TokenizersLibrary library = TokenizersLibrary.LIB;
-        long handle = tokenizer.getHandle();
         long encoding;
         try {
-            encoding = pair == null ? library.encode(handle, text, true)
-                    : library.encodeDual(handle, text, pair, true);
+            encoding = pair == null ? LIBRARY.encode(handle(), text, true)
+                    : LIBRARY.encodeDual(handle(), text, pair, true);
         } catch (RuntimeException e) {
             throw new InputException(file.toString(), "", "a text that it cannot encode (" + rootMessage(e) + ")",
                     "a tokenizer that has a token for anything unknown", e);
         }
         try {
-            int[] inputIds = ints(library.getTokenIds(encoding));
-            int[] tokenTypeIds = ints(library.getTypeIds(encoding));
+            int[] inputIds = ints(LIBRARY.getTokenIds(encoding));
+            int[] tokenTypeIds = ints(LIBRARY.getTypeIds(encoding));
             return inputIds.length <= maxLength ? new Encoding(inputIds, tokenTypeIds, false)
-                    : truncated(inputIds, tokenTypeIds, library.getSequenceIds(encoding), maxLength);
+                    : truncated(inputIds, tokenTypeIds, LIBRARY.getSequenceIds(encoding), maxLength);
         } finally {
-            library.deleteEncoding(encoding);
+            LIBRARY.deleteEncoding(encoding);
         }
     }
 
@@ -237,7 +220,7 @@ public final class Tokenizer implements AutoCloseable {
 
     /** The text of token ids, special tokens left out. */
     public String decode(int... ids) {
-        return tokenizer.decode(IntStream.of(ids).asLongStream().toArray(), true);
+        return LIBRARY.decode(handle(), IntStream.of(ids).asLongStream().toArray(), true);
     }
 
     /** The end-of-sequence token, where the folder names one. */
@@ -245,8 +228,19 @@ public final class Tokenizer implements AutoCloseable {
         return eosTokenId;
     }
 
+    private long handle() {
+        long open = handle.get();
+        if (open == 0) {
+            throw new IllegalStateException("The tokenizer is closed");
+        }
+        return open;
+    }
+
     @Override
     public void close() {
-        tokenizer.close();
+        long open = handle.getAndSet(0);
+        if (open != 0) {
+            LIBRARY.deleteTokenizer(open);
+        }
     }
 }
