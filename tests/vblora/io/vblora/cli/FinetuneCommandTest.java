@@ -92,7 +92,7 @@ class FinetuneCommandTest {
         String help = CommandLineRun.of("finetune", "--help").assertDone().out().replaceAll("\\s+", " ");
         for (String option : List.of("--model=PATH", "--train=FILE", "--eval=FILE", "--output=DIR", "--task=TASK",
                 "--text-column=NAME", "--text-pair-column=NAME", "--label-column=NAME", "--data-format=FORMAT",
-                "--[no-]quoted", "--[no-]header", "--pooling=POOLING", "--learning-rate-head=RATE",
+                "--[no-]quoted", "--[no-]header", "--overlong=WHAT", "--pooling=POOLING", "--learning-rate-head=RATE",
                 "--group-by-length", "--eval-steps=N", "--metric-for-best-model=NAME", "--load-best-model-at-end",
                 "--early-stopping-patience=N",
                 "--method=METHOD", "--r=N", "--num-vectors=N", "--vector-length=N", "--topk=N",

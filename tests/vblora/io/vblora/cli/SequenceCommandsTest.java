@@ -469,6 +469,31 @@ class SequenceCommandsTest {
         evaluate("--data", texts, "--predictions", unlabelled).assertError(1, texts.toString());
     }
 
+    /** A line for each row, whatever becomes of it: the rows that have predictions have those they get alone. */
+    @Test
+    void predictionsHaveALineForEachRow() throws IOException {
+        finetune("--method", "head", "--max-steps", 3, "--max-seq-length", 6).assertDone();
+        Path predictions = folder.resolve("predictions.tsv");
+        Path texts = Files.writeString(folder.resolve("texts.csv"),
+                "text,n\nthe bank,1\nof of of of of of of of,2\n,3\n\nbank,4\n");
+        Path alone = Files.writeString(folder.resolve("alone.csv"), "text,n\nthe bank,1\n,3\nbank,4\n");
+        evaluate("--data", alone, "--no-labels", "--predictions", predictions).assertDone();
+        List<String> expected = new ArrayList<>(Files.readAllLines(predictions));
+        assertEquals(4, expected.size());
+        expected.add(2, "\tNaN\tNaN\tNaN");
+        CommandLineRun run = evaluate("--data", texts, "--no-labels", "--predictions", predictions, "--overlong",
+                "skip", "--json").assertDone();
+        assertEquals(expected, Files.readAllLines(predictions));
+        assertEquals(JSON.readTree("{\"examples\": 3, \"skipped\": 1}"), JSON.readTree(run.out()));
+        assertTrue(run.err().contains("evaluation data: 3 examples, 6 tokens, longest 3, 1 skipped."), run.err());
+        Files.writeString(texts, "text\nof of of of of of of of\n");
+        evaluate("--data", texts, "--no-labels", "--predictions", predictions, "--overlong", "skip").assertDone();
+        assertEquals(List.of("label\tmore\tnone\tone", "\tNaN\tNaN\tNaN"), Files.readAllLines(predictions));
+        evaluate("--data", texts, "--no-labels", "--predictions", predictions, "--overlong", "error")
+                .assertError(1, texts + ", line 2: found 9 tokens; expected at most 6");
+        evaluate("--data", texts, "--overlong", "keep").assertError(2, "found keep; expected cut, skip, error");
+    }
+
     /** Bits of the adapter do not depend on threads; those of held-out scores neither. */
     @Test
     void givesTheSameOnAnyNumberOfThreads() throws IOException {

@@ -36,15 +36,24 @@ class CausalLmFileTest {
         return Files.writeString(folder.resolve(name), content);
     }
 
+    /** Rows of at most eight tokens. */
+    private static CausalLmFile read(Path file) {
+        return CausalLmFile.read(file, null, 8, Overlong.CUT, VOCAB_SIZE);
+    }
+
     private CausalLmFile readJson(String content) throws IOException {
-        return CausalLmFile.read(write("data.jsonl", content), null, 8, VOCAB_SIZE);
+        return read(write("data.jsonl", content));
     }
 
     private CausalLmFile readText(String content, int maxSeqLength) throws IOException {
+        return readText(content, maxSeqLength, Overlong.CUT);
+    }
+
+    private CausalLmFile readText(String content, int maxSeqLength, Overlong overlong) throws IOException {
         write("tokenizer.json", TokenizerFixture.WORD_LEVEL);
         write("tokenizer_config.json", "{\"eos_token\": \"</s>\"}");
         try (Tokenizer tokenizer = Tokenizer.open(folder)) {
-            return CausalLmFile.read(write("data.txt", content), () -> tokenizer, maxSeqLength, VOCAB_SIZE);
+            return CausalLmFile.read(write("data.txt", content), () -> tokenizer, maxSeqLength, overlong, VOCAB_SIZE);
         }
     }
 
@@ -71,8 +80,8 @@ class CausalLmFileTest {
         write("tokenizer_config.json", "{\"eos_token\": \"<s>\"}");
         try (Tokenizer tokenizer = Tokenizer.open(folder)) {
             assertArrayEquals(new int[] {1, 3, 4, 1}, tokenizer.encode("the bank"));
-            assertExamples(CausalLmFile.read(write("data.txt", "the bank"), () -> tokenizer, 8, VOCAB_SIZE),
-                    new int[] {1, 3, 4, 1});
+            assertExamples(CausalLmFile.read(write("data.txt", "the bank"), () -> tokenizer, 8, Overlong.CUT,
+                    VOCAB_SIZE), new int[] {1, 3, 4, 1});
         }
     }
 
@@ -81,7 +90,35 @@ class CausalLmFileTest {
         CausalLmFile file = readText("the bank\nthe bank of vectors\nthe", 4);
         assertExamples(file, new int[] {1, 3, 4, 2}, new int[] {1, 3, 4, 5}, new int[] {1, 3, 2});
         assertEquals(1, file.truncated());
-        assertEquals("3 examples, 11 tokens, longest 4, 1 truncated", file.summary());
+        assertEquals("3 examples, 11 tokens, longest 4, 1 cut", file.summary());
+    }
+
+    @Test
+    void skipsOrRefusesLongExamplesWhereTold() throws IOException {
+        String text = "the bank\n\nthe bank of vectors\nthe";
+        CausalLmFile file = readText(text, 4, Overlong.SKIP);
+        assertExamples(file, new int[] {1, 3, 4, 2}, new int[] {1, 3, 2});
+        assertEquals(0, file.truncated());
+        assertEquals(List.of(1), file.skipped());
+        assertEquals("2 examples, 7 tokens, longest 4, 1 skipped as too long", file.summary());
+        assertEquals(folder.resolve("data.txt") + ", line 3: found 6 tokens; expected at most 4",
+                assertThrows(InputException.class, () -> readText(text, 4, Overlong.ERROR)).getMessage());
+        assertEquals(3, readText(text, 6, Overlong.ERROR).examples().size());
+        assertEquals(folder.resolve("data.txt") + ": found no example that fits into 2 tokens; expected at least one",
+                assertThrows(InputException.class, () -> readText(text, 2, Overlong.SKIP)).getMessage());
+    }
+
+    /** A row that only its length leaves without a label that counts teaches nothing, but is no fault. */
+    @Test
+    void skipsExamplesOfWhichNothingThatCountsIsLeft() throws IOException {
+        CausalLmFile file = readJson("{\"input_ids\": [1, 2]}\n"
+                + "{\"input_ids\": [1,1,1,1,1,1,1,1,1], \"labels\": [1,-100,-100,-100,-100,-100,-100,-100,1]}\n"
+                + "{\"input_ids\": [1,1,1,1,1,1,1,1,1], \"labels\": [1,-100,-100,-100,-100,-100,-100,1,1]}\n");
+        assertExamples(file, new int[] {1, 2}, new int[] {1, 1, 1, 1, 1, 1, 1, 1});
+        assertEquals("2 examples, 10 tokens, longest 8, 1 cut, 1 skipped as too long", file.summary());
+        assertEquals(List.of(1), file.skipped());
+        assertEquals(List.of(0), readPrompts("prompt,response\nof of of of of of of,\" the\"\nthe, of",
+                PromptTemplate.column("prompt"), 8).skipped());
     }
 
     @Test
@@ -98,7 +135,7 @@ class CausalLmFileTest {
 
     @Test
     void recognisesJsonByItsFirstCharacter() throws IOException {
-        assertExamples(CausalLmFile.read(write("data.txt", "\n \n  {\"input_ids\": [1, 2]}"), null, 8, VOCAB_SIZE),
+        assertExamples(read(write("data.txt", "\n \n  {\"input_ids\": [1, 2]}")),
                 new int[] {1, 2});
     }
 
@@ -107,7 +144,7 @@ class CausalLmFileTest {
         write("tokenizer.json", TokenizerFixture.WORD_LEVEL);
         Path data = write("data.json", "{\"text\": \"the\\nbank\"}\n{\"input_ids\": [7, 8]}\n");
         try (Tokenizer tokenizer = Tokenizer.open(folder)) {
-            assertExamples(CausalLmFile.read(data, () -> tokenizer, 8, VOCAB_SIZE), new int[] {1, 3, 4},
+            assertExamples(CausalLmFile.read(data, () -> tokenizer, 8, Overlong.CUT, VOCAB_SIZE), new int[] {1, 3, 4},
                     new int[] {7, 8});
         }
     }
@@ -149,10 +186,10 @@ class CausalLmFileTest {
         "{\"input_ids\": [1, 2], \"attention_mask\": [1]} | attention_mask: found 1 values; expected 2",
         "{\"input_ids\": []}             | found an example of 0 tokens; expected at least 2",
         "{\"input_ids\": [1]}            | found an example of 1 tokens; expected at least 2",
-        "{\"input_ids\": [1, 2, 3], \"labels\": [1, -100, -100]} | labels: found only -100 in positions 1 to 2",
-        "{\"input_ids\": [1,1,1,1,1,1,1,1,1], \"labels\": [1,-100,-100,-100,-100,-100,-100,-100,1]} | labels: found "
-        + "only -100 in positions 1 to 7; expected a label that counts, after the first position and within the "
-        + "maximum of 8 tokens",
+        "{\"input_ids\": [1, 2, 3], \"labels\": [1, -100, -100]} | labels: found only -100 in positions 1 to 2; "
+        + "expected a label that counts, after the first position",
+        "{\"input_ids\": [1,1,1,1,1,1,1,1,1], \"labels\": [1,-100,-100,-100,-100,-100,-100,-100,-100]} | labels: found "
+        + "only -100 in positions 1 to 8",
     })
     void refusesABadRowByFileAndLine(String row, String expected) throws IOException {
         String message = assertThrows(InputException.class, () -> readJson("{\"input_ids\": [1, 2]}\n\n" + row + "\n"))
@@ -169,16 +206,16 @@ class CausalLmFileTest {
         byte[] content = Arrays.copyOf(head, head.length + bad.length);
         System.arraycopy(bad, 0, content, head.length, bad.length);
         Path file = Files.write(folder.resolve("data.jsonl"), content);
-        InputException e = assertThrows(InputException.class, () -> CausalLmFile.read(file, null, 8, VOCAB_SIZE));
+        InputException e = assertThrows(InputException.class, () -> read(file));
         assertEquals(file + ", line 2: found bytes that are not UTF-8; expected UTF-8", e.getMessage());
     }
 
     @Test
     void refusesTextWithoutATokenizer() throws IOException {
         Path file = write("data.txt", "the bank");
-        InputException e = assertThrows(InputException.class, () -> CausalLmFile.read(file, null, 8, VOCAB_SIZE));
+        InputException e = assertThrows(InputException.class, () -> read(file));
         assertTrue(e.getMessage().startsWith(file + ", line 1: found text, but there is no tokenizer"), e.getMessage());
-        assertThrows(InputException.class, () -> CausalLmFile.read(file, () -> null, 8, VOCAB_SIZE));
+        assertThrows(InputException.class, () -> CausalLmFile.read(file, () -> null, 8, Overlong.CUT, VOCAB_SIZE));
     }
 
     @Test
@@ -187,14 +224,14 @@ class CausalLmFileTest {
             for (String name : new String[] {"data.txt", "data.jsonl"}) {
                 Path file = write(name, content);
                 InputException e =
-                        assertThrows(InputException.class, () -> CausalLmFile.read(file, null, 8, VOCAB_SIZE));
+                        assertThrows(InputException.class, () -> read(file));
                 assertEquals(file + ": found no line that is not blank; expected at least one example", e.getMessage());
             }
         }
         Path missing = folder.resolve("missing.txt");
-        assertTrue(assertThrows(InputException.class, () -> CausalLmFile.read(missing, null, 8, VOCAB_SIZE))
+        assertTrue(assertThrows(InputException.class, () -> read(missing))
                 .getMessage().startsWith(missing + ": found no such file"));
-        assertTrue(assertThrows(InputException.class, () -> CausalLmFile.read(folder, null, 8, VOCAB_SIZE)).getMessage()
+        assertTrue(assertThrows(InputException.class, () -> read(folder)).getMessage()
                 .startsWith(folder + ": found a folder"));
     }
 
@@ -204,7 +241,7 @@ class CausalLmFileTest {
         Path data = write("data.csv", content);
         try (Tokenizer tokenizer = Tokenizer.open(folder)) {
             return CausalLmFile.readPrompts(data, TableFormat.of(data), prompt, "response", () -> tokenizer,
-                    maxSeqLength, VOCAB_SIZE);
+                    maxSeqLength, Overlong.CUT, VOCAB_SIZE);
         }
     }
 
@@ -243,7 +280,6 @@ class CausalLmFileTest {
     @CsvSource(delimiter = '|', quoteCharacter = '`', value = {
         "the,          | response: found a blank text; expected a response",
         "\" \",of        | found a blank prompt; expected a prompt of prompt",
-        "of of of of of of of,\" the\" | labels: found only -100 in positions 1 to 7; expected a label that counts",
     })
     void refusesPromptsThatTeachNothing(String row, String expected) throws IOException {
         String message = assertThrows(InputException.class, () -> readPrompts("prompt,response\nthe,of\n" + row,
@@ -257,6 +293,24 @@ class CausalLmFileTest {
                 PromptTemplate.column("response"), 8)).getMessage().contains("found the response in the prompt"));
     }
 
+    /**
+     * Expected numbers: from the rows' prompts, filled by Python, and the tokenizers library: 460 are longer than 512
+     * tokens, and of two the prompt alone is.
+     */
+    @Test
+    void readsAlpacaForAModelOf512Positions() {
+        Path alpaca = Golden.shared("data/alpaca/alpaca_en_demo.json");
+        try (Tokenizer tokenizer = Tokenizer.open(Golden.shared("data/stories260K-hf"))) {
+            CausalLmFile cut = CausalLmFile.readPrompts(alpaca, TableFormat.JSON, PromptTemplate.ALPACA, "output",
+                    () -> tokenizer, 512, Overlong.CUT, 512);
+            assertEquals("997 examples, 388,822 tokens, longest 512, 458 cut, 2 skipped as too long", cut.summary());
+            CausalLmFile skipped = CausalLmFile.readPrompts(alpaca, TableFormat.JSON, PromptTemplate.ALPACA, "output",
+                    () -> tokenizer, 512, Overlong.SKIP, 512);
+            assertEquals(460, skipped.skipped().size());
+            assertEquals(539, skipped.examples().size());
+        }
+    }
+
     /** Expected numbers: rows as published. The tokenizer is that of Llama 2; it puts "<s>" first and names no end. */
     @Test
     void readsAlpacaGsm8kAndE2e() {
@@ -264,7 +318,7 @@ class CausalLmFileTest {
         try (Tokenizer tokenizer = Tokenizer.open(data.resolve("llama2-tokenizer"))) {
             Path alpaca = data.resolve("alpaca/alpaca_en_demo.json");
             CausalLmFile file = CausalLmFile.readPrompts(alpaca, TableFormat.of(alpaca), PromptTemplate.ALPACA,
-                    "output", () -> tokenizer, 2048, 32_000);
+                    "output", () -> tokenizer, 2048, Overlong.ERROR, 32_000);
             assertEquals(999, file.examples().size());
             Example first = file.examples().get(0);
             String text = tokenizer.decode(first.inputIds());
@@ -279,11 +333,13 @@ class CausalLmFileTest {
 
             Path gsm8k = data.resolve("gsm8k/test.jsonl");
             assertEquals(1319, CausalLmFile.readPrompts(gsm8k, TableFormat.of(gsm8k),
-                    PromptTemplate.column("question"), "answer", () -> tokenizer, 2048, 32_000).examples().size());
+                    PromptTemplate.column("question"), "answer", () -> tokenizer, 2048, Overlong.ERROR,
+                    32_000).examples().size());
 
             TableFormat bars = TableFormat.TSV.withHeader(false).withDelimiter("||");
             assertEquals(4672, CausalLmFile.readPrompts(data.resolve("e2e/valid.txt"), bars,
-                    PromptTemplate.column("1"), "2", () -> tokenizer, 2048, 32_000).examples().size());
+                    PromptTemplate.column("1"), "2", () -> tokenizer, 2048, Overlong.ERROR,
+                    32_000).examples().size());
         }
     }
 
@@ -292,7 +348,8 @@ class CausalLmFileTest {
         write("tokenizer.json", TokenizerFixture.WORD_LEVEL);
         Path data = write("data.txt", "the vectors");
         try (Tokenizer tokenizer = Tokenizer.open(folder)) {
-            String message = assertThrows(InputException.class, () -> CausalLmFile.read(data, () -> tokenizer, 8, 6))
+            String message = assertThrows(InputException.class, () -> CausalLmFile.read(data, () -> tokenizer, 8,
+                    Overlong.CUT, 6))
                     .getMessage();
             assertEquals(data + ", line 1: found a text whose tokens have id 6; expected a tokenizer of the model, "
                     + "whose vocabulary has 6 tokens", message);
@@ -340,7 +397,7 @@ class CausalLmFileTest {
             Path path = Files.write(folder.resolve("damaged.jsonl"),
                     random.nextBoolean() ? damaged : Arrays.copyOf(damaged, random.nextInt(damaged.length)));
             try {
-                for (Example example : CausalLmFile.read(path, null, 8, VOCAB_SIZE).examples()) {
+                for (Example example : read(path).examples()) {
                     assertTrue(Arrays.stream(example.inputIds()).allMatch(id -> id >= 0 && id < VOCAB_SIZE), where);
                     assertTrue(example.countedLabels() > 0, where);
                 }

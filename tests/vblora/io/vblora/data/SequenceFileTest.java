@@ -11,6 +11,7 @@ import io.vblora.model.BertConfig;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
@@ -45,12 +46,18 @@ class SequenceFileTest {
     }
 
     private SequenceFile classes(String content, SequenceColumns columns, List<String> labels) throws IOException {
-        return SequenceFile.readClassification(write(content), TableFormat.CSV, columns, tokenizer, 5, ENCODER,
-                labels);
+        return classes(content, columns, labels, Overlong.CUT);
+    }
+
+    private SequenceFile classes(String content, SequenceColumns columns, List<String> labels, Overlong overlong)
+            throws IOException {
+        return SequenceFile.readClassification(write(content), TableFormat.CSV, columns, tokenizer, 5, overlong,
+                ENCODER, labels);
     }
 
     private SequenceFile values(String content) throws IOException {
-        return SequenceFile.readRegression(write(content), TableFormat.CSV, TEXT_LABEL, tokenizer, 5, ENCODER);
+        return SequenceFile.readRegression(write(content), TableFormat.CSV, TEXT_LABEL, tokenizer, 5, Overlong.CUT,
+                ENCODER);
     }
 
     @Test
@@ -58,11 +65,50 @@ class SequenceFileTest {
         SequenceFile file =
                 classes("text,label\nthe bank of vectors of the,b\nbank,  a\nvectors,b \n", TEXT_LABEL, null);
         assertEquals(List.of("a", "b"), file.labels());
-        assertEquals("3 examples of 2 classes, 9 tokens, longest 5, 1 truncated", file.summary());
+        assertEquals("3 examples of 2 classes, 9 tokens, longest 5, 1 cut", file.summary());
         assertArrayEquals(new int[] {1, 3, 4, 5, 6}, file.examples().get(0).inputIds());
         assertArrayEquals(new int[] {1, 4}, file.examples().get(1).inputIds());
         assertArrayEquals(new int[2], file.examples().get(1).tokenTypeIds());
         assertEquals(List.of(1f, 0f, 1f), file.examples().stream().map(SequenceExample::target).toList());
+    }
+
+    @Test
+    void skipsOrRefusesLongExamplesWhereTold() throws IOException {
+        String content = "text,label\nthe bank of vectors of the,b\nbank,a\nvectors,b\n";
+        SequenceFile file = classes(content, TEXT_LABEL, null, Overlong.SKIP);
+        assertEquals("2 examples of 2 classes, 4 tokens, longest 2, 1 skipped", file.summary());
+        assertEquals(List.of(0), file.skipped());
+        assertEquals(List.of(0f, 1f), file.examples().stream().map(SequenceExample::target).toList());
+        assertEquals(folder.resolve("data.csv") + ", line 2: found 7 tokens; expected at most 5",
+                assertThrows(InputException.class, () -> classes(content, TEXT_LABEL, null, Overlong.ERROR))
+                .getMessage());
+        assertEquals(folder.resolve("data.csv") + ": found no example that fits into 5 tokens; expected at least one",
+                assertThrows(InputException.class, () -> classes("text,label\nthe bank of vectors of the,b\n",
+                TEXT_LABEL, List.of("a", "b"), Overlong.SKIP)).getMessage());
+    }
+
+    /** A field without text is one, as is a line of two quotes; a line that is blank is no row. */
+    @Test
+    void takesBlankTextsWhereNothingIsLearnt() throws IOException {
+        SequenceColumns text = new SequenceColumns("text", null, null);
+        SequenceFile file = classes("text,n\nthe,1\n,2\n\n\" \",3\n", text, List.of("a", "b"));
+        assertEquals("[[1, 3], [1], [1]]", Arrays.deepToString(file.examples().stream()
+                .map(SequenceExample::inputIds).toArray()));
+        assertEquals(3, classes("text\nthe\n\"\"\n\n  \nof\n", text, null).examples().size());
+        assertEquals(List.of(0, 1), classes("text\nthe bank of vectors of the\nof of of of of of\n", text, null,
+                Overlong.SKIP).skipped());
+    }
+
+    @Test
+    void skipsWhatIsNoTextWhereNothingIsLearnt() throws IOException {
+        SequenceColumns pair = new SequenceColumns("a", "b", null);
+        String rows = "{\"a\": \"the\", \"b\": \"\"}\n{\"a\": null, \"b\": \"of\"}\n{\"b\": \"of\"}\n";
+        Path file = Files.writeString(folder.resolve("data.jsonl"), rows);
+        assertEquals(List.of(1, 2), SequenceFile.readRegression(file, TableFormat.JSON, pair, tokenizer, 5,
+                Overlong.CUT, ENCODER).skipped());
+        String message = assertThrows(InputException.class, () -> SequenceFile.readRegression(file, TableFormat.JSON,
+                new SequenceColumns("a", "c", null), tokenizer, 5, Overlong.CUT, ENCODER)).getMessage();
+        assertEquals(file + ", line 1: c: found nothing; expected a text", message);
     }
 
     @Test
@@ -156,7 +202,7 @@ class SequenceFileTest {
 
     private SequenceFile pairs(BertConfig encoder) throws IOException {
         return SequenceFile.readRegression(write("a,b,label\nthe,vectors,1\nvectors,the,2\n"), TableFormat.CSV,
-                new SequenceColumns("a", "b", "label"), tokenizer, 5, encoder);
+                new SequenceColumns("a", "b", "label"), tokenizer, 5, Overlong.CUT, encoder);
     }
 
     @Test
@@ -203,7 +249,7 @@ class SequenceFileTest {
     void readsGlue(String name, String format, String text, String pair, String label, int rows, String labels) {
         Path file = Golden.shared("data/glue").resolve(name);
         SequenceFile data = SequenceFile.readClassification(file, TableFormat.TSV.withHeader(format.equals("tsv")),
-                new SequenceColumns(text, pair, label), tokenizer, 64, ENCODER, null);
+                new SequenceColumns(text, pair, label), tokenizer, 64, Overlong.CUT, ENCODER, null);
         assertEquals(rows, data.examples().size());
         assertEquals(labels, String.join(" ", data.labels()));
     }
@@ -214,7 +260,7 @@ class SequenceFileTest {
     void readsStsB(String name, int rows, double mean) {
         Path file = Golden.shared("data/glue/STS-B").resolve(name);
         SequenceFile data = SequenceFile.readRegression(file, TableFormat.TSV.withHeader(false),
-                new SequenceColumns("6", "7", "5"), tokenizer, 64, ENCODER);
+                new SequenceColumns("6", "7", "5"), tokenizer, 64, Overlong.CUT, ENCODER);
         assertEquals(rows, data.examples().size());
         // awk prints five decimals
         assertEquals(mean, data.examples().stream().mapToDouble(SequenceExample::target).average().orElseThrow(), 6e-6);

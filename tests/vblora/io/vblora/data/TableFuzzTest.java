@@ -62,7 +62,7 @@ class TableFuzzTest {
                 Files.write(file, damaged(random, text));
                 try {
                     SequenceFile data = SequenceFile.readClassification(file, format.format,
-                            new SequenceColumns("text", null, "label"), tokenizer, 8,
+                            new SequenceColumns("text", null, "label"), tokenizer, 8, Overlong.CUT,
                             TokenizerFixture.encoder(7, 2), null);
                     assertTrue(data.labels().size() > 1 && data.examples().size() > 1, where);
                     read++;

@@ -28,6 +28,7 @@ final class CausalLmSession implements TaskSession<Example> {
     private final Invocation invocation;
     private final LlamaConfig config;
     private final LazyTokenizer tokenizer;
+    private List<Integer> skipped;
     private LlamaModel model;
 
     CausalLmSession(Path folder, DataOptions data, Invocation invocation) {
@@ -43,10 +44,16 @@ final class CausalLmSession implements TaskSession<Example> {
         int length = data.maxSeqLength(USUAL_MAX_SEQ_LENGTH, config.maxPositionEmbeddings());
         CausalLmFile read = data.hasPrompt()
                 ? CausalLmFile.readPrompts(file, data.format(file), data.prompt(), data.responseColumn(),
-                        tokenizer::orNull, length, config.vocabSize())
-                : CausalLmFile.read(file, tokenizer::orNull, length, config.vocabSize());
+                        tokenizer::orNull, length, data.overlong(), config.vocabSize())
+                : CausalLmFile.read(file, tokenizer::orNull, length, data.overlong(), config.vocabSize());
         invocation.say("%s data: %s", what, read.summary());
+        skipped = read.skipped();
         return read.examples();
+    }
+
+    @Override
+    public List<Integer> skipped() {
+        return skipped;
     }
 
     @Override

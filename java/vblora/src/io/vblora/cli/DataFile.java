@@ -7,8 +7,8 @@ import java.nio.file.Path;
 import picocli.CommandLine.ITypeConverter;
 
 /**
- * Values of options that name data: a file, which may be a pipe, or {@code -} for standard input. Data is read once, from
- * its beginning to its end.
+ * Values of options that name data: a file, which may be a pipe, or {@code -} for standard input. Data is read once,
+ * from its beginning to its end.
  */
 final class DataFile implements ITypeConverter<Path> {
     private static final Path STANDARD_INPUT = Path.of("/dev/stdin");

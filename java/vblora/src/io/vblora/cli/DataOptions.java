@@ -1,6 +1,7 @@
 package io.vblora.cli;
 
 import io.vblora.InputException;
+import io.vblora.data.Overlong;
 import io.vblora.data.PromptTemplate;
 import io.vblora.data.SequenceColumns;
 import io.vblora.data.TableFormat;
@@ -19,7 +20,8 @@ final class DataOptions {
     private static final List<String> TABLE = List.of("--data-format", "--delimiter", "--quoted", "--header");
 
     /** Options that say how a file is written: those of training data, other files like it need as well. */
-    static final List<String> OF_FILES = Stream.of(SEQUENCE_ONLY, CAUSAL_LM_ONLY, TABLE).flatMap(List::stream).toList();
+    static final List<String> OF_FILES = Stream.of(SEQUENCE_ONLY, CAUSAL_LM_ONLY, TABLE, List.of("--overlong"))
+            .flatMap(List::stream).toList();
 
     @Option(names = "--text-column", paramLabel = "NAME",
             description = "Sequences: column of the text, or of the first text of a pair (default: ${DEFAULT-VALUE}). "
@@ -67,9 +69,15 @@ final class DataOptions {
     private Boolean header;
 
     @Option(names = "--max-seq-length", paramLabel = "N",
-            description = "Cut examples to this many tokens (default: 1024 for causal-lm, 128 for sequences, as "
+            description = "Tokens that an example has at most (default: 1024 for causal-lm, 128 for sequences, as "
                     + "Hugging Face's run_clm and run_glue do; or what the model has positions for, if that is less).")
     private Integer maxSeqLength;
+
+    @Option(names = "--overlong", paramLabel = "WHAT",
+            description = "Examples with more tokens: ${COMPLETION-CANDIDATES}; cut keeps the first tokens, and skips "
+                    + "the example if of its response none is left, skip leaves it out, error refuses the file "
+                    + "(default: ${DEFAULT-VALUE}).")
+    private Overlong overlong = Overlong.CUT;
 
     /** Refuses values that no data could have. */
     void check(Invocation invocation) {
@@ -120,6 +128,10 @@ final class DataOptions {
         return header == null ? format : format.withHeader(header);
     }
 
+    Overlong overlong() {
+        return overlong;
+    }
+
     /** Refuses another length than an adapter was trained with. */
     void checkMaxSeqLength(Invocation invocation, int trained, Path adapter) {
         invocation.check(maxSeqLength == null || maxSeqLength == trained, "--max-seq-length: found " + maxSeqLength
@@ -127,7 +139,7 @@ final class DataOptions {
     }
 
     /**
-     * Tokens to which examples are cut.
+     * Tokens that an example has at most.
      *
      * @param usual if no option says otherwise
      * @param most for which the model has positions

@@ -3,6 +3,7 @@ package io.vblora.cli;
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.Trainable;
 import io.vblora.blas.Blas;
+import io.vblora.data.Overlong;
 import io.vblora.data.SequenceColumns;
 import io.vblora.data.SequenceExample;
 import io.vblora.data.SequenceFile;
@@ -129,7 +130,7 @@ final class DemoCommand implements Callable<Integer> {
             throw new UncheckedIOException("The demo's data cannot be read: " + e, e);
         }
         return SequenceFile.readClassification(file, TableFormat.CSV, new SequenceColumns("text", null, LABEL),
-                tokenizer, MAX_SEQ_LENGTH, config, labels);
+                tokenizer, MAX_SEQ_LENGTH, Overlong.CUT, config, labels);
     }
 
     private Outcome train(DemoRecipe recipe, SequenceModel encoder, Execution execution, List<SequenceExample> examples,

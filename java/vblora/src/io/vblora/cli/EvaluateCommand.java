@@ -49,7 +49,8 @@ final class EvaluateCommand implements Callable<Integer> {
 
     @Option(names = "--predictions", paramLabel = "FILE",
             description = "Sequences: write a line for each example, fields between tabs, under a header: the "
-                    + "predicted label and the probability of each label, or the value.")
+                    + "predicted label and the probability of each label, or the value. Rows that are skipped have a "
+                    + "line, too, with an empty label and NaN.")
     private Path predictions;
 
     @Option(names = "--no-labels",
@@ -114,7 +115,7 @@ final class EvaluateCommand implements Callable<Integer> {
                     for (float logit : logits) {
                         requireFinite("a logit", logit);
                     }
-                    new Predictions(session.model().config(), logits).write(predictions);
+                    new Predictions(session.model().config(), logits).write(predictions, session.skipped());
                 }
                 return noLabels ? Map.of() : sequences.score(logits, examples);
             });
@@ -147,7 +148,7 @@ final class EvaluateCommand implements Callable<Integer> {
             invocation.say("loading %s", model);
             session.load(computeOptions.dtype(), stream);
             Map<String, Double> scores = scoring.score(execution, session.attach(adapter), examples);
-            print(scores, examples.size());
+            print(scores, examples.size(), session.skipped().size());
             requireFinite("a loss", scores.getOrDefault(Objective.EVAL_LOSS, 0.0));
         }
     }
@@ -160,10 +161,13 @@ final class EvaluateCommand implements Callable<Integer> {
         }
     }
 
-    private void print(Map<String, Double> scores, int examples) {
+    private void print(Map<String, Double> scores, int examples, int skipped) {
         if (json) {
             ObjectNode report = new ObjectMapper().createObjectNode();
             report.put("examples", examples);
+            if (skipped > 0) {
+                report.put("skipped", skipped);
+            }
             scores.forEach(report::put);
             invocation.out().println(report.toPrettyString());
             invocation.out().flush();
@@ -171,6 +175,9 @@ final class EvaluateCommand implements Callable<Integer> {
         }
         Summary summary = new Summary();
         summary.line("examples", "%,d", examples);
+        if (skipped > 0) {
+            summary.line("skipped", "%,d", skipped);
+        }
         scores.forEach((name, score) -> summary.line(name, "%.6f", score));
         summary.print(invocation.out());
     }

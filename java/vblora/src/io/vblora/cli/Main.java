@@ -3,6 +3,7 @@ package io.vblora.cli;
 import io.vblora.InputException;
 import io.vblora.PrintableText;
 import io.vblora.blas.BlasException;
+import io.vblora.data.Overlong;
 import io.vblora.kernels.KernelException;
 import io.vblora.kernels.NativeLibraryException;
 import io.vblora.train.LrSchedulerType;
@@ -98,6 +99,7 @@ public final class Main implements Runnable {
         NamedValues.register(commandLine, DataFormat.class);
         NamedValues.register(commandLine, DeviceOption.class);
         NamedValues.register(commandLine, DtypeOption.class);
+        NamedValues.register(commandLine, Overlong.class);
         NamedValues.register(commandLine, Task.class);
         NamedValues.register(commandLine, PoolingOption.class);
         NamedValues.register(commandLine, LrSchedulerType.class);

@@ -6,8 +6,10 @@ import io.vblora.model.SequenceConfig;
 import io.vblora.weights.AtomicFile;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
+import java.util.Set;
 
 /**
  * What a model with a head says of examples.
@@ -15,10 +17,6 @@ import java.util.Locale;
  * @param logits [examples, numLabels]
  */
 record Predictions(SequenceConfig config, float[] logits) {
-    int examples() {
-        return logits.length / config.numLabels();
-    }
-
     /** Index of an example's most probable class; of equal ones the first. */
     int label(int example) {
         int classes = config.numLabels();
@@ -46,22 +44,30 @@ record Predictions(SequenceConfig config, float[] logits) {
     }
 
     /**
-     * Writes fields between tabs under a header: "label" and a column for each label's probability, or "value".
+     * Writes fields between tabs under a header: "label" and a column for each label's probability, or "value". A row
+     * of the data that gave no example has an empty label and the number NaN everywhere, so that lines and rows stay
+     * side by side.
      *
+     * @param skipped indices of those rows, in order
      * @throws java.io.UncheckedIOException if the file cannot be written
      */
-    void write(Path file) {
+    void write(Path file, List<Integer> skipped) {
         StringBuilder text = new StringBuilder();
         boolean regression = config.problemType() == ProblemType.REGRESSION;
         // A label may come from JSON, where it can hold tabs and line ends.
         List<String> labels = config.labels().stream().map(PrintableText::of).toList();
         text.append(regression ? "value" : "label\t" + String.join("\t", labels)).append('\n');
-        for (int example = 0; example < examples(); example++) {
-            if (regression) {
-                text.append(logits[example]);
+        int rows = logits.length / config.numLabels() + skipped.size();
+        Set<Integer> without = new HashSet<>(skipped);
+        int example = 0;
+        for (int row = 0; row < rows; row++) {
+            if (without.contains(row)) {
+                text.append(regression ? "NaN" : "\tNaN".repeat(labels.size()));
+            } else if (regression) {
+                text.append(logits[example++]);
             } else {
                 text.append(labels.get(label(example)));
-                for (double probability : probabilities(example)) {
+                for (double probability : probabilities(example++)) {
                     text.append(String.format(Locale.ROOT, "\t%.6f", probability));
                 }
             }

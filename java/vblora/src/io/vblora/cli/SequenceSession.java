@@ -36,6 +36,7 @@ final class SequenceSession implements TaskSession<SequenceExample> {
     private final LazyTokenizer tokenizer;
     /** Null until the first data has told the labels. */
     private SequenceConfig config;
+    private List<Integer> skipped;
     private SequenceModel model;
 
     /** For a new adapter; {@code pooling} may be null: the model's own. */
@@ -78,14 +79,20 @@ final class SequenceSession implements TaskSession<SequenceExample> {
         boolean regression = problemType == ProblemType.REGRESSION;
         SequenceFile read = regression
                 ? SequenceFile.readRegression(file, format, columns, tokenizer.get(), maxSeqLength,
-                        encoder)
+                        data.overlong(), encoder)
                 : SequenceFile.readClassification(file, format, columns, tokenizer.get(), maxSeqLength,
-                        encoder, config == null ? null : config.labels());
+                        data.overlong(), encoder, config == null ? null : config.labels());
         invocation.say("%s data: %s", what, read.summary());
         if (config == null) {
             config = new SequenceConfig(problemType, pooling, read.labels(), maxSeqLength);
         }
+        skipped = read.skipped();
         return read.examples();
+    }
+
+    @Override
+    public List<Integer> skipped() {
+        return skipped;
     }
 
     @Override

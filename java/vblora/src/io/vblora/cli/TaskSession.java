@@ -25,6 +25,9 @@ interface TaskSession<E extends TokenSequence> extends AutoCloseable {
      */
     List<E> read(String what, Path file);
 
+    /** Which rows of the file that was read last gave no example: their indices, from 0, in order. */
+    List<Integer> skipped();
+
     /** Loads the model; after the data. {@code dtype} may be null: as the weights are stored. */
     void load(DType dtype, Stream stream);
 

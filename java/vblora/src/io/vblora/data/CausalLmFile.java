@@ -27,24 +27,28 @@ import java.util.function.Supplier;
  * skipped.
  * </ul>
  * Text gets the tokenizer's end-of-sequence token, if it has one and the encoding does not end in it already; labels
- * are the input ids where none are given; every example is cut to {@code maxSeqLength} tokens.
+ * are the input ids where none are given. What becomes of examples longer than {@code maxSeqLength} tokens
+ * {@link Overlong} says.
  *
  * @param examples in the order of the file
  * @param truncated how many of them were cut
+ * @param skipped which rows were too long and gave no example: their indices, from 0, in order
  */
-public record CausalLmFile(List<Example> examples, int truncated) {
+public record CausalLmFile(List<Example> examples, int truncated, List<Integer> skipped) {
     /**
      * Reads and checks a whole file.
      *
      * @param tokenizer asked once, at the first text: data that is tokenised already needs none; null, or giving null,
      *     if there is none. It stays the caller's
-     * @param maxSeqLength tokens to which an example is cut, at least 2
+     * @param maxSeqLength tokens that an example has at most, at least 2
+     * @param overlong what becomes of longer ones
      * @param vocabSize token ids lie in [0, vocabSize)
-     * @throws InputException if a line cannot be used; it names file and line
+     * @throws InputException if a line cannot be used, which it names with the file; or if no example is left
      * @throws UncheckedIOException if the file cannot be read
      */
-    public static CausalLmFile read(Path file, Supplier<Tokenizer> tokenizer, int maxSeqLength, int vocabSize) {
-        Reader reader = new Reader(file, tokenizer, maxSeqLength, vocabSize);
+    public static CausalLmFile read(Path file, Supplier<Tokenizer> tokenizer, int maxSeqLength, Overlong overlong,
+            int vocabSize) {
+        Reader reader = new Reader(file, tokenizer, maxSeqLength, overlong, vocabSize);
         reader.readLines();
         return reader.finish();
     }
@@ -53,21 +57,21 @@ public record CausalLmFile(List<Example> examples, int truncated) {
      * Reads rows of prompt and response. The response follows the prompt as it is, and the tokenizer's end-of-sequence
      * token follows the response, if there is one; only they count in the loss. A token that holds the end of the
      * prompt and the beginning of the response belongs to the response. Else as
-     * {@link #read(Path, Supplier, int, int)}.
+     * {@link #read(Path, Supplier, int, Overlong, int)}.
      *
      * @param prompt made from columns of a row
      * @param responseColumn the column of the response, which must not be blank
      * @throws InputException if a row cannot be used; it names file and line
      */
     public static CausalLmFile readPrompts(Path file, TableFormat format, PromptTemplate prompt, String responseColumn,
-            Supplier<Tokenizer> tokenizer, int maxSeqLength, int vocabSize) {
+            Supplier<Tokenizer> tokenizer, int maxSeqLength, Overlong overlong, int vocabSize) {
         List<String> columns = new ArrayList<>(prompt.columns());
         if (columns.contains(responseColumn)) {
             throw new InputException(prompt.toString(), responseColumn, "the response in the prompt",
                     "columns other than the response's");
         }
         columns.add(responseColumn);
-        Reader reader = new Reader(file, tokenizer, maxSeqLength, vocabSize);
+        Reader reader = new Reader(file, tokenizer, maxSeqLength, overlong, vocabSize);
         for (TableFile.Row row : TableFile.read(file, format, columns)) {
             reader.addPrompt(row.line(), prompt, columns, row.values());
         }
@@ -81,9 +85,10 @@ public record CausalLmFile(List<Example> examples, int truncated) {
 
     /** Says in a line what was read. */
     public String summary() {
-        return String.format(Locale.ROOT, "%,d examples, %,d tokens, longest %,d%s", examples.size(), tokens(),
+        return String.format(Locale.ROOT, "%,d examples, %,d tokens, longest %,d%s%s", examples.size(), tokens(),
                 examples.stream().mapToInt(Example::length).max().orElse(0),
-                truncated == 0 ? "" : String.format(Locale.ROOT, ", %,d truncated", truncated));
+                truncated == 0 ? "" : String.format(Locale.ROOT, ", %,d cut", truncated),
+                skipped.isEmpty() ? "" : String.format(Locale.ROOT, ", %,d skipped as too long", skipped.size()));
     }
 
     /** A row before it is tokenized: either text, after a prompt or none, or tokens. */
@@ -96,18 +101,20 @@ public record CausalLmFile(List<Example> examples, int truncated) {
         /** What the supplier gave at the first text. */
         private Tokenizer tokenizer;
         private final int maxSeqLength;
+        private final Overlong overlong;
         private final int vocabSize;
         private final List<Row> rows = new ArrayList<>();
         private long line;
         private Boolean isJson;
 
-        Reader(Path file, Supplier<Tokenizer> tokenizer, int maxSeqLength, int vocabSize) {
+        Reader(Path file, Supplier<Tokenizer> tokenizer, int maxSeqLength, Overlong overlong, int vocabSize) {
             if (maxSeqLength < 2) {
                 throw new IllegalArgumentException("Of " + maxSeqLength + " tokens none predicts another");
             }
             this.file = file;
             this.supplier = tokenizer;
             this.maxSeqLength = maxSeqLength;
+            this.overlong = overlong;
             this.vocabSize = vocabSize;
             String name = file.getFileName().toString().toLowerCase(Locale.ROOT);
             this.isJson = name.endsWith(".jsonl") || name.endsWith(".json") ? Boolean.TRUE : null;
@@ -129,19 +136,44 @@ public record CausalLmFile(List<Example> examples, int truncated) {
             }
             List<Example> whole = InParallel.map(rows, this::tokenize);
             List<Example> examples = new ArrayList<>(whole.size());
+            List<Integer> skipped = new ArrayList<>();
             int truncated = 0;
             for (int i = 0; i < whole.size(); i++) {
-                Example cut = cut(whole.get(i));
                 line = rows.get(i).line();
-                if (cut.countedLabels() == 0) {
-                    throw refuse("labels", "only " + Example.IGNORE_INDEX + " in positions 1 to " + (cut.length() - 1),
-                            "a label that counts, after the first position and within the maximum of " + maxSeqLength
-                            + " tokens", null);
+                Example example = fitting(whole.get(i));
+                if (example == null) {
+                    skipped.add(i);
+                } else {
+                    truncated += example == whole.get(i) ? 0 : 1;
+                    examples.add(example);
                 }
-                truncated += cut == whole.get(i) ? 0 : 1;
-                examples.add(cut);
             }
-            return new CausalLmFile(Collections.unmodifiableList(examples), truncated);
+            if (examples.isEmpty()) {
+                throw new InputException(file, "", "no example that fits into " + maxSeqLength + " tokens",
+                        "at least one");
+            }
+            return new CausalLmFile(Collections.unmodifiableList(examples), truncated,
+                    Collections.unmodifiableList(skipped));
+        }
+
+        /** The example as it is, or cut; null if it is skipped. */
+        private Example fitting(Example whole) {
+            if (whole.countedLabels() == 0) {
+                throw refuse("labels", "only " + Example.IGNORE_INDEX + " in positions 1 to " + (whole.length() - 1),
+                        "a label that counts, after the first position", null);
+            }
+            if (whole.length() <= maxSeqLength) {
+                return whole;
+            }
+            return switch (overlong) {
+                case CUT -> {
+                    Example cut = cut(whole);
+                    yield cut.countedLabels() == 0 ? null : cut;
+                }
+                case SKIP -> null;
+                case ERROR -> throw refuse("", String.format(Locale.ROOT, "%,d tokens", whole.length()),
+                        String.format(Locale.ROOT, "at most %,d", maxSeqLength), null);
+            };
         }
 
         private void readLine(String text) {
@@ -331,9 +363,6 @@ public record CausalLmFile(List<Example> examples, int truncated) {
         }
 
         private Example cut(Example whole) {
-            if (whole.length() <= maxSeqLength) {
-                return whole;
-            }
             int[] ids = Arrays.copyOf(whole.inputIds(), maxSeqLength);
             return new Example(ids, whole.labels() == whole.inputIds() ? ids
                     : Arrays.copyOf(whole.labels(), maxSeqLength));

@@ -17,14 +17,17 @@ import java.util.stream.Collectors;
 /**
  * The examples of a file for classification or regression of texts or pairs of texts, tokenized.
  *
- * <p>A text must not be blank; of a pair one may be, not both. Space around a label does not count; a label must not be
- * blank. Where no label column is named, the targets are NaN.
+ * <p>A text with a label must not be blank; of a pair one may be, not both. Space around a label does not count; a
+ * label must not be blank. Where no label column is named, the targets are NaN, and a blank text is a text like others;
+ * what is no text (null in JSON, or one without tokens) is skipped.
  *
  * @param examples in the order of the file
  * @param labels the classes by index; empty for regression and data without labels
  * @param truncated how many examples were cut
+ * @param skipped which rows gave no example: their indices, from 0, in order
  */
-public record SequenceFile(List<SequenceExample> examples, List<String> labels, int truncated) {
+public record SequenceFile(List<SequenceExample> examples, List<String> labels, int truncated,
+        List<Integer> skipped) {
     private static final String INTEGER = "[+-]?[0-9]{1,100}";
     private static final String NUMBER = "[+-]?([0-9]++(\\.[0-9]*+)?|\\.[0-9]+)([eE][+-]?[0-9]+)?";
 
@@ -32,24 +35,26 @@ public record SequenceFile(List<SequenceExample> examples, List<String> labels, 
      * Reads data for classification.
      *
      * @param tokenizer stays the caller's
-     * @param maxSeqLength tokens to which an example is cut
+     * @param maxSeqLength tokens that an example has at most
+     * @param overlong what becomes of longer ones
      * @param encoder whose vocabulary must have the tokens, and whose token types must be enough; where it has but one
      *     type (RoBERTa), all tokens are of it
      * @param labels the classes by index, which are all that the file may have; null to take those of the file, sorted
      *     by number if all are integers, else by text
-     * @throws InputException if a row cannot be used; it names file and line
+     * @throws InputException if a row cannot be used, which it names with the file; or if of data with labels no
+     *     example is left
      * @throws java.io.UncheckedIOException if the file cannot be read
      */
     public static SequenceFile readClassification(Path file, TableFormat format, SequenceColumns columns,
-            Tokenizer tokenizer, int maxSeqLength, BertConfig encoder, List<String> labels) {
+            Tokenizer tokenizer, int maxSeqLength, Overlong overlong, BertConfig encoder, List<String> labels) {
         Rows rows = new Rows(file, format, columns);
         if (columns.label() == null) {
-            return rows.tokenize(tokenizer, maxSeqLength, encoder, List.of(), row -> Float.NaN);
+            return rows.tokenize(tokenizer, maxSeqLength, overlong, encoder, List.of(), row -> Float.NaN);
         }
         List<String> classes = labels == null ? rows.sortedLabels() : List.copyOf(labels);
         Map<String, Integer> indices = new HashMap<>();
         classes.forEach(label -> indices.put(label, indices.size()));
-        return rows.tokenize(tokenizer, maxSeqLength, encoder, classes, row -> {
+        return rows.tokenize(tokenizer, maxSeqLength, overlong, encoder, classes, row -> {
             String label = rows.label(row);
             if (!indices.containsKey(label)) {
                 throw rows.refuse(row, columns.label(), PrintableText.quoted(label),
@@ -61,12 +66,12 @@ public record SequenceFile(List<SequenceExample> examples, List<String> labels, 
 
     /**
      * Reads data for regression: labels are finite decimal numbers. Else as
-     * {@link #readClassification(Path, TableFormat, SequenceColumns, Tokenizer, int, BertConfig, List)}.
+     * {@link #readClassification(Path, TableFormat, SequenceColumns, Tokenizer, int, Overlong, BertConfig, List)}.
      */
     public static SequenceFile readRegression(Path file, TableFormat format, SequenceColumns columns,
-            Tokenizer tokenizer, int maxSeqLength, BertConfig encoder) {
+            Tokenizer tokenizer, int maxSeqLength, Overlong overlong, BertConfig encoder) {
         Rows rows = new Rows(file, format, columns);
-        return rows.tokenize(tokenizer, maxSeqLength, encoder, List.of(), row -> {
+        return rows.tokenize(tokenizer, maxSeqLength, overlong, encoder, List.of(), row -> {
             if (columns.label() == null) {
                 return Float.NaN;
             }
@@ -86,10 +91,11 @@ public record SequenceFile(List<SequenceExample> examples, List<String> labels, 
 
     /** Says in a line what was read. */
     public String summary() {
-        return String.format(Locale.ROOT, "%,d examples%s, %,d tokens, longest %,d%s", examples.size(),
+        return String.format(Locale.ROOT, "%,d examples%s, %,d tokens, longest %,d%s%s", examples.size(),
                 labels.isEmpty() ? "" : String.format(Locale.ROOT, " of %,d classes", labels.size()), tokens(),
                 examples.stream().mapToInt(SequenceExample::length).max().orElse(0),
-                truncated == 0 ? "" : String.format(Locale.ROOT, ", %,d truncated", truncated));
+                truncated == 0 ? "" : String.format(Locale.ROOT, ", %,d cut", truncated),
+                skipped.isEmpty() ? "" : String.format(Locale.ROOT, ", %,d skipped", skipped.size()));
     }
 
     @FunctionalInterface
@@ -130,18 +136,24 @@ public record SequenceFile(List<SequenceExample> examples, List<String> labels, 
             return Collections.unmodifiableList(labels);
         }
 
-        SequenceFile tokenize(Tokenizer tokenizer, int maxSeqLength, BertConfig encoder, List<String> labels,
-                Targets targets) {
+        SequenceFile tokenize(Tokenizer tokenizer, int maxSeqLength, Overlong overlong, BertConfig encoder,
+                List<String> labels, Targets targets) {
+            checkTexts();
             float[] target = new float[rows.size()];
             for (int i = 0; i < target.length; i++) {
-                checkTexts(rows.get(i));
                 target[i] = targets.of(rows.get(i));
             }
-            List<Tokenizer.Encoding> encodings = InParallel.map(rows, row -> encode(tokenizer, row, maxSeqLength));
+            int most = overlong == Overlong.CUT ? maxSeqLength : Integer.MAX_VALUE;
+            List<Tokenizer.Encoding> encodings = InParallel.map(rows, row -> encode(tokenizer, row, most));
             List<SequenceExample> examples = new ArrayList<>(target.length);
+            List<Integer> skipped = new ArrayList<>();
             int truncated = 0;
             for (int i = 0; i < target.length; i++) {
                 Tokenizer.Encoding encoding = encodings.get(i);
+                if (isSkipped(rows.get(i), encoding, maxSeqLength, overlong)) {
+                    skipped.add(i);
+                    continue;
+                }
                 int[] types = encoder.typeVocabSize() == 1 ? new int[encoding.inputIds().length]
                         : encoding.tokenTypeIds();
                 check(rows.get(i), "id", encoding.inputIds(), encoder.vocabSize());
@@ -149,7 +161,47 @@ public record SequenceFile(List<SequenceExample> examples, List<String> labels, 
                 truncated += encoding.truncated() ? 1 : 0;
                 examples.add(new SequenceExample(encoding.inputIds(), types, target[i]));
             }
-            return new SequenceFile(Collections.unmodifiableList(examples), labels, truncated);
+            if (examples.isEmpty() && isLabelled()) {
+                throw new InputException(file, "", "no example that fits into " + maxSeqLength + " tokens",
+                        "at least one");
+            }
+            return new SequenceFile(Collections.unmodifiableList(examples), labels, truncated,
+                    Collections.unmodifiableList(skipped));
+        }
+
+        /** Whether a row, whose encoding is null where it has no text, gives no example. */
+        private boolean isSkipped(TableFile.Row row, Tokenizer.Encoding encoding, int maxSeqLength,
+                Overlong overlong) {
+            int tokens = encoding == null ? 0 : encoding.inputIds().length;
+            if (tokens == 0 && isLabelled()) {
+                throw refuse(row, "", "a text without tokens", "at least one token");
+            }
+            if (tokens > maxSeqLength && overlong == Overlong.ERROR) {
+                throw refuse(row, "", String.format(Locale.ROOT, "%,d tokens", tokens),
+                        String.format(Locale.ROOT, "at most %,d", maxSeqLength));
+            }
+            return tokens == 0 || tokens > maxSeqLength;
+        }
+
+        private boolean isLabelled() {
+            return columns.label() != null;
+        }
+
+        /**
+         * Refuses rows that teach nothing; and, of data without labels, columns that no row has: rows of JSON may lack
+         * them.
+         */
+        private void checkTexts() {
+            if (isLabelled()) {
+                rows.forEach(this::checkTexts);
+                return;
+            }
+            for (int column = 0; column < columns.names().size(); column++) {
+                int index = column;
+                if (rows.stream().allMatch(row -> row.values().get(index) == null)) {
+                    throw refuse(rows.get(0), columns.names().get(column), "nothing", "a text");
+                }
+            }
         }
 
         private void checkTexts(TableFile.Row row) {
@@ -169,7 +221,11 @@ public record SequenceFile(List<SequenceExample> examples, List<String> labels, 
             return text.isBlank();
         }
 
+        /** Null if the row has no text. */
         private Tokenizer.Encoding encode(Tokenizer tokenizer, TableFile.Row row, int maxSeqLength) {
+            if (row.values().contains(null)) {
+                return null;
+            }
             try {
                 return tokenizer.encode(row.values().get(0), columns.textPair() == null ? null : row.values().get(1),
                         maxSeqLength);
@@ -178,11 +234,8 @@ public record SequenceFile(List<SequenceExample> examples, List<String> labels, 
             }
         }
 
-        /** Refuses a text without tokens, or with one whose id or type the model does not have. */
+        /** Refuses a token whose id or type the model does not have. */
         private void check(TableFile.Row row, String what, int[] values, int size) {
-            if (values.length == 0) {
-                throw refuse(row, "", "a text without tokens", "at least one token");
-            }
             for (int value : values) {
                 if (value >= size) {
                     throw refuse(row, "", "a text whose tokens have " + what + " " + value,

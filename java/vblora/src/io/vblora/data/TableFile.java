@@ -19,6 +19,7 @@ import java.util.stream.IntStream;
 import org.apache.commons.csv.CSVFormat;
 import org.apache.commons.csv.CSVParser;
 import org.apache.commons.csv.CSVRecord;
+import org.apache.commons.csv.QuoteMode;
 
 /**
  * Named columns of a file of rows. With a header, whose names count without space around them, a row has as many fields
@@ -84,19 +85,24 @@ public final class TableFile {
         Pattern delimiter = Pattern.compile(format.delimiter(), Pattern.LITERAL);
         String text = in.readLine();
         for (long line = 1; text != null; line++) {
-            addFields(line, Arrays.asList(delimiter.split(text, -1)));
+            if (!text.isBlank() || text.contains(format.delimiter())) {
+                addFields(line, Arrays.asList(delimiter.split(text, -1)));
+            }
             text = in.readLine();
         }
     }
 
     private void readQuoted(Utf8Reader in) throws IOException {
         CSVFormat csv = CSVFormat.Builder.create().setDelimiter(format.delimiter()).setQuote('"')
-                .setIgnoreEmptyLines(false).get();
+                .setIgnoreEmptyLines(false).setQuoteMode(QuoteMode.ALL_NON_NULL).get();
         try (CSVParser parser = CSVParser.builder().setReader(in).setFormat(csv).get()) {
             long line = 1;
             try {
                 for (Iterator<CSVRecord> records = parser.iterator(); records.hasNext();) {
-                    addFields(line, records.next().toList());
+                    List<String> fields = records.next().toList();
+                    if (!isBlankLine(fields)) {
+                        addFields(line, fields.stream().map(field -> field == null ? "" : field).toList());
+                    }
                     line = parser.getCurrentLineNumber() + 1;
                 }
             } catch (UncheckedIOException e) {
@@ -106,10 +112,13 @@ public final class TableFile {
         }
     }
 
+    /** Of empty fields those without quotes are null: a line of two quotes is a row with an empty text. */
+    private static boolean isBlankLine(List<String> fields) {
+        String first = fields.get(0);
+        return fields.size() == 1 && (first == null || !first.isEmpty() && first.isBlank());
+    }
+
     private void addFields(long line, List<String> fields) {
-        if (fields.size() == 1 && fields.get(0).isBlank()) {
-            return;
-        }
         if (positions == null) {
             width = fields.size();
             positions = format.header() ? named(line, fields) : numbered(line);
