@@ -25,8 +25,12 @@ record CommandLineRun(int exitCode, String out, String err) {
         return new CommandLineRun(exitCode, out.toString(StandardCharsets.UTF_8), err.toString(StandardCharsets.UTF_8));
     }
 
-    /** A Java process that runs the command line, its standard error joined to its standard output. */
     static Process start(List<String> jvmOptions, Object... arguments) throws IOException {
+        return builder(jvmOptions, arguments).start();
+    }
+
+    /** A Java process that runs the command line, its standard error joined to its standard output. */
+    static ProcessBuilder builder(List<String> jvmOptions, Object... arguments) {
         List<String> command = new ArrayList<>(List.of(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                 "-cp", System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"))));
@@ -35,7 +39,7 @@ record CommandLineRun(int exitCode, String out, String err) {
         for (Object argument : arguments) {
             command.add(argument.toString());
         }
-        return new ProcessBuilder(command).redirectErrorStream(true).start();
+        return new ProcessBuilder(command).redirectErrorStream(true);
     }
 
     CommandLineRun assertDone() {

@@ -80,6 +80,6 @@ class DeltaCommandTest {
                     .assertError(1, "Cannot write " + isFolder + ": it is a folder");
         }
         CommandLineRun.of("delta", "--adapter", folder, "--output", "")
-                .assertError(2, "Invalid value for option '--output': found an empty path");
+                .assertError(2, "--output: found an empty path");
     }
 }

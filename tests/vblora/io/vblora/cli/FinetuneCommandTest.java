@@ -276,22 +276,24 @@ class FinetuneCommandTest {
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {
         "--r 0                                | --r: found 0; expected",
-        "--r four                             | Invalid value for option '--r'",
+        "--r four                             | --r: found four; expected a whole number up to 2147483647",
         "--topk 33                            | --topk: found 33; expected at most num_vectors",
         "--vblora-dropout -0.1                | --vblora-dropout: found -0.1",
         "--vblora-dropout 1                   | --vblora-dropout: found 1",
         "--init-logits-std NaN                | --init-logits-std: found",
-        "--init-logits-std 1e38               | --init-logits-std: found 1.0E38; expected a number from 0.0",
-        "--init-vector-bank-bound 1e7         | --init-vector-bank-bound: found 1.0E7",
-        "--weight-decay -1                    | --weight-decay: found -1.0; expected a finite number that is not "
+        "--vblora-dropout 0.999999999         | --vblora-dropout: found 0.999999999; expected a probability from 0, "
+        + "below 1 in float32",
+        "--init-logits-std 1e38               | --init-logits-std: found 1e38; expected a number from 0.0",
+        "--init-vector-bank-bound 1e7         | --init-vector-bank-bound: found 1e7",
+        "--weight-decay -1                    | --weight-decay: found -1; expected a finite number that is not "
         + "negative",
-        "--max-grad-norm NaN                  | --max-grad-norm: found nan",
+        "--max-grad-norm NaN                  | --max-grad-norm: found NaN",
         "--warmup-ratio 1.5                   | --warmup-ratio: found 1.5",
         "--warmup-steps -1                    | --warmup-steps: found -1; expected at least 0",
         "--max-steps 0                        | --max-steps: found 0",
         "--max-steps -1                       | --max-steps: found -1; expected at least 1",
-        "--num-train-epochs 0                 | --num-train-epochs: found 0.0",
-        "--num-train-epochs 1e300             | --num-train-epochs: found 1.0e300; expected a number above 0, at most",
+        "--num-train-epochs 0                 | --num-train-epochs: found 0;",
+        "--num-train-epochs 1e300             | --num-train-epochs: found 1e300; expected a number above 0, at most",
         "--per-device-train-batch-size 0      | --per-device-train-batch-size: found 0",
         "--gradient-accumulation-steps -3     | --gradient-accumulation-steps: found -3",
         "--gradient-accumulation-steps 65537  | --gradient-accumulation-steps: found 65537; expected 1 to 65536",
@@ -299,11 +301,11 @@ class FinetuneCommandTest {
         "--threads -1                         | --threads: found -1",
         "--threads 1025                       | --threads: found 1025; expected 0 to 1024",
         "--target-modules *                   | --target-modules: found",
-        "--lr-scheduler-type polynomial | '--lr-scheduler-type': found polynomial; expected linear, cosine, constant.",
-        "--task seq-cls | '--task': found seq-cls; expected causal-lm, sequence-classification, sequence-regression.",
-        "--task CAUSAL_LM                     | Invalid value for option '--task'",
-        "--device gpu                         | '--device': found gpu; expected auto, cpu, cuda.",
-        "--dtype FLOAT32                      | '--dtype': found FLOAT32; expected auto, float32, bfloat16, float16.",
+        "--lr-scheduler-type polynomial | --lr-scheduler-type: found polynomial; expected linear, cosine, constant.",
+        "--task seq-cls | --task: found seq-cls; expected causal-lm, sequence-classification, sequence-regression.",
+        "--task CAUSAL_LM                     | --task: found CAUSAL_LM; expected causal-lm",
+        "--device gpu                         | --device: found gpu; expected auto, cpu, cuda.",
+        "--dtype FLOAT32                      | --dtype: found FLOAT32; expected auto, float32, bfloat16, float16.",
         "--vector-length 16                   | option '--vector-length' (N) should be specified only once",
         "--seed 1 --seed 2                    | option '--seed' (N) should be specified only once",
         "--lora-alpha 16                      | --lora-alpha means nothing to --method vblora",
@@ -341,10 +343,10 @@ class FinetuneCommandTest {
     @Test
     void refusesAnEmptyPath() {
         for (String option : List.of("--eval", "--init-adapter", "--metrics")) {
-            finetune(option, "").assertError(2, "Invalid value for option '" + option + "': found an empty path");
+            finetune(option, "").assertError(2, option + ": found an empty path");
         }
         CommandLineRun.of("inspect", "").assertError(2, "found an empty path");
-        CommandLineRun.of("inspect", "a\0b").assertError(2, "found a\\u0000b, which is no path");
+        CommandLineRun.of("inspect", "a\0b").assertError(2, "PATH: found a\\u0000b; expected a path");
     }
 
     @Test

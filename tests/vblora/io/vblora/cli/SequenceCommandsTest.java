@@ -358,15 +358,15 @@ class SequenceCommandsTest {
         "--method head --lora-alpha 2    | --lora-alpha means nothing to --method head",
         "--method head --save-only-topk-weights | --save-only-topk-weights means nothing to --method head",
         "--method lora --save-only-topk-weights | --save-only-topk-weights means nothing to --method lora",
-        "--learning-rate-head -1         | --learning-rate-head: found -1.0",
+        "--learning-rate-head -1         | --learning-rate-head: found -1;",
         "--eval-steps 3                  | --eval-steps without --eval",
         "--load-best-model-at-end        | --load-best-model-at-end without --eval",
         "--metric-for-best-model f1      | --metric-for-best-model without --eval",
         "--early-stopping-patience 2 --eval-steps 2 | --eval-steps without --eval",
         "--text-pair-column text         | found text, text, label",
         "--label-column text             | found text, text",
-        "--pooling max                   | '--pooling': found max; expected auto, cls, mean, pooler.",
-        "--data-format xml               | '--data-format': found xml; expected auto, json, csv, tsv.",
+        "--pooling max                   | --pooling: found max; expected auto, cls, mean, pooler.",
+        "--data-format xml               | --data-format: found xml; expected auto, json, csv, tsv.",
         "--delimiter ; --delimiter ,     | option '--delimiter' (TEXT) should be specified only once",
     })
     void refusesWrongUse(String options, String expected) {

@@ -54,8 +54,8 @@ public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
         this.fields = fields;
         this.r = (int) fields.integer("r", 1, MAX_R, defaultR);
         this.dropout = fields.number(dropoutKey, 0, 1, 0);
-        if (dropout == 1) {
-            throw fields.wrong(dropoutKey, "a probability from 0, below 1");
+        if ((float) dropout == 1) { // as the kernels take it
+            throw fields.wrong(dropoutKey, "a probability from 0, below 1 in float32");
         }
         this.fanInFanOut = fields.bool("fan_in_fan_out", false);
         this.modules = ModuleSelector.of(fields);

@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.function.Supplier;
 import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.ParameterException;
 
 /** A command that is being run: which options it was given, how it refuses them, and where it prints. */
@@ -45,8 +46,24 @@ record Invocation(CommandSpec spec) {
 
     /** The exception with the option's name, if it is an option that set the field. */
     InputException named(InputException e) {
-        String option = "--" + e.field().replace('_', '-');
-        return spec.findOption(option) == null ? e : new InputException(option, "", e.found(), e.expected(), e);
+        String name = "--" + e.field().replace('_', '-');
+        OptionSpec option = spec.findOption(name);
+        return option == null ? e : new InputException(name, "", asTyped(option, e.found()), e.expected(), e);
+    }
+
+    /** What was found, and if that is the option's number alone, as it was typed: 1e-9, not 1.0E-9. */
+    private static String asTyped(OptionSpec option, String found) {
+        return option.originalStringValues().stream().filter(typed -> isSameNumber(typed, found)).findFirst()
+                .orElse(found);
+    }
+
+    private static boolean isSameNumber(String typed, String found) {
+        try {
+            return typed.equalsIgnoreCase(found)
+                    || Double.compare(Double.parseDouble(typed), Double.parseDouble(found)) == 0;
+        } catch (NumberFormatException e) {
+            return false;
+        }
     }
 
     /** Tells on standard error what is being done. */

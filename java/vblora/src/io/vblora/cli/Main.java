@@ -11,6 +11,7 @@ import io.vblora.train.TrainingException;
 import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.List;
@@ -20,6 +21,7 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.IVersionProvider;
 import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.ScopeType;
@@ -95,6 +97,7 @@ public final class Main implements Runnable {
                 .setParameterExceptionHandler((e, arguments) -> main.reportWrongUse(e))
                 .setExecutionExceptionHandler((e, failed, parsed) -> main.report(e))
                 .registerConverter(Path.class, Main::path);
+        Numbers.register(commandLine);
         NamedValues.register(commandLine, AdapterOptions.Method.class);
         NamedValues.register(commandLine, DataFormat.class);
         NamedValues.register(commandLine, DeviceOption.class);
@@ -120,22 +123,51 @@ public final class Main implements Runnable {
         try {
             return Path.of(text);
         } catch (InvalidPathException e) {
-            throw new TypeConversionException("found " + PrintableText.of(text) + ", which is no path");
+            String charset = System.getProperty("sun.jnu.encoding");
+            throw new TypeConversionException("found " + PrintableText.of(text) + "; expected a path"
+                    + (charset.equals(StandardCharsets.UTF_8.name()) ? ""
+                            : " in the characters of this locale, " + charset
+                            + ": under the environment variable LC_ALL=C.UTF-8 a path may have all"));
         }
     }
 
     @Override
     public void run() {
+        spec.commandLine().usage(spec.commandLine().getErr());
         throw new ParameterException(spec.commandLine(), "No command given");
     }
 
     private int reportWrongUse(ParameterException e) {
-        CommandLine command = e.getCommandLine();
-        List<String> similar = e instanceof UnmatchedArgumentException unmatched ? unmatched.getSuggestions()
-                : List.of();
-        print(e, e.getMessage() + (similar.isEmpty() ? "" : "; similar: " + String.join(", ", similar))
-                + ". '" + command.getCommandSpec().qualifiedName() + " --help' explains the options");
+        CommandSpec command = e.getCommandLine().getCommandSpec();
+        print(e, (e instanceof UnmatchedArgumentException unmatched ? unmatched(unmatched) : withOptionFirst(e))
+                + ". '" + command.qualifiedName() + " --help' explains the "
+                + (command.subcommands().isEmpty() ? "options" : "commands"));
         return ExitCode.USAGE;
+    }
+
+    /** What was not understood, without the values behind unknown options, and what is like it. */
+    private static String unmatched(UnmatchedArgumentException e) {
+        CommandSpec command = e.getCommandLine().getCommandSpec();
+        List<String> options = e.getUnmatched().stream().filter(argument -> argument.startsWith("-")).toList();
+        List<String> similar = e.getSuggestions();
+        String first = PrintableText.of(e.getUnmatched().get(0));
+        return (!options.isEmpty() ? "Unknown option" + (options.size() == 1 ? " " : "s ")
+                        + PrintableText.of(String.join(", ", options))
+                : command.subcommands().isEmpty() ? "Unexpected argument " + first
+                : "Unknown command " + first)
+                + (similar.isEmpty() ? "" : "; similar: " + String.join(", ", similar))
+                + (options.isEmpty() && !command.subcommands().isEmpty()
+                        ? "; all commands: " + String.join(", ", command.subcommands().keySet()) : "");
+    }
+
+    /** Of a value that could not be read picocli's message, in the form of those on values out of range. */
+    private static String withOptionFirst(ParameterException e) {
+        int found = e.getMessage().indexOf(": found ");
+        if (!e.getMessage().startsWith("Invalid value for ") || found < 0) {
+            return e.getMessage();
+        }
+        return (e.getArgSpec() instanceof OptionSpec option ? option.longestName() : e.getArgSpec().paramLabel())
+                + e.getMessage().substring(found);
     }
 
     private int report(Throwable e) {
