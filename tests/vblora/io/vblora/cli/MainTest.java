@@ -9,6 +9,7 @@ import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class MainTest {
@@ -85,6 +86,17 @@ class MainTest {
         } finally {
             System.clearProperty(Main.COMMAND);
         }
+    }
+
+    /** As a process: what the environment says cannot be changed in this one. */
+    @ParameterizedTest
+    @CsvSource({"70, 70", "100, 100", "1000, 120", "10, 55", "wide, 80", "'', 80"})
+    void helpIsAsWideAsTheEnvironmentSays(String columns, int expected) throws Exception {
+        ProcessBuilder builder = CommandLineRun.builder(List.of(), "finetune", "--help");
+        builder.environment().put("COLUMNS", columns);
+        int longest = output(builder, 0).lines().filter(line -> !line.startsWith("Usage:"))
+                .mapToInt(String::length).max().orElse(0);
+        assertTrue(longest <= expected && longest > expected - 10, columns + ": " + longest);
     }
 
     /** In the locale of C the JVM knows no characters but ASCII's. */

@@ -14,9 +14,9 @@ import picocli.CommandLine.Spec;
 
 /** Writes the weights that an adapter adds to its base model. */
 @Command(name = "delta", mixinStandardHelpOptions = true, versionProvider = Main.Version.class,
-        description = "Writes what an adapter adds to the weight of each module: a safetensors file with a float32 "
-                + "tensor under each module's path, of the shape in which the base model stores the weight. Needs no "
-                + "base model.")
+        description = {"Writes what an adapter adds to the weight of each module.",
+            "That is a safetensors file with a float32 tensor under each module's path, of the shape in which the "
+                + "base model stores the weight. Needs no base model."})
 final class DeltaCommand implements Callable<Integer> {
     @Option(names = "--adapter", required = true, paramLabel = "DIR", description = "The adapter's folder.")
     private Path adapter;

@@ -43,10 +43,11 @@ import picocli.CommandLine.Spec;
 
 /** Tunes a sentence encoder on the intents that are shipped, in each way, and compares them. */
 @Command(name = "demo", mixinStandardHelpOptions = true, versionProvider = Main.Version.class, sortOptions = false,
-        description = "Teaches a sentence encoder what customers of an online shop want (12 intents, shipped with "
-                + "vblora): first with a classifier on the frozen encoder, then with LoRA, then with VB-LoRA. Shows "
-                + "how well each does on messages it has not seen, and how many bytes it stores. In a checkout "
-                + "'./vblora demo' fetches the encoder, all-MiniLM-L6-v2, and writes into build/demo.")
+        description = {"Teaches a sentence encoder what customers of an online shop want, in three ways.",
+            "First with a classifier on the frozen encoder, then with LoRA, then with VB-LoRA; the messages, of 12 "
+                + "intents, are shipped with vblora. Shows how well each does on messages it has not seen, and how "
+                + "many bytes it stores. In a checkout './vblora demo' fetches the encoder, all-MiniLM-L6-v2, and "
+                + "writes into build/demo."})
 final class DemoCommand implements Callable<Integer> {
     private static final String TRAIN = "train.csv";
     private static final String HELD_OUT = "held-out.csv";

@@ -37,10 +37,11 @@ import picocli.CommandLine.Spec;
 /** Trains an adapter on a file of examples and writes it as PEFT does. */
 @Command(name = "finetune", mixinStandardHelpOptions = true, versionProvider = Main.Version.class, sortOptions = false,
         customSynopsis = "${COMMAND-FULL-NAME} --model=PATH --train=FILE [--eval=FILE] --output=DIR [OPTION]...",
-        description = "Fine-tunes a frozen model with a VB-LoRA or LoRA adapter (AdamW, float32 adapter weights) and "
-                + "writes the adapter as a folder that Hugging Face PEFT reads: a Llama-type model that predicts the "
-                + "next token (--task causal-lm), or a BERT-type encoder that gives a text, or a pair of texts, a "
-                + "class or a value (--task sequence-classification, sequence-regression).",
+        description = {"Fine-tunes a frozen model with a VB-LoRA or LoRA adapter and writes the adapter as a folder that "
+                + "Hugging Face PEFT reads.",
+            "The model is a Llama-type one that predicts the next token (--task causal-lm), or a BERT-type encoder "
+                + "that gives a text, or a pair of texts, a class or a value (--task sequence-classification, "
+                + "sequence-regression). The optimizer is AdamW, adapter weights are float32."},
         footer = {"", "Progress goes to standard error, the summary to standard output. Interrupted before its end, a "
                 + "run writes no adapter."})
 final class FinetuneCommand implements Callable<Integer> {

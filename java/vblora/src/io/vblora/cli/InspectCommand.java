@@ -35,9 +35,10 @@ import picocli.CommandLine.Spec;
 
 /** Shows what an adapter, a safetensors file or a model folder holds. */
 @Command(name = "inspect", mixinStandardHelpOptions = true, versionProvider = Main.Version.class,
-        description = "Shows the tensors of an adapter folder, a safetensors file or a model folder: shapes, numbers "
-                + "of parameters and exact bytes; for a VB-LoRA adapter also the bytes of the other way of storing it, "
-                + "and of LoRA with the same rank on the same modules. An adapter is loaded and checked as a whole.")
+        description = {"Shows the tensors of an adapter folder, a safetensors file or a model folder.",
+            "Shapes, numbers of parameters and exact bytes; for a VB-LoRA adapter also the bytes of the other way of "
+                + "storing it, and of LoRA with the same rank on the same modules. An adapter is loaded and checked "
+                + "as a whole."})
 final class InspectCommand implements Callable<Integer> {
     private static final ObjectMapper JSON = new ObjectMapper();
 

@@ -93,7 +93,7 @@ public final class Main implements Runnable {
                 .setCommandName(Invocation.command())
                 .setOut(new PrintWriter(out, true))
                 .setErr(new PrintWriter(err, true))
-                .setUsageHelpAutoWidth(true)
+                .setHelpFactory(HelpWidth::helpFor)
                 .setParameterExceptionHandler((e, arguments) -> main.reportWrongUse(e))
                 .setExecutionExceptionHandler((e, failed, parsed) -> main.report(e))
                 .registerConverter(Path.class, Main::path);

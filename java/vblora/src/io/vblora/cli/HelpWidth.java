@@ -1,0 +1,27 @@
+package io.vblora.cli;
+
+import picocli.CommandLine.Help;
+import picocli.CommandLine.Help.ColorScheme;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.UsageMessageSpec;
+
+/**
+ * The columns of help: as the environment variable COLUMNS says, else those of the terminal, if standard input and
+ * output are one, else 80; within bounds in which it can be laid out, and read.
+ */
+final class HelpWidth {
+    /** picocli's own. */
+    private static final int LEAST = 55;
+    private static final int MOST = 120;
+
+    private HelpWidth() {}
+
+    static Help helpFor(CommandSpec command, ColorScheme colors) {
+        UsageMessageSpec message = command.usageMessage();
+        String columns = System.getenv("COLUMNS");
+        int wanted = columns != null && columns.matches("\\d{1,6}") ? Integer.parseInt(columns)
+                : message.autoWidth(true).width();
+        message.autoWidth(false).width(Math.max(LEAST, Math.min(MOST, wanted)));
+        return new Help(command, colors);
+    }
+}
