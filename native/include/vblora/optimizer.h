@@ -21,7 +21,7 @@ extern "C" {
 #endif
 
 /** Parameter groups of a vbl_step. */
-#define VBL_STEP_GROUPS 5
+#define VBL_STEP_GROUPS 6
 
 /** The constants of one parameter group in one step; filled by vbl_adamw_group_set. */
 typedef struct vbl_adamw_group {

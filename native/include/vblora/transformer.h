@@ -1,6 +1,6 @@
 /* The ops of Llama-type decoders and BERT-type encoders around their matrix products, forward and backward, in float32.
  * A batch is sequences padded at their end to a common length: tokens = batch · length rows.
- * Weights are frozen: no op gives a weight gradient unless documented. */
+ * An op's gradients are those that it documents: the weights of a frozen model need none. */
 #ifndef VBLORA_TRANSFORMER_H
 #define VBLORA_TRANSFORMER_H
 
@@ -36,6 +36,12 @@ VBL_API vbl_status vbl_layernorm_forward(vbl_stream *stream, int64_t rows, int64
 VBL_API vbl_status vbl_layernorm_backward(vbl_stream *stream, int64_t rows, int64_t hidden, const float *dy,
                                           const float *x, const float *weight, const float *mean, const float *rstd,
                                           float *dx);
+
+/** dweight [hidden] += the gradient of either norm's weight: the sums over rows of dy · (x - mean) · rstd, from the
+ *  forward pass's x, mean (NULL: RMSNorm, which has none) and rstd; in float64 and from the first row on. LayerNorm's
+ *  bias has that of vbl_add_bias_backward. */
+VBL_API vbl_status vbl_norm_weight_backward(vbl_stream *stream, int64_t rows, int64_t hidden, const float *dy,
+                                            const float *x, const float *mean, const float *rstd, float *dweight);
 
 /** Rotary position embedding in place, half-split as Hugging Face's rotate_half: for every token and head, with
  *  c, s = cos, sin [positions, head_dim / 2] at row positions[token]: (x1, x2) -> (x1 c - x2 s, x2 c + x1 s), x1 and x2
