@@ -276,19 +276,156 @@ class AdapterTest extends WithStream {
     @Test
     void keepsElementTypes() throws IOException {
         for (DType dtype : List.of(DType.BFLOAT16, DType.FLOAT16, DType.FLOAT64)) {
+            try (Adapter adapter = create(small().build())) {
+                adapter.save(folder, false, stream);
+            }
+            convertFloats(dtype);
+            byte[] before = Files.readAllBytes(folder.resolve(PeftFormat.WEIGHTS_FILE));
+            Path copy = folder.resolve("copy");
+            try (Adapter adapter = Adapter.load(folder, stream)) {
+                adapter.save(copy, false, stream);
+            }
+            assertArrayEquals(before, Files.readAllBytes(copy.resolve(PeftFormat.WEIGHTS_FILE)), dtype.toString());
+        }
+    }
+
+    /** PEFT scatters top-k weights into float32 logits, which PyTorch refuses for any other type. */
+    @Test
+    void topkWeightsAreStoredInFloat32() {
+        for (DType dtype : List.of(DType.BFLOAT16, DType.FLOAT16, DType.FLOAT64)) {
             for (boolean topkOnly : new boolean[] {false, true}) {
                 try (Adapter adapter = create(small().build())) {
                     adapter.save(folder, topkOnly, stream);
                 }
                 convertFloats(dtype);
-                byte[] before = Files.readAllBytes(folder.resolve(PeftFormat.WEIGHTS_FILE));
                 Path copy = folder.resolve("copy");
                 try (Adapter adapter = Adapter.load(folder, stream)) {
-                    adapter.save(copy, topkOnly, stream);
+                    adapter.save(copy, true, stream);
+                    try (SafetensorsFile file = SafetensorsFile.open(copy.resolve(Adapter.WEIGHTS_FILE));
+                            Adapter loaded = Adapter.load(copy, stream)) {
+                        assertEquals(DType.FLOAT32, file.entry(BANK).dtype());
+                        assertEquals(DType.FLOAT32, file.entry(WEIGHTS).dtype());
+                        assertSameDeltas(deltas(adapter, stream), deltas(loaded, stream), 5e-6f, dtype.toString());
+                        assertEquals(copy.resolve(Adapter.WEIGHTS_FILE).toFile().length(), adapter.storedBytes(true));
+                    }
                 }
-                assertArrayEquals(before, Files.readAllBytes(copy.resolve(PeftFormat.WEIGHTS_FILE)), dtype + " "
-                        + topkOnly);
             }
+        }
+    }
+
+    /** PEFT restores the last weight as one minus the float32 sum of the others, and takes its logarithm. */
+    @Test
+    void storedWeightsLeaveNothingNegative() {
+        long seed = 3;
+        try (Adapter adapter = Adapter.create(small().initLogitsStd(20).topk(6).build(), MODEL, stream, seed)) {
+            adapter.save(folder, true, stream);
+        }
+        int peaked = 0;
+        try (SafetensorsFile file = SafetensorsFile.open(folder.resolve(Adapter.WEIGHTS_FILE));
+                Tensor stored = file.read(WEIGHTS)) {
+            float[] weights = stored.toFloats();
+            for (int row = 0; row < weights.length / 5; row++) {
+                float forwards = 0;
+                float backwards = 0;
+                for (int i = 0; i < 5; i++) {
+                    forwards += weights[row * 5 + i];
+                    backwards += weights[row * 5 + 4 - i];
+                }
+                peaked += forwards > 1 - 1e-6f ? 1 : 0;
+                assertTrue(forwards <= 1 && backwards <= 1, "row " + row + ": " + forwards + ", " + backwards);
+            }
+        }
+        assertTrue(peaked > 0);
+        // bfloat16 rounds by up to 2^-9: such weights may add up to more than one.
+        writeTensors(tensors -> {
+            tensors.get(WEIGHTS).setFloat(0, 0.66796875f);
+            tensors.get(WEIGHTS).setFloat(1, 0.333984375f);
+            for (int i = 2; i < 5; i++) {
+                tensors.get(WEIGHTS).setFloat(i, 0);
+            }
+        });
+        convertFloats(DType.BFLOAT16);
+        Path copy = folder.resolve("copy");
+        try (Adapter adapter = Adapter.load(folder, stream)) {
+            adapter.save(copy, true, stream);
+            try (Adapter loaded = Adapter.load(copy, stream)) {
+                assertSameDeltas(deltas(adapter, stream), deltas(loaded, stream), 0.004f, "rounded to bfloat16");
+            }
+        }
+    }
+
+    /** What "all-linear" means depends on the model: another one, or PEFT's, may have linear layers more. */
+    @Test
+    void writesOutWhatAllLinearWas() {
+        List<ModuleShape> model = List.of(MODEL.get(1), MODEL.get(0), new ModuleShape("lm_head", 8, 12));
+        List<String> paths = List.of("layers.2.up", "layers.10.up");
+        for (AdapterConfig config : List.of(small().targetModules("All-Linear").build(),
+                LoraConfig.builder().targetModules("all-linear").build())) {
+            try (Adapter adapter = Adapter.create(config, model, stream, 5)) {
+                assertEquals(paths, targets(adapter.config().json()));
+                adapter.save(folder, false, stream);
+            }
+            ObjectNode stored = JsonFields.read(folder.resolve(AdapterConfig.FILE_NAME)).object();
+            assertEquals(paths, targets(stored));
+            for (String before : List.of("all-linear", "null")) {
+                stored.putRawValue("target_modules", new com.fasterxml.jackson.databind.util.RawValue(
+                        before.equals("null") ? before : '"' + before + '"'));
+                write(stored);
+                try (Adapter adapter = Adapter.load(folder, stream)) {
+                    assertEquals(paths, targets(adapter.config().json()));
+                    adapter.checkFits(MODEL);
+                    adapter.checkFits(model);
+                }
+            }
+        }
+    }
+
+    private static List<String> targets(ObjectNode config) {
+        List<String> targets = new ArrayList<>();
+        assertTrue(config.get("target_modules").isArray(), config::toString);
+        config.get("target_modules").forEach(target -> targets.add(target.textValue()));
+        return targets;
+    }
+
+    @Test
+    void refusesTargetsThatContradictTheTensors() {
+        for (Consumer<ObjectNode> change : List.<Consumer<ObjectNode>>of(
+                json -> json.putArray("target_modules").add("2.up"),
+                json -> json.put("target_modules", "layers\\.2\\..*"), json -> json.put("layers_to_transform", 2),
+                json -> json.putArray("exclude_modules").add("10.up"),
+                json -> json.putArray("modules_to_save").add("10"))) {
+            try (Adapter adapter = create(small().build())) {
+                adapter.save(folder, false, stream);
+            }
+            ObjectNode json = JsonFields.read(folder.resolve(AdapterConfig.FILE_NAME)).object();
+            change.accept(json);
+            write(json);
+            InputException e = assertThrows(InputException.class, () -> Adapter.load(folder, stream), json.toString());
+            assertEquals("target_modules", e.field(), e.getMessage());
+            assertTrue(e.found().contains("does not select layers.") && e.found().contains(Adapter.WEIGHTS_FILE),
+                    e.getMessage());
+        }
+        try (Adapter adapter = create(small().build())) {
+            List<ModuleShape> larger = new ArrayList<>(MODEL);
+            larger.add(new ModuleShape("layers.3.up", 8, 12));
+            InputException e = assertThrows(InputException.class, () -> adapter.checkFits(larger));
+            assertEquals("target_modules", e.field(), e.getMessage());
+            assertTrue(e.found().contains("\"up\"") && e.found().contains("layers.3.up"), e.getMessage());
+        }
+    }
+
+    @Test
+    void saysWhichModulesTakeNoPart() {
+        List<ModuleShape> used = List.of(MODEL.get(0), MODEL.get(2));
+        List<ModuleShape> idle = List.of(MODEL.get(1), new ModuleShape("layers.4.up", 8, 12));
+        try (Adapter adapter = create(small().build())) {
+            adapter.checkFits(used, idle, List.of());
+            assertEquals(List.of("VbLoraConfig: layers.2.up is adapted, but takes no part in this use of the model"),
+                    adapter.notes());
+            adapter.checkFits(MODEL);
+            assertEquals(List.of(), adapter.notes());
+            assertThrows(InputException.class, () -> adapter.checkFits(used,
+                    List.of(new ModuleShape("layers.2.up", 12, 16)), List.of()));
         }
     }
 

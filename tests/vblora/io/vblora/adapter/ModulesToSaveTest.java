@@ -167,7 +167,7 @@ class ModulesToSaveTest extends WithStream {
     void haveToBeTheHeadsOfTheModel() {
         try (Adapter adapter = create(lora()); Adapter none = Adapter.create(
                 lora().toBuilder().modulesToSave(List.of()).build(), LINEARS, stream, 1)) {
-            adapter.checkFits(LINEARS, HEADS);
+            adapter.checkFits(LINEARS, List.of(), HEADS);
             none.checkFits(LINEARS);
             assertUnfit(adapter, List.of(), "classifier.dense", "none, as the model has no head");
             assertUnfit(adapter, HEADS.subList(1, 2), "classifier.out_proj", "nearest are classifier.dense");
@@ -180,7 +180,7 @@ class ModulesToSaveTest extends WithStream {
     }
 
     private static void assertUnfit(Adapter adapter, List<ModuleShape> heads, String field, String... parts) {
-        InputException e = assertThrows(InputException.class, () -> adapter.checkFits(LINEARS, heads));
+        InputException e = assertThrows(InputException.class, () -> adapter.checkFits(LINEARS, List.of(), heads));
         assertEquals(field, e.field(), e.getMessage());
         for (String part : parts) {
             assertTrue(e.getMessage().contains(part), e.getMessage());
@@ -209,7 +209,7 @@ class ModulesToSaveTest extends WithStream {
                     try (Adapter loaded = Adapter.load(folder, stream)) {
                         assertEquals(TO_SAVE, loaded.config().modulesToSave());
                         assertEquals(!topkOnly, loaded.trainable());
-                        loaded.checkFits(LINEARS, HEADS);
+                        loaded.checkFits(LINEARS, List.of(), HEADS);
                         assertSameBits(numbers(adapter.modulesToSave().parameters(stream)),
                                 numbers(loaded.modulesToSave().parameters(stream)), message);
                         if (!topkOnly) {

@@ -135,6 +135,39 @@ class SequenceModelTest {
         }
     }
 
+    /** PEFT's model has the pooler whatever it is used for, and its "all-linear" includes it. */
+    @Test
+    void aPoolerThatTakesNoPartMayBeAdapted() throws IOException {
+        write(false);
+        Path pooled = folder.resolve("pooled");
+        Path meant = folder.resolve("meant");
+        float[] logits;
+        try (SequenceModel model = SequenceModel.load(folder, classes(Pooling.POOLER), null, stream);
+                Adapter adapter = adapter(model, stream)) {
+            model.attach(adapter);
+            assertEquals(List.of(), adapter.notes());
+            adapter.save(pooled, true, stream);
+        }
+        try (SequenceModel model = SequenceModel.load(folder, classes(Pooling.MEAN), null, stream);
+                Adapter adapter = Adapter.load(pooled, stream); Adapter own = adapter(model, stream)) {
+            model.attach(adapter);
+            assertEquals(1, adapter.notes().size());
+            assertTrue(adapter.notes().get(0).contains(": bert.pooler.dense is adapted, but takes no part"),
+                    adapter.notes().get(0));
+            assertTrue(adapter.config().toString().contains("\"bert.pooler.dense\""));
+            model.attach(own);
+            logits = model.logits(execution, ROWS);
+            assertFalse(own.config().toString().contains("pooler"));
+            own.save(meant, false, stream);
+        }
+        try (SequenceModel model = SequenceModel.load(folder, classes(Pooling.MEAN), null, stream);
+                Adapter adapter = Adapter.load(meant, stream)) {
+            model.attach(adapter);
+            assertEquals(List.of(), adapter.notes());
+            assertArrayEquals(logits, model.logits(execution, ROWS));
+        }
+    }
+
     @Test
     void refusesWhatDoesNotFit() throws IOException {
         write(false);

@@ -1,6 +1,7 @@
 package io.vblora.adapter;
 
 import io.vblora.InputException;
+import io.vblora.PrintableText;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;
 import io.vblora.kernels.Stream;
@@ -35,10 +36,15 @@ public final class Adapter implements AutoCloseable {
     private final Map<String, DType> storedDtypes;
     private final long storedVersion;
 
+    /** About the model that it was last found to fit. */
+    private List<String> notesOnModel = List.of();
+
     /** {@code storedDtypes}: types of the tensors that the parameters were read from, under their names. */
     private Adapter(AdapterConfig config, List<ModuleShape> shapes, Composition composition,
             ModulesToSave modulesToSave, Map<String, DType> storedDtypes) {
-        this.config = config;
+        // What the model decided is written out, so that it is the same on every other model, and in PEFT.
+        this.config = !config.modules().dependsOnModel() ? config
+                : config.withTargetModules(shapes.stream().map(ModuleShape::path).toList());
         this.composition = composition;
         this.modulesToSave = modulesToSave;
         this.storedDtypes = storedDtypes;
@@ -123,8 +129,19 @@ public final class Adapter implements AutoCloseable {
         return shapes.stream().sorted(Comparator.comparing(ModuleShape::path, NaturalOrder.INSTANCE)).toList();
     }
 
+    /** Its configuration; where that was "all-linear", {@code target_modules} are the paths of what is adapted. */
     public AdapterConfig config() {
         return config;
+    }
+
+    /**
+     * What a user should know, each a sentence without its full stop: keys of the configuration that have no effect,
+     * and modules that take no part in the model that this adapter was last attached to.
+     */
+    public List<String> notes() {
+        List<String> notes = new ArrayList<>(config.notes());
+        notes.addAll(notesOnModel);
+        return List.copyOf(notes);
     }
 
     /** All adapted modules, in the adapter's order; none where heads alone are trained. */
@@ -156,20 +173,27 @@ public final class Adapter implements AutoCloseable {
         return composition.trainable();
     }
 
-    /** Checks that a model without heads fits: {@link #checkFits(List, List)}. */
+    /** Checks that a model without heads fits: {@link #checkFits(List, List, List)}. */
     public void checkFits(List<ModuleShape> linears) {
-        checkFits(linears, List.of());
+        checkFits(linears, List.of(), List.of());
     }
 
     /**
-     * Checks that a model has all adapted modules, with their dimensions, and that its heads are the modules to save.
+     * Checks that a model has all adapted modules, with their dimensions, and none besides that the configuration
+     * selects, and that its heads are the modules to save.
      *
-     * @param linears all linear layers of the base model
+     * @param linears the linear layers of the base model
+     * @param idle linear layers of its architecture that take no part in the use that is made of it: they may be
+     *        adapted or not, and {@link #notes} says if they are
      * @param heads the linear layers of the task's head
      * @throws InputException naming the first module that does not fit
      */
-    public void checkFits(List<ModuleShape> linears, List<ModuleShape> heads) {
-        checkFit("an adapter", modules.stream().map(AdaptedModule::shape).toList(), "module", linears);
+    public void checkFits(List<ModuleShape> linears, List<ModuleShape> idle, List<ModuleShape> heads) {
+        List<ModuleShape> shapes = modules.stream().map(AdaptedModule::shape).toList();
+        List<ModuleShape> all = new ArrayList<>(linears);
+        all.addAll(idle);
+        checkFit("an adapter", shapes, "module", all);
+        config.modules().checkSelectsOnly(byPath::containsKey, linears);
         checkFit("a head", modulesToSave.modules(), "head", heads);
         for (ModuleShape head : heads) {
             if (!modulesToSave.modules().contains(head)) {
@@ -177,6 +201,9 @@ public final class Adapter implements AutoCloseable {
                         "all heads of the model, " + describe(head) + " in this one");
             }
         }
+        notesOnModel = shapes.stream().filter(idle::contains)
+                .map(shape -> PrintableText.of(config.source() + ": " + shape.path()
+                        + " is adapted, but takes no part in this use of the model")).toList();
     }
 
     private void checkFit(String what, List<ModuleShape> own, String kind, List<ModuleShape> offered) {
@@ -202,7 +229,8 @@ public final class Adapter implements AutoCloseable {
 
     /**
      * Writes the adapter as PEFT does, each of the two files whole or not at all. An adapter that has not changed since
-     * it was loaded keeps its element types; others are float32.
+     * it was loaded keeps its element types; others are float32, and so are top-k weights and their bank always: PEFT
+     * can read no others.
      *
      * @param folder created if it is missing
      * @param saveOnlyTopkWeights store the selection alone: small, and good for inference only

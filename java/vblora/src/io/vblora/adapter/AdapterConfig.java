@@ -190,6 +190,13 @@ public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
         return of(JsonFields.of(source(), json));
     }
 
+    /** This configuration with a list of names in place of what said which modules are adapted. */
+    AdapterConfig withTargetModules(List<String> names) {
+        ObjectNode json = json();
+        names.forEach(json.putArray("target_modules")::add);
+        return of(JsonFields.of(source(), json));
+    }
+
     /** Creates or replaces a file with this configuration, formatted as PEFT formats it. */
     public void write(Path file) {
         AtomicFile.write(file, toString().getBytes(StandardCharsets.UTF_8));

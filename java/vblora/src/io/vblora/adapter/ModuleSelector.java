@@ -3,11 +3,13 @@ package io.vblora.adapter;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.vblora.InputException;
 import io.vblora.JsonFields;
+import io.vblora.PrintableText;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.regex.MatchResult;
+import java.util.function.Predicate;
 import java.util.stream.Stream;
 
 /**
@@ -128,6 +130,51 @@ public final class ModuleSelector {
         return targets.pattern != null && targets.pattern.regex().equals(DUMMY_TARGET_MODULES);
     }
 
+    /**
+     * Whether the model decides what is adapted, as with "all-linear", or with nothing, which is PEFT's choice for the
+     * type of the model.
+     */
+    boolean dependsOnModel() {
+        return !targets.isSet() || isAllLinear();
+    }
+
+    private boolean isAllLinear() {
+        return targets.pattern != null && targets.pattern.regex().equalsIgnoreCase(ALL_LINEAR);
+    }
+
+    /**
+     * Checks that what an adapter holds is selected: PEFT would leave out anything else.
+     *
+     * @param paths the modules that the file has tensors for
+     * @throws InputException naming the first that is not selected
+     */
+    void checkSelects(Iterable<String> paths, String file) {
+        for (String path : paths) {
+            if (targets.isSet() && !isSelected(path)) {
+                throw new InputException(source, "target_modules", describeTargets() + ", which (with exclude_modules, "
+                        + "layers_to_transform and modules_to_save) does not select " + path + ", but " + file
+                        + " holds its tensors", "all modules that there are tensors for");
+            }
+        }
+    }
+
+    /**
+     * Checks that nothing else of a model is selected: there PEFT would train anew from random numbers.
+     *
+     * @param linears all linear layers of the model
+     * @param adapted whether the adapter has tensors for a path
+     * @throws InputException naming the first that has no tensors
+     */
+    void checkSelectsOnly(Predicate<String> adapted, List<ModuleShape> linears) {
+        for (ModuleShape module : linears) {
+            if (targets.isSet() && isSelected(module.path()) && !adapted.test(module.path())) {
+                throw new InputException(source, "target_modules", describeTargets() + ", which selects "
+                        + module.path() + " of the model, for which the adapter has no tensors",
+                        "the modules that there are tensors for");
+            }
+        }
+    }
+
     /** Whether an embedding, or the output head, which may share its weights, is named: by PEFT's rule. */
     boolean namesTiedEmbedding() {
         List<String> names = new ArrayList<>(toSave);
@@ -214,7 +261,8 @@ public final class ModuleSelector {
     }
 
     private String describeTargets() {
-        return targets.pattern != null ? '"' + targets.pattern.regex() + '"' : targets.names.toString();
+        return targets.pattern != null ? PrintableText.quoted(targets.pattern.regex())
+                : targets.names.isEmpty() ? "[]" : PrintableText.list(targets.names);
     }
 
     private void checkKnown(String name, List<ModuleShape> offered) {
@@ -243,8 +291,7 @@ public final class ModuleSelector {
             return false;
         }
         if (targets.pattern != null) {
-            return targets.pattern.regex().equalsIgnoreCase(ALL_LINEAR) ? !isNamed(path, OUTPUT_HEAD)
-                    : targets.matches(path);
+            return isAllLinear() ? !isNamed(path, OUTPUT_HEAD) : targets.matches(path);
         }
         return targets.names.contains(path) || targets.matches(path) && isInLayers(path);
     }

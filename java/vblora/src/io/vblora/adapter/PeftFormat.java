@@ -46,7 +46,8 @@ final class PeftFormat {
         int h = ((VbLoraConfig) adapter.config()).numVectors();
         int k = ((VbLoraConfig) adapter.config()).topk();
         SafetensorsWriter writer = new SafetensorsWriter().metadata("format", "pt");
-        DType bankDtype = adapter.storedDtype(PeftKeys.VECTOR_BANK);
+        // PEFT scatters top-k weights into float32 logits, which takes float32 alone.
+        DType bankDtype = saveOnlyTopkWeights ? DType.FLOAT32 : adapter.storedDtype(PeftKeys.VECTOR_BANK);
         writer.add(PeftKeys.VECTOR_BANK, bankDtype, composition.bank().shape(),
                 () -> convert(stream, composition.bank().reshape(composition.bank().shape()), bankDtype));
         for (VbLoraComposition.LogitsBlock block : composition.blocks()) {
@@ -54,8 +55,10 @@ final class PeftFormat {
             if (saveOnlyTopkWeights) {
                 writer.add(block.name() + PeftKeys.TOPK_INDICES, indexDtype(h), block.shape(k),
                         () -> narrowIndices(block.view(composition.indices(), k), indexDtype(h)));
-                writer.add(block.name() + PeftKeys.TOPK_WEIGHTS, dtype, block.shape(k - 1),
-                        () -> convert(stream, dropLast(block.view(composition.weights(), k)), dtype));
+                // Weights that PEFT stored are stored again as they are.
+                boolean stored = !composition.trainable() && dtype == DType.FLOAT32;
+                writer.add(block.name() + PeftKeys.TOPK_WEIGHTS, DType.FLOAT32, block.shape(k - 1),
+                        () -> onCpu(dropLast(block.view(composition.weights(), k), stored)));
             } else {
                 writer.add(block.name(), dtype, block.shape(h),
                         () -> convert(stream, parameters.get(block.name()), dtype));
@@ -130,15 +133,39 @@ final class PeftFormat {
         return result;
     }
 
-    /** [d0, d1, k] -> [d0, d1, k - 1], on the same device. */
-    private static Tensor dropLast(Tensor weights) {
+    /**
+     * [d0, d1, k] -> [d0, d1, k - 1], on the same device.
+     *
+     * @param asTheyAre otherwise weights that may leave less than nothing for the last one are scaled down
+     */
+    private static Tensor dropLast(Tensor weights, boolean asTheyAre) {
         int k = Math.toIntExact(weights.dimension(2));
         float[] all = weights.toFloats();
         float[] kept = new float[all.length / k * (k - 1)];
         for (int row = 0; row < all.length / k; row++) {
             System.arraycopy(all, row * k, kept, row * (k - 1), k - 1);
+            if (!asTheyAre) {
+                leaveSome(kept, row * (k - 1), k - 1);
+            }
         }
         return Tensor.allocate(weights.device(), DType.FLOAT32, weights.dimension(0), weights.dimension(1), k - 1)
                 .copyFrom(kept);
+    }
+
+    /**
+     * Scales weights down whose float32 sum may come out above 1: PEFT takes the logarithm of one minus that sum. In
+     * any order the n - 1 additions round, as the n products do, by half a unit in the last place below 1 at most.
+     */
+    private static void leaveSome(float[] weights, int first, int n) {
+        double sum = 0;
+        for (int i = first; i < first + n; i++) {
+            sum += weights[i];
+        }
+        double most = 1 - n * 0x1p-24;
+        if (n > 1 && sum > most) {
+            for (int i = first; i < first + n; i++) {
+                weights[i] = (float) (weights[i] * (most / sum));
+            }
+        }
     }
 }

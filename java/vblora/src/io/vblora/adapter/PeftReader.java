@@ -306,6 +306,7 @@ final class PeftReader {
         } else if (paths.isEmpty()) {
             throw new InputException(file.path(), "", "no adapted module", "names like " + what);
         }
+        config.modules().checkSelects(paths, PeftFormat.WEIGHTS_FILE);
         return paths;
     }
 

@@ -32,6 +32,7 @@ final class DeltaCommand implements Callable<Integer> {
     public Integer call() {
         Invocation.requireAdapter("--adapter", adapter);
         try (Stream stream = Stream.cpu(0); Adapter loaded = Adapter.load(adapter, stream)) {
+            new Invocation(spec).sayNotes(loaded);
             loaded.writeDelta(output, stream);
             PrintWriter out = spec.commandLine().getOut();
             out.printf(Locale.ROOT, "%,d modules written to %s%n", loaded.modules().size(), output);

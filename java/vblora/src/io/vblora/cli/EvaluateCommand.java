@@ -147,7 +147,9 @@ final class EvaluateCommand implements Callable<Integer> {
                 Execution execution = new Execution(stream, Blas.on(stream.device()))) {
             invocation.say("loading %s", model);
             session.load(computeOptions.dtype(), stream);
-            Map<String, Double> scores = scoring.score(execution, session.attach(adapter), examples);
+            Objective<E> objective = session.attach(adapter);
+            invocation.sayNotes(adapter);
+            Map<String, Double> scores = scoring.score(execution, objective, examples);
             print(scores, examples.size(), session.skipped().size());
             requireFinite("a loss", scores.getOrDefault(Objective.EVAL_LOSS, 0.0));
         }

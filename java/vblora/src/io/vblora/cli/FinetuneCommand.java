@@ -212,6 +212,7 @@ final class FinetuneCommand implements Callable<Integer> {
                 initial.checkTargets(invocation, config, adapter, session.linears());
             }
             Objective<E> objective = session.attach(adapter);
+            invocation.sayNotes(adapter);
             try (OutputFolder folder = new OutputFolder(output);
                     MetricsFile metricsFile = metrics == null ? null : new MetricsFile(metrics)) {
                 invocation.say("training %s on %s with %s", Invocation.count(parameters(adapter), "parameter"),

@@ -57,7 +57,8 @@ record InitialAdapter(Path folder, AdapterConfig config, SequenceConfig task) {
     void checkTargets(Invocation invocation, AdapterConfig options, Adapter adapter, List<ModuleShape> linears) {
         if (invocation.isGiven("--target-modules")) {
             List<String> wanted = options.modules().select(linears).stream().map(ModuleShape::path).toList();
-            List<String> found = adapter.modules().stream().map(AdaptedModule::path).toList();
+            List<String> found = adapter.modules().stream().map(AdaptedModule::shape).filter(linears::contains)
+                    .map(ModuleShape::path).toList();
             invocation.check(wanted.size() == found.size() && found.containsAll(wanted), "--target-modules: found "
                     + wanted.size() + " modules; expected the " + found.size() + " of the adapter in " + folder);
         }

@@ -53,7 +53,7 @@ final class InspectCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        ObjectNode report = report(path);
+        ObjectNode report = report();
         PrintWriter out = spec.commandLine().getOut();
         if (json) {
             out.println(toJson(report));
@@ -64,11 +64,11 @@ final class InspectCommand implements Callable<Integer> {
         return ExitCode.OK;
     }
 
-    private static ObjectNode report(Path path) {
+    private ObjectNode report() {
         ObjectNode report = JSON.createObjectNode().put("path", path.toString());
         Path weights = path;
         if (Files.exists(path.resolve(AdapterConfig.FILE_NAME))) {
-            describeAdapter(path, report);
+            describeAdapter(report);
             weights = path.resolve(Adapter.WEIGHTS_FILE);
         } else if (Files.exists(path.resolve("config.json"))) {
             report.put("kind", "model");
@@ -87,8 +87,9 @@ final class InspectCommand implements Callable<Integer> {
         return report;
     }
 
-    private static void describeAdapter(Path path, ObjectNode report) {
+    private void describeAdapter(ObjectNode report) {
         try (Stream stream = Stream.cpu(0); Adapter adapter = Adapter.load(path, stream)) {
+            new Invocation(spec).sayNotes(adapter);
             AdapterConfig config = adapter.config();
             report.put("kind", "adapter");
             report.put("peft_type", config.peftType());

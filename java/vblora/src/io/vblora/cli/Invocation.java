@@ -1,6 +1,7 @@
 package io.vblora.cli;
 
 import io.vblora.InputException;
+import io.vblora.adapter.Adapter;
 import io.vblora.adapter.AdapterConfig;
 import java.io.PrintWriter;
 import java.nio.file.Files;
@@ -71,6 +72,11 @@ record Invocation(CommandSpec spec) {
         PrintWriter err = spec.commandLine().getErr();
         err.println("vblora: " + String.format(Locale.ROOT, format, arguments) + ".");
         err.flush();
+    }
+
+    /** Says what there is to know about an adapter. */
+    void sayNotes(Adapter adapter) {
+        adapter.notes().forEach(note -> say("%s", note));
     }
 
     PrintWriter out() {

@@ -2,6 +2,7 @@ package io.vblora.model;
 
 import io.vblora.InputException;
 import io.vblora.JsonFields;
+import io.vblora.adapter.ModuleShape;
 import io.vblora.kernels.Arena;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Stream;
@@ -21,6 +22,8 @@ import java.util.Optional;
 public final class BertModel implements AutoCloseable {
     private static final List<String> LAYER_LINEARS = List.of("attention.self.query", "attention.self.key",
             "attention.self.value", "attention.output.dense", "intermediate.dense", "output.dense");
+
+    private static final String POOLER_DENSE = "pooler.dense";
 
     private final BertConfig config;
     private final Path folder;
@@ -92,15 +95,24 @@ public final class BertModel implements AutoCloseable {
                     layerNorm(source, reader, prefix + path + "attention.output.LayerNorm"),
                     layerNorm(source, reader, prefix + path + "output.LayerNorm")));
         }
-        if (source.weights().contains(prefix + "pooler.dense.weight")) {
-            poolerDense = linear(reader, prefix, "pooler.dense", hidden, hidden);
+        if (source.weights().contains(prefix + POOLER_DENSE + ".weight")) {
+            poolerDense = linear(reader, prefix, POOLER_DENSE, hidden, hidden);
         }
     }
 
     /** A linear layer, named as in a model with a head. */
     private Linear linear(WeightReader reader, String prefix, String path, long out, long in) {
-        return new Linear((config.isRoberta() ? "roberta." : "bert.") + path,
+        return new Linear(pathInModel(path),
                 reader.matrix(prefix + path + ".weight", out, in), reader.vector(prefix + path + ".bias", out));
+    }
+
+    private String pathInModel(String path) {
+        return (config.isRoberta() ? "roberta." : "bert.") + path;
+    }
+
+    /** The linear layer of a pooler, which an encoder of this architecture may have, and adapters of it. */
+    ModuleShape poolerShape() {
+        return new ModuleShape(pathInModel(POOLER_DENSE), config.hiddenSize(), config.hiddenSize());
     }
 
     /** Older files call weight and bias gamma and beta. */

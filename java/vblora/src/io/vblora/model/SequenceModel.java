@@ -69,6 +69,11 @@ public final class SequenceModel implements AutoCloseable {
         return frozenLinears().stream().map(l -> new ModuleShape(l.path(), l.inFeatures(), l.outFeatures())).toList();
     }
 
+    /** A pooler that this way of pooling passes by; PEFT's model may have it, and an adapter tensors for it. */
+    private List<ModuleShape> idleLinears() {
+        return pooler.linear().isPresent() ? List.of() : List.of(encoder.poolerShape());
+    }
+
     private List<Linear> frozenLinears() {
         List<Linear> all = new ArrayList<>(encoder.linears());
         pooler.linear().ifPresent(all::add);
@@ -87,14 +92,14 @@ public final class SequenceModel implements AutoCloseable {
 
     /**
      * Attaches an adapter, in place of any other; null detaches. The adapter stays the caller's and must outlive its
-     * use here.
+     * use here. {@link Adapter#notes} says if it adapts a pooler that takes no part.
      *
      * @throws InputException if it does not hold the head, or one of its modules is not one of this model or has
-     * another shape
+     * another shape, or its configuration selects a layer that it does not adapt
      */
     public void attach(Adapter newAdapter) {
         if (newAdapter != null) {
-            newAdapter.checkFits(linears(), heads());
+            newAdapter.checkFits(linears(), idleLinears(), heads());
         }
         adapter = newAdapter;
         for (Linear linear : frozenLinears()) {
