@@ -250,8 +250,8 @@ __device__ __forceinline__ void put(const double (&sum)[kColumns], int64_t colum
     if (partial != nullptr) {
       if constexpr (V == 4) {
         double2 *pairs = reinterpret_cast<double2 *>(partial + at);
-        pairs[0] = make_double2(sum[4 * i], sum[4 * i + 1]);
-        pairs[1] = make_double2(sum[4 * i + 2], sum[4 * i + 3]);
+        __stwb(pairs, make_double2(sum[4 * i], sum[4 * i + 1]));
+        __stwb(pairs + 1, make_double2(sum[4 * i + 2], sum[4 * i + 3]));
       } else {
         partial[at] = sum[i];
       }

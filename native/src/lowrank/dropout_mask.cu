@@ -25,7 +25,7 @@ __global__ void __launch_bounds__(256) draw_dropout_mask(int64_t n, const vbl_st
   const float4 v = make_float4(factor(c[0][0]), factor(c[1][0]), factor(c[2][0]), factor(c[3][0]));
   float *to = mask + place;
   if (place >= 0 && place + 4 <= n && reinterpret_cast<uintptr_t>(to) % 16 == 0) {
-    *reinterpret_cast<float4 *>(to) = v;
+    __stwb(reinterpret_cast<float4 *>(to), v);
     return;
   }
   if (place >= 0) to[0] = v.x;

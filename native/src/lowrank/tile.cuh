@@ -71,7 +71,7 @@ __device__ __forceinline__ void store_lane(T *window, int columns, int lane, boo
   constexpr int kWord = 4 / static_cast<int>(sizeof(T));
   const int c = lane * kColumns<T>;
   if (vectors && c + kColumns<T> <= columns) {
-    *reinterpret_cast<uint4 *>(window + c) = bits;
+    __stwb(reinterpret_cast<uint4 *>(window + c), bits);
   } else {
     store_word(window, c, columns, bits.x);
     store_word(window, c + kWord, columns, bits.y);

@@ -44,7 +44,7 @@ template <bool kVector, typename Int>
 __device__ __forceinline__ void store_chunk(float *p, Int base, Int n, int lane, const float (&x)[4]) {
   if (kVector) {
     if (chunk_at<true>(base, lane, 0) < n)
-      *reinterpret_cast<float4 *>(p + chunk_at<true>(base, lane, 0)) = make_float4(x[0], x[1], x[2], x[3]);
+      __stwb(reinterpret_cast<float4 *>(p + chunk_at<true>(base, lane, 0)), make_float4(x[0], x[1], x[2], x[3]));
   } else {
 #pragma unroll
     for (int c = 0; c < 4; ++c) {

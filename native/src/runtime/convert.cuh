@@ -1,5 +1,9 @@
 // Elements of float32, bfloat16 and float16 in kernels: conversions, round to nearest even, NaN staying NaN; loads and
 // stores of one element or of four, which are 16 bytes of float32 and 8 bytes of the others.
+//
+// Here and in all kernels, stores of more than 4 bytes are __stwb's: nvcc makes one instruction of it. An assignment
+// through a float4 * it takes apart wherever the values come together from several branches, into stores of 4 bytes each
+// (tests/native/cuda/machine_code_test).
 #pragma once
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
@@ -44,7 +48,7 @@ __device__ __forceinline__ void load(const float *from, float (&v)[4]) {
   v[3] = quad.w;
 }
 __device__ __forceinline__ void store(float *to, const float (&v)[4]) {
-  *reinterpret_cast<float4 *>(to) = make_float4(v[0], v[1], v[2], v[3]);
+  __stwb(reinterpret_cast<float4 *>(to), make_float4(v[0], v[1], v[2], v[3]));
 }
 template <typename T>
 __device__ __forceinline__ void load(const T *from, float (&v)[4]) {
@@ -57,7 +61,7 @@ __device__ __forceinline__ void load(const T *from, float (&v)[4]) {
 }
 template <typename T>
 __device__ __forceinline__ void store(T *to, const float (&v)[4]) {
-  *reinterpret_cast<uint2 *>(to) = make_uint2(pack_pair(v[0], v[1], to), pack_pair(v[2], v[3], to));
+  __stwb(reinterpret_cast<uint2 *>(to), make_uint2(pack_pair(v[0], v[1], to), pack_pair(v[2], v[3], to)));
 }
 
 // The same where `inside` holds, else zeros.
