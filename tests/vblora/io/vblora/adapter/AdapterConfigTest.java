@@ -55,6 +55,19 @@ class AdapterConfigTest {
         assertEquals(Files.readString(peft), Files.readString(ours));
     }
 
+    /** MiniLM's dimensions, Llama 2's, those of a Llama of 260 thousand parameters, and some that share no divisor. */
+    @ParameterizedTest
+    @CsvSource({"384, 1536, 192", "4096, 11008, 256", "64, 172, 4", "7, 5, 1", "257, 257, 1", "1024, 255, 1",
+        "510, 255, 255"})
+    void findsTheLongestVectorsThatFit(long hidden, long intermediate, int expected) {
+        List<ModuleShape> linears = List.of(new ModuleShape("up", hidden, intermediate),
+                new ModuleShape("down", intermediate, hidden), new ModuleShape("other", 11, 13));
+        VbLoraConfig.Builder builder = VbLoraConfig.builder().targetModules(List.of("up", "down"));
+        assertEquals(expected, builder.vectorLengthFor(linears).build().vectorLength());
+        assertThrows(InputException.class, () -> VbLoraConfig.builder().targetModules(List.of("none"))
+                .vectorLengthFor(linears));
+    }
+
     @Test
     void hasPeftsDefaults() throws IOException {
         // The defaults of PEFT's VBLoRAConfig and LoraConfig.

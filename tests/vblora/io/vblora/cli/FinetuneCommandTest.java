@@ -109,6 +109,7 @@ class FinetuneCommandTest {
             assertTrue(help.contains(" " + option + " "), option + " is not in " + help);
         }
         for (String stated : List.of("vectors in the bank, h (default: 256)",
+                "(default: auto, or that of --init-adapter)",
                 "learning rate of the vector bank (default: 0.001",
                 "learning rate of the logits (default: 0.01", "vblora, lora, head (default: vblora",
                 "causal-lm, sequence-classification, sequence-regression (default: causal-lm", "auto, json, csv, tsv;",
@@ -241,6 +242,23 @@ class FinetuneCommandTest {
         assertEquals(4, inspect(output).get("modules").asInt());
     }
 
+    /** tinyrand's dimensions are 64, 32 and 176: 16 divides all, 64 those of the attention's square matrices. */
+    @Test
+    void findsAVectorLengthThatFits() throws IOException {
+        CommandLineRun run = finetune("--num-vectors", 32, "--max-steps", 1).assertDone();
+        assertTrue(run.err().contains("vblora: vector length: 16, the largest up to 256 that divides all dimensions of "
+                + "the adapted modules."), run.err());
+        assertEquals(16, inspect(output).get("vector_length").asInt());
+        Path second = folder.resolve("second");
+        CommandLineRun.of("finetune", "--init-adapter", output, "--model", MODEL, "--train", train, "--output", second,
+                "--max-steps", 1, "--vector-length", "auto").assertDone();
+        assertEquals(16, inspect(second).get("vector_length").asInt());
+        finetune("--vector-length", "auto", "--target-modules", "q_proj,o_proj", "--max-steps", 1).assertDone();
+        assertEquals(64, inspect(output).get("vector_length").asInt());
+        finetune("--vector-length", "some").assertError(2, "found some; expected auto or a number");
+        finetune("--vector-length", 0).assertError(2, "--vector-length: found 0");
+    }
+
     @Test
     void trainsOnText() throws IOException {
         Path model = Files.createDirectory(folder.resolve("model"));
@@ -256,7 +274,7 @@ class FinetuneCommandTest {
         TokenizerFixture.write(model);
         CommandLineRun run = CommandLineRun.of(arguments).assertDone();
         // <s>, words and </s>, the eos_token_id of config.json, cut at 6
-        assertTrue(run.err().contains("training data: 2 examples, 12 tokens, longest 6, 1 truncated"), run.err());
+        assertTrue(run.err().contains("training data: 2 examples, 12 tokens, longest 6, 1 cut"), run.err());
     }
 
     @Test

@@ -2,6 +2,8 @@ package io.vblora.adapter;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.vblora.JsonFields;
+import java.math.BigInteger;
+import java.util.List;
 import java.util.Set;
 
 /** PEFT's {@code VBLoRAConfig}: low-rank updates from a shared vector bank (Li, Han, Ji, 2024, arXiv 2405.15179). */
@@ -11,6 +13,8 @@ public final class VbLoraConfig extends AdapterConfig {
     private static final Set<String> KEYS = Set.of("init_logits_std", "init_vector_bank_bound", "num_vectors",
             "save_only_topk_weights", "topk", "vblora_dropout", "vector_length");
 
+    /** PEFT's default, and the paper's. */
+    private static final int DEFAULT_VECTOR_LENGTH = 256;
     /** Larger banks, or longer vectors, are refused as absurd. */
     private static final int MAX_SIZE = 1 << 24;
     /** Larger first values are refused as absurd; all up to here stay far from float32's overflow. */
@@ -26,7 +30,7 @@ public final class VbLoraConfig extends AdapterConfig {
     VbLoraConfig(JsonFields fields) {
         super(fields, 4, "vblora_dropout", KEYS);
         this.numVectors = (int) fields.integer("num_vectors", 1, MAX_SIZE, 256);
-        this.vectorLength = (int) fields.integer("vector_length", 1, MAX_SIZE, 256);
+        this.vectorLength = (int) fields.integer("vector_length", 1, MAX_SIZE, DEFAULT_VECTOR_LENGTH);
         this.topk = (int) fields.integer("topk", 1, MAX_SIZE, 2);
         if (topk > numVectors) {
             throw fields.wrong("topk", "at most num_vectors, which is " + numVectors);
@@ -79,8 +83,9 @@ public final class VbLoraConfig extends AdapterConfig {
 
     public static Builder builder() {
         ObjectNode json = AdapterConfig.Builder.defaults(PEFT_TYPE, 4);
-        json.put("num_vectors", 256).put("vector_length", 256).put("topk", 2).put("vblora_dropout", 0.0)
-                .put("save_only_topk_weights", false).put("init_vector_bank_bound", 0.02).put("init_logits_std", 0.1);
+        json.put("num_vectors", 256).put("vector_length", DEFAULT_VECTOR_LENGTH).put("topk", 2)
+                .put("vblora_dropout", 0.0).put("save_only_topk_weights", false).put("init_vector_bank_bound", 0.02)
+                .put("init_logits_std", 0.1);
         return new Builder(json);
     }
 
@@ -113,6 +118,26 @@ public final class VbLoraConfig extends AdapterConfig {
         /** Elements of a bank vector, b, which must divide every adapted dimension; PEFT's default is 256. */
         public Builder vectorLength(int value) {
             return set("vector_length", value);
+        }
+
+        /**
+         * Sets the largest vector length up to PEFT's default that divides all dimensions of the modules which this
+         * configuration adapts.
+         *
+         * @param linears all linear layers of the model
+         * @throws io.vblora.InputException if what is set so far is not a configuration, or selects no module
+         */
+        public Builder vectorLengthFor(List<ModuleShape> linears) {
+            BigInteger divisor = BigInteger.ZERO;
+            for (ModuleShape module : build().modules().select(linears)) {
+                divisor = divisor.gcd(BigInteger.valueOf(module.inFeatures()))
+                        .gcd(BigInteger.valueOf(module.outFeatures()));
+            }
+            int length = DEFAULT_VECTOR_LENGTH;
+            while (divisor.mod(BigInteger.valueOf(length)).signum() != 0) {
+                length--;
+            }
+            return vectorLength(length);
         }
 
         /** Bank vectors mixed into each sub-vector, k; PEFT's default is 2. */

@@ -3,11 +3,14 @@ package io.vblora.cli;
 import io.vblora.adapter.AdapterConfig;
 import io.vblora.adapter.LoraConfig;
 import io.vblora.adapter.ModuleSelector;
+import io.vblora.adapter.ModuleShape;
 import io.vblora.adapter.VbLoraConfig;
 import java.util.List;
 import java.util.Locale;
 import java.util.stream.Stream;
+import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.TypeConversionException;
 
 /** Options of {@code finetune} that become an {@link AdapterConfig}; names and defaults are PEFT's. */
 final class AdapterOptions {
@@ -19,12 +22,15 @@ final class AdapterOptions {
     static final List<String> LORA_ONLY = List.of("--lora-alpha", "--lora-dropout");
     /** Options of all low-rank updates. */
     static final List<String> UPDATES_ONLY = List.of("--r", "--target-modules");
-    /** Options that are keys of an adapter's configuration, which --init-adapter brings along. */
-    static final List<String> CONFIG = List.of("--r", "--num-vectors", "--vector-length", "--topk", "--vblora-dropout",
-            "--init-vector-bank-bound", "--init-logits-std", "--lora-alpha", "--lora-dropout");
+    /** Options that are keys of an adapter's configuration. */
+    private static final List<String> CONFIG = List.of("--r", "--num-vectors", "--vector-length", "--topk",
+            "--vblora-dropout", "--init-vector-bank-bound", "--init-logits-std", "--lora-alpha", "--lora-dropout");
 
     /** Hugging Face's name of the head for sequences, whole or the module that it is part of. */
     private static final String HEAD_MODULE = "classifier";
+
+    /** Vectors that are shorter are short, beside the paper's. */
+    private static final int SHORT = 8;
 
     private static final VbLoraConfig VBLORA = VbLoraConfig.builder().build();
     private static final LoraConfig LORA = LoraConfig.builder().build();
@@ -64,10 +70,11 @@ final class AdapterOptions {
             description = "VB-LoRA: vectors in the bank, h (default: ${DEFAULT-VALUE}).")
     private int numVectors = VBLORA.numVectors();
 
-    @Option(names = "--vector-length", paramLabel = "N",
-            description = "VB-LoRA: elements of a bank vector, b; must divide every dimension of the adapted modules "
-                    + "(default: ${DEFAULT-VALUE}).")
-    private int vectorLength = VBLORA.vectorLength();
+    @Option(names = "--vector-length", paramLabel = "N", converter = VectorLength.class,
+            description = "VB-LoRA: elements of a bank vector, b; must divide every dimension of the adapted modules. "
+                    + "auto is the largest up to the paper's 256 that does (default: auto, or that of "
+                    + "--init-adapter).")
+    private Integer vectorLength;
 
     @Option(names = "--topk", paramLabel = "N",
             description = "VB-LoRA: bank vectors mixed into each sub-vector, k (default: ${DEFAULT-VALUE}).")
@@ -107,12 +114,46 @@ final class AdapterOptions {
         return method;
     }
 
-    /** @throws io.vblora.InputException if a value is out of range, or values do not fit together */
+    /** Reads a number, or null for auto. */
+    static final class VectorLength implements ITypeConverter<Integer> {
+        @Override
+        public Integer convert(String text) {
+            try {
+                return text.equals("auto") ? null : Integer.valueOf(text);
+            } catch (NumberFormatException e) {
+                throw new TypeConversionException("found " + text + "; expected auto or a number");
+            }
+        }
+    }
+
+    /** Options whose values --init-adapter brings along, and may not contradict. */
+    List<String> ofConfig() {
+        return CONFIG.stream().filter(option -> vectorLength != null || !option.equals("--vector-length")).toList();
+    }
+
+    /** The configuration with the vector length that fits a model, which is said, where none is given. */
+    AdapterConfig fitting(AdapterConfig config, List<ModuleShape> linears, Invocation invocation) {
+        if (vectorLength != null || !(config instanceof VbLoraConfig vbLora)) {
+            return config;
+        }
+        VbLoraConfig fitting = vbLora.toBuilder().vectorLengthFor(linears).build();
+        invocation.say("vector length: %d, the largest up to %d that divides all dimensions of the adapted modules%s",
+                fitting.vectorLength(), VBLORA.vectorLength(), fitting.vectorLength() >= SHORT ? ""
+                : "; the shorter the vectors, the more sub-vectors there are to select and store, and the less they "
+                + "share: other --target-modules may allow longer ones");
+        return fitting;
+    }
+
+    /**
+     * What the options say; where they leave the vector length open it has PEFT's.
+     *
+     * @throws io.vblora.InputException if a value is out of range, or values do not fit together
+     */
     AdapterConfig config(Method chosen, Task task, String baseModel) {
         return switch (chosen) {
             case VBLORA -> updates(VbLoraConfig.builder(), task, baseModel)
                     .numVectors(numVectors)
-                    .vectorLength(vectorLength)
+                    .vectorLength(vectorLength == null ? VBLORA.vectorLength() : vectorLength)
                     .topk(topk)
                     .vbloraDropout(vbloraDropout)
                     .initVectorBankBound(initVectorBankBound)

@@ -130,7 +130,7 @@ final class FinetuneCommand implements Callable<Integer> {
         Method method = chosenMethod(chosen);
         AdapterConfig config = invocation.checked(() -> adapterOptions.config(method, chosen, model.toString()));
         if (initial != null) {
-            initial.checkAgrees(invocation, config, pooling, dataOptions);
+            initial.checkAgrees(invocation, adapterOptions.ofConfig(), config, pooling, dataOptions);
         }
         computeOptions.check(invocation);
         dataOptions.check(invocation);
@@ -243,7 +243,7 @@ final class FinetuneCommand implements Callable<Integer> {
 
     private Adapter newAdapter(TaskSession<?> session, AdapterConfig config, long seed, Stream stream) {
         try {
-            return session.newAdapter(config, stream, seed);
+            return session.newAdapter(adapterOptions.fitting(config, session.linears(), invocation), stream, seed);
         } catch (InputException e) {
             throw invocation.named(e);
         }

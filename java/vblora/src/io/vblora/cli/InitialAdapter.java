@@ -34,9 +34,9 @@ record InitialAdapter(Path folder, AdapterConfig config, SequenceConfig task) {
     }
 
     /** Refuses options that contradict it. */
-    void checkAgrees(Invocation invocation, AdapterConfig options, PoolingOption pooling,
+    void checkAgrees(Invocation invocation, List<String> ofConfig, AdapterConfig options, PoolingOption pooling,
             DataOptions data) {
-        for (String option : AdapterOptions.CONFIG) {
+        for (String option : ofConfig) {
             String key = option.substring(2).replace('-', '_');
             JsonNode wanted = options.json().path(key);
             JsonNode found = config.json().path(key);
