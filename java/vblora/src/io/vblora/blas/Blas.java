@@ -5,7 +5,7 @@ import io.vblora.kernels.Device;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 
-/** Matrix products on one device. Used by one thread at a time. */
+/** Matrix products on one device. Threads may share it, each with its own stream and arena. */
 public interface Blas {
     /**
      * C [m,n] = alpha · op(A) [m,k] · op(B) [k,n] + beta · C, row-major. A and C are float32; B may also be bfloat16 or

@@ -14,12 +14,17 @@ import io.vblora.kernels.bindings.vbl_attention;
 /**
  * Scaled dot-product attention with grouped key/value heads. Shapes: q, out [tokens, heads · headDim], k, v [tokens,
  * kvHeads · headDim], lse [size, heads, length], all float32; how the tokens make sequences, {@link Sequences} says.
+ * Immutable: threads may share it, each with its own stream and arena.
  */
 public final class Attention {
+    /** What native calls read, set anew for each. */
+    private static final ThreadLocal<vbl_attention> SHAPE = ThreadLocal.withInitial(vbl_attention::new);
+
     private final int heads;
     private final int kvHeads;
     private final int headDim;
-    private final vbl_attention shape;
+    private final boolean causal;
+    private final float scale;
 
     /** @param scale of the scores, usually 1 / sqrt(headDim) */
     public Attention(int heads, int kvHeads, int headDim, boolean causal, float scale) {
@@ -27,8 +32,8 @@ public final class Attention {
         this.heads = heads;
         this.kvHeads = kvHeads;
         this.headDim = headDim;
-        this.shape = new vbl_attention();
-        shape.heads(heads).kv_heads(kvHeads).head_dim(headDim).causal(causal ? 1 : 0).scale(scale);
+        this.causal = causal;
+        this.scale = scale;
     }
 
     /**
@@ -72,14 +77,16 @@ public final class Attention {
     }
 
     private Tensor scratch(Stream stream, Arena arena, Sequences sequences) {
-        shape.batch(sequences.size()).length(sequences.length()).tokens(sequences.packed() ? sequences.tokens() : 0);
+        vbl_attention shape = SHAPE.get().heads(heads).kv_heads(kvHeads).head_dim(headDim).causal(causal ? 1 : 0)
+                .scale(scale).batch(sequences.size()).length(sequences.length())
+                .tokens(sequences.packed() ? sequences.tokens() : 0).lengths(null).starts(null);
         return arena.take(DType.UINT8, stream.scratchBytes(handle -> vbl_attention_scratch_bytes(handle, shape)));
     }
 
     /** The shape, whose sizes {@link #scratch} has set, with the sequences' memory. */
-    private vbl_attention placed(Sequences sequences) {
+    private static vbl_attention placed(Sequences sequences) {
         boolean packed = sequences.packed();
-        return shape.lengths(packed ? null : sequences.places().pointer())
+        return SHAPE.get().lengths(packed ? null : sequences.places().pointer())
                 .starts(packed ? sequences.places().pointer() : null);
     }
 }

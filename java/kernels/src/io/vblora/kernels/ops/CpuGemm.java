@@ -16,11 +16,13 @@ import java.nio.file.Path;
 
 /**
  * Matrix products on the CPU: a BLAS library's single-threaded sgemm on fixed tiles over the stream's threads, so that
- * the bits do not depend on their number.
+ * the bits do not depend on their number. Threads may share it, each with its own stream and arena.
  */
 public final class CpuGemm {
+    /** What native calls read, set anew for each. */
+    private static final ThreadLocal<vbl_gemm> SHAPE = ThreadLocal.withInitial(vbl_gemm::new);
+
     private final vbl_blas blas;
-    private final vbl_gemm gemm;
 
     /**
      * @param library file of a BLAS library that exports {@code cblas_sgemm}
@@ -29,7 +31,6 @@ public final class CpuGemm {
     public CpuGemm(Path library) {
         NativeLibrary.load();
         this.blas = new vbl_blas();
-        this.gemm = new vbl_gemm();
         KernelException.check(vbl_blas_open(library.toString(), blas));
     }
 
@@ -45,7 +46,7 @@ public final class CpuGemm {
         Check.floats(stream, "a", a, Math.multiplyExact(m, k));
         Check.nativeFloat(stream, "b", b, Math.multiplyExact(k, n));
         Check.floats(stream, "c", c, Math.multiplyExact(m, n));
-        gemm.m(m).n(n).k(k).lda(transA ? m : k).ldb(transB ? k : n).ldc(n)
+        vbl_gemm gemm = SHAPE.get().m(m).n(n).k(k).lda(transA ? m : k).ldb(transB ? k : n).ldc(n)
                 .trans_a(transA ? 1 : 0).trans_b(transB ? 1 : 0)
                 .b_dtype(b.dtype().nativeCode()).alpha(alpha).beta(beta);
         long mark = arena.mark();

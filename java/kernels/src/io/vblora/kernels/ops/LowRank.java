@@ -19,13 +19,19 @@ import io.vblora.kernels.bindings.vbl_step;
  * Shapes: x [tokens, in], y [tokens, out], a [r, in], bt = Bᵀ [r, out], p and q [tokens, r]. x, y and their gradients
  * have one native type, a and bt another; on the CPU both must be float32. p, q and the gradients of a and bt are
  * float32. The step gives dropout its seed, step and micro-batch; it may be null where dropout is 0. Where a batch is
- * passed in pieces, firstToken is the place of the first token in it. Not thread-safe.
+ * passed in pieces, firstToken is the place of the first token in it. Immutable: threads may share it, each with its own
+ * stream.
  */
 public final class LowRank {
+    /** What native calls read, set anew for each. */
+    private static final ThreadLocal<vbl_lowrank> SHAPE = ThreadLocal.withInitial(vbl_lowrank::new);
+
     private final long inFeatures;
     private final long outFeatures;
     private final int r;
-    private final vbl_lowrank shape;
+    private final int module;
+    private final float dropout;
+    private final float scaling;
 
     /**
      * @param module key of the module's dropout
@@ -36,8 +42,9 @@ public final class LowRank {
         this.inFeatures = inFeatures;
         this.outFeatures = outFeatures;
         this.r = r;
-        this.shape = new vbl_lowrank();
-        shape.in_features(inFeatures).out_features(outFeatures).r(r).module(module).dropout(dropout).scaling(scaling);
+        this.module = module;
+        this.dropout = dropout;
+        this.scaling = scaling;
     }
 
     /** p = drop(x) Aᵀ, and y += scaling · p Bᵀ. */
@@ -122,7 +129,8 @@ public final class LowRank {
     }
 
     private vbl_lowrank shape(long firstToken, long tokens, DType dtype, DType factorDtype) {
-        return shape.first_token(firstToken).tokens(tokens).dtype(dtype.nativeCode())
+        return SHAPE.get().in_features(inFeatures).out_features(outFeatures).r(r).module(module).dropout(dropout)
+                .scaling(scaling).first_token(firstToken).tokens(tokens).dtype(dtype.nativeCode())
                 .factor_dtype(factorDtype.nativeCode());
     }
 
