@@ -1,6 +1,7 @@
 package io.vblora;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.vblora.adapter.Adapter;
@@ -58,6 +59,8 @@ class ReadmeExampleTest {
     @Test
     void theLanguageModelTrains() throws Exception {
         Path adapterFolder = temporary.resolve("adapter");
+        Files.createDirectory(adapterFolder);
+        Files.writeString(adapterFolder.resolve("task_config.json"), "{}");
         Path data = Files.write(temporary.resolve("train.txt"), rows());
         String first = example(0);
         run("LanguageModel", first.substring(0, first.indexOf("\n\n")) + "\n\n" + example(1)
@@ -67,6 +70,7 @@ class ReadmeExampleTest {
                 .replace("\"adapter\"", literal(adapterFolder)));
         try (Stream stream = Stream.cpu(1); Adapter adapter = Adapter.load(adapterFolder, stream)) {
             assertEquals(35, adapter.modules().size());
+            assertFalse(Files.exists(adapterFolder.resolve("task_config.json")), "the task of another adapter");
         }
     }
 

@@ -67,6 +67,30 @@ class DeltaCommandTest {
     }
 
     @Test
+    void replacesNeitherItsAdapterNorTheBaseModel() throws IOException {
+        Path adapter = Files.createDirectories(folder.resolve("adapter"));
+        Path model = Files.createDirectories(folder.resolve("model"));
+        Path golden = Golden.own("traj/tinyrand_b16/adapter_init");
+        Path config = adapter.resolve("adapter_config.json");
+        Files.writeString(config, Files.readString(golden.resolve("adapter_config.json"))
+                .replaceFirst("\"base_model_name_or_path\": [^,]*", "\"base_model_name_or_path\": \"" + model + '"'));
+        Files.copy(golden.resolve("adapter_model.safetensors"), adapter.resolve("adapter_model.safetensors"));
+        Path weights = Files.writeString(model.resolve("model.safetensors"), "precious");
+        Path link = Files.createSymbolicLink(folder.resolve("link"), adapter);
+        for (Path output : List.of(config, adapter.resolve("adapter_model.safetensors"),
+                link.resolve("adapter_model.safetensors"), link.resolve("task_config.json"), weights)) {
+            byte[] before = Files.exists(output) ? Files.readAllBytes(output) : null;
+            CommandLineRun.of("delta", "--adapter", adapter, "--output", output)
+                    .assertError(2, "--output: found " + output + ", which is ");
+            assertArrayEquals(before, Files.exists(output) ? Files.readAllBytes(output) : null);
+        }
+        Path other = link.resolve("delta.safetensors");
+        for (int i = 0; i < 2; i++) {
+            CommandLineRun.of("delta", "--adapter", adapter, "--output", other).assertDone();
+        }
+    }
+
+    @Test
     void refusesWhatItCannotReadOrWrite() {
         Path file = folder.resolve("delta.safetensors");
         CommandLineRun.of("delta", "--adapter", folder, "--output", file)

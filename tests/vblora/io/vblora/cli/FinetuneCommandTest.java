@@ -378,6 +378,29 @@ class FinetuneCommandTest {
     }
 
     @Test
+    void refusesFoldersWhereAnAdapterWouldTakeAnotherFilesPlace() throws IOException {
+        Path model = Files.createDirectory(folder.resolve("model"));
+        for (String name : namesIn(MODEL)) {
+            Files.copy(MODEL.resolve(name), model.resolve(name));
+        }
+        Path link = Files.createSymbolicLink(folder.resolve("link"), model);
+        for (Path[] c : new Path[][] {{model, model}, {model, link}, {link, model}, {model, link.resolve("../model")}}) {
+            CommandLineRun.of("finetune", "--model", c[0], "--train", train, "--output", c[1])
+                    .assertError(2, "--output: found " + c[1] + ", which is the folder of --model");
+        }
+        assertEquals(namesIn(MODEL), namesIn(model));
+        Files.createDirectory(output);
+        for (String name : List.of("adapter_model.safetensors", "adapter_config.json")) {
+            Path data = Files.copy(train, output.resolve(name));
+            finetune("--eval", data).assertError(2, "--output: found " + data + ", which is " + data);
+            Files.delete(data);
+        }
+        Path tasks = Files.writeString(output.resolve("task_config.json"), "[\"of another program\"]");
+        finetune().assertError(1, "--output: found " + tasks + " without adapter_config.json, so not an adapter's");
+        assertEquals(Set.of("task_config.json"), namesIn(output));
+    }
+
+    @Test
     void metricsReplaceNoFileThatTheRunNeeds() throws IOException {
         Path init = Files.createDirectory(folder.resolve("init"));
         Path initAdapter = Golden.own("traj/tinyrand_b16/adapter_init");

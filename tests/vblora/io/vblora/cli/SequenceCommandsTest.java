@@ -7,12 +7,14 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import io.vblora.adapter.AdapterFolder;
 import io.vblora.data.Pipes;
 import io.vblora.data.TokenizerFixture;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Activation;
 import io.vblora.model.TinyBert;
+import io.vblora.weights.InterruptedSave;
 import io.vblora.weights.SafetensorsFile;
 import io.vblora.weights.SafetensorsWriter;
 import java.io.IOException;
@@ -402,6 +404,29 @@ class SequenceCommandsTest {
                 "--train", train, "--output", output).assertError(1, "--model: found "
                 + folder.resolve("none.onnx") + ", which does not exist; expected an encoder: a Hugging Face folder");
         assertFalse(Files.exists(output));
+    }
+
+    /** Without the end of that save, evaluate would take one's labels for the other's, or refuse both. */
+    @Test
+    void commandsFinishASaveThatWasInterrupted() throws IOException {
+        finetune("--method", "head", "--max-steps", 1).assertDone();
+        String expected = evaluate("--data", heldOut, "--json").assertDone().out();
+        Path good = output;
+        output = folder.resolve("other");
+        Path two = Files.write(folder.resolve("two.csv"), List.of("text,label", "the bank,one", "of,none"));
+        CommandLineRun.of("finetune", "--task", "sequence-classification", "--model", model, "--train", two, "--output",
+                output, "--method", "head", "--max-steps", 1).assertDone();
+        for (int i = 0; i < 2; i++) {
+            InterruptedSave.leave(output, AdapterFolder.FILES, good);
+            assertEquals(expected, evaluate("--data", heldOut, "--json").assertDone().out());
+            assertEquals(3, output.toFile().list().length);
+            output = folder.resolve("new");
+        }
+        InterruptedSave.leave(output, AdapterFolder.FILES, good);
+        Files.writeString(output.resolve("task_config.json"), "{}");
+        evaluate("--data", heldOut).assertError(1, output + ": found a save that was interrupted, and task_config.json");
+        finetune().assertError(1, output + ": found a save that was interrupted, and task_config.json");
+        CommandLineRun.of("inspect", output).assertError(1, "interrupted, and task_config.json, which was changed");
     }
 
     @Test

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.vblora.InputException;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -17,20 +18,20 @@ class SequenceConfigTest {
     Path folder;
 
     @Test
-    void readsWhatItWrites() {
+    void readsWhatItWrites() throws IOException {
         for (SequenceConfig config : List.of(
                 new SequenceConfig(ProblemType.REGRESSION, Pooling.MEAN, List.of(), 128),
                 new SequenceConfig(ProblemType.SINGLE_LABEL_CLASSIFICATION, Pooling.POOLER,
                         List.of("", "größer \"als\"\n", "10", "9"), 1))) {
-            config.write(folder);
+            Files.write(folder.resolve("task_config.json"), config.json());
             assertEquals(config, SequenceConfig.read(folder));
         }
     }
 
     @Test
-    void writesHuggingFacesKeys() throws IOException {
-        new SequenceConfig(ProblemType.SINGLE_LABEL_CLASSIFICATION, Pooling.CLS, List.of("no", "yes"), 64)
-                .write(folder);
+    void writesHuggingFacesKeys() {
+        SequenceConfig config = new SequenceConfig(ProblemType.SINGLE_LABEL_CLASSIFICATION, Pooling.CLS,
+                List.of("no", "yes"), 64);
         assertEquals("""
                 {
                   "problem_type" : "single_label_classification",
@@ -41,7 +42,7 @@ class SequenceConfigTest {
                   },
                   "max_seq_length" : 64
                 }
-                """, Files.readString(folder.resolve("task_config.json")));
+                """, new String(config.json(), StandardCharsets.UTF_8));
     }
 
     @Test

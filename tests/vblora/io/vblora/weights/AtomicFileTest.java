@@ -103,6 +103,27 @@ class AtomicFileTest {
         assertEquals(List.of("pipe"), names());
     }
 
+    /** What the process prints, then what it writes by the name that its standard output has. */
+    public static final class OutputWriter {
+        public static void main(String[] args) {
+            System.out.println("printed");
+            System.out.flush();
+            AtomicFile.write(Path.of("/proc/self/fd/1"), utf8("written"));
+        }
+    }
+
+    /** As /dev/stdout redirected to a file is: a file, but the link to it must stay. */
+    @Test
+    void writesToARedirectedStreamAsItStands() throws Exception {
+        Path file = folder.resolve("f");
+        Process process = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin/java").toString(), "-cp",
+                System.getProperty("java.class.path"), OutputWriter.class.getName())
+                .redirectError(ProcessBuilder.Redirect.INHERIT).redirectOutput(file.toFile()).start();
+        assertTrue(process.waitFor(60, TimeUnit.SECONDS));
+        assertEquals(0, process.exitValue());
+        assertEquals("printed\nwritten", Files.readString(file));
+    }
+
     @Test
     void namesTheFileThatCannotBeWritten() {
         Path file = folder.resolve("missing/f");
@@ -145,5 +166,13 @@ class AtomicFileTest {
         assertEquals(137, process.exitValue());
         assertEquals("old", Files.readString(file));
         assertEquals(2, names().size(), "the old file and the temporary one of the killed process");
+        AtomicFile.write(file, channel -> {
+            channel.write(ByteBuffer.wrap(utf8("new")));
+            AtomicFile.write(file, utf8("between"));
+            assertEquals("between", Files.readString(file));
+            assertEquals(2, names().size(), "the file, and the one that is being written");
+        });
+        assertEquals("new", Files.readString(file));
+        assertEquals(List.of("f"), names());
     }
 }

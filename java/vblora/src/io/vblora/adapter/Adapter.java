@@ -6,10 +6,9 @@ import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
+import io.vblora.weights.AtomicFile;
 import io.vblora.weights.SafetensorsWriter;
-import java.io.IOException;
-import java.io.UncheckedIOException;
-import java.nio.file.Files;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -35,6 +34,8 @@ public final class Adapter implements AutoCloseable {
     private final Map<String, AdaptedModule> byPath = new LinkedHashMap<>();
     private final Map<String, DType> storedDtypes;
     private final long storedVersion;
+    /** Null if there is none. */
+    private byte[] taskConfig;
 
     /** About the model that it was last found to fit. */
     private List<String> notesOnModel = List.of();
@@ -98,8 +99,8 @@ public final class Adapter implements AutoCloseable {
 
     /**
      * Reads an adapter as PEFT writes it: {@code adapter_config.json} and {@code adapter_model.safetensors}, with all
-     * logits, with top-k weights alone, or LoRA's, and its modules to save. The base model is not needed: dimensions
-     * come from the tensors.
+     * logits, with top-k weights alone, or LoRA's, and its modules to save; and its task, if that is there. The base
+     * model is not needed: dimensions come from the tensors. All is of one save, also while another one writes there.
      *
      * @throws InputException if anything is missing or contradicts
      */
@@ -228,25 +229,40 @@ public final class Adapter implements AutoCloseable {
     }
 
     /**
-     * Writes the adapter as PEFT does, each of the two files whole or not at all. An adapter that has not changed since
-     * it was loaded keeps its element types; others are float32, and so are top-k weights and their bank always: PEFT
-     * can read no others.
+     * What else is needed to use the adapter, labels for instance: the content of {@value AdapterFolder#TASK_FILE}, which
+     * models and tasks define. Read with an adapter, and set by a model with heads that it is attached to.
+     */
+    public Optional<byte[]> taskConfig() {
+        return Optional.ofNullable(taskConfig).map(byte[]::clone);
+    }
+
+    /** Sets what {@link #taskConfig} gives and {@link #save} writes; null for none. */
+    public void setTaskConfig(byte[] json) {
+        taskConfig = json == null ? null : json.clone();
+    }
+
+    /**
+     * Writes the adapter as PEFT does, its task beside it: all files or none, whatever ends the process on the way
+     * ({@link io.vblora.weights.FileGroup}). An adapter that was there is replaced whole; the task of another one does
+     * not stay. An adapter that has not changed since it was loaded keeps its element types; others are float32, and so are top-k
+     * weights and their bank always: PEFT can read no others.
      *
      * @param folder created if it is missing
      * @param saveOnlyTopkWeights store the selection alone: small, and good for inference only
-     * @throws InputException if the adapter does not hold what that way of storing needs
-     * @throws UncheckedIOException if a file cannot be written
+     * @throws InputException if the adapter does not hold what that way of storing needs, or the folder holds an
+     * interrupted save that cannot be finished
+     * @throws java.io.UncheckedIOException if a file cannot be written
      */
     public void save(Path folder, boolean saveOnlyTopkWeights, Stream stream) {
         try (NamedTensors parameters = PeftFormat.parameters(this, saveOnlyTopkWeights, stream)) {
-            SafetensorsWriter file = PeftFormat.tensors(this, saveOnlyTopkWeights, parameters, stream);
-            try {
-                Files.createDirectories(folder);
-            } catch (IOException e) {
-                throw new UncheckedIOException("Cannot create the folder " + folder + ": " + e, e);
+            Map<String, AtomicFile.Content> files = new LinkedHashMap<>();
+            files.put(WEIGHTS_FILE, PeftFormat.tensors(this, saveOnlyTopkWeights, parameters, stream)::writeTo);
+            files.put(AdapterConfig.FILE_NAME, AtomicFile.content(
+                    config.stored(saveOnlyTopkWeights).toString().getBytes(StandardCharsets.UTF_8)));
+            if (taskConfig != null) {
+                files.put(AdapterFolder.TASK_FILE, AtomicFile.content(taskConfig));
             }
-            file.write(folder.resolve(PeftFormat.WEIGHTS_FILE));
-            config.stored(saveOnlyTopkWeights).write(folder.resolve(AdapterConfig.FILE_NAME));
+            AdapterFolder.files(folder).replace(files);
         }
     }
 

@@ -80,7 +80,9 @@ public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
      * @throws InputException naming file, key, what was found and what was expected
      */
     public static AdapterConfig read(Path path) {
-        return of(JsonFields.read(path.endsWith(FILE_NAME) ? path : path.resolve(FILE_NAME)));
+        Path file = path.endsWith(FILE_NAME) ? path : path.resolve(FILE_NAME);
+        AdapterFolder.files(file.resolveSibling("")).finish();
+        return of(JsonFields.read(file));
     }
 
     private static AdapterConfig of(JsonFields fields) {

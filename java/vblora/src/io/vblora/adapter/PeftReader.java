@@ -35,6 +35,19 @@ final class PeftReader {
     }
 
     static Adapter read(Path folder, Stream stream) {
+        return AdapterFolder.files(folder).read(() -> {
+            Adapter adapter = readOnce(folder, stream);
+            try {
+                adapter.setTaskConfig(AdapterFolder.readTaskConfig(folder));
+                return adapter;
+            } catch (RuntimeException | Error e) {
+                adapter.close();
+                throw e;
+            }
+        });
+    }
+
+    private static Adapter readOnce(Path folder, Stream stream) {
         AdapterConfig config = AdapterConfig.read(folder);
         Path weights = folder.resolve(PeftFormat.WEIGHTS_FILE);
         if (!Files.exists(weights) && Files.exists(folder.resolve("adapter_model.bin"))) {

@@ -9,12 +9,8 @@ import io.vblora.kernels.DType;
 import io.vblora.kernels.Stream;
 import io.vblora.model.LlamaConfig;
 import io.vblora.model.LlamaModel;
-import io.vblora.model.SequenceConfig;
 import io.vblora.train.CausalLmObjective;
 import io.vblora.train.Objective;
-import java.io.IOException;
-import java.io.UncheckedIOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 
@@ -75,16 +71,6 @@ final class CausalLmSession implements TaskSession<Example> {
     public Objective<Example> attach(Adapter adapter) {
         model.attach(adapter);
         return new CausalLmObjective(model);
-    }
-
-    /** Nothing is needed; what another task may have left there would mislead. */
-    @Override
-    public void save(Path adapterFolder) {
-        try {
-            Files.deleteIfExists(adapterFolder.resolve(SequenceConfig.FILE_NAME));
-        } catch (IOException e) {
-            throw new UncheckedIOException(e.toString(), e);
-        }
     }
 
     @Override

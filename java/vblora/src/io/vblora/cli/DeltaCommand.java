@@ -1,6 +1,7 @@
 package io.vblora.cli;
 
 import io.vblora.adapter.Adapter;
+import io.vblora.adapter.AdapterConfig;
 import io.vblora.kernels.Stream;
 import java.io.PrintWriter;
 import java.nio.file.Path;
@@ -31,13 +32,21 @@ final class DeltaCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         Invocation.requireAdapter("--adapter", adapter);
+        Invocation invocation = new Invocation(spec);
+        new NeededFiles().addAdapter(adapter).add(baseModel()).refuse(invocation, "--output", output);
         try (Stream stream = Stream.cpu(0); Adapter loaded = Adapter.load(adapter, stream)) {
             new Invocation(spec).sayNotes(loaded);
             loaded.writeDelta(output, stream);
-            PrintWriter out = spec.commandLine().getOut();
+            PrintWriter out = invocation.out();
             out.printf(Locale.ROOT, "%,d modules written to %s%n", loaded.modules().size(), output);
             out.flush();
         }
         return ExitCode.OK;
+    }
+
+    /** What the adapter names as its base model, which may be a folder on this machine, or null. */
+    private Path baseModel() {
+        String name = AdapterConfig.read(adapter).baseModelNameOrPath();
+        return name == null || name.isEmpty() || name.indexOf('\0') >= 0 ? null : Path.of(name);
     }
 }

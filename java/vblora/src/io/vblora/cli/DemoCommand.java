@@ -1,5 +1,6 @@
 package io.vblora.cli;
 
+import io.vblora.InputException;
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.Trainable;
 import io.vblora.blas.Blas;
@@ -30,6 +31,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
@@ -65,7 +67,7 @@ final class DemoCommand implements Callable<Integer> {
     private Path model;
 
     @Option(names = "--output", paramLabel = "DIR",
-            description = "Folder for the data and the adapters; files of an earlier run are replaced (default: "
+            description = "Folder for the data and the adapters; adapters of an earlier run are replaced (default: "
                     + "${DEFAULT-VALUE}).")
     private Path output = Path.of("vblora-demo");
 
@@ -126,7 +128,13 @@ final class DemoCommand implements Callable<Integer> {
     private SequenceFile read(String name, Tokenizer tokenizer, BertConfig config, List<String> labels) {
         Path file = output.resolve(name);
         try (InputStream shipped = DemoCommand.class.getResourceAsStream("/io/vblora/demo/" + name)) {
-            AtomicFile.write(file, shipped.readAllBytes());
+            byte[] data = shipped.readAllBytes();
+            if (!Files.exists(file)) {
+                AtomicFile.write(file, data);
+            } else if (!Arrays.equals(data, Files.readAllBytes(file))) {
+                throw new InputException("--output", "", file + ", which is not the demo's", "a folder without such a "
+                        + "file, to write it there");
+            }
         } catch (IOException e) {
             throw new UncheckedIOException("The demo's data cannot be read: " + e, e);
         }
@@ -153,10 +161,7 @@ final class DemoCommand implements Callable<Integer> {
                     100 * accuracy);
             out.flush();
             Path folder = output.resolve(recipe.folder());
-            Main.write(() -> {
-                adapter.save(folder, recipe.saveOnlyTopkWeights(), stream);
-                encoder.config().write(folder);
-            });
+            Main.write(() -> adapter.save(folder, recipe.saveOnlyTopkWeights(), stream));
             return new Outcome(recipe, accuracy,
                     adapter.trainables().stream().mapToLong(Trainable::parameterCount).sum(),
                     adapter.storedBytes(recipe.saveOnlyTopkWeights()), seconds);

@@ -4,7 +4,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.vblora.InputException;
 import io.vblora.adapter.Adapter;
-import io.vblora.adapter.AdapterConfig;
+import io.vblora.adapter.AdapterFolder;
 import io.vblora.blas.Blas;
 import io.vblora.data.SequenceExample;
 import io.vblora.data.TokenSequence;
@@ -75,6 +75,7 @@ final class EvaluateCommand implements Callable<Integer> {
     private CommandSpec spec;
 
     private Invocation invocation;
+    private AdapterFolder adapter;
 
     static void groupOptions(CommandLine commandLine) {
         LinkedHashMap<String, String> headings = new LinkedHashMap<>();
@@ -89,10 +90,11 @@ final class EvaluateCommand implements Callable<Integer> {
         dataOptions.check(invocation);
         invocation.check(batchSize > 0, "--per-device-eval-batch-size: found " + batchSize + "; expected at least 1");
         Invocation.requireAdapter("--adapter", adapterFolder);
-        SequenceConfig task = Task.sequenceConfig(adapterFolder, AdapterConfig.read(adapterFolder));
+        adapter = AdapterFolder.read(adapterFolder);
+        SequenceConfig task = Task.sequenceConfig(adapter);
         Invocation.requireModel(task == null ? Task.CAUSAL_LM : Task.of(task.problemType()), model);
         if (predictions != null) {
-            new NeededFiles().add(file).add(model).add(adapterFolder).refuse(invocation, "--predictions", predictions);
+            new NeededFiles().add(file).add(model).addAdapter(adapterFolder).refuse(invocation, "--predictions", predictions);
         }
         if (task != null) {
             evaluateSequences(task);
@@ -143,12 +145,12 @@ final class EvaluateCommand implements Callable<Integer> {
     private <E extends TokenSequence> void evaluate(TaskSession<E> session, Scoring<E> scoring) {
         List<E> examples = session.read("evaluation", file);
         try (Stream stream = computeOptions.open(invocation);
-                Adapter adapter = Adapter.load(adapterFolder, stream);
+                Adapter loaded = adapter.load(stream);
                 Execution execution = new Execution(stream, Blas.on(stream.device()))) {
             invocation.say("loading %s", model);
             session.load(computeOptions.dtype(), stream);
-            Objective<E> objective = session.attach(adapter);
-            invocation.sayNotes(adapter);
+            Objective<E> objective = session.attach(loaded);
+            invocation.sayNotes(loaded);
             Map<String, Double> scores = scoring.score(execution, objective, examples);
             print(scores, examples.size(), session.skipped().size());
             requireFinite("a loss", scores.getOrDefault(Objective.EVAL_LOSS, 0.0));

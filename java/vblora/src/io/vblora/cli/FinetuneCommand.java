@@ -3,13 +3,13 @@ package io.vblora.cli;
 import io.vblora.InputException;
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.AdapterConfig;
+import io.vblora.adapter.AdapterFolder;
 import io.vblora.adapter.Trainable;
 import io.vblora.blas.Blas;
 import io.vblora.cli.AdapterOptions.Method;
 import io.vblora.data.TokenSequence;
 import io.vblora.kernels.Stream;
 import io.vblora.model.Execution;
-import io.vblora.model.SequenceConfig;
 import io.vblora.train.Ending;
 import io.vblora.train.MetricsFile;
 import io.vblora.train.Objective;
@@ -136,10 +136,11 @@ final class FinetuneCommand implements Callable<Integer> {
         dataOptions.check(invocation);
         checkGiven();
         Invocation.requireModel(chosen, model);
+        OutputFolder.checkForAdapter(invocation, output, model);
+        NeededFiles data = new NeededFiles().add(train).add(eval);
+        AdapterFolder.FILES.forEach(name -> data.refuse(invocation, "--output", output.resolve(name)));
         if (metrics != null) {
-            new NeededFiles().add(train).add(eval).add(model).add(initAdapter)
-                    .add(output.resolve(AdapterConfig.FILE_NAME)).add(output.resolve(Adapter.WEIGHTS_FILE))
-                    .add(output.resolve(SequenceConfig.FILE_NAME)).refuse(invocation, "--metrics", metrics);
+            data.add(model).addAdapter(initAdapter).addAdapter(output).refuse(invocation, "--metrics", metrics);
         }
         try (Stream stream = computeOptions.open(invocation); TaskSession<?> session = session(chosen)) {
             run(session, config, arguments, stream);
@@ -206,7 +207,7 @@ final class FinetuneCommand implements Callable<Integer> {
         invocation.say("loading %s", model);
         session.load(computeOptions.dtype(), stream);
         try (Adapter adapter = initial == null ? newAdapter(session, config, arguments.seed(), stream)
-                        : Adapter.load(initAdapter, stream);
+                        : initial.folder().load(stream);
                 Execution execution = new Execution(stream, Blas.on(stream.device()))) {
             if (initial != null) {
                 initial.checkTargets(invocation, config, adapter, session.linears());
@@ -225,10 +226,7 @@ final class FinetuneCommand implements Callable<Integer> {
                 TrainingResult result = new Trainer<>(objective, execution, arguments, listeners)
                         .train(examples, heldOut);
                 requireUninterrupted(result);
-                Main.write(() -> {
-                    adapter.save(output, saveOnlyTopkWeights, stream);
-                    session.save(output);
-                });
+                Main.write(() -> adapter.save(output, saveOnlyTopkWeights, stream));
                 summarize(adapter, result, arguments);
             }
         }

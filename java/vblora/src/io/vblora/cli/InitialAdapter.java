@@ -5,6 +5,7 @@ import io.vblora.InputException;
 import io.vblora.adapter.AdaptedModule;
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.AdapterConfig;
+import io.vblora.adapter.AdapterFolder;
 import io.vblora.adapter.ModuleShape;
 import io.vblora.adapter.VbLoraConfig;
 import io.vblora.model.SequenceConfig;
@@ -16,16 +17,21 @@ import java.util.List;
  *
  * @param task null if it is not one for sequences
  */
-record InitialAdapter(Path folder, AdapterConfig config, SequenceConfig task) {
+record InitialAdapter(AdapterFolder folder, SequenceConfig task) {
     /** @throws InputException if its configuration cannot be used, or says that it cannot be trained */
     static InitialAdapter read(Path folder) {
         Invocation.requireAdapter("--init-adapter", folder);
-        AdapterConfig config = AdapterConfig.read(folder);
+        AdapterFolder adapter = AdapterFolder.read(folder);
+        AdapterConfig config = adapter.config();
         if (config instanceof VbLoraConfig vbLora && vbLora.saveOnlyTopkWeights()) {
             throw new InputException(config.source(), "save_only_topk_weights", "true: the adapter holds selected "
                     + "weights alone", "an adapter stored with all its logits, to train it");
         }
-        return new InitialAdapter(folder, config, Task.sequenceConfig(folder, config));
+        return new InitialAdapter(adapter, Task.sequenceConfig(adapter));
+    }
+
+    AdapterConfig config() {
+        return folder.config();
     }
 
     /** What it is trained for. */
@@ -39,18 +45,18 @@ record InitialAdapter(Path folder, AdapterConfig config, SequenceConfig task) {
         for (String option : ofConfig) {
             String key = option.substring(2).replace('-', '_');
             JsonNode wanted = options.json().path(key);
-            JsonNode found = config.json().path(key);
+            JsonNode found = config().json().path(key);
             agree(invocation, option, wanted, found, wanted.doubleValue() == found.doubleValue());
         }
         if (task != null) {
             agree(invocation, "--pooling", pooling, task.pooling(), pooling.pooling() == task.pooling());
-            data.checkMaxSeqLength(invocation, task.maxSeqLength(), folder);
+            data.checkMaxSeqLength(invocation, task.maxSeqLength(), folder.path());
         }
     }
 
     void agree(Invocation invocation, String option, Object wanted, Object found, boolean equal) {
         invocation.check(!invocation.isGiven(option) || equal, option + ": found " + wanted + "; expected " + found
-                + ", as the adapter in " + folder + " has it");
+                + ", as the adapter in " + folder.path() + " has it");
     }
 
     /** Refuses --target-modules that select other modules than it has. */
@@ -60,7 +66,7 @@ record InitialAdapter(Path folder, AdapterConfig config, SequenceConfig task) {
             List<String> found = adapter.modules().stream().map(AdaptedModule::shape).filter(linears::contains)
                     .map(ModuleShape::path).toList();
             invocation.check(wanted.size() == found.size() && found.containsAll(wanted), "--target-modules: found "
-                    + wanted.size() + " modules; expected the " + found.size() + " of the adapter in " + folder);
+                    + wanted.size() + " modules; expected the " + found.size() + " of the adapter in " + folder.path());
         }
     }
 }

@@ -10,6 +10,7 @@ import io.vblora.JsonFields;
 import io.vblora.PrintableText;
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.AdapterConfig;
+import io.vblora.adapter.AdapterFolder;
 import io.vblora.adapter.LoraConfig;
 import io.vblora.adapter.ModuleShape;
 import io.vblora.adapter.Trainable;
@@ -53,7 +54,7 @@ final class InspectCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        ObjectNode report = report();
+        ObjectNode report = AdapterFolder.files(path).read(this::report);
         PrintWriter out = spec.commandLine().getOut();
         if (json) {
             out.println(toJson(report));

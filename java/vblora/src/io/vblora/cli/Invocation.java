@@ -3,6 +3,7 @@ package io.vblora.cli;
 import io.vblora.InputException;
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.AdapterConfig;
+import io.vblora.adapter.AdapterFolder;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -89,6 +90,7 @@ record Invocation(CommandSpec spec) {
 
     /** @throws InputException if there is no adapter's folder */
     static void requireAdapter(String option, Path folder) {
+        AdapterFolder.files(folder).finish();
         if (!Files.exists(folder.resolve(AdapterConfig.FILE_NAME))) {
             throw new InputException(option, "", folder + whyNot(folder, AdapterConfig.FILE_NAME),
                     "an adapter's folder, as finetune writes it");

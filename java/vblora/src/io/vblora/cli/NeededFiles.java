@@ -1,5 +1,6 @@
 package io.vblora.cli;
 
+import io.vblora.adapter.AdapterFolder;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -25,6 +26,14 @@ final class NeededFiles {
         return this;
     }
 
+    /** Adds an adapter's files in its folder, also those that are not there yet; null is none. */
+    NeededFiles addAdapter(Path folder) {
+        if (folder != null) {
+            AdapterFolder.FILES.forEach(name -> add(folder.resolve(name)));
+        }
+        return this;
+    }
+
     /** Refuses an output that is one of them. */
     void refuse(Invocation invocation, String option, Path output) {
         for (Path file : files) {
@@ -35,10 +44,23 @@ final class NeededFiles {
 
     private static boolean isSame(Path output, Path file) {
         try {
-            return output.toAbsolutePath().normalize().equals(file.toAbsolutePath().normalize())
+            return real(output).equals(real(file))
                     || Files.exists(output) && Files.exists(file) && Files.isSameFile(output, file);
         } catch (IOException e) {
             throw new UncheckedIOException(output + " and " + file + " cannot be compared: " + e, e);
+        }
+    }
+
+    /** The path without links, of which the end need not be there; of a pipe, which has no path, the one it came by. */
+    static Path real(Path path) {
+        Path absolute = path.toAbsolutePath();
+        if (!Files.exists(absolute) && absolute.getParent() != null) {
+            return real(absolute.getParent()).resolve(absolute.getFileName()).normalize();
+        }
+        try {
+            return absolute.toRealPath();
+        } catch (IOException e) {
+            return absolute.normalize();
         }
     }
 }

@@ -1,6 +1,8 @@
 package io.vblora.cli;
 
 import io.vblora.InputException;
+import io.vblora.adapter.AdapterConfig;
+import io.vblora.adapter.AdapterFolder;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -42,6 +44,22 @@ final class OutputFolder implements AutoCloseable {
         } catch (IOException e) {
             close();
             throw new UncheckedIOException("The folder of --output, " + folder + ", cannot be written: " + e, e);
+        }
+    }
+
+    /**
+     * Refuses a folder in which an adapter would take something's place that is none: the model's, and one where a file
+     * has the name of an adapter's, but no adapter is. An interrupted save in it is finished, or refused.
+     */
+    static void checkForAdapter(Invocation invocation, Path folder, Path model) {
+        Path modelFolder = Files.isRegularFile(model) ? model.toAbsolutePath().getParent() : model;
+        invocation.check(!NeededFiles.real(folder).equals(NeededFiles.real(modelFolder)), "--output: found " + folder
+                + ", which is the folder of --model; expected another one");
+        AdapterFolder.files(folder).finish();
+        Path task = folder.resolve(AdapterFolder.TASK_FILE);
+        if (Files.exists(task) && !Files.exists(folder.resolve(AdapterConfig.FILE_NAME))) {
+            throw new InputException("--output", "", task + " without " + AdapterConfig.FILE_NAME + ", so not an "
+                    + "adapter's", "a folder in which no other file has that name: an adapter's would take its place");
         }
     }
 

@@ -135,11 +135,6 @@ final class SequenceSession implements TaskSession<SequenceExample> {
     }
 
     @Override
-    public void save(Path adapterFolder) {
-        model.config().write(adapterFolder);
-    }
-
-    @Override
     public void close() {
         tokenizer.close();
         if (model != null) {

@@ -2,10 +2,10 @@ package io.vblora.cli;
 
 import io.vblora.InputException;
 import io.vblora.adapter.AdapterConfig;
+import io.vblora.adapter.AdapterFolder;
 import io.vblora.model.Pooling;
 import io.vblora.model.ProblemType;
 import io.vblora.model.SequenceConfig;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
 
@@ -32,15 +32,17 @@ enum Task {
      *
      * @throws InputException if the folder says that it is one for sequences, but not which
      */
-    static SequenceConfig sequenceConfig(Path adapterFolder, AdapterConfig config) {
-        Path file = adapterFolder.resolve(SequenceConfig.FILE_NAME);
-        if (!Files.exists(file) && SEQUENCE_CLASSIFICATION.peftTaskType.equals(config.taskType())) {
+    static SequenceConfig sequenceConfig(AdapterFolder adapter) {
+        boolean isTold = adapter.taskConfig() != null;
+        AdapterConfig config = adapter.config();
+        if (!isTold && SEQUENCE_CLASSIFICATION.peftTaskType.equals(config.taskType())) {
+            Path file = adapter.path().resolve(AdapterFolder.TASK_FILE);
             throw new InputException(file, "", "no such file, although " + AdapterConfig.FILE_NAME + " has task_type "
                     + config.taskType(), "the adapter's task as finetune writes it, for example {\"problem_type\": "
                     + "\"" + ProblemType.SINGLE_LABEL_CLASSIFICATION + "\", \"pooling\": \"" + Pooling.POOLER
                     + "\", \"id2label\": {\"0\": \"no\", \"1\": \"yes\"}, \"max_seq_length\": 128}");
         }
-        return Files.exists(file) ? SequenceConfig.read(adapterFolder) : null;
+        return isTold ? SequenceConfig.of(adapter) : null;
     }
 
     /** What is predicted of a sequence, null for {@link #CAUSAL_LM}. */

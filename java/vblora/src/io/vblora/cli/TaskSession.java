@@ -37,11 +37,8 @@ interface TaskSession<E extends TokenSequence> extends AutoCloseable {
     /** A new adapter on the model, with the layers that the task adds to it; the caller's. */
     Adapter newAdapter(AdapterConfig config, Stream stream, long seed);
 
-    /** Attaches an adapter, which stays the caller's. */
+    /** Attaches an adapter, which stays the caller's, and tells it what else is needed to use it. */
     Objective<E> attach(Adapter adapter);
-
-    /** Writes beside an adapter what else is needed to use it. */
-    void save(Path adapterFolder);
 
     @Override
     void close();

@@ -5,7 +5,7 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.vblora.InputException;
 import io.vblora.JsonFields;
-import io.vblora.weights.AtomicFile;
+import io.vblora.adapter.AdapterFolder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -21,9 +21,6 @@ import java.util.List;
  * @param maxSeqLength tokens that texts are cut to, special tokens included
  */
 public record SequenceConfig(ProblemType problemType, Pooling pooling, List<String> labels, int maxSeqLength) {
-    /** Name of the file in an adapter's folder. */
-    public static final String FILE_NAME = "task_config.json";
-
     private static final JsonMapper MAPPER = new JsonMapper();
     private static final int MAX_LABELS = 1 << 20;
 
@@ -54,13 +51,29 @@ public record SequenceConfig(ProblemType problemType, Pooling pooling, List<Stri
     }
 
     /**
-     * Reads {@value #FILE_NAME} of an adapter's folder.
+     * Reads {@value AdapterFolder#TASK_FILE} of an adapter's folder.
      *
      * @throws InputException if it is not there, or a value is not what it must be
      */
     public static SequenceConfig read(Path adapterFolder) {
-        Path file = adapterFolder.resolve(FILE_NAME);
-        JsonFields fields = JsonFields.read(file);
+        AdapterFolder.files(adapterFolder).finish();
+        return of(JsonFields.read(adapterFolder.resolve(AdapterFolder.TASK_FILE)));
+    }
+
+    /**
+     * The task that an adapter's folder tells of.
+     *
+     * @throws InputException if it tells of none, or a value is not what it must be
+     */
+    public static SequenceConfig of(AdapterFolder folder) {
+        Path file = folder.path().resolve(AdapterFolder.TASK_FILE);
+        if (folder.taskConfig() == null) {
+            throw new InputException(file, "", "no such file", "a JSON file");
+        }
+        return of(JsonFields.parse(file.toString(), folder.taskConfig()));
+    }
+
+    private static SequenceConfig of(JsonFields fields) {
         ProblemType problem = value(fields, "problem_type", ProblemType.values());
         Pooling pooling = value(fields, "pooling", Pooling.values());
         int maxSeqLength = (int) fields.integer("max_seq_length", 1, 1 << 24);
@@ -69,7 +82,7 @@ public record SequenceConfig(ProblemType problemType, Pooling pooling, List<Stri
             JsonFields names = fields.object("id2label");
             int count = names.object().size();
             if (count < 2 || count > MAX_LABELS) {
-                throw new InputException(file, "id2label", count + " labels", "two or more");
+                throw new InputException(fields.source(), "id2label", count + " labels", "two or more");
             }
             for (int id = 0; id < count; id++) {
                 labels.add(names.string(Integer.toString(id)));
@@ -93,12 +106,8 @@ public record SequenceConfig(ProblemType problemType, Pooling pooling, List<Stri
         throw fields.wrong(field, "one of " + String.join(", ", names));
     }
 
-    /**
-     * Writes {@value #FILE_NAME} into an adapter's folder, which must exist.
-     *
-     * @throws java.io.UncheckedIOException if it cannot be written
-     */
-    public void write(Path adapterFolder) {
+    /** Content of {@value AdapterFolder#TASK_FILE}. */
+    public byte[] json() {
         ObjectNode json = MAPPER.createObjectNode();
         json.put("problem_type", problemType.toString());
         json.put("pooling", pooling.toString());
@@ -110,8 +119,8 @@ public record SequenceConfig(ProblemType problemType, Pooling pooling, List<Stri
         }
         json.put("max_seq_length", maxSeqLength);
         try {
-            String text = MAPPER.writerWithDefaultPrettyPrinter().writeValueAsString(json) + "\n";
-            AtomicFile.write(adapterFolder.resolve(FILE_NAME), text.getBytes(StandardCharsets.UTF_8));
+            return (MAPPER.writerWithDefaultPrettyPrinter().writeValueAsString(json) + "\n")
+                    .getBytes(StandardCharsets.UTF_8);
         } catch (JsonProcessingException e) {
             throw new IllegalStateException("writing to memory", e);
         }

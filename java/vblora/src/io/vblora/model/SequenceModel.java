@@ -92,7 +92,8 @@ public final class SequenceModel implements AutoCloseable {
 
     /**
      * Attaches an adapter, in place of any other; null detaches. The adapter stays the caller's and must outlive its
-     * use here. {@link Adapter#notes} says if it adapts a pooler that takes no part.
+     * use here. It is one for this model's task from now on, which {@link Adapter#save} writes beside it.
+     * {@link Adapter#notes} says if it adapts a pooler that takes no part.
      *
      * @throws InputException if it does not hold the head, or one of its modules is not one of this model or has
      * another shape, or its configuration selects a layer that it does not adapt
@@ -106,6 +107,9 @@ public final class SequenceModel implements AutoCloseable {
             linear.attach(newAdapter == null ? null : newAdapter.module(linear.path()).orElse(null));
         }
         head.attach(newAdapter == null ? null : newAdapter.modulesToSave());
+        if (newAdapter != null) {
+            newAdapter.setTaskConfig(config.json());
+        }
     }
 
     /** The attached adapter, or null. */

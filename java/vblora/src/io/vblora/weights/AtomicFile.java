@@ -3,7 +3,6 @@ package io.vblora.weights;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
-import java.nio.channels.ClosedByInterruptException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.WritableByteChannel;
 import java.nio.file.AtomicMoveNotSupportedException;
@@ -12,13 +11,13 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
-import java.util.concurrent.ThreadLocalRandom;
 
 /**
  * Replaces a file whole or not at all: a temporary file in the same folder, flushed to the disk, renamed over the old
- * one, and the folder flushed. Whatever happens on the way, the file's old content (or absence) stays; where Java still
- * runs, the temporary file is removed. An interrupt of the thread does not keep it from writing, and is still there
- * afterwards. What is no file but can be written to, /dev/stdout for instance, is written to as it stands.
+ * one, and the folder flushed. Whatever happens on the way, the file's old content (or absence) stays. The temporary file
+ * is then removed, that of a killed process when the file is written next. An interrupt of the thread does not keep it
+ * from writing, and is still there afterwards. What is no file but can be written to, /dev/stdout for instance, is
+ * written to as it stands.
  */
 public final class AtomicFile {
     private AtomicFile() {}
@@ -41,53 +40,44 @@ public final class AtomicFile {
             throw new UncheckedIOException("Cannot write " + file + ": it is a folder",
                     new FileSystemException(file.toString()));
         }
-        if (Files.exists(target) && !Files.isRegularFile(target)) {
+        if (Files.exists(target) && !Files.isRegularFile(target) || isStream(target)) {
             writeAsItStands(target, content);
             return;
         }
-        // An interrupt closes the channel that a thread writes to: it is put off, and what it struck is done again.
-        boolean interrupted = Thread.interrupted();
         try {
-            while (!replace(file, target, content)) {
-                interrupted |= Thread.interrupted();
-            }
-        } finally {
-            if (interrupted) {
-                Thread.currentThread().interrupt();
-            }
+            Uninterrupted.run(() -> replace(target, content));
+        } catch (IOException e) {
+            throw new UncheckedIOException("Cannot write " + file + ": " + e, e);
         }
     }
 
-    /** Returns false if the thread was interrupted on the way. */
-    private static boolean replace(Path file, Path target, Content content) {
+    private static void replace(Path target, Content content) throws IOException {
         Path folder = target.getParent();
-        Path temporary = folder.resolve("." + target.getFileName() + "."
-                + Long.toUnsignedString(ThreadLocalRandom.current().nextLong(), 36) + ".tmp");
-        temporary.toFile().deleteOnExit(); // the finally below does not run when a signal ends the process
-        try {
-            try (FileChannel channel = FileChannel.open(temporary, StandardOpenOption.CREATE_NEW,
-                    StandardOpenOption.WRITE)) {
-                content.writeTo(channel);
-                channel.force(true);
-            }
-            move(temporary, target);
-            try (FileChannel directory = FileChannel.open(folder, StandardOpenOption.READ)) {
-                directory.force(true);
-            }
-            return true;
-        } catch (ClosedByInterruptException e) {
-            return false;
-        } catch (IOException e) {
-            throw new UncheckedIOException("Cannot write " + file + ": " + e, e);
-        } finally {
-            // After the move there is nothing of this name.
-            temporary.toFile().delete();
+        String name = target.getFileName().toString();
+        Temporary.clear(folder, name, null);
+        try (Temporary temporary = Temporary.file(folder, name)) {
+            content.writeTo(temporary.channel());
+            temporary.channel().force(true);
+            move(temporary.path(), target);
+            flush(folder);
         }
     }
 
     /** Creates or replaces {@code file} with these bytes. */
     public static void write(Path file, byte[] content) {
-        write(file, channel -> writeFully(channel, ByteBuffer.wrap(content)));
+        write(file, content(content));
+    }
+
+    /** These bytes as the content of a file. */
+    public static Content content(byte[] bytes) {
+        return channel -> writeFully(channel, ByteBuffer.wrap(bytes));
+    }
+
+    /** Makes sure that what was created, renamed and deleted in a folder is so on the disk. */
+    static void flush(Path folder) throws IOException {
+        try (FileChannel directory = FileChannel.open(folder, StandardOpenOption.READ)) {
+            directory.force(true);
+        }
     }
 
     /** Writes all that remains of a buffer. */
@@ -97,8 +87,13 @@ public final class AtomicFile {
         }
     }
 
+    /** Whether it is the link to a stream of a process: redirected to a file, /dev/stdout is that file by another name. */
+    private static boolean isStream(Path target) {
+        return Files.isSymbolicLink(target) && (target.startsWith("/dev") || target.startsWith("/proc"));
+    }
+
     private static void writeAsItStands(Path target, Content content) {
-        try (FileChannel channel = FileChannel.open(target, StandardOpenOption.WRITE)) {
+        try (FileChannel channel = FileChannel.open(target, StandardOpenOption.WRITE, StandardOpenOption.APPEND)) {
             content.writeTo(channel);
         } catch (IOException e) {
             throw new UncheckedIOException("Cannot write " + target + ": " + e, e);

@@ -84,14 +84,17 @@ public final class SafetensorsWriter {
      * @throws UncheckedIOException naming the file, if it cannot be written; the old file is then still there
      */
     public void write(Path file) {
+        AtomicFile.write(file, this::writeTo);
+    }
+
+    /** Writes what a file of these tensors holds. */
+    public void writeTo(WritableByteChannel channel) throws IOException {
         byte[] header = header();
-        AtomicFile.write(file, channel -> {
-            ByteBuffer start = ByteBuffer.allocate(Long.BYTES + header.length).order(ByteOrder.LITTLE_ENDIAN);
-            AtomicFile.writeFully(channel, start.putLong(header.length).put(header).flip());
-            for (Item item : sorted()) {
-                write(channel, item);
-            }
-        });
+        ByteBuffer start = ByteBuffer.allocate(Long.BYTES + header.length).order(ByteOrder.LITTLE_ENDIAN);
+        AtomicFile.writeFully(channel, start.putLong(header.length).put(header).flip());
+        for (Item item : sorted()) {
+            write(channel, item);
+        }
     }
 
     private static void write(WritableByteChannel channel, Item item) throws IOException {
