@@ -127,7 +127,7 @@ class AdapterConfigTest {
         "vblora_dropout; 1e999",
         "init_vector_bank_bound; -1", "init_logits_std; -0.1", "init_logits_std; 1e300",
         "save_only_topk_weights; 1", "save_only_topk_weights; \"true\"", "fan_in_fan_out; \"no\"",
-        "bias; \"all\"", "bias; 3", "modules_to_save; \"score\"", "modules_to_save; [7]",
+        "bias; \"some\"", "bias; 3", "modules_to_save; \"score\"", "modules_to_save; [7]",
         "task_type; \"CHAT\"", "task_type; 7",
         "base_model_name_or_path; 5", "peft_type; \"IA3\"", "peft_type; null",
         "target_modules; 5", "target_modules; [\"a\",5]", "target_modules; [\"\"]", "target_modules; \"(\"",

@@ -64,7 +64,7 @@ class ModulesToSaveTest extends WithStream {
     }
 
     private Adapter create(AdapterConfig config) {
-        return Adapter.create(config, LINEARS, HEADS, 0.02, stream, 5);
+        return Adapter.create(config, LINEARS, ModelParameters.ofHeads(HEADS), 0.02, stream, 5);
     }
 
     @Test
@@ -72,10 +72,10 @@ class ModulesToSaveTest extends WithStream {
         List<ModuleShape> heads = List.of(new ModuleShape("classifier", 400, 100));
         List<float[]> weights = new ArrayList<>();
         for (AdapterConfig config : List.of(vbLora(), lora(), headAlone())) {
-            try (Adapter adapter = Adapter.create(config, LINEARS, heads, 0.03, stream, 1)) {
-                weights.add(adapter.modulesToSave().weight("classifier").toFloats());
-                assertArrayEquals(new float[100], adapter.modulesToSave().bias("classifier").toFloats());
-                assertArrayEquals(new long[] {100, 400}, adapter.modulesToSave().weight("classifier").shape());
+            try (Adapter adapter = Adapter.create(config, LINEARS, ModelParameters.ofHeads(heads), 0.03, stream, 1)) {
+                weights.add(adapter.wholeParameters().value("classifier.weight").toFloats());
+                assertArrayEquals(new float[100], adapter.wholeParameters().value("classifier.bias").toFloats());
+                assertArrayEquals(new long[] {100, 400}, adapter.wholeParameters().value("classifier.weight").shape());
             }
         }
         assertArrayEquals(weights.get(0), weights.get(1));
@@ -89,8 +89,8 @@ class ModulesToSaveTest extends WithStream {
         }
         assertEquals(0, sum / 40_000, 5 * 0.03 / Math.sqrt(40_000));
         assertEquals(0.0009, squares / 40_000, 5 * 0.0009 * Math.sqrt(2.0 / 40_000));
-        try (Adapter other = Adapter.create(headAlone(), LINEARS, heads, 0.03, stream, 2)) {
-            assertNotEquals(weights.get(0)[0], other.modulesToSave().weight("classifier").getFloat(0));
+        try (Adapter other = Adapter.create(headAlone(), LINEARS, ModelParameters.ofHeads(heads), 0.03, stream, 2)) {
+            assertNotEquals(weights.get(0)[0], other.wholeParameters().value("classifier.weight").getFloat(0));
         }
     }
 
@@ -99,16 +99,16 @@ class ModulesToSaveTest extends WithStream {
         LoraConfig withoutHead = lora().toBuilder().modulesToSave(List.of()).build();
         try (Adapter both = create(vbLora()); Adapter head = create(headAlone());
                 Adapter none = Adapter.create(withoutHead, LINEARS, stream, 1)) {
-            assertEquals(List.of(both.composition(), both.modulesToSave()), both.trainables());
-            assertEquals(8 * 6 + 6 + 6 * 3 + 3, both.modulesToSave().parameterCount());
-            assertEquals(List.of(ParameterGroup.HEAD, ParameterGroup.HEAD_BIAS), both.modulesToSave().groups());
+            assertEquals(List.of(both.composition(), both.wholeParameters()), both.trainables());
+            assertEquals(8 * 6 + 6 + 6 * 3 + 3, both.wholeParameters().parameterCount());
+            assertEquals(List.of(ParameterGroup.HEAD, ParameterGroup.HEAD_BIAS), both.wholeParameters().groups());
             assertEquals(List.of("classifier.dense", "classifier.out_proj"),
-                    both.modulesToSave().modules().stream().map(ModuleShape::path).toList());
-            assertEquals(List.of(head.modulesToSave()), head.trainables());
+                    both.savedModules());
+            assertEquals(List.of(head.wholeParameters()), head.trainables());
             assertEquals(List.of(), head.modules());
             assertEquals(Map.of(), head.delta(stream));
             assertEquals(List.of(none.composition()), none.trainables());
-            assertEquals(0, none.modulesToSave().parameterCount());
+            assertEquals(0, none.wholeParameters().parameterCount());
         }
     }
 
@@ -142,7 +142,7 @@ class ModulesToSaveTest extends WithStream {
     private void assertNotCreated(AdapterConfig config, List<ModuleShape> heads, String field, String... parts) {
         long before = vbl_allocated_bytes();
         InputException e = assertThrows(InputException.class,
-                () -> Adapter.create(config, LINEARS, heads, 0.02, stream, 1));
+                () -> Adapter.create(config, LINEARS, ModelParameters.ofHeads(heads), 0.02, stream, 1));
         assertEquals(field, e.field(), e.getMessage());
         for (String part : parts) {
             assertTrue(e.getMessage().contains(part), e.getMessage());
@@ -151,13 +151,11 @@ class ModulesToSaveTest extends WithStream {
     }
 
     @Test
-    void refuseNamesThatNameNoHead() {
-        assertNotCreated(lora(), List.of(), "modules_to_save", "[classifier, score]", "no head");
-        assertNotCreated(headAlone(), List.of(new ModuleShape("head", 2, 2)), "modules_to_save", "one of head");
+    void refuseNamesThatNameNoModule() {
+        assertNotCreated(lora(), List.of(), "modules_to_save", "[classifier, score]", "offers no module");
+        assertNotCreated(headAlone(), List.of(new ModuleShape("head", 2, 2)), "modules_to_save", "nearest are head");
         assertNotCreated(LoraConfig.builder().targetModules("dummy-target-modules").build(), HEADS, "modules_to_save",
-                "[]", "classifier.dense");
-        assertNotCreated(lora().toBuilder().modulesToSave(List.of("classifier", "layer.0.dense")).build(), HEADS,
-                "modules_to_save", "roberta.layer.0.dense of the base model", "names of heads");
+                "nothing, and no module is adapted");
         InputException e = assertThrows(InputException.class, () -> VbLoraConfig.builder()
                 .targetModules("dummy-target-modules").modulesToSave(TO_SAVE).build());
         assertEquals("target_modules", e.field());
@@ -167,20 +165,21 @@ class ModulesToSaveTest extends WithStream {
     void haveToBeTheHeadsOfTheModel() {
         try (Adapter adapter = create(lora()); Adapter none = Adapter.create(
                 lora().toBuilder().modulesToSave(List.of()).build(), LINEARS, stream, 1)) {
-            adapter.checkFits(LINEARS, List.of(), HEADS);
+            adapter.checkFits(LINEARS, List.of(), ModelParameters.ofHeads(HEADS));
             none.checkFits(LINEARS);
-            assertUnfit(adapter, List.of(), "classifier.dense", "none, as the model has no head");
-            assertUnfit(adapter, HEADS.subList(1, 2), "classifier.out_proj", "nearest are classifier.dense");
+            assertUnfit(adapter, List.of(), "classifier.dense.weight", "none, as the model offers none");
+            assertUnfit(adapter, HEADS.subList(1, 2), "classifier.out_proj.weight", "nearest are classifier.dense");
             assertUnfit(adapter, List.of(HEADS.get(1), new ModuleShape("classifier.out_proj", 6, 4)),
-                    "classifier.out_proj", "a head from 6 to 3 features", "one from 6 to 4 features");
+                    "classifier.out_proj.weight", "shape [3, 6]", "[4, 6], as in the model");
             assertUnfit(adapter, List.of(HEADS.get(0), HEADS.get(1), new ModuleShape("score", 1, 1)),
-                    "modules_to_save", "an adapter without score");
-            assertUnfit(none, HEADS, "modules_to_save", "an adapter without classifier.out_proj");
+                    "modules_to_save", "an adapter without score.weight");
+            assertUnfit(none, HEADS, "modules_to_save", "an adapter without classifier.out_proj.weight");
         }
     }
 
     private static void assertUnfit(Adapter adapter, List<ModuleShape> heads, String field, String... parts) {
-        InputException e = assertThrows(InputException.class, () -> adapter.checkFits(LINEARS, List.of(), heads));
+        InputException e = assertThrows(InputException.class,
+                () -> adapter.checkFits(LINEARS, List.of(), ModelParameters.ofHeads(heads)));
         assertEquals(field, e.field(), e.getMessage());
         for (String part : parts) {
             assertTrue(e.getMessage().contains(part), e.getMessage());
@@ -190,7 +189,7 @@ class ModulesToSaveTest extends WithStream {
     /** Random heads, as after training. */
     private static void randomize(Adapter adapter) {
         Random random = new Random(17);
-        ModulesToSave heads = adapter.modulesToSave();
+        WholeParameters heads = adapter.wholeParameters();
         Floats.fill(heads.values(), random::nextGaussian);
         heads.changed();
     }
@@ -209,9 +208,9 @@ class ModulesToSaveTest extends WithStream {
                     try (Adapter loaded = Adapter.load(folder, stream)) {
                         assertEquals(TO_SAVE, loaded.config().modulesToSave());
                         assertEquals(!topkOnly, loaded.trainable());
-                        loaded.checkFits(LINEARS, List.of(), HEADS);
-                        assertSameBits(numbers(adapter.modulesToSave().parameters(stream)),
-                                numbers(loaded.modulesToSave().parameters(stream)), message);
+                        loaded.checkFits(LINEARS, List.of(), ModelParameters.ofHeads(HEADS));
+                        assertSameBits(numbers(adapter.wholeParameters().parameters(stream)),
+                                numbers(loaded.wholeParameters().parameters(stream)), message);
                         if (!topkOnly) {
                             assertSameBits(numbers(adapter.composition().parameters(stream)),
                                     numbers(loaded.composition().parameters(stream)), message);
@@ -292,7 +291,7 @@ class ModulesToSaveTest extends WithStream {
             try (Adapter adapter = Adapter.load(folder, stream)) {
                 adapter.save(again, false, stream);
                 assertArrayEquals(before, Files.readAllBytes(again.resolve(Adapter.WEIGHTS_FILE)), dtype.code());
-                adapter.modulesToSave().changed();
+                adapter.wholeParameters().changed();
                 adapter.save(again, false, stream);
             }
             try (SafetensorsFile file = SafetensorsFile.open(again.resolve(Adapter.WEIGHTS_FILE))) {
@@ -327,17 +326,18 @@ class ModulesToSaveTest extends WithStream {
                 "no part of a LORA adapter", "no modules_to_save");
         assertNotLoaded(lora(), other, tensors -> {}, PREFIX + "classifier.dense.bias", "modules_to_save [score]");
         for (AdapterConfig config : List.of(lora(), headAlone(), vbLora())) {
-            assertNotLoaded(config, config, tensors -> tensors.remove(BIAS).close(), BIAS, "no tensor");
             assertNotLoaded(config, config, tensors -> tensors.remove(WEIGHT).close(), WEIGHT, "no tensor");
             assertNotLoaded(config, config, tensors -> tensors.get(WEIGHT).setFloat(17, Float.NaN), WEIGHT, "NaN");
             assertNotLoaded(config, config, tensors -> tensors.get(BIAS).setFloat(2, Float.POSITIVE_INFINITY), BIAS,
                     "Infinity at element 2");
             assertNotLoaded(config, config, tensors -> reshape(tensors, WEIGHT, 6, 3), BIAS, "[3]", "[6]");
-            assertNotLoaded(config, config, tensors -> reshape(tensors, WEIGHT, 18), WEIGHT, "[18]", "[out, in]");
+            assertNotLoaded(config, config, tensors -> reshape(tensors, WEIGHT, 18), BIAS, "[3]", "[18]");
+            assertNotLoaded(config, config, tensors -> reshape(tensors, WEIGHT, 3, 3, 2), WEIGHT, "[3, 3, 2]",
+                    "[rows, columns]");
             assertNotLoaded(config, config, tensors -> reshape(tensors, BIAS, 3, 1), BIAS, "[3, 1]");
             assertNotLoaded(config, config, tensors -> {
                 tensors.put(WEIGHT, Tensor.allocate(Device.CPU, DType.FLOAT32, 3, 0));
-            }, "classifier.out_proj", "0 to 3 features");
+            }, WEIGHT, "[3, 0]");
             assertNotLoaded(config, config, tensors -> tensors.put(PREFIX + "pooler.dense.weight",
                     Tensor.of(new float[1], 1, 1)), PREFIX + "pooler.dense.weight", "no part of");
             assertNotLoaded(config, config, tensors -> tensors.put(PREFIX + ".weight", Tensor.of(new float[1], 1, 1)),
@@ -360,23 +360,23 @@ class ModulesToSaveTest extends WithStream {
     @Test
     void giveTheirGradientsOnlyInTraining() {
         try (Adapter adapter = create(headAlone())) {
-            ModulesToSave heads = adapter.modulesToSave();
-            assertThrows(IllegalStateException.class, () -> heads.weightGradient("classifier.dense"));
+            WholeParameters heads = adapter.wholeParameters();
+            assertThrows(IllegalStateException.class, () -> heads.gradient("classifier.dense.weight"));
             assertThrows(IllegalStateException.class, () -> heads.zeroGradient(stream));
             assertThrows(IllegalStateException.class, () -> heads.backward(stream));
-            assertThrows(IllegalArgumentException.class, () -> heads.weight("classifier"));
+            assertThrows(IllegalArgumentException.class, () -> heads.value("classifier"));
             heads.enableTraining(stream, 0);
-            Tensor gradient = heads.biasGradient("classifier.dense");
-            assertSame(gradient, heads.biasGradient("classifier.dense"));
+            Tensor gradient = heads.gradient("classifier.dense.bias");
+            assertSame(gradient, heads.gradient("classifier.dense.bias"));
             assertArrayEquals(new long[] {6}, gradient.shape());
-            assertArrayEquals(new long[] {3, 6}, heads.weightGradient("classifier.out_proj").shape());
+            assertArrayEquals(new long[] {3, 6}, heads.gradient("classifier.out_proj.weight").shape());
             gradient.setFloat(5, 2);
             assertEquals(2, numbers(heads.gradients(stream)).get(PREFIX + "classifier.dense.bias")[5]);
             heads.zeroGradient(stream);
             assertEquals(0, gradient.getFloat(5));
             gradient.setFloat(5, 2);
             heads.enableTraining(stream, 0);
-            assertEquals(0, heads.biasGradient("classifier.dense").getFloat(5));
+            assertEquals(0, heads.gradient("classifier.dense.bias").getFloat(5));
         }
     }
 
@@ -403,7 +403,7 @@ class ModulesToSaveTest extends WithStream {
         Random random = new Random(3);
         try (Adapter adapter = create(vbLora()); StepState step = new StepState(TestDevice.DEVICE);
                 Tensor squares = Tensor.allocate(TestDevice.DEVICE, DType.FLOAT64, 1)) {
-            ModulesToSave heads = adapter.modulesToSave();
+            WholeParameters heads = adapter.wholeParameters();
             heads.enableTraining(stream, DECAY);
             int n = (int) heads.parameterCount();
             int weights = 8 * 6 + 6 * 3; // before the biases
@@ -455,7 +455,7 @@ class ModulesToSaveTest extends WithStream {
                     named.get(PREFIX + "classifier.dense.weight"));
             assertArrayEquals(Arrays.copyOfRange(heads.values().toFloats(), 66, 72),
                     named.get(PREFIX + "classifier.dense.bias"));
-            heads.bias("classifier.out_proj").setFloat(1, Float.NaN);
+            heads.value("classifier.out_proj.bias").setFloat(1, Float.NaN);
             InputException e = assertThrows(InputException.class, () -> heads.verify(stream));
             assertEquals(BIAS, e.field());
             assertThrows(InputException.class, () -> heads.enableTraining(stream, 0));

@@ -45,7 +45,7 @@ class RestoreTest extends WithStream {
                     .modulesToSave(List.of("classifier")).build(), 0));
 
     private Adapter create(Way way) {
-        return Adapter.create(way.config, LINEARS, HEADS, 0.02, stream, 5);
+        return Adapter.create(way.config, LINEARS, ModelParameters.ofHeads(HEADS), 0.02, stream, 5);
     }
 
     /** One step on gradients drawn from the step's number. */
@@ -55,7 +55,7 @@ class RestoreTest extends WithStream {
         for (Trainable trainable : adapter.trainables()) {
             trainable.zeroGradient(stream);
             Tensor gradient = trainable instanceof Composition composition ? composition.packedGradient()
-                    : adapter.modulesToSave().gradient();
+                    : adapter.wholeParameters().gradient();
             Floats.fill(gradient, random::nextGaussian);
             trainable.groups().forEach(g -> state.group(g.index(), 0.05, 0.9, 0.999, 1e-8, weightDecay));
         }
@@ -84,7 +84,7 @@ class RestoreTest extends WithStream {
     void aRunGoesOnFromWhatWasTakenBitForBit() {
         for (Way way : WAYS) {
             try (Adapter adapter = create(way);
-                    Adapter fresh = Adapter.create(way.config, LINEARS, HEADS, 0.02, stream, 6);
+                    Adapter fresh = Adapter.create(way.config, LINEARS, ModelParameters.ofHeads(HEADS), 0.02, stream, 6);
                     StepState state = new StepState(TestDevice.DEVICE)) {
                 adapter.trainables().forEach(t -> t.enableTraining(stream, way.weightDecay));
                 for (long number = 1; number <= 10; number++) {

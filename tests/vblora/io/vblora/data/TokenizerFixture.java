@@ -33,7 +33,7 @@ public final class TokenizerFixture {
 
     /** An encoder of so many tokens and token types. */
     static BertConfig encoder(int vocabSize, int typeVocabSize) {
-        return new BertConfig("bert", 8, 16, 1, 2, vocabSize, 64, typeVocabSize, 0, 1e-12f, Activation.GELU,
+        return new BertConfig("bert", 8, 16, 1, 2, vocabSize, 64, typeVocabSize, 0, 1e-12f, Activation.GELU, 0,
                 0.02);
     }
 

@@ -72,9 +72,9 @@ class BertGradientsTest {
             List<ModuleShape> modules = method == 1 ? List.of()
                     : someOf(model.linears(), tiny.config().numHiddenLayers(), random);
             double dropout = random.nextBoolean() ? 0.1 + 0.4 * random.nextDouble() : 0;
-            AdapterConfig config = method == 1 ? headAlone(model.heads())
-                    : TinyAdapter.config(random, method > 1, tiny.multiple(), modules, model.heads(), dropout);
-            TinyAdapter written = TinyAdapter.write(folder.resolve("adapter"), random, config, modules, model.heads());
+            AdapterConfig config = method == 1 ? headAlone(TinyAdapter.heads(model))
+                    : TinyAdapter.config(random, method > 1, tiny.multiple(), modules, TinyAdapter.heads(model), dropout);
+            TinyAdapter written = TinyAdapter.write(folder.resolve("adapter"), random, config, modules, TinyAdapter.heads(model));
             String what = "seed " + seed + ": " + tiny.config() + " " + task + " " + config;
             try (Adapter adapter = Adapter.load(written.folder(), stream); StepState step = new StepState(Device.CPU)) {
                 model.attach(adapter);
@@ -121,7 +121,7 @@ class BertGradientsTest {
     private record Reference(ReferenceBert bert, ReferenceAdapter adapter, SequenceModel model) {
         Map<String, double[]> head() {
             Map<String, double[]> head = new LinkedHashMap<>();
-            for (ModuleShape module : model.heads()) {
+            for (ModuleShape module : TinyAdapter.heads(model)) {
                 for (String name : List.of("weight", "bias")) {
                     head.put(module.path() + "." + name,
                             adapter.parameters().get(ReferenceAdapter.name(module, name)));

@@ -63,7 +63,7 @@ class BertModelTest {
             TinyBert tiny = write(seed % 2 == 0, random);
             TokenRows rows = tiny.rows(random, 1 + random.nextInt(4));
             try (BertModel model = BertModel.load(folder, null, stream)) {
-                assertEquals(tiny.weights().values().stream().mapToLong(w -> w.length).sum(), model.parameters());
+                assertEquals(tiny.weights().values().stream().mapToLong(w -> w.length).sum(), model.parameterCount());
                 check("seed " + seed, rows, model, tiny.reference());
             }
         }

@@ -3,6 +3,7 @@ package io.vblora.model;
 import io.vblora.kernels.ops.Activation;
 import io.vblora.model.ReferenceLlama.Branch;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.function.DoubleUnaryOperator;
 
@@ -12,12 +13,23 @@ import java.util.function.DoubleUnaryOperator;
  */
 final class ReferenceBert {
     private final BertConfig config;
-    private final Map<String, float[]> weights;
+    private final Map<String, double[]> weights;
 
     /** @param weights by Hugging Face's names without a prefix, matrices row by row */
     ReferenceBert(BertConfig config, Map<String, float[]> weights) {
         this.config = config;
-        this.weights = weights;
+        this.weights = ReferenceLlama.widen(weights);
+    }
+
+    private ReferenceBert(ReferenceBert base, Map<String, double[]> whole) {
+        config = base.config;
+        weights = new LinkedHashMap<>(base.weights);
+        weights.putAll(whole);
+    }
+
+    /** This encoder with some weights in place of its own, by their names; they may be changed in between. */
+    ReferenceBert with(Map<String, double[]> whole) {
+        return new ReferenceBert(this, whole);
     }
 
     /**
@@ -107,15 +119,15 @@ final class ReferenceBert {
     }
 
     private void addRow(double[] x, String table, int row) {
-        float[] values = weights.get("embeddings." + table + "_embeddings.weight");
+        double[] values = weights.get("embeddings." + table + "_embeddings.weight");
         for (int i = 0; i < x.length; i++) {
             x[i] += values[row * x.length + i];
         }
     }
 
     private double[][] norm(double[][] x, String path) {
-        float[] weight = weights.get(path + ".weight");
-        float[] bias = weights.get(path + ".bias");
+        double[] weight = weights.get(path + ".weight");
+        double[] bias = weights.get(path + ".bias");
         double[][] y = new double[x.length][weight.length];
         for (int t = 0; t < x.length; t++) {
             double mean = Arrays.stream(x[t]).average().orElseThrow();

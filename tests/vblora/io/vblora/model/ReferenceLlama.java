@@ -1,6 +1,8 @@
 package io.vblora.model;
 
+import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.stream.IntStream;
 
 /**
  * A Llama-type decoder with low-rank updates in plain float64: the equations one after the other, sharing no code with
@@ -9,7 +11,7 @@ import java.util.Map;
 final class ReferenceLlama {
     private final LlamaConfig config;
     private final double ropeTheta;
-    private final Map<String, float[]> weights;
+    private final Map<String, double[]> weights;
 
     /**
      * The low-rank update of one linear layer: y += scaling · (mask ⊙ x) Aᵀ Bᵀ.
@@ -24,7 +26,29 @@ final class ReferenceLlama {
     ReferenceLlama(LlamaConfig config, double ropeTheta, Map<String, float[]> weights) {
         this.config = config;
         this.ropeTheta = ropeTheta;
-        this.weights = weights;
+        this.weights = widen(weights);
+        if (config.tieWordEmbeddings()) {
+            this.weights.put("lm_head.weight", this.weights.get("model.embed_tokens.weight"));
+        }
+    }
+
+    private ReferenceLlama(ReferenceLlama base, Map<String, double[]> whole) {
+        config = base.config;
+        ropeTheta = base.ropeTheta;
+        weights = new LinkedHashMap<>(base.weights);
+        weights.putAll(whole);
+    }
+
+    static Map<String, double[]> widen(Map<String, float[]> weights) {
+        Map<String, double[]> wide = new LinkedHashMap<>();
+        weights.forEach((name, values) -> wide.put(name,
+                IntStream.range(0, values.length).mapToDouble(i -> values[i]).toArray()));
+        return wide;
+    }
+
+    /** This model with some weights in place of its own, by their names; they may be changed in between. */
+    ReferenceLlama with(Map<String, double[]> whole) {
+        return new ReferenceLlama(this, whole);
     }
 
     /** Sum of the cross-entropy of a batch [size · length]; position t is scored on label t + 1 unless it is -100. */
@@ -45,7 +69,7 @@ final class ReferenceLlama {
 
     private double[][] logits(int[] inputIds, int first, int tokens, Map<String, Branch> branches) {
         int hidden = config.hiddenSize();
-        float[] embedding = weights.get("model.embed_tokens.weight");
+        double[] embedding = weights.get("model.embed_tokens.weight");
         double[][] x = new double[tokens][hidden];
         for (int t = 0; t < tokens; t++) {
             for (int i = 0; i < hidden; i++) {
@@ -73,7 +97,7 @@ final class ReferenceLlama {
     }
 
     private double[][] norm(double[][] x, String path) {
-        float[] weight = weights.get(path + ".weight");
+        double[] weight = weights.get(path + ".weight");
         double[][] y = new double[x.length][weight.length];
         for (int t = 0; t < x.length; t++) {
             double squares = 0;
@@ -89,9 +113,7 @@ final class ReferenceLlama {
     }
 
     private double[][] linear(double[][] x, String path, int first, Map<String, Branch> branches) {
-        boolean tied = path.equals("lm_head") && config.tieWordEmbeddings();
-        return linear(x, weights.get((tied ? "model.embed_tokens" : path) + ".weight"), weights.get(path + ".bias"),
-                first, branches.get(path));
+        return linear(x, weights.get(path + ".weight"), weights.get(path + ".bias"), first, branches.get(path));
     }
 
     /**
@@ -100,7 +122,7 @@ final class ReferenceLlama {
      * @param bias or null
      * @param first place of the first row of x in the batch
      */
-    static double[][] linear(double[][] x, float[] weight, float[] bias, int first, Branch branch) {
+    static double[][] linear(double[][] x, double[] weight, double[] bias, int first, Branch branch) {
         int in = x[0].length;
         int out = weight.length / in;
         double[][] y = new double[x.length][out];

@@ -61,7 +61,7 @@ class SequenceModelTest {
     private static Adapter adapter(SequenceModel model, Stream stream) {
         VbLoraConfig config = VbLoraConfig.builder().targetModules("all-linear").numVectors(12).vectorLength(2).r(2)
                 .initVectorBankBound(1).vbloraDropout(0.2).modulesToSave(List.of("classifier")).build();
-        return Adapter.create(config, model.linears(), model.heads(), model.initializerRange(), stream, 1);
+        return Adapter.create(config, model.linears(), model.parameters(), model.initializerRange(), stream, 1);
     }
 
     @Test
@@ -69,7 +69,7 @@ class SequenceModelTest {
         TinyBert bert = write(false);
         int hidden = bert.config().hiddenSize();
         try (SequenceModel model = SequenceModel.load(folder, classes(Pooling.MEAN), null, stream)) {
-            assertEquals(List.of(new ModuleShape("classifier", hidden, 3)), model.heads());
+            assertEquals(List.of(new ModuleShape("classifier", hidden, 3)), TinyAdapter.heads(model));
             assertEquals(6 * bert.config().numHiddenLayers(), model.linears().size());
             assertEquals(List.of("query", "key", "value"), model.linears().subList(0, 3).stream()
                     .map(module -> module.path().replace("bert.encoder.layer.0.attention.self.", "")).toList());
@@ -88,12 +88,12 @@ class SequenceModelTest {
         int wide = write(true).config().hiddenSize();
         try (SequenceModel model = SequenceModel.load(folder, classes(Pooling.CLS), null, stream)) {
             assertEquals(List.of(new ModuleShape("classifier.dense", wide, wide),
-                    new ModuleShape("classifier.out_proj", wide, 3)), model.heads());
+                    new ModuleShape("classifier.out_proj", wide, 3)), TinyAdapter.heads(model));
             assertTrue(model.linears().stream().allMatch(module -> module.path().startsWith("roberta.encoder.layer.")));
         }
         SequenceConfig regression = new SequenceConfig(ProblemType.REGRESSION, Pooling.MEAN, List.of(), 16);
         try (SequenceModel model = SequenceModel.load(folder, regression, null, stream)) {
-            assertEquals(List.of(new ModuleShape("classifier", wide, 1)), model.heads());
+            assertEquals(List.of(new ModuleShape("classifier", wide, 1)), TinyAdapter.heads(model));
         }
     }
 
@@ -122,8 +122,8 @@ class SequenceModelTest {
         write(false);
         LoraConfig.Builder lora = LoraConfig.builder().targetModules("all-linear").modulesToSave(List.of("classifier"));
         try (SequenceModel model = SequenceModel.load(folder, classes(Pooling.POOLER), null, stream);
-                Adapter low = Adapter.create(lora.r(1).build(), model.linears(), model.heads(), 0.02, stream, 1);
-                Adapter high = Adapter.create(lora.r(500).build(), model.linears(), model.heads(), 0.02, stream, 1)) {
+                Adapter low = Adapter.create(lora.r(1).build(), model.linears(), model.parameters(), 0.02, stream, 1);
+                Adapter high = Adapter.create(lora.r(500).build(), model.linears(), model.parameters(), 0.02, stream, 1)) {
             float[] base = model.encoder().lastHiddenState(execution, ROWS);
             float[] embeddings = model.encoder().embeddings(execution, ROWS, Pooling.POOLER, false);
             for (Adapter adapter : new Adapter[] {low, high, null}) {

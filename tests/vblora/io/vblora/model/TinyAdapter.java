@@ -75,6 +75,13 @@ record TinyAdapter(Path folder, AdapterConfig config, ReferenceAdapter reference
         return new TinyAdapter(folder, config, new ReferenceAdapter(config, modules, parameters));
     }
 
+    /** The linear layers of a model's head. */
+    static List<ModuleShape> heads(SequenceModel model) {
+        return model.parameters().stream().filter(parameter -> parameter.isHead() && parameter.shape().size() == 2)
+                .map(weight -> new ModuleShape(weight.name().replace(".weight", ""), weight.shape().get(1),
+                        weight.shape().get(0))).toList();
+    }
+
     /** A random configuration of a method for these modules, whose dimensions are multiples of a number. */
     static AdapterConfig config(Random random, boolean vbLora, int multiple, List<ModuleShape> modules,
             double dropout) {

@@ -169,7 +169,7 @@ final class TinyOnnx {
     BertConfig config() {
         return new BertConfig(style.positionOffset() == 0 ? "bert" : "roberta", HIDDEN, INNER, LAYERS, HEADS,
                 VOCABULARY, POSITIONS, style.types == Types.ROW ? 1 : 2, style.positionOffset(), 1e-5f,
-                style.act.activation, 0.02);
+                style.act.activation, Math.max(0, style.positionOffset() - 1), 0.02);
     }
 
     // --- weights -----------------------------------------------------------------------------------------------------

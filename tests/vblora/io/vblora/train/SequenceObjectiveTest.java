@@ -110,7 +110,7 @@ class SequenceObjectiveTest {
     }
 
     private Adapter attached(SequenceModel model, Method method, double dropout) {
-        Adapter adapter = Adapter.create(method.config(dropout), model.linears(), model.heads(),
+        Adapter adapter = Adapter.create(method.config(dropout), model.linears(), model.parameters(),
                 model.initializerRange(), stream, 3);
         model.attach(adapter);
         return adapter;
@@ -341,7 +341,7 @@ class SequenceObjectiveTest {
                             TrainingArguments.builder().maxSteps(4).perDeviceTrainBatchSize(4)
                                     .gradientAccumulationSteps(2).warmupSteps(0).learningRateHead(2e-3), examples,
                             List.of());
-                    weights[plain] = adapter.modulesToSave().weight("classifier").toFloats();
+                    weights[plain] = adapter.wholeParameters().value("classifier.weight").toFloats();
                     losses[plain] = result.trainLoss();
                 }
             }
@@ -360,12 +360,12 @@ class SequenceObjectiveTest {
                 try (SequenceModel model = model(ProblemType.SINGLE_LABEL_CLASSIFICATION);
                         Adapter adapter = attached(model, method)) {
                     float[] packed = adapter.composition().packed().toFloats();
-                    float[] bias = adapter.modulesToSave().bias("classifier").toFloats();
+                    float[] bias = adapter.wholeParameters().value("classifier.bias").toFloats();
                     double others = trainHead ? 0 : 0.5;
                     train(new SequenceObjective(model), TrainingArguments.builder().maxSteps(1).warmupSteps(0)
                             .learningRateHead(trainHead ? 0.25 : 0).learningRate(others)
                             .learningRateVectorBank(others).learningRateLogits(others), examples, List.of());
-                    float[] newBias = adapter.modulesToSave().bias("classifier").toFloats();
+                    float[] newBias = adapter.wholeParameters().value("classifier.bias").toFloats();
                     for (int c = 0; c < bias.length; c++) {
                         // AdamW's first step is the learning rate times the gradient's sign, but for epsilon.
                         assertEquals(trainHead ? 0.25 : 0, Math.abs(newBias[c] - bias[c]), 1e-5);
@@ -394,12 +394,12 @@ class SequenceObjectiveTest {
         for (int decayed = 0; decayed < 2; decayed++) {
             try (SequenceModel model = model(ProblemType.SINGLE_LABEL_CLASSIFICATION);
                     Adapter adapter = attached(model, Method.HEAD)) {
-                adapter.modulesToSave().bias("classifier").copyFrom(1f, -2f, 3f);
-                start = adapter.modulesToSave().weight("classifier").toFloats();
+                adapter.wholeParameters().value("classifier.bias").copyFrom(1f, -2f, 3f);
+                start = adapter.wholeParameters().value("classifier.weight").toFloats();
                 train(new SequenceObjective(model), TrainingArguments.builder().maxSteps(1).warmupSteps(0)
                         .learningRateHead(rate).weightDecay(decayed * decay), examples(6, 13), List.of());
-                weights[decayed] = adapter.modulesToSave().weight("classifier").toFloats();
-                biases[decayed] = adapter.modulesToSave().bias("classifier").toFloats();
+                weights[decayed] = adapter.wholeParameters().value("classifier.weight").toFloats();
+                biases[decayed] = adapter.wholeParameters().value("classifier.bias").toFloats();
             }
         }
         assertArrayEquals(biases[0], biases[1]);

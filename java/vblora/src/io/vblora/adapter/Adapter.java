@@ -20,8 +20,9 @@ import java.util.function.Consumer;
 
 /**
  * Low-rank updates of some linear layers of a model: configuration, modules and the composition that makes their
- * matrices; and the heads of a task that are trained whole beside them, or alone. Modules are ordered by path, numbers
- * in it by value, however the adapter was made. Not thread-safe; close it to free its memory.
+ * matrices; and parameters that are trained whole beside them, or alone: the heads of a task, modules of the base
+ * model, its biases. Modules are ordered by path, numbers in it by value, however the adapter was made. Not
+ * thread-safe; close it to free its memory.
  */
 public final class Adapter implements AutoCloseable {
     /** Name of the file in an adapter's folder that holds its tensors. */
@@ -29,7 +30,7 @@ public final class Adapter implements AutoCloseable {
 
     private final AdapterConfig config;
     private final Composition composition;
-    private final ModulesToSave modulesToSave;
+    private final WholeParameters wholeParameters;
     private final List<AdaptedModule> modules = new ArrayList<>();
     private final Map<String, AdaptedModule> byPath = new LinkedHashMap<>();
     private final Map<String, DType> storedDtypes;
@@ -42,12 +43,12 @@ public final class Adapter implements AutoCloseable {
 
     /** {@code storedDtypes}: types of the tensors that the parameters were read from, under their names. */
     private Adapter(AdapterConfig config, List<ModuleShape> shapes, Composition composition,
-            ModulesToSave modulesToSave, Map<String, DType> storedDtypes) {
+            WholeParameters wholeParameters, Map<String, DType> storedDtypes) {
         // What the model decided is written out, so that it is the same on every other model, and in PEFT.
         this.config = !config.modules().dependsOnModel() ? config
                 : config.withTargetModules(shapes.stream().map(ModuleShape::path).toList());
         this.composition = composition;
-        this.modulesToSave = modulesToSave;
+        this.wholeParameters = wholeParameters;
         this.storedDtypes = storedDtypes;
         this.storedVersion = version();
         long offset = 0;
@@ -61,7 +62,7 @@ public final class Adapter implements AutoCloseable {
         }
     }
 
-    /** A new adapter on a model without heads: {@link #create(AdapterConfig, List, List, double, Stream, long)}. */
+    /** A new adapter of updates alone: {@link #create(AdapterConfig, List, List, double, Stream, long)}. */
     public static Adapter create(AdapterConfig config, List<ModuleShape> linears, Stream stream, long seed) {
         return create(config, linears, List.of(), 0, stream, seed);
     }
@@ -72,35 +73,38 @@ public final class Adapter implements AutoCloseable {
      * the method.
      *
      * @param linears all linear layers of the base model
-     * @param heads the linear layers of the task's head, of which {@code modules_to_save} names those to train
+     * @param parameters all parameters of the model, of which {@code modules_to_save} and {@code bias} name those to
+     * train whole
      * @param initializerRange standard deviation that the heads' weights begin with; the model's
      * {@code initializer_range}
-     * @throws InputException if a target is unknown, {@code modules_to_save} names no head, or a dimension does not fit
+     * @throws InputException if a target is unknown, {@code modules_to_save} names no module or one that is adapted, or
+     *         a dimension does not fit
      */
-    public static Adapter create(AdapterConfig config, List<ModuleShape> linears, List<ModuleShape> heads,
+    public static Adapter create(AdapterConfig config, List<ModuleShape> linears, List<ModelParameter> parameters,
             double initializerRange, Stream stream, long seed) {
         List<ModuleShape> shapes = ordered(config.modules().select(linears));
-        List<ModuleShape> toSave = ordered(config.modules().selectToSave(linears, heads));
+        List<WholeParameter> whole = config.modules().selectWhole(parameters, shapes);
         if (config instanceof VbLoraConfig vbLora) {
             VbLoraComposition composition = new VbLoraComposition(stream.device(), vbLora, shapes, true,
                     config.source());
-            return finish(config, shapes, toSave, composition, Map.of(), modulesToSave -> {
+            return finish(config, shapes, whole, composition, Map.of(), wholeParameters -> {
                 composition.initialize(vbLora, seed, stream);
-                modulesToSave.initialize(seed, initializerRange);
+                wholeParameters.initialize(parameters, seed, initializerRange, stream);
             });
         }
         LoraConfig lora = (LoraConfig) config;
         LoraComposition composition = new LoraComposition(stream.device(), lora, shapes);
-        return finish(config, shapes, toSave, composition, Map.of(), modulesToSave -> {
+        return finish(config, shapes, whole, composition, Map.of(), wholeParameters -> {
             composition.initialize(seed);
-            modulesToSave.initialize(seed, initializerRange);
+            wholeParameters.initialize(parameters, seed, initializerRange, stream);
         });
     }
 
     /**
      * Reads an adapter as PEFT writes it: {@code adapter_config.json} and {@code adapter_model.safetensors}, with all
-     * logits, with top-k weights alone, or LoRA's, and its modules to save; and its task, if that is there. The base
-     * model is not needed: dimensions come from the tensors. All is of one save, also while another one writes there.
+     * logits, with top-k weights alone, or LoRA's, its modules to save and its biases; and its task, if that is there. The
+     * base model is not needed: dimensions come from the tensors. All is of one save, also while another one writes
+     * there.
      *
      * @throws InputException if anything is missing or contradicts
      */
@@ -108,18 +112,18 @@ public final class Adapter implements AutoCloseable {
         return PeftReader.read(folder, stream);
     }
 
-    /** Fills composition and modules to save and makes the adapter; frees them if that fails. */
-    static Adapter finish(AdapterConfig config, List<ModuleShape> shapes, List<ModuleShape> toSave,
-            Composition composition, Map<String, DType> storedDtypes, Consumer<ModulesToSave> fill) {
-        ModulesToSave modulesToSave = null;
+    /** Fills composition and whole parameters and makes the adapter; frees them if that fails. */
+    static Adapter finish(AdapterConfig config, List<ModuleShape> shapes, List<WholeParameter> whole,
+            Composition composition, Map<String, DType> storedDtypes, Consumer<WholeParameters> fill) {
+        WholeParameters wholeParameters = null;
         try {
-            modulesToSave = new ModulesToSave(composition.packed().device(), config.source(), toSave);
-            fill.accept(modulesToSave);
-            return new Adapter(config, shapes, composition, modulesToSave, storedDtypes);
+            wholeParameters = new WholeParameters(composition.packed().device(), config.source(), whole);
+            fill.accept(wholeParameters);
+            return new Adapter(config, shapes, composition, wholeParameters, storedDtypes);
         } catch (RuntimeException | Error e) {
             composition.close();
-            if (modulesToSave != null) {
-                modulesToSave.close();
+            if (wholeParameters != null) {
+                wholeParameters.close();
             }
             throw e;
         }
@@ -145,7 +149,7 @@ public final class Adapter implements AutoCloseable {
         return List.copyOf(notes);
     }
 
-    /** All adapted modules, in the adapter's order; none where heads alone are trained. */
+    /** All adapted modules, in the adapter's order; none where only whole parameters are trained. */
     public List<AdaptedModule> modules() {
         return List.copyOf(modules);
     }
@@ -159,14 +163,26 @@ public final class Adapter implements AutoCloseable {
         return composition;
     }
 
-    /** Heads that are trained whole; without any its parameter count is 0. */
-    public ModulesToSave modulesToSave() {
-        return modulesToSave;
+    /** Parameters of the model that are trained whole; without any their count is 0. */
+    public WholeParameters wholeParameters() {
+        return wholeParameters;
     }
 
-    /** Composition and modules to save, without what has no parameters. */
+    /** Paths of the modules to save, those that the adapter holds parameters of, in order. */
+    public List<String> savedModules() {
+        return wholeParameters.names().stream().map(ModelParameter::module).filter(config.modules()::isToSave)
+                .distinct().sorted(NaturalOrder.INSTANCE).toList();
+    }
+
+    /** Names of the biases that are trained because {@code bias} says so, in order. */
+    public List<String> biases() {
+        return wholeParameters.names().stream().filter(name -> !config.modules().isToSave(ModelParameter.module(name)))
+                .toList();
+    }
+
+    /** Composition and whole parameters, without what has no parameters. */
     public List<Trainable> trainables() {
-        return List.<Trainable>of(composition, modulesToSave).stream().filter(t -> t.parameterCount() > 0).toList();
+        return List.<Trainable>of(composition, wholeParameters).stream().filter(t -> t.parameterCount() > 0).toList();
     }
 
     /** Whether it can be trained; one stored with top-k weights alone cannot. */
@@ -174,52 +190,85 @@ public final class Adapter implements AutoCloseable {
         return composition.trainable();
     }
 
-    /** Checks that a model without heads fits: {@link #checkFits(List, List, List)}. */
+    /** Checks that a model fits which offers no parameters: {@link #checkFits(List, List, List)}. */
     public void checkFits(List<ModuleShape> linears) {
         checkFits(linears, List.of(), List.of());
     }
 
     /**
-     * Checks that a model has all adapted modules, with their dimensions, and none besides that the configuration
-     * selects, and that its heads are the modules to save.
+     * Checks that a model has all adapted modules and whole parameters, with their dimensions, and that the adapter has
+     * all that its configuration names of this model, and nothing besides, and its heads. Whole parameters that the
+     * base model has as well learn at the rate of updates from now on, others at that of heads.
      *
      * @param linears the linear layers of the base model
-     * @param idle linear layers of its architecture that take no part in the use that is made of it: they may be
-     *        adapted or not, and {@link #notes} says if they are
-     * @param heads the linear layers of the task's head
-     * @throws InputException naming the first module that does not fit
+     * @param idle linear layers of its architecture that take no part in the use that is made of it: the adapter may
+     *        have something of them or not, and {@link #notes} says if it has
+     * @param parameters all parameters of the model
+     * @throws InputException naming the first that does not fit
      */
-    public void checkFits(List<ModuleShape> linears, List<ModuleShape> idle, List<ModuleShape> heads) {
+    public void checkFits(List<ModuleShape> linears, List<ModuleShape> idle, List<ModelParameter> parameters) {
         List<ModuleShape> shapes = modules.stream().map(AdaptedModule::shape).toList();
         List<ModuleShape> all = new ArrayList<>(linears);
         all.addAll(idle);
-        checkFit("an adapter", shapes, "module", all);
+        checkModules(shapes, all);
         config.modules().checkSelectsOnly(byPath::containsKey, linears);
-        checkFit("a head", modulesToSave.modules(), "head", heads);
-        for (ModuleShape head : heads) {
-            if (!modulesToSave.modules().contains(head)) {
-                throw new InputException(config.source(), "modules_to_save", "an adapter without " + head.path(),
-                        "all heads of the model, " + describe(head) + " in this one");
+        List<String> idlePaths = idle.stream().map(ModuleShape::path).toList();
+        checkParameters(idlePaths, parameters);
+        for (WholeParameter expected : config.modules().selectWhole(parameters, shapes)) {
+            if (!wholeParameters.holds(expected.name())) {
+                throw new InputException(config.source(), config.modules().isToSave(ModelParameter.module(
+                        expected.name())) ? "modules_to_save" : "bias", "an adapter without " + expected.name(),
+                        "all that it names of the model, " + expected.shape() + " in this one");
             }
         }
-        notesOnModel = shapes.stream().filter(idle::contains)
-                .map(shape -> PrintableText.of(config.source() + ": " + shape.path()
-                        + " is adapted, but takes no part in this use of the model")).toList();
+        for (ModelParameter parameter : parameters) {
+            if (parameter.isHead() && !wholeParameters.holds(parameter.name())) {
+                throw new InputException(config.source(), "modules_to_save", "an adapter without " + parameter.name(),
+                        "all heads of the model, " + parameter.shape() + " in this one");
+            }
+        }
+        wholeParameters.belongTo(parameters);
+        List<String> notes = new ArrayList<>();
+        shapes.stream().filter(idle::contains).forEach(shape -> notes.add(shape.path() + " is adapted"));
+        wholeParameters.names().stream().filter(name -> idlePaths.contains(ModelParameter.module(name)))
+                .forEach(name -> notes.add(name + " is trained"));
+        notesOnModel = notes.stream().map(note -> PrintableText.of(config.source() + ": " + note
+                + ", but takes no part in this use of the model")).toList();
     }
 
-    private void checkFit(String what, List<ModuleShape> own, String kind, List<ModuleShape> offered) {
+    private void checkModules(List<ModuleShape> own, List<ModuleShape> offered) {
         Map<String, ModuleShape> model = new LinkedHashMap<>();
         offered.forEach(shape -> model.put(shape.path(), shape));
         for (ModuleShape module : own) {
             ModuleShape shape = model.get(module.path());
             if (shape == null) {
-                throw new InputException(config.source(), module.path(), "a " + kind + " that the model does not have",
-                        offered.isEmpty() ? "none, as the model has no " + kind : "one of the model's; the nearest are "
+                throw new InputException(config.source(), module.path(), "a module that the model does not have",
+                        "one of the model's; the nearest are "
                                 + String.join(", ", NearestNames.of(module.path(), model.keySet())));
             }
             if (!shape.equals(module)) {
-                throw new InputException(config.source(), module.path(), what + " from " + describe(module),
+                throw new InputException(config.source(), module.path(), "an adapter from " + describe(module),
                         "one from " + describe(shape) + ", as in the model");
+            }
+        }
+    }
+
+    private void checkParameters(List<String> idlePaths, List<ModelParameter> offered) {
+        Map<String, ModelParameter> model = new LinkedHashMap<>();
+        offered.forEach(parameter -> model.put(parameter.name(), parameter));
+        for (WholeParameter own : wholeParameters.all()) {
+            ModelParameter parameter = model.get(own.name());
+            if (parameter == null && idlePaths.contains(ModelParameter.module(own.name()))) {
+                continue;
+            }
+            if (parameter == null) {
+                throw new InputException(config.source(), own.name(), "a parameter that the model does not have",
+                        model.isEmpty() ? "none, as the model offers none" : "one of the model's; the nearest are "
+                                + String.join(", ", NearestNames.of(own.name(), model.keySet())));
+            }
+            if (!parameter.shape().equals(own.shape())) {
+                throw new InputException(config.source(), own.name(), "shape " + own.shape(), parameter.shape()
+                        + ", as in the model");
             }
         }
     }
@@ -275,8 +324,8 @@ public final class Adapter implements AutoCloseable {
     }
 
     /**
-     * Bytes of the {@code adapter_model.safetensors} of a float32 LoRA adapter of the same modules, rank and modules to
-     * save.
+     * Bytes of the {@code adapter_model.safetensors} of a float32 LoRA adapter of the same modules, rank and whole
+     * parameters.
      */
     public long loraStoredBytes() {
         return PeftFormat.loraTensors(this, name -> DType.FLOAT32, null, null).bytes();
@@ -284,7 +333,7 @@ public final class Adapter implements AutoCloseable {
 
     /** Counts changes of all parameters. */
     private long version() {
-        return composition.version() + modulesToSave.version();
+        return composition.version() + wholeParameters.version();
     }
 
     /** The element type to store a parameter in. */
@@ -326,6 +375,6 @@ public final class Adapter implements AutoCloseable {
     @Override
     public void close() {
         composition.close();
-        modulesToSave.close();
+        wholeParameters.close();
     }
 }

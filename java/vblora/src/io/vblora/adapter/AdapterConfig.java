@@ -59,9 +59,6 @@ public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
         }
         this.fanInFanOut = fields.bool("fan_in_fan_out", false);
         this.modules = ModuleSelector.of(fields);
-        if (!fields.string("bias", "none").equals("none")) {
-            throw fields.wrong("bias", "\"none\": trained biases are not supported");
-        }
         if (fields.has("task_type") && !TASK_TYPES.contains(fields.string("task_type"))) {
             throw fields.wrong("task_type", "one of " + String.join(", ", TASK_TYPES));
         }
@@ -160,6 +157,11 @@ public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
     /** Names of the modules that are trained whole and saved beside the updates; empty if there are none. */
     public List<String> modulesToSave() {
         return modules.modulesToSave();
+    }
+
+    /** Which of the base model's biases are trained beside the updates: none, all, lora_only or vblora_only. */
+    public String bias() {
+        return fields.string("bias", "none");
     }
 
     /** The base model's name or path, or null. */
@@ -328,11 +330,19 @@ public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
         }
 
         /**
-         * Modules that are trained whole and saved, the heads of a task: those whose path, or that of a module they are
-         * part of, ends with one of these names.
+         * Modules that are trained whole and saved, the heads of a task or modules of the base model: those whose path,
+         * or that of a module they are part of, ends with one of these names.
          */
         public B modulesToSave(List<String> names) {
             return set("modules_to_save", strings(names));
+        }
+
+        /**
+         * Which of the base model's biases are trained beside the updates and saved: none, all, or with lora_only or
+         * vblora_only, which mean the same, those of adapted layers. With all, those of norms are among them.
+         */
+        public B bias(String value) {
+            return set("bias", value);
         }
 
         public B fanInFanOut(boolean value) {

@@ -18,8 +18,8 @@ import java.util.Map;
 abstract class FlatParameters implements Trainable {
     private final Device device;
     private final String source;
-    private final List<Part> parts;
     private final Tensor values;
+    private List<Part> parts = List.of();
     private Training training;
     private long version;
 
@@ -52,11 +52,15 @@ abstract class FlatParameters implements Trainable {
      *
      * @param source what messages call them
      */
-    FlatParameters(Device device, String source, List<Part> parts) {
+    FlatParameters(Device device, String source, long elements) {
         this.device = device;
         this.source = source;
-        this.parts = parts;
-        this.values = Tensor.allocate(device, DType.FLOAT32, parts.stream().mapToLong(Part::elements).sum());
+        this.values = Tensor.allocate(device, DType.FLOAT32, elements);
+    }
+
+    /** Says which groups the parameters belong to, from the first on. */
+    void parts(List<Part> newParts) {
+        parts = newParts;
     }
 
     /** Adds the tensors in a buffer laid out like the parameters' to {@code result}, under PEFT's names. */
@@ -93,7 +97,7 @@ abstract class FlatParameters implements Trainable {
 
     @Override
     public List<ParameterGroup> groups() {
-        return parts.stream().map(Part::group).toList();
+        return parts.stream().map(Part::group).distinct().toList();
     }
 
     @Override

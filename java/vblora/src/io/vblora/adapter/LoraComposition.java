@@ -14,8 +14,9 @@ final class LoraComposition extends FlatParameters implements Composition {
 
     /** Allocates the parameters, all zero. */
     LoraComposition(Device device, LoraConfig config, List<ModuleShape> modules) {
-        super(device, config.source(), List.of(new Part(ParameterGroup.OTHER, modules.stream()
-                .mapToLong(module -> config.r(module.path()) * (module.inFeatures() + module.outFeatures())).sum())));
+        super(device, config.source(), modules.stream()
+                .mapToLong(module -> config.r(module.path()) * (module.inFeatures() + module.outFeatures())).sum());
+        parts(List.of(new Part(ParameterGroup.OTHER, values().elements())));
         this.modules = modules;
         this.config = config;
     }

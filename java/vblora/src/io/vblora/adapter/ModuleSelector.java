@@ -14,8 +14,8 @@ import java.util.stream.Stream;
 
 /**
  * Which modules of a model are adapted, by PEFT's rules for {@code target_modules}, {@code exclude_modules},
- * {@code layers_to_transform} and {@code layers_pattern}, and which are trained whole, by {@code modules_to_save}.
- * Immutable.
+ * {@code layers_to_transform} and {@code layers_pattern}; and which parameters are trained whole, by
+ * {@code modules_to_save} and {@code bias}. Immutable.
  */
 public final class ModuleSelector {
     /** PEFT's {@code target_modules} of a LoRA adapter without adapted modules, which has only modules to save. */
@@ -36,6 +36,7 @@ public final class ModuleSelector {
     private final List<Integer> layers;
     private final List<ModulePattern> layerPatterns;
     private final List<String> toSave;
+    private final Bias bias;
 
     /** Names of which one equals a path or ends it, or a pattern of whole paths: one of the two is null, or both. */
     private record Names(List<String> names, ModulePattern pattern) {
@@ -50,13 +51,14 @@ public final class ModuleSelector {
     }
 
     private ModuleSelector(String source, Names targets, Names excluded, List<Integer> layers,
-            List<ModulePattern> layerPatterns, List<String> toSave) {
+            List<ModulePattern> layerPatterns, List<String> toSave, Bias bias) {
         this.source = source;
         this.targets = targets;
         this.excluded = excluded;
         this.layers = layers;
         this.layerPatterns = layerPatterns;
         this.toSave = toSave;
+        this.bias = bias;
     }
 
     static ModuleSelector of(JsonFields fields) {
@@ -69,7 +71,8 @@ public final class ModuleSelector {
             throw fields.wrong("layers_to_transform", "numbers of layers, as there is a layers_pattern");
         }
         return new ModuleSelector(fields.source(), names(fields, "target_modules"), names(fields, "exclude_modules"),
-                layers, layerPatterns, strings(fields, "modules_to_save", "a list of names or null", false));
+                layers, layerPatterns, strings(fields, "modules_to_save", "a list of names or null", false),
+                Bias.of(fields));
     }
 
     private static Names names(JsonFields fields, String key) {
@@ -202,31 +205,45 @@ public final class ModuleSelector {
         return path.endsWith(name);
     }
 
-    /**
-     * The modules of a model that are trained whole, in the model's order. As in PEFT a name may match no module, as
-     * long as one does.
-     *
-     * @param linears all linear layers of the base model
-     * @param heads the linear layers of the task's head
-     * @throws InputException if no name matches a head, or one matches a layer of the base model, which cannot be
-     *         trained whole
-     */
-    List<ModuleShape> selectToSave(List<ModuleShape> linears, List<ModuleShape> heads) {
-        linears.stream().filter(module -> isToSave(module.path())).findFirst().ifPresent(module -> {
-            throw new InputException(source, "modules_to_save", toSave + ", which includes " + module.path()
-                    + " of the base model", "names of heads: " + paths(heads));
-        });
-        List<ModuleShape> selected = heads.stream().filter(module -> isToSave(module.path())).toList();
-        if (selected.isEmpty() && (!toSave.isEmpty() || adaptsNothing())) {
-            throw new InputException(source, "modules_to_save", toSave + ", which names no head of the model",
-                    heads.isEmpty() ? "none, as the model has no head" : "one of " + paths(heads));
-        }
-        return selected;
+    Bias bias() {
+        return bias;
     }
 
-    private static String paths(List<ModuleShape> modules) {
-        return modules.isEmpty() ? "(there are none)"
-                : String.join(", ", modules.stream().map(ModuleShape::path).toList());
+    /**
+     * The parameters of a model that are trained whole, in the model's order. As in PEFT a name of
+     * {@code modules_to_save} may match no module, as long as one does.
+     *
+     * @param adapted the modules that are adapted
+     * @throws InputException if no name matches, or a module is adapted as well
+     */
+    List<WholeParameter> selectWhole(List<ModelParameter> model, List<ModuleShape> adapted) {
+        Set<String> adaptedPaths = new LinkedHashSet<>();
+        adapted.forEach(module -> adaptedPaths.add(module.path()));
+        adaptedPaths.stream().filter(this::isToSave).findFirst().ifPresent(path -> {
+            throw new InputException(source, "modules_to_save", toSave + ", of which one ends the path of " + path
+                    + ", which is adapted", "modules that are not adapted");
+        });
+        List<WholeParameter> selected = new ArrayList<>();
+        boolean anySaved = false;
+        for (ModelParameter parameter : model) {
+            boolean saved = isToSave(parameter.module());
+            anySaved |= saved;
+            if (saved || !parameter.isHead() && bias.includes(parameter.name(), adaptedPaths)) {
+                selected.add(WholeParameter.of(parameter.name(), parameter.shape(), adaptedPaths));
+            }
+        }
+        if (!anySaved && !toSave.isEmpty()) {
+            Set<String> modules = new LinkedHashSet<>();
+            model.forEach(parameter -> modules.add(parameter.module()));
+            throw new InputException(source, "modules_to_save", toSave + ", which names no module of the model",
+                    modules.isEmpty() ? "none, as the model offers no module" : "one of its names; the nearest are "
+                            + String.join(", ", NearestNames.of(toSave.get(0), modules)));
+        }
+        if (selected.isEmpty() && adaptsNothing()) {
+            throw new InputException(source, "modules_to_save", "nothing, and no module is adapted",
+                    "names of modules to train");
+        }
+        return selected;
     }
 
     /**

@@ -6,19 +6,21 @@ public enum ParameterGroup {
     VECTOR_BANK,
     /** VB-LoRA's logits. */
     LOGITS,
-    /** All others that make low-rank updates: LoRA's A and B. */
+    /** LoRA's A and B, and matrices of the base model that are trained whole. */
     OTHER,
-    /** Weights of modules that are trained whole. */
+    /** Weights of heads. */
     HEAD,
-    /** Biases of modules that are trained whole. */
-    HEAD_BIAS;
+    /** Biases of heads. */
+    HEAD_BIAS,
+    /** Biases, and weights of norms, of the base model. */
+    BIAS;
 
     /**
-     * Whether weight decay applies to it: to all but biases, as Hugging Face's Trainer has it
+     * Whether weight decay applies to it: to all but biases and norms, as Hugging Face's Trainer has it
      * (get_decay_parameter_names).
      */
     public boolean decays() {
-        return this != HEAD_BIAS;
+        return this != HEAD_BIAS && this != BIAS;
     }
 
     /** Number of the group in a step. */

@@ -64,20 +64,20 @@ final class PeftFormat {
                         () -> convert(stream, parameters.get(block.name()), dtype));
             }
         }
-        return addModulesToSave(writer, adapter, adapter::storedDtype, stream);
+        return addWhole(writer, adapter, adapter::storedDtype, stream);
     }
 
-    private static SafetensorsWriter addModulesToSave(SafetensorsWriter writer, Adapter adapter,
+    private static SafetensorsWriter addWhole(SafetensorsWriter writer, Adapter adapter,
             Function<String, DType> dtypes, Stream stream) {
-        ModulesToSave modulesToSave = adapter.modulesToSave();
-        NamedTensors values = new NamedTensors(modulesToSave.values().device());
-        modulesToSave.named(modulesToSave.values(), values).asMap().forEach((name, tensor) ->
+        WholeParameters whole = adapter.wholeParameters();
+        NamedTensors values = new NamedTensors(whole.values().device());
+        whole.named(whole.values(), values).asMap().forEach((name, tensor) ->
                 writer.add(name, dtypes.apply(name), tensor.shape(),
                         () -> convert(stream, tensor, dtypes.apply(name))));
         return writer;
     }
 
-    /** The tensors of a LoRA adapter with this adapter's modules, rank and modules to save. */
+    /** The tensors of a LoRA adapter with this adapter's modules, rank and parameters held whole. */
     static SafetensorsWriter loraTensors(Adapter adapter, Function<String, DType> dtypes, NamedTensors parameters,
             Stream stream) {
         SafetensorsWriter writer = new SafetensorsWriter().metadata("format", "pt");
@@ -89,7 +89,7 @@ final class PeftFormat {
             writer.add(nameB, dtypes.apply(nameB), new long[] {module.outFeatures(), module.r()},
                     () -> convert(stream, parameters.get(nameB), dtypes.apply(nameB)));
         }
-        return addModulesToSave(writer, adapter, dtypes, stream);
+        return addWhole(writer, adapter, dtypes, stream);
     }
 
     /** On the CPU: the tensor itself if it lies there and has that type, else another one; source is then closed. */

@@ -11,9 +11,14 @@ final class PeftKeys {
     static final String TOPK_WEIGHTS = "_topk_weights";
     static final String LORA_A = ".lora_A.weight";
     static final String LORA_B = ".lora_B.weight";
-    /** Suffixes of a module that is saved whole. */
+    /** Suffixes of a parameter that is saved whole. */
     static final String WEIGHT = ".weight";
     static final String BIAS = ".bias";
+    /** Suffix of an adapted layer's own bias, behind the layer's path. */
+    static final String BASE_BIAS = ".base_layer.bias";
+    /** In names of what PEFT's wrapper of a module to save holds: the module that was there, and the copy. */
+    static final String ORIGINAL_MODULE = ".original_module.";
+    static final String MODULES_TO_SAVE = ".modules_to_save.";
 
     private PeftKeys() {}
 
@@ -25,12 +30,8 @@ final class PeftKeys {
         return MODULE_PREFIX + path + LOGITS_B;
     }
 
-    static String weight(String path) {
-        return MODULE_PREFIX + path + WEIGHT;
-    }
-
-    static String bias(String path) {
-        return MODULE_PREFIX + path + BIAS;
+    static String baseBias(String path) {
+        return MODULE_PREFIX + path + BASE_BIAS;
     }
 
     static String loraA(String path) {

@@ -64,8 +64,9 @@ final class PeftReader {
         boolean topkOnly = vbLora.saveOnlyTopkWeights();
         checkMode(topkOnly);
         String[] suffixes = topkOnly ? new String[] {PeftKeys.TOPK_INDICES, PeftKeys.TOPK_WEIGHTS} : new String[] {""};
-        List<ModuleShape> toSave = modulesToSave(List.of(PeftKeys.LOGITS_A, PeftKeys.LOGITS_B));
-        Set<String> paths = paths(PeftKeys.LOGITS_A, PeftKeys.LOGITS_B, suffixes, Set.of(PeftKeys.VECTOR_BANK), toSave);
+        Set<String> paths = paths(PeftKeys.LOGITS_A, PeftKeys.LOGITS_B, suffixes);
+        List<WholeParameter> whole = whole(List.of(PeftKeys.LOGITS_A, PeftKeys.LOGITS_B), paths);
+        check(PeftKeys.LOGITS_A, PeftKeys.LOGITS_B, suffixes, Set.of(PeftKeys.VECTOR_BANK), paths, whole);
         expect(PeftKeys.VECTOR_BANK, "num_vectors, vector_length", vbLora.numVectors(), vbLora.vectorLength());
         List<ModuleShape> shapes = new ArrayList<>();
         for (String path : paths) {
@@ -75,7 +76,7 @@ final class PeftReader {
         }
         VbLoraComposition composition = new VbLoraComposition(stream.device(), vbLora, shapes, !topkOnly,
                 file.path().toString());
-        return Adapter.finish(config, shapes, toSave, composition, storedDtypes, modulesToSave -> {
+        return Adapter.finish(config, shapes, whole, composition, storedDtypes, wholeParameters -> {
             fill(PeftKeys.VECTOR_BANK, composition.bank());
             Floats.requireFinite(stream, file.path().toString(), PeftKeys.VECTOR_BANK, composition.bank());
             for (VbLoraComposition.LogitsBlock block : composition.blocks()) {
@@ -91,7 +92,7 @@ final class PeftReader {
             } else {
                 composition.select(stream);
             }
-            fill(modulesToSave);
+            fill(wholeParameters);
         });
     }
 
@@ -198,8 +199,10 @@ final class PeftReader {
     }
 
     private Adapter readLora(LoraConfig lora) {
-        List<ModuleShape> toSave = modulesToSave(List.of(PeftKeys.LORA_A, PeftKeys.LORA_B));
-        Set<String> paths = paths(PeftKeys.LORA_A, PeftKeys.LORA_B, new String[] {""}, Set.of(), toSave);
+        String[] suffixes = {""};
+        Set<String> paths = paths(PeftKeys.LORA_A, PeftKeys.LORA_B, suffixes);
+        List<WholeParameter> whole = whole(List.of(PeftKeys.LORA_A, PeftKeys.LORA_B), paths);
+        check(PeftKeys.LORA_A, PeftKeys.LORA_B, suffixes, Set.of(), paths, whole);
         List<ModuleShape> shapes = new ArrayList<>();
         for (String path : paths) {
             int r = lora.r(path);
@@ -209,9 +212,9 @@ final class PeftReader {
             shapes.add(shape(path, in, out));
         }
         LoraComposition composition = new LoraComposition(stream.device(), lora, shapes);
-        return Adapter.finish(config, shapes, toSave, composition, storedDtypes, modulesToSave -> {
+        return Adapter.finish(config, shapes, whole, composition, storedDtypes, wholeParameters -> {
             fill(composition);
-            fill(modulesToSave);
+            fill(wholeParameters);
         });
     }
 
@@ -223,42 +226,61 @@ final class PeftReader {
         return new ModuleShape(path, in, out);
     }
 
-    /** The modules that are saved whole, in order: linear ones, of which weight and bias are there. */
-    private List<ModuleShape> modulesToSave(List<String> keysOfUpdates) {
-        Set<String> paths = new TreeSet<>(NaturalOrder.INSTANCE);
-        for (String name : file.names()) {
-            if (name.startsWith(PeftKeys.MODULE_PREFIX) && keysOfUpdates.stream().noneMatch(name::endsWith)) {
-                for (String suffix : List.of(PeftKeys.WEIGHT, PeftKeys.BIAS)) {
-                    if (name.endsWith(suffix) && name.length() > PeftKeys.MODULE_PREFIX.length() + suffix.length()) {
-                        String path = name.substring(PeftKeys.MODULE_PREFIX.length(), name.length() - suffix.length());
-                        if (config.modules().isToSave(path)) {
-                            paths.add(path);
-                        }
-                    }
+    /**
+     * The parameters of the model that are held whole: all of modules to save, and biases. With bias "all" PEFT (0.21)
+     * writes the biases of modules to save three times: as the modules', and, of no use, as what those replaced and
+     * under its own name of the copy.
+     *
+     * @param adapted paths of the adapted modules
+     */
+    private List<WholeParameter> whole(List<String> keysOfUpdates, Set<String> adapted) {
+        List<WholeParameter> whole = new ArrayList<>();
+        for (String key : file.names()) {
+            if (!key.startsWith(PeftKeys.MODULE_PREFIX) || keysOfUpdates.stream().anyMatch(key::endsWith)) {
+                continue;
+            }
+            String name = key.substring(PeftKeys.MODULE_PREFIX.length());
+            String module = ModelParameter.module(name);
+            boolean saved = (name.endsWith(PeftKeys.WEIGHT) || ModelParameter.isBias(name)) && !module.isEmpty()
+                    && !isCopy(name) && config.modules().isToSave(module);
+            if (name.endsWith(PeftKeys.BASE_BIAS)) {
+                name = name.substring(0, name.length() - PeftKeys.BASE_BIAS.length()) + PeftKeys.BIAS;
+            }
+            if (saved || !isCopy(name) && config.modules().bias().includes(name, adapted)) {
+                whole.add(WholeParameter.of(name, shapeOfWhole(key), adapted));
+                if (saved && ModelParameter.isBias(name)) {
+                    checkBias(key, module);
                 }
             }
         }
-        List<ModuleShape> shapes = new ArrayList<>();
-        for (String path : paths) {
-            for (String name : List.of(PeftKeys.weight(path), PeftKeys.bias(path))) {
-                if (!file.contains(name)) {
-                    throw new InputException(file.path(), name, "no tensor of this name", "weight and bias of " + path
-                            + ": modules to save are linear layers with a bias");
-                }
-            }
-            List<Long> weight = file.entry(PeftKeys.weight(path)).shape();
-            if (weight.size() != 2) {
-                throw new InputException(file.path(), PeftKeys.weight(path), "shape " + weight,
-                        "[out, in]: modules to save are linear layers");
-            }
-            List<Long> bias = file.entry(PeftKeys.bias(path)).shape();
-            if (!bias.equals(weight.subList(0, 1))) {
-                throw new InputException(file.path(), PeftKeys.bias(path), "shape " + bias,
-                        weight.subList(0, 1) + ", as the weight has shape " + weight);
-            }
-            shapes.add(shape(path, weight.get(1), weight.get(0)));
+        return whole;
+    }
+
+    /** A module with a bias has a weight that it fits; there may be weights without a bias. */
+    private void checkBias(String key, String module) {
+        String weight = PeftKeys.MODULE_PREFIX + module + PeftKeys.WEIGHT;
+        if (!file.contains(weight)) {
+            throw new InputException(file.path(), weight, "no tensor of this name", "the weight of " + module
+                    + ", as there is its bias");
         }
-        return shapes;
+        List<Long> expected = shapeOfWhole(weight).subList(0, 1);
+        if (!file.entry(key).shape().equals(expected)) {
+            throw new InputException(file.path(), key, "shape " + file.entry(key).shape(), expected
+                    + ", as the weight has shape " + file.entry(weight).shape());
+        }
+    }
+
+    private static boolean isCopy(String name) {
+        return name.contains(PeftKeys.ORIGINAL_MODULE) || name.contains(PeftKeys.MODULES_TO_SAVE);
+    }
+
+    private List<Long> shapeOfWhole(String key) {
+        List<Long> shape = file.entry(key).shape();
+        if (shape.isEmpty() || shape.size() > 2 || shape.contains(0L)) {
+            throw new InputException(file.path(), key, "shape " + shape,
+                    "[rows, columns] of a weight or [n] of a bias or a norm's weight");
+        }
+        return shape;
     }
 
     /** Reads all parameters. */
@@ -272,17 +294,8 @@ final class PeftReader {
         }
     }
 
-    /**
-     * The module paths that the file's tensors name, in order, each with all its tensors; anything else in the file is
-     * refused.
-     */
-    private Set<String> paths(String keyA, String keyB, String[] suffixes, Set<String> others,
-            List<ModuleShape> toSave) {
-        Set<String> expected = new HashSet<>(others);
-        for (ModuleShape module : toSave) {
-            expected.add(PeftKeys.weight(module.path()));
-            expected.add(PeftKeys.bias(module.path()));
-        }
+    /** The module paths that the file's tensors name, in order. */
+    private Set<String> paths(String keyA, String keyB, String[] suffixes) {
         Set<String> paths = new TreeSet<>(NaturalOrder.INSTANCE);
         for (String name : file.names()) {
             for (String suffix : suffixes) {
@@ -294,6 +307,14 @@ final class PeftReader {
                 }
             }
         }
+        return paths;
+    }
+
+    /** Requires all tensors of each module, and refuses anything else in the file. */
+    private void check(String keyA, String keyB, String[] suffixes, Set<String> others, Set<String> paths,
+            List<WholeParameter> whole) {
+        Set<String> expected = new HashSet<>(others);
+        whole.forEach(parameter -> expected.add(parameter.key()));
         for (String path : paths) {
             for (String suffix : suffixes) {
                 expected.add(PeftKeys.MODULE_PREFIX + path + keyA + suffix);
@@ -301,12 +322,14 @@ final class PeftReader {
             }
         }
         String what = PeftKeys.MODULE_PREFIX + "<module>" + keyA + suffixes[0];
+        boolean copies = config.modules().bias() == Bias.ALL;
         for (String name : file.names()) {
-            if (!expected.contains(name)) {
+            if (!expected.contains(name) && !(copies && ModelParameter.isBias(name) && isCopy(name))) {
                 throw new InputException(file.path(), name,
                         "a tensor that is no part of a " + config.peftType() + " adapter", "names like " + what
                                 + (config.modulesToSave().isEmpty() ? ", as there are no modules_to_save"
-                                        : ", or weight and bias of modules_to_save " + config.modulesToSave()));
+                                        : ", or those of modules_to_save " + config.modulesToSave())
+                                + " and bias is \"" + config.bias() + '"');
             }
         }
         for (String name : new TreeSet<>(expected)) {
@@ -315,22 +338,21 @@ final class PeftReader {
             }
         }
         if (config.modules().adaptsNothing()) {
-            checkOnlySaved(paths, toSave);
+            checkOnlyWhole(paths, whole);
         } else if (paths.isEmpty()) {
             throw new InputException(file.path(), "", "no adapted module", "names like " + what);
         }
         config.modules().checkSelects(paths, PeftFormat.WEIGHTS_FILE);
-        return paths;
     }
 
-    private void checkOnlySaved(Set<String> paths, List<ModuleShape> toSave) {
+    private void checkOnlyWhole(Set<String> paths, List<WholeParameter> whole) {
         if (!paths.isEmpty()) {
             throw new InputException(config.source(), "target_modules", '"' + ModuleSelector.DUMMY_TARGET_MODULES
                     + "\", but the file holds updates of " + paths.iterator().next(), "the modules that are adapted");
         }
-        if (toSave.isEmpty()) {
+        if (whole.isEmpty()) {
             throw new InputException(file.path(), "", "no module to save, and none is adapted",
-                    "weight and bias of modules_to_save " + config.modulesToSave());
+                    "parameters of modules_to_save " + config.modulesToSave());
         }
     }
 

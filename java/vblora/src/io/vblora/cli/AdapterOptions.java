@@ -28,6 +28,8 @@ final class AdapterOptions {
 
     /** Hugging Face's name of the head for sequences, whole or the module that it is part of. */
     private static final String HEAD_MODULE = "classifier";
+    /** What PEFT writes for it: the names that heads for sequences have in any model. */
+    static final List<String> HEAD_MODULES = List.of(HEAD_MODULE, "score");
 
     /** Vectors that are shorter are short, beside the paper's. */
     private static final int SHORT = 8;
@@ -110,6 +112,18 @@ final class AdapterOptions {
                     + "${DEFAULT-VALUE}).")
     private double loraDropout = LORA.dropout();
 
+    @Option(names = "--bias", paramLabel = "WHICH",
+            description = "Biases of the base model that are trained beside the updates and saved: none, all, norms' "
+                    + "included, or lora_only (or vblora_only, the same): those of adapted layers (default: "
+                    + "${DEFAULT-VALUE}).")
+    private String bias = VBLORA.bias();
+
+    @Option(names = "--modules-to-save", paramLabel = "MODULES", split = ",",
+            description = "Modules of the base model that are trained whole and saved, beside the head of a sequence "
+                    + "task: names separated by commas that module paths, or those of modules around them, end with, "
+                    + "as lm_head,embed_tokens (default: none).")
+    private List<String> modulesToSave = List.of();
+
     Method method() {
         return method;
     }
@@ -181,10 +195,12 @@ final class AdapterOptions {
         return common(builder, task, baseModel);
     }
 
-    private static <B extends AdapterConfig.Builder<B>> B common(B builder, Task task, String baseModel) {
-        if (task.isSequence()) {
-            builder.modulesToSave(List.of(HEAD_MODULE));
+    private <B extends AdapterConfig.Builder<B>> B common(B builder, Task task, String baseModel) {
+        Stream<String> head = task.isSequence() ? Stream.of(HEAD_MODULE) : Stream.of();
+        List<String> saved = Stream.concat(head, modulesToSave.stream()).distinct().toList();
+        if (!saved.isEmpty()) {
+            builder.modulesToSave(saved);
         }
-        return builder.baseModelNameOrPath(baseModel).taskType(task.peftTaskType());
+        return builder.bias(bias).baseModelNameOrPath(baseModel).taskType(task.peftTaskType());
     }
 }

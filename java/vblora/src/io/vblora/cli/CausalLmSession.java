@@ -64,7 +64,7 @@ final class CausalLmSession implements TaskSession<Example> {
 
     @Override
     public Adapter newAdapter(AdapterConfig adapter, Stream stream, long seed) {
-        return Adapter.create(adapter, model.linears(), stream, seed);
+        return Adapter.create(adapter, model.linears(), model.parameters(), 0, stream, seed);
     }
 
     @Override

@@ -5,6 +5,7 @@ import io.vblora.adapter.AdapterConfig;
 import io.vblora.kernels.Stream;
 import java.io.PrintWriter;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -17,7 +18,8 @@ import picocli.CommandLine.Spec;
 @Command(name = "delta", mixinStandardHelpOptions = true, versionProvider = Main.Version.class,
         description = {"Writes what an adapter adds to the weight of each module.",
             "That is a safetensors file with a float32 tensor under each module's path, of the shape in which the "
-                + "base model stores the weight. Needs no base model."})
+                + "base model stores the weight. Needs no base model, and so leaves out what the adapter holds whole: "
+                + "modules to save, and biases."})
 final class DeltaCommand implements Callable<Integer> {
     @Option(names = "--adapter", required = true, paramLabel = "DIR", description = "The adapter's folder.")
     private Path adapter;
@@ -37,6 +39,12 @@ final class DeltaCommand implements Callable<Integer> {
         try (Stream stream = Stream.cpu(0); Adapter loaded = Adapter.load(adapter, stream)) {
             new Invocation(spec).sayNotes(loaded);
             loaded.writeDelta(output, stream);
+            List<String> whole = loaded.wholeParameters().names();
+            if (!whole.isEmpty()) {
+                invocation.say("%s that the adapter holds whole, as %s, %s not in the file: without the base model nobody "
+                        + "knows what that changes", Invocation.count(whole.size(), "parameter"), whole.get(0),
+                        whole.size() == 1 ? "is" : "are");
+            }
             PrintWriter out = invocation.out();
             out.printf(Locale.ROOT, "%,d modules written to %s%n", loaded.modules().size(), output);
             out.flush();

@@ -145,7 +145,7 @@ final class DemoCommand implements Callable<Integer> {
     private Outcome train(DemoRecipe recipe, SequenceModel encoder, Execution execution, List<SequenceExample> examples,
             List<SequenceExample> heldOut) {
         Stream stream = execution.stream();
-        try (Adapter adapter = Adapter.create(recipe.config(), encoder.linears(), encoder.heads(),
+        try (Adapter adapter = Adapter.create(recipe.config(), encoder.linears(), encoder.parameters(),
                 encoder.initializerRange(), stream, recipe.arguments().seed())) {
             encoder.attach(adapter);
             long start = System.nanoTime();

@@ -4,6 +4,7 @@ import io.vblora.InputException;
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.AdapterConfig;
 import io.vblora.adapter.AdapterFolder;
+import io.vblora.adapter.ParameterGroup;
 import io.vblora.adapter.Trainable;
 import io.vblora.blas.Blas;
 import io.vblora.cli.AdapterOptions.Method;
@@ -129,6 +130,11 @@ final class FinetuneCommand implements Callable<Integer> {
         Task chosen = chosenTask();
         Method method = chosenMethod(chosen);
         AdapterConfig config = invocation.checked(() -> adapterOptions.config(method, chosen, model.toString()));
+        if (invocation.isGiven("--learning-rate") && !learnsAtTheRateOfUpdates(method,
+                initial == null ? config : initial.config())) {
+            invocation.say("--learning-rate has no effect with --method %s, it is that of LoRA's A and B, and of "
+                    + "--bias and --modules-to-save", method);
+        }
         if (initial != null) {
             initial.checkAgrees(invocation, adapterOptions.ofConfig(), config, pooling, dataOptions);
         }
@@ -173,10 +179,13 @@ final class FinetuneCommand implements Callable<Integer> {
         invocation.refuse(method.meaningless(), "to --method " + method);
         invocation.check(method == Method.VBLORA || !saveOnlyTopkWeights, "--save-only-topk-weights means nothing to "
                 + "--method " + method);
-        if (method != Method.LORA && invocation.isGiven("--learning-rate")) {
-            invocation.say("--learning-rate has no effect with --method %s, it is that of LoRA's A and B", method);
-        }
         return method;
+    }
+
+    /** Whether anything does: LoRA's A and B, biases and modules of the base model. */
+    private static boolean learnsAtTheRateOfUpdates(Method method, AdapterConfig config) {
+        return method == Method.LORA || !config.bias().equals("none")
+                || !AdapterOptions.HEAD_MODULES.containsAll(config.modulesToSave());
     }
 
     /** Refuses options that leave each other without meaning. */
@@ -275,7 +284,7 @@ final class FinetuneCommand implements Callable<Integer> {
         if (!adapter.modules().isEmpty()) {
             summary.line("", "%s delta --adapter %s --output delta.safetensors", command, output);
         }
-        if (adapter.modulesToSave().modules().isEmpty()) { // with a head, only if the Python model pools as this one
+        if (!adapter.wholeParameters().groups().contains(ParameterGroup.HEAD)) { // that Python's model must pool for
             summary.line("", "in Python: peft.PeftModel.from_pretrained(model, \"%s\")", output);
         }
         summary.print(invocation.out());

@@ -11,6 +11,7 @@ import io.vblora.adapter.VbLoraConfig;
 import io.vblora.model.SequenceConfig;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Set;
 
 /**
  * The adapter that training goes on from. It brings its configuration along, which options may repeat but not change.
@@ -48,6 +49,9 @@ record InitialAdapter(AdapterFolder folder, SequenceConfig task) {
             JsonNode found = config().json().path(key);
             agree(invocation, option, wanted, found, wanted.doubleValue() == found.doubleValue());
         }
+        agree(invocation, "--bias", options.bias(), config().bias(), options.bias().equals(config().bias()));
+        agree(invocation, "--modules-to-save", options.modulesToSave(), config().modulesToSave(),
+                Set.copyOf(options.modulesToSave()).equals(Set.copyOf(config().modulesToSave())));
         if (task != null) {
             agree(invocation, "--pooling", pooling, task.pooling(), pooling.pooling() == task.pooling());
             data.checkMaxSeqLength(invocation, task.maxSeqLength(), folder.path());

@@ -12,7 +12,6 @@ import io.vblora.adapter.Adapter;
 import io.vblora.adapter.AdapterConfig;
 import io.vblora.adapter.AdapterFolder;
 import io.vblora.adapter.LoraConfig;
-import io.vblora.adapter.ModuleShape;
 import io.vblora.adapter.Trainable;
 import io.vblora.adapter.VbLoraConfig;
 import io.vblora.kernels.Stream;
@@ -109,8 +108,9 @@ final class InspectCommand implements Callable<Integer> {
                 report.put("save_only_topk_weights", vbLora.saveOnlyTopkWeights());
             }
             report.put("modules", adapter.modules().size());
-            report.put("modules_to_save", String.join(", ",
-                    adapter.modulesToSave().modules().stream().map(ModuleShape::path).toList()));
+            report.put("modules_to_save", String.join(", ", adapter.savedModules()));
+            report.put("bias", config.bias());
+            report.put("biases", adapter.biases().size());
             report.put("parameters", adapter.trainables().stream().mapToLong(Trainable::parameterCount).sum());
             if (config instanceof VbLoraConfig) {
                 report.put("bytes_with_all_logits", adapter.storedBytes(false));

@@ -125,7 +125,7 @@ final class SequenceSession implements TaskSession<SequenceExample> {
 
     @Override
     public Adapter newAdapter(AdapterConfig adapter, Stream stream, long seed) {
-        return Adapter.create(adapter, model.linears(), model.heads(), model.initializerRange(), stream, seed);
+        return Adapter.create(adapter, model.linears(), model.parameters(), model.initializerRange(), stream, seed);
     }
 
     @Override

@@ -23,8 +23,8 @@ final class TrainingOptions {
     private double learningRateLogits = DEFAULTS.learningRateLogits();
 
     @Option(names = "--learning-rate", paramLabel = "RATE",
-            description = "LoRA: learning rate of A and B; nothing of VB-LoRA (default: ${DEFAULT-VALUE}, "
-                    + "usual for LoRA).")
+            description = "Learning rate of LoRA's A and B, and of the base model's biases (--bias) and modules "
+                    + "(--modules-to-save); nothing else of VB-LoRA (default: ${DEFAULT-VALUE}, usual for LoRA).")
     private double learningRate = DEFAULTS.learningRate();
 
     @Option(names = "--learning-rate-head", paramLabel = "RATE",
@@ -32,7 +32,7 @@ final class TrainingOptions {
     private double learningRateHead = DEFAULTS.learningRateHead();
 
     @Option(names = "--weight-decay", paramLabel = "X",
-            description = "AdamW's weight decay, of all but biases (default: ${DEFAULT-VALUE}).")
+            description = "AdamW's weight decay, of all but biases and norms (default: ${DEFAULT-VALUE}).")
     private double weightDecay = DEFAULTS.weightDecay();
 
     @Option(names = "--max-grad-norm", paramLabel = "NORM",

@@ -14,11 +14,12 @@ import java.util.Map;
  * @param typeVocabSize token types
  * @param positionOffset row of the table of positions that a sequence's first token has: 0 for BERT, pad_token_id + 1
  * for RoBERTa
+ * @param padTokenId row of the table of words that never learns
  * @param initializerRange standard deviation that weights begin with which are not the encoder's: of a head
  */
 public record BertConfig(String modelType, int hiddenSize, int intermediateSize, int numHiddenLayers,
         int numAttentionHeads, int vocabSize, int maxPositionEmbeddings, int typeVocabSize, int positionOffset,
-        float layerNormEps, Activation hiddenAct, double initializerRange) {
+        float layerNormEps, Activation hiddenAct, int padTokenId, double initializerRange) {
 
     /** {@link #initializerRange} where nothing else is said: Hugging Face's. */
     static final double USUAL_INITIALIZER_RANGE = 0.02;
@@ -74,7 +75,23 @@ public record BertConfig(String modelType, int hiddenSize, int intermediateSize,
                 offset,
                 (float) config.number("layer_norm_eps", 1e-30, 1, 1e-12),
                 ACTIVATIONS.get(config.string("hidden_act", "gelu")),
+                type.equals("bert") ? padTokenId(config, vocab, 0) : offset - 1,
                 config.number("initializer_range", 0, 10, USUAL_INITIALIZER_RANGE));
+    }
+
+    /**
+     * pad_token_id as a row of the table of words: negative numbers count from its end; -1 for null, and for what is no
+     * row.
+     *
+     * @param usual where the key is missing
+     */
+    static int padTokenId(JsonFields config, int vocab, int usual) {
+        if (!config.has("pad_token_id")) {
+            return config.object().has("pad_token_id") ? -1 : usual;
+        }
+        int id = (int) config.integer("pad_token_id", Integer.MIN_VALUE, Integer.MAX_VALUE);
+        int row = id < 0 ? vocab + id : id;
+        return row >= 0 && row < vocab ? row : -1;
     }
 
     /** Features of an attention head. */

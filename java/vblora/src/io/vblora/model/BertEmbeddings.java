@@ -1,13 +1,30 @@
 package io.vblora.model;
 
+import io.vblora.adapter.Adapter;
 import io.vblora.kernels.Tensor;
-import io.vblora.kernels.ops.Transformer;
+import java.util.List;
 
-/**
- * What goes into the first layer: the normalised sum of the embeddings of word, position and token type. Tables [rows,
- * hidden] in any native type.
- */
-record BertEmbeddings(Tensor word, Tensor position, Tensor tokenType, LayerNorm norm) {
+/** What goes into the first layer: the normalised sum of the embeddings of word, position and token type. */
+record BertEmbeddings(Embedding word, Embedding position, Embedding tokenType, LayerNorm norm) {
+    /** What the backward pass reads of the forward pass; tensors of the arena. */
+    record Saved(Tensor tokenTypes, Tensor sum, LayerNorm.Saved statistics) {}
+
+    /** All parameters, in the order of the model. */
+    List<Parameter> parameters() {
+        return List.of(word.weight(), position.weight(), tokenType.weight(), norm.weight(), norm.bias());
+    }
+
+    /** Attaches what an adapter has of this; null detaches. */
+    void attach(Adapter adapter) {
+        List.of(word, position, tokenType).forEach(table -> table.attach(adapter));
+        norm.attach(adapter);
+    }
+
+    /** Whether an adapter trains anything of it. */
+    boolean isTrained() {
+        return word.isTrained() || position.isTrained() || tokenType.isTrained() || norm.isTrained();
+    }
+
     /**
      * x [tokens, hidden], written.
      *
@@ -15,11 +32,29 @@ record BertEmbeddings(Tensor word, Tensor position, Tensor tokenType, LayerNorm 
      */
     void forward(Execution run, TokenBatch batch, int[] tokenTypeIds, Tensor x) {
         long mark = run.arena().mark();
-        Tensor types = run.ints(tokenTypeIds);
-        Transformer.embeddingForward(run.stream(), batch.ids(), word, false, x);
-        Transformer.embeddingForward(run.stream(), types, tokenType, true, x);
-        Transformer.embeddingForward(run.stream(), batch.positions(), position, true, x);
-        norm.forward(run, x, x);
+        normalise(run, batch, tokenTypeIds, x, x);
         run.arena().release(mark);
+    }
+
+    /** As {@link #forward}, of what {@link #backward} then reads. */
+    Saved forwardToTrain(Execution run, TokenBatch batch, int[] tokenTypeIds, Tensor x) {
+        return normalise(run, batch, tokenTypeIds, run.arena().floats(x.shape()), x);
+    }
+
+    /** @param sum written, and may be x */
+    private Saved normalise(Execution run, TokenBatch batch, int[] tokenTypeIds, Tensor sum, Tensor x) {
+        Tensor types = run.ints(tokenTypeIds);
+        word.forward(run, batch.ids(), sum, false);
+        tokenType.forward(run, types, sum, true);
+        position.forward(run, batch.positions(), sum, true);
+        return new Saved(types, sum, norm.forward(run, sum, x));
+    }
+
+    /** Adds the adapter's gradients; dx [tokens, hidden], the gradient of x, is undefined afterwards. */
+    void backward(Execution run, TokenBatch batch, Saved saved, Tensor dx) {
+        norm.backward(run, saved.sum, saved.statistics, dx);
+        word.backward(run, batch.ids(), dx);
+        tokenType.backward(run, saved.tokenTypes, dx);
+        position.backward(run, batch.positions(), dx);
     }
 }

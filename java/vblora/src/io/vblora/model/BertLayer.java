@@ -1,11 +1,13 @@
 package io.vblora.model;
 
+import io.vblora.adapter.Adapter;
 import io.vblora.kernels.Arena;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Attention;
 import io.vblora.kernels.ops.Memory;
 import io.vblora.kernels.ops.Sequences;
 import io.vblora.kernels.ops.Transformer;
+import java.util.ArrayList;
 import java.util.List;
 
 /** One encoder layer: y = norm(x + attention(x)), then norm(y + mlp(y)). */
@@ -49,8 +51,24 @@ final class BertLayer {
         return List.of(q, k, v, attentionDense, intermediate, outputDense);
     }
 
-    boolean isAdapted() {
-        return linears().stream().anyMatch(Linear::isAdapted);
+    /** All parameters, in the order of the model. */
+    List<Parameter> parameters() {
+        List<Parameter> parameters = new ArrayList<>();
+        linears().forEach(linear -> parameters.addAll(linear.parameters()));
+        parameters.addAll(List.of(attentionNorm.weight(), attentionNorm.bias(), outputNorm.weight(), outputNorm.bias()));
+        return parameters;
+    }
+
+    /** Attaches what an adapter has of this layer; null detaches. */
+    void attach(Adapter adapter) {
+        linears().forEach(linear -> linear.attach(adapter));
+        attentionNorm.attach(adapter);
+        outputNorm.attach(adapter);
+    }
+
+    /** Whether an adapter trains anything of it. */
+    boolean isTrained() {
+        return linears().stream().anyMatch(Linear::isTrained) || attentionNorm.isTrained() || outputNorm.isTrained();
     }
 
     /** out [tokens, hidden] = the layer's output for x [tokens, hidden]. */
@@ -113,7 +131,7 @@ final class BertLayer {
         Arena arena = run.arena();
         Tensor dinner = arena.floats(tokens, config.intermediateSize());
         Tensor activated = null;
-        if (outputDense.isAdapted()) {
+        if (outputDense.readsInput()) {
             activated = arena.floats(tokens, config.intermediateSize());
             Transformer.activationForward(run.stream(), config.hiddenAct(), saved.intermediate(), activated);
         }

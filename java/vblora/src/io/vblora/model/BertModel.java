@@ -2,6 +2,7 @@ package io.vblora.model;
 
 import io.vblora.InputException;
 import io.vblora.JsonFields;
+import io.vblora.adapter.Adapter;
 import io.vblora.adapter.ModuleShape;
 import io.vblora.kernels.Arena;
 import io.vblora.kernels.DType;
@@ -14,7 +15,7 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * A BERT-type encoder with frozen weights: embeddings, layers normalised behind their residual connections,
+ * A BERT-type encoder: embeddings, layers normalised behind their residual connections,
  * bidirectional attention, and a pooler if the weights have one. It is read from a Hugging Face folder whose
  * config.json has model_type bert, roberta or xlm-roberta, or from an ONNX file. No dropout of its own is drawn, and
  * padding is not computed. Used by one thread at a time.
@@ -79,10 +80,11 @@ public final class BertModel implements AutoCloseable {
         long inner = config.intermediateSize();
         String prefix = source.prefix();
         embeddings = new BertEmbeddings(
-                reader.matrix(prefix + "embeddings.word_embeddings.weight", config.vocabSize(), hidden),
-                reader.matrix(prefix + "embeddings.position_embeddings.weight", config.maxPositionEmbeddings(), hidden),
-                reader.matrix(prefix + "embeddings.token_type_embeddings.weight", config.typeVocabSize(), hidden),
-                layerNorm(source, reader, prefix + "embeddings.LayerNorm"));
+                table(reader, prefix, "embeddings.word_embeddings", config.vocabSize(), config.padTokenId()),
+                table(reader, prefix, "embeddings.position_embeddings", config.maxPositionEmbeddings(),
+                        config.positionOffset() - 1),
+                table(reader, prefix, "embeddings.token_type_embeddings", config.typeVocabSize(), -1),
+                layerNorm(source, reader, "embeddings.LayerNorm"));
         long[][] shapes = {{hidden, hidden}, {hidden, hidden}, {hidden, hidden}, {hidden, hidden}, {inner, hidden},
             {hidden, inner}};
         for (int layer = 0; layer < config.numHiddenLayers(); layer++) {
@@ -92,42 +94,51 @@ public final class BertModel implements AutoCloseable {
                 linears.add(linear(reader, prefix, path + LAYER_LINEARS.get(i), shapes[i][0], shapes[i][1]));
             }
             layers.add(new BertLayer(config, linears,
-                    layerNorm(source, reader, prefix + path + "attention.output.LayerNorm"),
-                    layerNorm(source, reader, prefix + path + "output.LayerNorm")));
+                    layerNorm(source, reader, path + "attention.output.LayerNorm"),
+                    layerNorm(source, reader, path + "output.LayerNorm")));
         }
         if (source.weights().contains(prefix + POOLER_DENSE + ".weight")) {
             poolerDense = linear(reader, prefix, POOLER_DENSE, hidden, hidden);
         }
     }
 
-    /** A linear layer, named as in a model with a head. */
-    private Linear linear(WeightReader reader, String prefix, String path, long out, long in) {
-        return new Linear(pathInModel(path),
-                reader.matrix(prefix + path + ".weight", out, in), reader.vector(prefix + path + ".bias", out));
+    /** A module's name as in a model with a head. */
+    private String named(String path) {
+        return (config.isRoberta() ? "roberta." : "bert.") + path;
     }
 
-    private String pathInModel(String path) {
-        return (config.isRoberta() ? "roberta." : "bert.") + path;
+    private Linear linear(WeightReader reader, String prefix, String path, long out, long in) {
+        return new Linear(named(path), new Parameter(named(path) + ".weight",
+                reader.matrix(prefix + path + ".weight", out, in)), new Parameter(named(path) + ".bias",
+                reader.vector(prefix + path + ".bias", out)));
+    }
+
+    private Embedding table(WeightReader reader, String prefix, String path, long rows, int paddingRow) {
+        return new Embedding(new Parameter(named(path) + ".weight",
+                reader.matrix(prefix + path + ".weight", rows, config.hiddenSize())), paddingRow);
     }
 
     /** The linear layer of a pooler, which an encoder of this architecture may have, and adapters of it. */
     ModuleShape poolerShape() {
-        return new ModuleShape(pathInModel(POOLER_DENSE), config.hiddenSize(), config.hiddenSize());
+        return new ModuleShape(named(POOLER_DENSE), config.hiddenSize(), config.hiddenSize());
     }
 
     /** Older files call weight and bias gamma and beta. */
     private LayerNorm layerNorm(BertSource source, WeightReader reader, String path) {
-        boolean old = source.weights().contains(path + ".gamma") && !source.weights().contains(path + ".weight");
-        return new LayerNorm(reader.vector(path + (old ? ".gamma" : ".weight"), config.hiddenSize()),
-                reader.vector(path + (old ? ".beta" : ".bias"), config.hiddenSize()), config.layerNormEps());
+        String stored = source.prefix() + path;
+        boolean old = source.weights().contains(stored + ".gamma") && !source.weights().contains(stored + ".weight");
+        return new LayerNorm(new Parameter(named(path) + ".weight",
+                reader.vector(stored + (old ? ".gamma" : ".weight"), config.hiddenSize())),
+                new Parameter(named(path) + ".bias",
+                reader.vector(stored + (old ? ".beta" : ".bias"), config.hiddenSize())), config.layerNormEps());
     }
 
     public BertConfig config() {
         return config;
     }
 
-    /** Numbers in the frozen weights. */
-    public long parameters() {
+    /** Numbers in the weights. */
+    public long parameterCount() {
         return weights.stream().mapToLong(Tensor::elements).sum();
     }
 
@@ -231,6 +242,19 @@ public final class BertModel implements AutoCloseable {
         return layers.stream().flatMap(layer -> layer.linears().stream()).toList();
     }
 
+    /** All parameters but the pooler's, in the order of the model. */
+    List<Parameter> parameters() {
+        List<Parameter> parameters = new ArrayList<>(embeddings.parameters());
+        layers.forEach(layer -> parameters.addAll(layer.parameters()));
+        return parameters;
+    }
+
+    /** Attaches what an adapter has of this, but the pooler; null detaches. */
+    void attach(Adapter adapter) {
+        embeddings.attach(adapter);
+        layers.forEach(layer -> layer.attach(adapter));
+    }
+
     /**
      * What pools the output of the last layer.
      *
@@ -269,32 +293,45 @@ public final class BertModel implements AutoCloseable {
         return TokenBatch.packed(run, rows, config.positionOffset());
     }
 
-    /** Whether a layer has something to train. */
-    boolean isAdapted() {
-        return lowestAdaptedLayer() < layers.size();
+    /** Whether embeddings or a layer have something to train. */
+    boolean isTrained() {
+        return lowestTrainedLayer() < layers.size();
     }
 
-    /** Gradients stop at the lowest layer that has something to train; the number of layers if none has. */
-    private int lowestAdaptedLayer() {
+    /**
+     * Gradients stop at the lowest layer that has something to train, or go on to the embeddings; the number of layers
+     * if nothing has.
+     */
+    private int lowestTrainedLayer() {
         int lowest = 0;
-        while (lowest < layers.size() && !layers.get(lowest).isAdapted()) {
+        while (lowest < layers.size() && !embeddings.isTrained() && !layers.get(lowest).isTrained()) {
             lowest++;
         }
         return lowest;
     }
 
+    /** What {@link #backward} reads of the forward pass, from the lowest trained layer upwards. */
+    static final class Tape {
+        private final List<BertLayer.Saved> layers = new ArrayList<>();
+        private BertEmbeddings.Saved embeddings;
+    }
+
     /**
      * The output of the last layer [tokens, hidden].
      *
-     * @param saved gets what {@link #backward} reads, from the lowest adapted layer upwards; null to keep nothing
+     * @param tape gets what {@link #backward} reads; null to keep nothing
      */
-    Tensor hidden(Execution run, TokenRows rows, TokenBatch batch, List<BertLayer.Saved> saved) {
+    Tensor hidden(Execution run, TokenRows rows, TokenBatch batch, Tape tape) {
         Arena arena = run.arena();
-        int lowest = saved == null ? layers.size() : lowestAdaptedLayer();
+        int lowest = tape == null ? layers.size() : lowestTrainedLayer();
         Tensor x = arena.floats(batch.tokens(), config.hiddenSize());
         Tensor y = lowest == 0 ? null : arena.floats(batch.tokens(), config.hiddenSize());
-        int[] types = rows.tokenTypeIds();
-        embeddings.forward(run, batch, types == null ? new int[rows.tokens()] : rows.packed(types), x);
+        int[] types = rows.tokenTypeIds() == null ? new int[rows.tokens()] : rows.packed(rows.tokenTypeIds());
+        if (tape != null && embeddings.isTrained()) {
+            tape.embeddings = embeddings.forwardToTrain(run, batch, types, x);
+        } else {
+            embeddings.forward(run, batch, types, x);
+        }
         for (BertLayer layer : layers.subList(0, lowest)) {
             long mark = arena.mark();
             layer.forward(run, batch, x, y);
@@ -305,17 +342,20 @@ public final class BertModel implements AutoCloseable {
         }
         for (BertLayer layer : layers.subList(lowest, layers.size())) {
             Tensor out = arena.floats(batch.tokens(), config.hiddenSize());
-            saved.add(layer.forward(run, batch, x, out));
+            tape.layers.add(layer.forward(run, batch, x, out));
             x = out;
         }
         return x;
     }
 
     /** Adds the adapter's gradients; dx [tokens, hidden], the gradient of the output, is undefined afterwards. */
-    void backward(Execution run, TokenBatch batch, List<BertLayer.Saved> saved, Tensor dx) {
-        int lowest = layers.size() - saved.size();
+    void backward(Execution run, TokenBatch batch, Tape tape, Tensor dx) {
+        int lowest = layers.size() - tape.layers.size();
         for (int i = layers.size() - 1; i >= lowest; i--) {
-            layers.get(i).backward(run, batch, saved.get(i - lowest), dx, i > lowest);
+            layers.get(i).backward(run, batch, tape.layers.get(i - lowest), dx, i > lowest || embeddings.isTrained());
+        }
+        if (embeddings.isTrained()) {
+            embeddings.backward(run, batch, tape.embeddings, dx);
         }
     }
 

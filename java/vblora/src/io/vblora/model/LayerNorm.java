@@ -1,23 +1,38 @@
 package io.vblora.model;
 
+import io.vblora.adapter.Adapter;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Transformer;
 
-/** A frozen layer normalisation; weight and bias [hidden], float32. */
-record LayerNorm(Tensor weight, Tensor bias, float eps) {
+/** A layer normalisation; weight and bias [hidden], float32. */
+record LayerNorm(Parameter weight, Parameter bias, float eps) {
     /** Mean and reciprocal standard deviation of each row, for the backward pass. */
     record Saved(Tensor mean, Tensor rstd) {}
 
+    void attach(Adapter adapter) {
+        weight.refuse(adapter);
+        bias.attach(adapter);
+    }
+
+    boolean isTrained() {
+        return bias.isTrained();
+    }
+
     /** y [rows, hidden] = the normalised x, which it may be. */
     Saved forward(Execution run, Tensor x, Tensor y) {
-        long rows = x.elements() / weight.elements();
+        long rows = x.elements() / weight.dimension(0);
         Saved saved = new Saved(run.arena().floats(rows), run.arena().floats(rows));
-        Transformer.layernormForward(run.stream(), eps, x, weight, bias, y, saved.mean, saved.rstd);
+        Transformer.layernormForward(run.stream(), eps, x, weight.value(), bias.value(), y, saved.mean, saved.rstd);
         return saved;
     }
 
-    /** Turns dx, the gradient of y, into that of x, in place. */
+    /**
+     * Turns dx, the gradient of y, into that of x, in place, and adds the gradients of weight and bias to the adapter's.
+     */
     void backward(Execution run, Tensor x, Saved saved, Tensor dx) {
-        Transformer.layernormBackward(run.stream(), dx, x, weight, saved.mean, saved.rstd, dx);
+        if (bias.isTrained()) {
+            Transformer.addBiasBackward(run.stream(), dx, bias.gradient());
+        }
+        Transformer.layernormBackward(run.stream(), dx, x, weight.value(), saved.mean, saved.rstd, dx);
     }
 }

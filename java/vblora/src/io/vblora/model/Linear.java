@@ -1,32 +1,44 @@
 package io.vblora.model;
 
 import io.vblora.adapter.AdaptedModule;
+import io.vblora.adapter.Adapter;
+import io.vblora.adapter.ModuleShape;
 import io.vblora.kernels.Arena;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.LowRank;
 import io.vblora.kernels.ops.Transformer;
+import java.util.List;
 
 /**
- * A frozen linear layer, y = x Wᵀ + bias, with the low-rank update of an adapter if one is attached. W [out, in] in any
- * native type, bias [out] float32 or null; activations are float32.
+ * A linear layer, y = x Wᵀ + bias, with the low-rank update of an adapter if one is attached that has it. W [out, in] in
+ * any native type, bias [out] float32 or null; activations are float32.
  */
 final class Linear {
     private final String path;
-    private final Tensor weight;
-    private final Tensor bias;
+    private final Parameter weight;
+    private final Parameter bias;
     private AdaptedModule adapted;
     private LowRank trainingBranch;
     private LowRank evaluationBranch;
 
-    Linear(String path, Tensor weight, Tensor bias) {
+    Linear(String path, Parameter weight, Parameter bias) {
         this.path = path;
         this.weight = weight;
         this.bias = bias;
     }
 
-    String path() {
-        return path;
+    /** A layer of a head. */
+    static Linear ofHead(String path, long in, long out) {
+        return new Linear(path, Parameter.ofHead(path + ".weight", out, in), Parameter.ofHead(path + ".bias", out));
+    }
+
+    ModuleShape shape() {
+        return new ModuleShape(path, inFeatures(), outFeatures());
+    }
+
+    List<Parameter> parameters() {
+        return bias == null ? List.of(weight) : List.of(weight, bias);
     }
 
     long inFeatures() {
@@ -37,8 +49,10 @@ final class Linear {
         return weight.dimension(0);
     }
 
-    /** Attaches a module of an adapter, or detaches it with null. */
-    void attach(AdaptedModule module) {
+    /** Attaches what an adapter has of this layer; null detaches. */
+    void attach(Adapter adapter) {
+        AdaptedModule module = adapter == null ? null : adapter.module(path).orElse(null);
+        parameters().forEach(parameter -> parameter.attach(adapter));
         adapted = module;
         trainingBranch = module == null ? null : branch(module, module.dropout());
         evaluationBranch = module == null ? null : branch(module, 0);
@@ -53,8 +67,18 @@ final class Linear {
         return run.step() == null ? evaluationBranch : trainingBranch;
     }
 
-    boolean isAdapted() {
+    private boolean isAdapted() {
         return adapted != null;
+    }
+
+    /** Whether an adapter trains anything of it: an update, or its own weight or bias. */
+    boolean isTrained() {
+        return readsInput() || bias != null && bias.isTrained();
+    }
+
+    /** Whether the backward pass reads the layer's input. */
+    boolean readsInput() {
+        return isAdapted() || weight.isTrained();
     }
 
     /** Rank of the update; 0 without an adapter. */
@@ -74,10 +98,10 @@ final class Linear {
      * @param p of {@link #takeP}, written
      */
     void forward(Execution run, long firstToken, long tokens, Tensor x, Tensor p, Tensor y, boolean accumulate) {
-        run.blas().gemm(run.stream(), run.arena(), false, true, tokens, outFeatures(), inFeatures(), 1, x, weight,
-                accumulate ? 1 : 0, y);
+        run.blas().gemm(run.stream(), run.arena(), false, true, tokens, outFeatures(), inFeatures(), 1, x,
+                weight.value(), accumulate ? 1 : 0, y);
         if (bias != null) {
-            Transformer.addBias(run.stream(), bias, y);
+            Transformer.addBias(run.stream(), bias.value(), y);
         }
         if (isAdapted()) {
             branch(run).forward(run.stream(), run.step(), firstToken, tokens, x, adapted.a(), adapted.bt(), p, y);
@@ -85,18 +109,25 @@ final class Linear {
     }
 
     /**
-     * dx [tokens, in] = (or +=) the gradient of x, unless dx is null, and the gradients of A and B added to the
+     * dx [tokens, in] = (or +=) the gradient of x, unless dx is null, and the gradients of what is trained added to the
      * adapter's.
      *
      * @param firstToken place of the first token in the batch
-     * @param x what the forward pass read; not used without an adapter
+     * @param x what the forward pass read; not used unless {@link #readsInput}
      * @param p what the forward pass wrote
      */
     void backward(Execution run, long firstToken, long tokens, Tensor x, Tensor dy, Tensor p, Tensor dx,
             boolean accumulate) {
         if (dx != null) {
-            run.blas().gemm(run.stream(), run.arena(), false, false, tokens, inFeatures(), outFeatures(), 1, dy, weight,
-                    accumulate ? 1 : 0, dx);
+            run.blas().gemm(run.stream(), run.arena(), false, false, tokens, inFeatures(), outFeatures(), 1, dy,
+                    weight.value(), accumulate ? 1 : 0, dx);
+        }
+        if (weight.isTrained()) {
+            run.blas().gemm(run.stream(), run.arena(), true, false, outFeatures(), inFeatures(), tokens, 1, dy, x, 1,
+                    weight.gradient());
+        }
+        if (bias != null && bias.isTrained()) {
+            Transformer.addBiasBackward(run.stream(), dy, bias.gradient());
         }
         if (isAdapted()) {
             long mark = run.arena().mark();

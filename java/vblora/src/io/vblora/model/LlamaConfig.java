@@ -3,10 +3,14 @@ package io.vblora.model;
 import io.vblora.JsonFields;
 import java.nio.file.Path;
 
-/** The architecture of a Llama-type decoder, from config.json; names are Hugging Face's. */
+/**
+ * The architecture of a Llama-type decoder, from config.json; names are Hugging Face's.
+ *
+ * @param padTokenId row of the table of tokens that never learns; -1 for none
+ */
 public record LlamaConfig(int hiddenSize, int intermediateSize, int numHiddenLayers, int numAttentionHeads,
         int numKeyValueHeads, int headDim, int vocabSize, int maxPositionEmbeddings, float rmsNormEps,
-        RopeParameters rope, boolean tieWordEmbeddings, boolean attentionBias, boolean mlpBias) {
+        RopeParameters rope, int padTokenId, boolean tieWordEmbeddings, boolean attentionBias, boolean mlpBias) {
 
     private static final int MAX_SIZE = 1 << 24;
 
@@ -40,6 +44,7 @@ public record LlamaConfig(int hiddenSize, int intermediateSize, int numHiddenLay
         if (headDim % 2 != 0) {
             throw config.wrong("head_dim", "an even number");
         }
+        int vocab = (int) config.integer("vocab_size", 1, MAX_SIZE);
         return new LlamaConfig(
                 hidden,
                 (int) config.integer("intermediate_size", 1, MAX_SIZE),
@@ -47,10 +52,11 @@ public record LlamaConfig(int hiddenSize, int intermediateSize, int numHiddenLay
                 heads,
                 kvHeads,
                 headDim,
-                (int) config.integer("vocab_size", 1, MAX_SIZE),
+                vocab,
                 (int) config.integer("max_position_embeddings", 2, 1 << 30, 2048),
                 (float) config.number("rms_norm_eps", 1e-30, 1, 1e-6),
                 RopeParameters.read(config),
+                BertConfig.padTokenId(config, vocab, -1),
                 config.bool("tie_word_embeddings", false),
                 config.bool("attention_bias", false),
                 config.bool("mlp_bias", false));

@@ -1,10 +1,12 @@
 package io.vblora.model;
 
+import io.vblora.adapter.Adapter;
 import io.vblora.kernels.Arena;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Attention;
 import io.vblora.kernels.ops.Memory;
 import io.vblora.kernels.ops.Transformer;
+import java.util.ArrayList;
 import java.util.List;
 
 /** One decoder layer: x + attention(norm(x)), then x + mlp(norm(x)). */
@@ -12,8 +14,8 @@ final class LlamaLayer {
     private final LlamaConfig config;
     private final RotaryEmbedding rotary;
     private final Attention attention;
-    private final Tensor inputNorm;
-    private final Tensor postAttentionNorm;
+    private final RmsNorm inputNorm;
+    private final RmsNorm postAttentionNorm;
     private final Linear q;
     private final Linear k;
     private final Linear v;
@@ -27,7 +29,7 @@ final class LlamaLayer {
             Tensor lse, Tensor middle, Tensor middleRstd, Tensor middleNormed, Tensor gate, Tensor up, Tensor qp,
             Tensor kp, Tensor vp, Tensor op, Tensor gatep, Tensor upp, Tensor downp) {}
 
-    LlamaLayer(LlamaConfig config, RotaryEmbedding rotary, Tensor inputNorm, Tensor postAttentionNorm,
+    LlamaLayer(LlamaConfig config, RotaryEmbedding rotary, RmsNorm inputNorm, RmsNorm postAttentionNorm,
             List<Linear> linears) {
         this.config = config;
         this.rotary = rotary;
@@ -48,8 +50,24 @@ final class LlamaLayer {
         return List.of(q, k, v, o, gate, up, down);
     }
 
-    boolean isAdapted() {
-        return linears().stream().anyMatch(Linear::isAdapted);
+    /** All parameters, in the order of the model. */
+    List<Parameter> parameters() {
+        List<Parameter> parameters = new ArrayList<>();
+        linears().forEach(linear -> parameters.addAll(linear.parameters()));
+        parameters.addAll(List.of(inputNorm.weight(), postAttentionNorm.weight()));
+        return parameters;
+    }
+
+    /** Attaches what an adapter has of this layer; null detaches. */
+    void attach(Adapter adapter) {
+        linears().forEach(linear -> linear.attach(adapter));
+        inputNorm.attach(adapter);
+        postAttentionNorm.attach(adapter);
+    }
+
+    /** Whether an adapter trains anything of it. */
+    boolean isTrained() {
+        return linears().stream().anyMatch(Linear::isTrained) || inputNorm.isTrained() || postAttentionNorm.isTrained();
     }
 
     /** out [tokens, hidden] = the layer's output for x [tokens, hidden]. */
@@ -58,9 +76,8 @@ final class LlamaLayer {
         long tokens = batch.tokens();
         int heads = config.numAttentionHeads();
         int kvHeads = config.numKeyValueHeads();
-        Tensor inputRstd = arena.floats(tokens);
         Tensor inputNormed = arena.floats(tokens, config.hiddenSize());
-        Transformer.rmsnormForward(run.stream(), config.rmsNormEps(), x, inputNorm, inputNormed, inputRstd);
+        Tensor inputRstd = inputNorm.forward(run, x, inputNormed);
 
         Tensor query = arena.floats(tokens, q.outFeatures());
         Tensor key = arena.floats(tokens, k.outFeatures());
@@ -82,10 +99,8 @@ final class LlamaLayer {
         Tensor op = o.takeP(arena, tokens);
         o.forward(run, 0, tokens, attended, op, middle, true);
 
-        Tensor middleRstd = arena.floats(tokens);
         Tensor middleNormed = arena.floats(tokens, config.hiddenSize());
-        Transformer.rmsnormForward(run.stream(), config.rmsNormEps(), middle, postAttentionNorm, middleNormed,
-                middleRstd);
+        Tensor middleRstd = postAttentionNorm.forward(run, middle, middleNormed);
         Tensor gated = arena.floats(tokens, gate.outFeatures());
         Tensor upped = arena.floats(tokens, up.outFeatures());
         Tensor gatep = gate.takeP(arena, tokens);
@@ -123,7 +138,7 @@ final class LlamaLayer {
         Tensor dactivated = arena.floats(tokens, down.inFeatures());
         Tensor dup = arena.floats(tokens, up.outFeatures());
         Tensor activated = dup;  // needed only until dup is written
-        if (down.isAdapted()) {
+        if (down.readsInput()) {
             Transformer.siluMulForward(run.stream(), saved.gate(), saved.up(), activated);
         }
         down.backward(run, 0, tokens, activated, dx, saved.downp(), dactivated, false);
@@ -132,7 +147,7 @@ final class LlamaLayer {
         Tensor dnormed = arena.floats(tokens, config.hiddenSize());
         gate.backward(run, 0, tokens, saved.middleNormed(), dgate, saved.gatep(), dnormed, false);
         up.backward(run, 0, tokens, saved.middleNormed(), dup, saved.upp(), dnormed, true);
-        Transformer.rmsnormBackward(run.stream(), dnormed, saved.middle(), postAttentionNorm, saved.middleRstd(), dx);
+        postAttentionNorm.backward(run, dnormed, saved.middle(), saved.middleRstd(), dx);
     }
 
     private void attentionBackward(Execution run, TokenBatch batch, Saved saved, Tensor dx, boolean inputGradient) {
@@ -147,12 +162,12 @@ final class LlamaLayer {
                 saved.lse(), dattended, dq, dk, dv);
         rotary.apply(run, config.numAttentionHeads(), batch.positions(), true, dq);
         rotary.apply(run, config.numKeyValueHeads(), batch.positions(), true, dk);
-        Tensor dnormed = inputGradient ? arena.floats(tokens, config.hiddenSize()) : null;
+        Tensor dnormed = inputGradient || inputNorm.isTrained() ? arena.floats(tokens, config.hiddenSize()) : null;
         q.backward(run, 0, tokens, saved.inputNormed(), dq, saved.qp(), dnormed, false);
         k.backward(run, 0, tokens, saved.inputNormed(), dk, saved.kp(), dnormed, true);
         v.backward(run, 0, tokens, saved.inputNormed(), dv, saved.vp(), dnormed, true);
-        if (inputGradient) {
-            Transformer.rmsnormBackward(run.stream(), dnormed, saved.x(), inputNorm, saved.inputRstd(), dx);
+        if (dnormed != null) {
+            inputNorm.backward(run, dnormed, saved.x(), saved.inputRstd(), inputGradient ? dx : null);
         }
     }
 }

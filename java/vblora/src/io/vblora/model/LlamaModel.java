@@ -4,6 +4,7 @@ import static io.vblora.kernels.global.vblora.VBL_IGNORE_INDEX;
 
 import io.vblora.InputException;
 import io.vblora.adapter.Adapter;
+import io.vblora.adapter.ModelParameter;
 import io.vblora.adapter.ModuleShape;
 import io.vblora.kernels.Arena;
 import io.vblora.kernels.DType;
@@ -19,7 +20,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * A Llama-type decoder with frozen weights, from a Hugging Face folder whose config.json has model_type llama: RMSNorm,
+ * A Llama-type decoder from a Hugging Face folder whose config.json has model_type llama: RMSNorm,
  * rotary positions (default, linear or llama3 scaling), grouped-query attention, SiLU-gated MLP, with or without
  * biases, tied or untied output head, weights in float32, bfloat16 or float16. Modules are named as there, for example
  * {@code model.layers.0.self_attn.q_proj}. Batches are given as arrays of size · length, row by row, padded at the end
@@ -36,8 +37,8 @@ public final class LlamaModel implements AutoCloseable {
     private final RotaryEmbedding rotary;
     private final List<Tensor> weights = new ArrayList<>();
     private final List<LlamaLayer> layers = new ArrayList<>();
-    private Tensor embedding;
-    private Tensor norm;
+    private Embedding embedding;
+    private RmsNorm norm;
     private Linear head;
     private Adapter adapter;
 
@@ -80,7 +81,8 @@ public final class LlamaModel implements AutoCloseable {
     private void readWeights(WeightSource source, DType dtype, Stream stream) {
         WeightReader reader = new WeightReader(source, dtype, stream, weights);
         long hidden = config.hiddenSize();
-        embedding = reader.matrix("model.embed_tokens.weight", config.vocabSize(), hidden);
+        Tensor tokens = reader.matrix("model.embed_tokens.weight", config.vocabSize(), hidden);
+        embedding = new Embedding(new Parameter("model.embed_tokens.weight", tokens), config.padTokenId());
         long queries = (long) config.numAttentionHeads() * config.headDim();
         long keys = (long) config.numKeyValueHeads() * config.headDim();
         long inner = config.intermediateSize();
@@ -92,15 +94,20 @@ public final class LlamaModel implements AutoCloseable {
             for (int i = 0; i < shapes.length; i++) {
                 String path = prefix + LAYER_LINEARS.get(i);
                 boolean hasBias = i < 4 ? config.attentionBias() : config.mlpBias();
-                linears.add(new Linear(path, reader.matrix(path + ".weight", shapes[i][0], shapes[i][1]),
-                        hasBias ? reader.vector(path + ".bias", shapes[i][0]) : null));
+                linears.add(new Linear(path,
+                        new Parameter(path + ".weight", reader.matrix(path + ".weight", shapes[i][0], shapes[i][1])),
+                        hasBias ? new Parameter(path + ".bias", reader.vector(path + ".bias", shapes[i][0])) : null));
             }
-            layers.add(new LlamaLayer(config, rotary, reader.vector(prefix + "input_layernorm.weight", hidden),
-                    reader.vector(prefix + "post_attention_layernorm.weight", hidden), linears));
+            layers.add(new LlamaLayer(config, rotary, norm(reader, prefix + "input_layernorm.weight"),
+                    norm(reader, prefix + "post_attention_layernorm.weight"), linears));
         }
-        norm = reader.vector("model.norm.weight", hidden);
-        head = new Linear("lm_head", config.tieWordEmbeddings() ? embedding
-                : reader.matrix("lm_head.weight", config.vocabSize(), hidden), null);
+        norm = norm(reader, "model.norm.weight");
+        head = new Linear("lm_head", new Parameter("lm_head.weight", config.tieWordEmbeddings() ? tokens
+                : reader.matrix("lm_head.weight", config.vocabSize(), hidden)), null);
+    }
+
+    private RmsNorm norm(WeightReader reader, String name) {
+        return new RmsNorm(new Parameter(name, reader.vector(name, config.hiddenSize())), config.rmsNormEps());
     }
 
     public LlamaConfig config() {
@@ -109,18 +116,26 @@ public final class LlamaModel implements AutoCloseable {
 
     /** The linear layers that an adapter can be attached to, in the order of the model; the output head is the last. */
     public List<ModuleShape> linears() {
-        return allLinears().stream().map(l -> new ModuleShape(l.path(), l.inFeatures(), l.outFeatures())).toList();
-    }
-
-    private List<Linear> allLinears() {
         List<Linear> all = new ArrayList<>();
         layers.forEach(layer -> all.addAll(layer.linears()));
         all.add(head);
-        return all;
+        return all.stream().map(Linear::shape).toList();
     }
 
-    /** Numbers in the frozen weights. */
-    public long parameters() {
+    /**
+     * All parameters, in the order of the model. Where the output head is tied to the embeddings both are there: as with
+     * PEFT an adapter that holds one of them leaves the other as it is.
+     */
+    public List<ModelParameter> parameters() {
+        List<Parameter> all = new ArrayList<>(List.of(embedding.weight()));
+        layers.forEach(layer -> all.addAll(layer.parameters()));
+        all.add(norm.weight());
+        all.addAll(head.parameters());
+        return all.stream().map(Parameter::offered).toList();
+    }
+
+    /** Numbers in the weights. */
+    public long parameterCount() {
         return weights.stream().mapToLong(Tensor::elements).sum();
     }
 
@@ -128,16 +143,17 @@ public final class LlamaModel implements AutoCloseable {
      * Attaches an adapter, in place of any other; null detaches. The adapter stays the caller's and must outlive its
      * use here.
      *
-     * @throws InputException if one of its modules is not one of this model, or has another shape
+     * @throws InputException if what it holds is not of this model, or has another shape
      */
     public void attach(Adapter newAdapter) {
         if (newAdapter != null) {
-            newAdapter.checkFits(linears());
+            newAdapter.checkFits(linears(), List.of(), parameters());
         }
         adapter = newAdapter;
-        for (Linear linear : allLinears()) {
-            linear.attach(newAdapter == null ? null : newAdapter.module(linear.path()).orElse(null));
-        }
+        embedding.attach(newAdapter);
+        layers.forEach(layer -> layer.attach(newAdapter));
+        norm.attach(newAdapter);
+        head.attach(newAdapter);
     }
 
     /** The attached adapter, or null. */
@@ -177,8 +193,7 @@ public final class LlamaModel implements AutoCloseable {
     }
 
     /**
-     * {@link #lossSum}, and the gradients of {@code gradientScale} times that sum added to the attached adapter's
-     * packed gradients.
+     * {@link #lossSum}, and the gradients of {@code gradientScale} times that sum added to the attached adapter's.
      */
     public double lossSumAndGradients(Execution execution, int size, int length, int[] inputIds, int[] labels,
             int[] lengths, double gradientScale) {
@@ -196,11 +211,13 @@ public final class LlamaModel implements AutoCloseable {
             Tensor dnormed = run.arena().floats(batch.tokens(), config.hiddenSize());
             double loss = headLoss(run, normed, targets, scale, dnormed);
             Memory.zero(run.stream(), dx);
-            Transformer.rmsnormBackward(run.stream(), dnormed, tape.last, norm, tape.rstd, dx);
-            int lowest = lowestAdaptedLayer();
+            norm.backward(run, dnormed, tape.last, tape.rstd, dx);
+            int lowest = lowestTrainedLayer();
             for (int i = layers.size() - 1; i >= lowest; i--) {
-                layers.get(i).backward(run, batch, tape.layers.get(i), dx, i > lowest);
+                layers.get(i).backward(run, batch, tape.layers.get(i), dx,
+                        i > lowest || embedding.isTrained());
             }
+            embedding.backward(run, batch.ids(), dx);
             return loss;
         });
     }
@@ -222,7 +239,7 @@ public final class LlamaModel implements AutoCloseable {
         Arena arena = run.arena();
         Tensor x = arena.floats(batch.tokens(), config.hiddenSize());
         Tensor y = tape == null ? arena.floats(batch.tokens(), config.hiddenSize()) : null;
-        Transformer.embeddingForward(run.stream(), batch.ids(), embedding, false, x);
+        embedding.forward(run, batch.ids(), x, false);
         for (LlamaLayer layer : layers) {
             if (tape == null) {
                 long mark = arena.mark();
@@ -237,9 +254,8 @@ public final class LlamaModel implements AutoCloseable {
                 x = out;
             }
         }
-        Tensor rstd = arena.floats(batch.tokens());
         Tensor normed = arena.floats(batch.tokens(), config.hiddenSize());
-        Transformer.rmsnormForward(run.stream(), config.rmsNormEps(), x, norm, normed, rstd);
+        Tensor rstd = norm.forward(run, x, normed);
         if (tape != null) {
             tape.last = x;
             tape.rstd = rstd;
@@ -272,10 +288,13 @@ public final class LlamaModel implements AutoCloseable {
         return run.readDouble(lossSum);
     }
 
-    /** Gradients stop at the lowest layer that has something to train; at the number of layers if only the head has. */
-    private int lowestAdaptedLayer() {
+    /**
+     * Gradients stop at the lowest layer that has something to train, or go on to the embeddings; at the number of
+     * layers if only what is behind them has.
+     */
+    private int lowestTrainedLayer() {
         int lowest = 0;
-        while (lowest < layers.size() && !layers.get(lowest).isAdapted()) {
+        while (lowest < layers.size() && !embedding.isTrained() && !layers.get(lowest).isTrained()) {
             lowest++;
         }
         return lowest;

@@ -75,7 +75,7 @@ final class OnnxBertGraph {
         int offset = embeddings.positionOffset();
         this.config = new BertConfig(offset == 0 ? "bert" : "roberta", hidden, intermediate, layers.size(), heads,
                 rows("word"), rows("position"), rows("token_type"), offset, epsilon.floatValue(), activation,
-                BertConfig.USUAL_INITIALIZER_RANGE);
+                Math.max(0, offset - 1), BertConfig.USUAL_INITIALIZER_RANGE);
     }
 
     BertConfig config() {

@@ -26,8 +26,8 @@ final class Pooler {
         return Optional.ofNullable(dense);
     }
 
-    boolean isAdapted() {
-        return dense != null && dense.isAdapted();
+    boolean isTrained() {
+        return dense != null && dense.isTrained();
     }
 
     /** features [size, hidden], written, of hidden [tokens, hidden]. */

@@ -1,7 +1,6 @@
 package io.vblora.model;
 
-import io.vblora.adapter.ModuleShape;
-import io.vblora.adapter.ModulesToSave;
+import io.vblora.adapter.Adapter;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Activation;
 import io.vblora.kernels.ops.Transformer;
@@ -14,48 +13,53 @@ import java.util.stream.Stream;
  */
 final class SequenceHead {
     /** Null where there is but one layer. */
-    private final TrainedLinear dense;
-    private final TrainedLinear out;
+    private final Linear dense;
+    private final Linear out;
 
     /** What the backward pass reads of the forward pass. */
     record Saved(Tensor features, Tensor inner, Tensor activated) {}
 
     SequenceHead(boolean roberta, long hidden, long labels) {
-        dense = roberta ? new TrainedLinear(new ModuleShape("classifier.dense", hidden, hidden)) : null;
-        out = new TrainedLinear(new ModuleShape(roberta ? "classifier.out_proj" : "classifier", hidden, labels));
+        dense = roberta ? Linear.ofHead("classifier.dense", hidden, hidden) : null;
+        out = Linear.ofHead(roberta ? "classifier.out_proj" : "classifier", hidden, labels);
     }
 
-    List<TrainedLinear> linears() {
+    private List<Linear> linears() {
         return Stream.of(dense, out).filter(linear -> linear != null).toList();
     }
 
-    void attach(ModulesToSave modules) {
-        linears().forEach(linear -> linear.attach(modules));
+    List<Parameter> parameters() {
+        return linears().stream().flatMap(linear -> linear.parameters().stream()).toList();
+    }
+
+    /** Attaches the adapter that holds it; null detaches. */
+    void attach(Adapter adapter) {
+        linears().forEach(linear -> linear.attach(adapter));
     }
 
     /** logits [rows, labels], written, of features [rows, hidden]. */
     Saved forward(Execution run, long rows, Tensor features, Tensor logits) {
         if (dense == null) {
-            out.forward(run, rows, features, logits);
+            out.forward(run, 0, rows, features, null, logits, false);
             return new Saved(features, null, features);
         }
         Tensor inner = run.arena().floats(features.shape());
         Tensor activated = run.arena().floats(features.shape());
-        dense.forward(run, rows, features, inner);
+        dense.forward(run, 0, rows, features, null, inner, false);
         Transformer.activationForward(run.stream(), Activation.TANH, inner, activated);
-        out.forward(run, rows, activated, logits);
+        out.forward(run, 0, rows, activated, null, logits, false);
         return new Saved(features, inner, activated);
     }
 
     /** Gradients of the head, added to the adapter's, and dfeatures [rows, hidden], overwritten, unless it is null. */
     void backward(Execution run, long rows, Saved saved, Tensor dlogits, Tensor dfeatures) {
         if (dense == null) {
-            out.backward(run, rows, saved.features, dlogits, dfeatures);
+            out.backward(run, 0, rows, saved.features, dlogits, null, dfeatures, false);
             return;
         }
         Tensor dinner = run.arena().floats(saved.inner.shape());
-        out.backward(run, rows, saved.activated, dlogits, dinner);
+        out.backward(run, 0, rows, saved.activated, dlogits, null, dinner, false);
         Transformer.activationBackward(run.stream(), Activation.TANH, saved.inner, dinner, dinner);
-        dense.backward(run, rows, saved.features, dinner, dfeatures);
+        dense.backward(run, 0, rows, saved.features, dinner, null, dfeatures, false);
     }
 }

@@ -2,6 +2,7 @@ package io.vblora.model;
 
 import io.vblora.InputException;
 import io.vblora.adapter.Adapter;
+import io.vblora.adapter.ModelParameter;
 import io.vblora.adapter.ModuleShape;
 import io.vblora.kernels.Arena;
 import io.vblora.kernels.DType;
@@ -14,7 +15,7 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * A frozen BERT-type encoder with a trained head for one class or one number per sequence: Hugging Face's model for
+ * A BERT-type encoder with a trained head for one class or one number per sequence: Hugging Face's model for
  * sequence classification, and its names of modules. The head's weights are the adapter's. Dropout is drawn only on the
  * adapter's branches, as its configuration says; the base model's own dropout is not. Used by one thread at a time.
  */
@@ -64,9 +65,11 @@ public final class SequenceModel implements AutoCloseable {
         return encoder;
     }
 
-    /** The frozen linear layers that an adapter can be attached to, in the order of the model. */
+    /** The linear layers that updates can be attached to, all but the head's, in the order of the model. */
     public List<ModuleShape> linears() {
-        return frozenLinears().stream().map(l -> new ModuleShape(l.path(), l.inFeatures(), l.outFeatures())).toList();
+        List<Linear> all = new ArrayList<>(encoder.linears());
+        pooler.linear().ifPresent(all::add);
+        return all.stream().map(Linear::shape).toList();
     }
 
     /** A pooler that this way of pooling passes by; PEFT's model may have it, and an adapter tensors for it. */
@@ -74,15 +77,12 @@ public final class SequenceModel implements AutoCloseable {
         return pooler.linear().isPresent() ? List.of() : List.of(encoder.poolerShape());
     }
 
-    private List<Linear> frozenLinears() {
-        List<Linear> all = new ArrayList<>(encoder.linears());
-        pooler.linear().ifPresent(all::add);
-        return all;
-    }
-
-    /** The linear layers of the head, which an adapter has to hold. */
-    public List<ModuleShape> heads() {
-        return head.linears().stream().map(TrainedLinear::shape).toList();
+    /** All parameters, in the order of the model; those of the head, the last, an adapter has to hold. */
+    public List<ModelParameter> parameters() {
+        List<Parameter> all = new ArrayList<>(encoder.parameters());
+        pooler.linear().ifPresent(linear -> all.addAll(linear.parameters()));
+        all.addAll(head.parameters());
+        return all.stream().map(Parameter::offered).toList();
     }
 
     /** Standard deviation that new weights of the head begin with. */
@@ -95,18 +95,17 @@ public final class SequenceModel implements AutoCloseable {
      * use here. It is one for this model's task from now on, which {@link Adapter#save} writes beside it.
      * {@link Adapter#notes} says if it adapts a pooler that takes no part.
      *
-     * @throws InputException if it does not hold the head, or one of its modules is not one of this model or has
-     * another shape, or its configuration selects a layer that it does not adapt
+     * @throws InputException if it does not hold the head, or what it holds is not of this model or has another shape, or
+     * its configuration names something that it does not hold
      */
     public void attach(Adapter newAdapter) {
         if (newAdapter != null) {
-            newAdapter.checkFits(linears(), idleLinears(), heads());
+            newAdapter.checkFits(linears(), idleLinears(), parameters());
         }
         adapter = newAdapter;
-        for (Linear linear : frozenLinears()) {
-            linear.attach(newAdapter == null ? null : newAdapter.module(linear.path()).orElse(null));
-        }
-        head.attach(newAdapter == null ? null : newAdapter.modulesToSave());
+        encoder.attach(newAdapter);
+        pooler.linear().ifPresent(linear -> linear.attach(newAdapter));
+        head.attach(newAdapter);
         if (newAdapter != null) {
             newAdapter.setTaskConfig(config.json());
         }
@@ -142,22 +141,27 @@ public final class SequenceModel implements AutoCloseable {
             Arena arena = run.arena();
             long hiddenSize = encoder.config().hiddenSize();
             TokenBatch batch = encoder.batch(run, rows);
-            List<BertLayer.Saved> saved = new ArrayList<>();
-            Tensor hidden = encoder.hidden(run, rows, batch, saved);
+            BertModel.Tape tape = new BertModel.Tape();
+            Tensor hidden = encoder.hidden(run, rows, batch, tape);
             Tensor features = arena.floats(rows.size(), hiddenSize);
             Pooler.Saved pooled = pooler.forward(run, batch, hidden, features);
-            boolean trainsEncoder = encoder.isAdapted();
-            Tensor dfeatures = trainsEncoder || pooler.isAdapted() ? arena.floats(rows.size(), hiddenSize) : null;
+            boolean trainsEncoder = encoder.isTrained();
+            Tensor dfeatures = trainsEncoder || pooler.isTrained() ? arena.floats(rows.size(), hiddenSize) : null;
             Tensor loss = headLoss(run, features, targets, run.scalar((float) gradientScale), dfeatures);
             if (dfeatures != null) {
                 Tensor dhidden = trainsEncoder ? arena.floats(batch.tokens(), hiddenSize) : null;
                 pooler.backward(run, batch, pooled, dfeatures, dhidden);
                 if (trainsEncoder) {
-                    encoder.backward(run, batch, saved, dhidden);
+                    encoder.backward(run, batch, tape, dhidden);
                 }
             }
             return run.readDouble(loss);
         });
+    }
+
+    /** Whether the attached adapter trains the head alone: features then stay what they are. */
+    public boolean isEncoderFrozen() {
+        return !encoder.isTrained() && !pooler.isTrained();
     }
 
     /** The pooled output of the encoder [size, hidden], which the head reads. */
@@ -177,8 +181,8 @@ public final class SequenceModel implements AutoCloseable {
     public double lossSumAndGradientsOf(Execution execution, float[] features, float[] targets, double gradientScale) {
         int size = checkFeatures(features);
         checkTargets(size, targets);
-        if (encoder.isAdapted() || pooler.isAdapted()) {
-            throw new IllegalStateException("The adapter adapts the encoder: its features change with every update");
+        if (!isEncoderFrozen()) {
+            throw new IllegalStateException("The adapter trains the encoder: its features change with every update");
         }
         return execution.run(shapeOfFeatures("gradients", size), run -> run.readDouble(headLoss(run,
                 onDevice(run, features, size), targets, run.scalar((float) gradientScale), null)));

@@ -21,7 +21,7 @@ import java.util.stream.IntStream;
 
 /**
  * Predicting the class or the value of a sequence: cross-entropy or squared error over the examples; scored by
- * {@link ClassificationMetrics} or {@link RegressionMetrics}. Where the adapter holds heads alone, the encoder's
+ * {@link ClassificationMetrics} or {@link RegressionMetrics}. Where the adapter trains the head alone, the encoder's
  * features of an example never change: they are computed once and kept as long as this object, hidden_size numbers for
  * each.
  */
@@ -46,7 +46,7 @@ public final class SequenceObjective implements Objective<SequenceExample> {
     }
 
     private boolean isFrozen() {
-        return model.adapter().modules().isEmpty();
+        return model.isEncoderFrozen();
     }
 
     @Override

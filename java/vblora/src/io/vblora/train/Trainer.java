@@ -117,7 +117,7 @@ public final class Trainer<E extends TokenSequence> {
             double rate = factor * switch (group) {
                 case VECTOR_BANK -> arguments.learningRateVectorBank();
                 case LOGITS -> arguments.learningRateLogits();
-                case OTHER -> arguments.learningRate();
+                case OTHER, BIAS -> arguments.learningRate();
                 case HEAD, HEAD_BIAS -> arguments.learningRateHead();
             };
             state.group(group.index(), rate, arguments.adamBeta1(), arguments.adamBeta2(), arguments.adamEpsilon(),
@@ -125,7 +125,7 @@ public final class Trainer<E extends TokenSequence> {
             rates.put(switch (group) {
                 case VECTOR_BANK -> "learning_rate_vector_bank";
                 case LOGITS -> "learning_rate_logits";
-                case OTHER -> "learning_rate";
+                case OTHER, BIAS -> "learning_rate";
                 case HEAD, HEAD_BIAS -> "learning_rate_head";
             }, rate);
         }

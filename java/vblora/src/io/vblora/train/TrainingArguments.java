@@ -12,9 +12,9 @@ import java.util.Locale;
  *
  * @param learningRateVectorBank base learning rate of VB-LoRA's vector bank
  * @param learningRateLogits base learning rate of VB-LoRA's logits
- * @param learningRate base learning rate of LoRA's weights
- * @param learningRateHead base learning rate of modules to save: the heads of tasks
- * @param weightDecay AdamW's decoupled weight decay, of all parameters but biases of heads
+ * @param learningRate base learning rate of LoRA's weights, and of biases and modules of the base model
+ * @param learningRateHead base learning rate of the heads of tasks
+ * @param weightDecay AdamW's decoupled weight decay, of all parameters but biases and norms
  * @param adamBeta1 AdamW's beta1, in [0, 1)
  * @param adamBeta2 AdamW's beta2, in [0, 1)
  * @param adamEpsilon AdamW's epsilon, above 0

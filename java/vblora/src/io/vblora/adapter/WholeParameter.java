@@ -1,0 +1,38 @@
+package io.vblora.adapter;
+
+import java.util.List;
+import java.util.Set;
+
+/**
+ * A parameter of a model that an adapter holds whole.
+ *
+ * @param name in the model
+ * @param key its tensor's name in PEFT's files
+ * @param shape as {@link ModelParameter}'s
+ */
+record WholeParameter(String name, String key, List<Long> shape) {
+    /**
+     * PEFT keeps the bias of an adapted layer with the layer that it wraps.
+     *
+     * @param adapted paths of the adapted modules
+     */
+    static WholeParameter of(String name, List<Long> shape, Set<String> adapted) {
+        String module = ModelParameter.module(name);
+        return new WholeParameter(name,
+                ModelParameter.isBias(name) && adapted.contains(module) ? PeftKeys.baseBias(module)
+                        : PeftKeys.MODULE_PREFIX + name, shape);
+    }
+
+    long[] dimensions() {
+        return shape.stream().mapToLong(n -> n).toArray();
+    }
+
+    long elements() {
+        return shape.stream().reduce(1L, Math::multiplyExact);
+    }
+
+    /** Weights of linear layers and tables of embeddings: what decays. */
+    boolean isMatrix() {
+        return shape.size() == 2;
+    }
+}

@@ -1,0 +1,160 @@
+package io.vblora.adapter;
+
+import io.vblora.kernels.DType;
+import io.vblora.kernels.Device;
+import io.vblora.kernels.Stream;
+import io.vblora.kernels.Tensor;
+import io.vblora.kernels.ops.Memory;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.SplittableRandom;
+
+/**
+ * Parameters of a model that an adapter holds and trains whole, beside the low-rank updates or alone: all of PEFT's
+ * {@code modules_to_save}, which are the heads of a task, that the base model lacks, and modules of the base model; and
+ * the biases that {@code bias} names. Float32. Whoever runs the model reads them in place of the base model's own and
+ * adds to their gradients.
+ */
+public final class WholeParameters extends FlatParameters {
+    /** In the buffer's order: matrices first, then vectors, each by name, numbers in it by value. */
+    private final List<WholeParameter> parameters;
+    private final Map<String, Tensor> values;
+    private Map<String, Tensor> gradients = Map.of();
+    /** Names of those that the base model has as well; until a model is known, none. */
+    private Set<String> ofBase = Set.of();
+
+    /** Allocates the parameters, all zero. */
+    WholeParameters(Device device, String source, List<WholeParameter> parameters) {
+        super(device, source, parameters.stream().mapToLong(WholeParameter::elements).sum());
+        this.parameters = parameters.stream().sorted((a, b) -> a.isMatrix() != b.isMatrix()
+                ? Boolean.compare(b.isMatrix(), a.isMatrix()) : NaturalOrder.INSTANCE.compare(a.name(), b.name()))
+                .toList();
+        this.values = views(values());
+        group();
+    }
+
+    /**
+     * Those of the base model begin as they are there; heads with normal weights and zero biases, from a generator of
+     * their own: the same beside whatever else is trained.
+     *
+     * @param initializerRange standard deviation of a head's weights
+     */
+    void initialize(List<ModelParameter> model, long seed, double initializerRange, Stream stream) {
+        Map<String, Tensor> base = new LinkedHashMap<>();
+        model.forEach(parameter -> base.put(parameter.name(), parameter.values()));
+        SplittableRandom random = new SplittableRandom(seed).split();
+        for (WholeParameter parameter : parameters) {
+            Tensor begin = base.get(parameter.name());
+            Tensor value = values.get(parameter.name());
+            if (begin == null) {
+                if (parameter.isMatrix()) {
+                    Floats.fill(value, () -> random.nextGaussian() * initializerRange);
+                }
+            } else if (begin.dtype() == DType.FLOAT32) {
+                value.copyFrom(begin);
+            } else {
+                Memory.convert(stream, begin, value);
+            }
+        }
+        stream.synchronize();
+        changed();
+    }
+
+    /** Notes which of them a model has as well: these learn as low-rank updates do, the others as heads. */
+    void belongTo(List<ModelParameter> model) {
+        ofBase = new HashSet<>();
+        model.stream().filter(parameter -> !parameter.isHead()).forEach(parameter -> ofBase.add(parameter.name()));
+        group();
+    }
+
+    private void group() {
+        List<Part> parts = new ArrayList<>();
+        for (WholeParameter parameter : parameters) {
+            boolean base = ofBase.contains(parameter.name());
+            ParameterGroup group = parameter.isMatrix() ? base ? ParameterGroup.OTHER : ParameterGroup.HEAD
+                    : base ? ParameterGroup.BIAS : ParameterGroup.HEAD_BIAS;
+            int last = parts.size() - 1;
+            if (last >= 0 && parts.get(last).group() == group) {
+                parts.set(last, new Part(group, parts.get(last).elements() + parameter.elements()));
+            } else {
+                parts.add(new Part(group, parameter.elements()));
+            }
+        }
+        parts(parts);
+    }
+
+    private Map<String, Tensor> views(Tensor buffer) {
+        Map<String, Tensor> views = new LinkedHashMap<>();
+        long begin = 0;
+        for (WholeParameter parameter : parameters) {
+            views.put(parameter.name(), buffer.view(begin, parameter.dimensions()));
+            begin += parameter.elements();
+        }
+        return views;
+    }
+
+    List<WholeParameter> all() {
+        return parameters;
+    }
+
+    /** Their names in the model, weights of linear layers and tables of embeddings before biases. */
+    public List<String> names() {
+        return List.copyOf(values.keySet());
+    }
+
+    /** Whether one of them has this name. */
+    public boolean holds(String name) {
+        return values.containsKey(name);
+    }
+
+    /**
+     * A parameter, float32 in its shape; its memory stays the same for the adapter's life.
+     *
+     * @throws IllegalArgumentException if there is none of this name
+     */
+    public Tensor value(String name) {
+        return find(values, name);
+    }
+
+    /**
+     * The gradient of a parameter, float32 in its shape, to be added to.
+     *
+     * @throws IllegalArgumentException if there is none of this name
+     * @throws IllegalStateException unless training is enabled
+     */
+    public Tensor gradient(String name) {
+        gradient();
+        return find(gradients, name);
+    }
+
+    private Tensor find(Map<String, Tensor> views, String name) {
+        Tensor tensor = views.get(name);
+        if (tensor == null) {
+            throw new IllegalArgumentException(name + " is none of the parameters that are held whole: "
+                    + String.join(", ", values.keySet()));
+        }
+        return tensor;
+    }
+
+    @Override
+    public void enableTraining(Stream stream, double weightDecay) {
+        super.enableTraining(stream, weightDecay);
+        gradients = views(gradient());
+    }
+
+    @Override
+    NamedTensors named(Tensor buffer, NamedTensors result) {
+        Map<String, Tensor> views = views(buffer);
+        parameters.forEach(parameter -> result.view(parameter.key(), views.get(parameter.name())));
+        return result;
+    }
+
+    @Override
+    void copy(Map<String, Tensor> from, Tensor buffer) {
+        named(buffer, new NamedTensors(buffer.device())).copyFrom(from);
+    }
+}

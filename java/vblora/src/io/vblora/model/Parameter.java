@@ -1,0 +1,79 @@
+package io.vblora.model;
+
+import io.vblora.InputException;
+import io.vblora.adapter.Adapter;
+import io.vblora.adapter.ModelParameter;
+import io.vblora.adapter.WholeParameters;
+import io.vblora.kernels.Tensor;
+import java.util.Arrays;
+
+/**
+ * A parameter of a model: the base model's own values, or those that an attached adapter holds in their place and
+ * trains. That of a head has no values of its own.
+ */
+final class Parameter {
+    private final String name;
+    private final long[] shape;
+    private final Tensor base;
+    private WholeParameters whole;
+    private Tensor value;
+
+    private Parameter(String name, long[] shape, Tensor base) {
+        this.name = name;
+        this.shape = shape;
+        this.base = base;
+        this.value = base;
+    }
+
+    /** One of the base model. */
+    Parameter(String name, Tensor base) {
+        this(name, base.shape(), base);
+    }
+
+    /** One of a head, whose values are the adapter's. */
+    static Parameter ofHead(String name, long... shape) {
+        return new Parameter(name, shape, null);
+    }
+
+    /** What adapters are offered. */
+    ModelParameter offered() {
+        return new ModelParameter(name, Arrays.stream(shape).boxed().toList(), base);
+    }
+
+    String name() {
+        return name;
+    }
+
+    long dimension(int i) {
+        return shape[i];
+    }
+
+    /** Uses an adapter's values, if it holds any, else the base model's own; null detaches. */
+    void attach(Adapter adapter) {
+        whole = adapter != null && adapter.wholeParameters().holds(name) ? adapter.wholeParameters() : null;
+        value = whole == null ? base : whole.value(name);
+    }
+
+    /** Refuses an adapter that holds it. */
+    void refuse(Adapter adapter) {
+        if (adapter != null && adapter.wholeParameters().holds(name)) {
+            throw new InputException(adapter.config().source(), "modules_to_save", "the norm's weight " + name,
+                    "linear layers and embeddings: norms' weights are not trained");
+        }
+    }
+
+    /** Whether an adapter holds it, and trains it. */
+    boolean isTrained() {
+        return whole != null;
+    }
+
+    /** The values in use: float32 of an adapter, of the base model in any native type. */
+    Tensor value() {
+        return value;
+    }
+
+    /** The adapter's gradient, to be added to. */
+    Tensor gradient() {
+        return whole.gradient(name);
+    }
+}

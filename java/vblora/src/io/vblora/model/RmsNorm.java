@@ -1,0 +1,30 @@
+package io.vblora.model;
+
+import io.vblora.adapter.Adapter;
+import io.vblora.kernels.Tensor;
+import io.vblora.kernels.ops.Transformer;
+
+/** A root mean square normalisation; weight [hidden], float32. */
+record RmsNorm(Parameter weight, float eps) {
+    void attach(Adapter adapter) {
+        weight.refuse(adapter);
+    }
+
+    boolean isTrained() {
+        return weight.isTrained();
+    }
+
+    /** y [rows, hidden] = the normalised x; returns the reciprocal root of each row, for the backward pass. */
+    Tensor forward(Execution run, Tensor x, Tensor y) {
+        Tensor rstd = run.arena().floats(x.elements() / weight.dimension(0));
+        Transformer.rmsnormForward(run.stream(), eps, x, weight.value(), y, rstd);
+        return rstd;
+    }
+
+    /** dx [rows, hidden] += the gradient of x, unless dx is null. */
+    void backward(Execution run, Tensor dy, Tensor x, Tensor rstd, Tensor dx) {
+        if (dx != null) {
+            Transformer.rmsnormBackward(run.stream(), dy, x, weight.value(), rstd, dx);
+        }
+    }
+}
