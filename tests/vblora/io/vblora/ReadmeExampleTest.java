@@ -1,10 +1,11 @@
 package io.vblora;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.vblora.adapter.Adapter;
+import io.vblora.adapter.AdapterFolder;
+import io.vblora.data.CausalLmConfig;
 import io.vblora.data.TokenizerFixture;
 import io.vblora.kernels.Needed;
 import io.vblora.kernels.Stream;
@@ -21,6 +22,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.Random;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -70,7 +72,8 @@ class ReadmeExampleTest {
                 .replace("\"adapter\"", literal(adapterFolder)));
         try (Stream stream = Stream.cpu(1); Adapter adapter = Adapter.load(adapterFolder, stream)) {
             assertEquals(35, adapter.modules().size());
-            assertFalse(Files.exists(adapterFolder.resolve("task_config.json")), "the task of another adapter");
+            assertEquals(Optional.of(new CausalLmConfig(null, null, 512)),
+                    CausalLmConfig.of(AdapterFolder.read(adapterFolder)), "not the task of another adapter");
         }
     }
 

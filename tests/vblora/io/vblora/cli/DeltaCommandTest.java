@@ -98,10 +98,10 @@ class DeltaCommandTest {
         assertFalse(Files.exists(file));
         Path nowhere = folder.resolve("no/such/folder/delta.safetensors");
         CommandLineRun.of("delta", "--adapter", Golden.own("traj/tinyrand_b16/adapter_init"), "--output", nowhere)
-                .assertError(1, "Cannot write " + nowhere);
+                .assertError(1, "--output: found " + nowhere + ", whose folder does not exist; expected a file in a");
         for (Path isFolder : new Path[] {Path.of("/"), folder}) {
             CommandLineRun.of("delta", "--adapter", Golden.own("traj/tinyrand_b16/adapter_init"), "--output", isFolder)
-                    .assertError(1, "Cannot write " + isFolder + ": it is a folder");
+                    .assertError(1, "--output: found " + isFolder + ", which is a folder; expected a file");
         }
         CommandLineRun.of("delta", "--adapter", folder, "--output", "")
                 .assertError(2, "--output: found an empty path");

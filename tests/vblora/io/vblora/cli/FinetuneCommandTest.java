@@ -135,7 +135,7 @@ class FinetuneCommandTest {
         CommandLineRun run = finetuneSmall("--eval", heldOut, "--max-steps", 30, "--metrics", metrics,
                 "--per-device-train-batch-size", 4, "--gradient-accumulation-steps", 2).assertDone();
 
-        assertEquals(Set.of("adapter_config.json", "adapter_model.safetensors"), namesIn(output));
+        assertEquals(Set.of("adapter_config.json", "adapter_model.safetensors", "task_config.json"), namesIn(output));
         JsonNode adapter = inspect(output);
         assertEquals("VBLORA", adapter.get("peft_type").asText());
         assertEquals(35, adapter.get("modules").asInt());
@@ -539,6 +539,74 @@ class FinetuneCommandTest {
         CommandLineRun.of(join(common, "--prompt-template", "alpaca", "--prompt-column", "question"))
                 .assertError(2, "Both --prompt-template and --prompt-column");
         CommandLineRun.of(common).assertError(2, "--response-column without --prompt-template or --prompt-column");
+    }
+
+    /** What was trained on need not be said again; options may say otherwise, which is told. */
+    @Test
+    void anAdapterRemembersItsPrompt() throws IOException {
+        Path model = Files.createDirectory(folder.resolve("model"));
+        for (String name : namesIn(MODEL)) {
+            Files.copy(MODEL.resolve(name), model.resolve(name));
+        }
+        TokenizerFixture.write(model);
+        Path rows = Files.writeString(folder.resolve("rows.csv"),
+                "question,answer,text\nthe bank of,vectors the bank,a\nthe,bank of vectors of the bank,b\n");
+        Path template = Files.writeString(folder.resolve("template.txt"), "the vectors of {question} of ");
+        CommandLineRun trained = CommandLineRun.of("finetune", "--model", model, "--train", rows, "--eval", rows,
+                "--output", output, "--max-steps", 2, "--num-vectors", 16, "--prompt-template", template,
+                "--response-column", "answer", "--max-seq-length", 14).assertDone();
+        assertTrue(trained.out().contains("evaluate --model " + model + " --adapter " + output + " --data FILE\n"),
+                trained.out());
+        Files.delete(template);
+        String after = trained.out().lines().filter(l -> l.startsWith("held-out loss")).findFirst().orElseThrow()
+                .split("[ ,]+")[4];
+
+        Object[] evaluate = {"evaluate", "--model", model, "--adapter", output, "--data", rows};
+        CommandLineRun run = CommandLineRun.of(evaluate).assertDone();
+        assertTrue(run.out().contains(after), run.out() + after);
+        assertTrue(run.err().contains("vblora: a prompt of question with the response in answer, at most 14 tokens, as "
+                + "the adapter has it."), run.err());
+        Files.writeString(template, "the vectors of {question} of ");
+        assertTrue(CommandLineRun.of(join(evaluate, "--prompt-template", template, "--response-column", "answer",
+                "--max-seq-length", 14)).assertDone().err().contains("as the adapter has it."));
+        run = CommandLineRun.of(join(evaluate, "--prompt-column", "question", "--max-seq-length", 10)).assertDone();
+        assertTrue(run.err().contains("vblora: a prompt of question with the response in answer, at most 10 tokens; "
+                + "the adapter has another text, a prompt of question with the response in answer, at most 14 tokens."),
+                run.err());
+        CommandLineRun.of(join(evaluate, "--prompt-template", "none", "--response-column", "answer"))
+                .assertError(2, "--response-column without --prompt-template or --prompt-column");
+        Path text = Files.writeString(folder.resolve("text.txt"), "the bank of vectors\n");
+        run = CommandLineRun.of("evaluate", "--model", model, "--adapter", output, "--data", text,
+                "--prompt-template", "none").assertDone();
+        assertTrue(run.err().contains("vblora: documents, at most 14 tokens; the adapter has a prompt of question"),
+                run.err());
+
+        Path second = folder.resolve("second");
+        run = CommandLineRun.of("finetune", "--init-adapter", output, "--model", model, "--train", rows, "--eval", rows,
+                "--output", second, "--max-steps", 1).assertDone();
+        assertTrue(run.out().matches("(?s).*held-out loss +" + after + " before.*"), run.out());
+        assertEquals(Files.readString(output.resolve("task_config.json")),
+                Files.readString(second.resolve("task_config.json")));
+        // As an adapter from elsewhere, which says nothing
+        Files.delete(output.resolve("task_config.json"));
+        run = CommandLineRun.of(evaluate).assertDone(); // lines of text
+        assertTrue(run.err().contains("3 examples") && !run.err().contains("the adapter has"), run.err());
+        run = CommandLineRun.of(join(evaluate, "--prompt-template", template, "--response-column", "answer",
+                "--max-seq-length", 14)).assertDone();
+        assertTrue(run.out().contains(after), run.out());
+    }
+
+    /** LoRA's B begins with zeros, so that before training the model is the bare one. */
+    @Test
+    void evaluateScoresALanguageModelAlone() throws IOException {
+        CommandLineRun run = finetune("--method", "lora", "--eval", heldOut, "--max-steps", 1).assertDone();
+        String before = run.out().lines().filter(l -> l.startsWith("held-out loss")).findFirst().orElseThrow()
+                .split("[ ,]+")[2];
+        CommandLineRun alone = CommandLineRun.of("evaluate", "--model", MODEL, "--data", heldOut).assertDone();
+        assertTrue(alone.out().matches("(?s)examples +5\\Reval_loss +" + before + "\\Rperplexity +\\d+\\.\\d{6}\\R"),
+                alone.out());
+        CommandLineRun.of("evaluate", "--model", MODEL, "--data", heldOut, "--no-labels")
+                .assertError(2, "--no-labels means nothing to --task causal-lm");
     }
 
     private static Object[] join(Object[] first, Object... more) {

@@ -56,6 +56,18 @@ class InspectCommandTest {
     }
 
     @Test
+    void saysOfAnotherFileThatItIsNone() throws IOException {
+        for (String content : List.of("", "text,label\n", "text,label\nthe bank,one\n")) {
+            Path file = Files.writeString(folder.resolve("train.csv"), content);
+            CommandLineRun.of("inspect", file).assertError(1, file + ": found another file; expected an adapter, a "
+                    + "model or a safetensors file");
+        }
+        Path blob = Files.copy(Golden.own("traj/tinyrand_b16/adapter_init/adapter_model.safetensors"),
+                folder.resolve("blob"));
+        assertEquals("safetensors", json(blob).get("kind").asText());
+    }
+
+    @Test
     void showsTheSameToPeople() {
         String out = CommandLineRun.of("inspect", Golden.own("traj/tinyrand_b16/adapter_init")).assertDone().out();
         assertTrue(out.contains("num vectors                   64\n"), out);

@@ -494,6 +494,24 @@ class SequenceCommandsTest {
         evaluate("--data", texts, "--predictions", unlabelled).assertError(1, texts.toString());
     }
 
+    @Test
+    void evaluateWantsAHeadForAnEncoder() {
+        CommandLineRun.of("evaluate", "--model", model, "--data", heldOut).assertError(1, "--adapter: found none "
+                + "beside " + model + ", an encoder; expected an adapter's folder, whose head makes classes or values");
+    }
+
+    /** Found before any work is done: the data is not even there. */
+    @Test
+    void refusesToWritePredictionsWhereThatCannotBeDone() {
+        finetune("--method", "head", "--max-steps", 1).assertDone();
+        Path nothing = folder.resolve("nothing.csv");
+        Path missing = folder.resolve("missing/predictions.tsv");
+        evaluate("--data", nothing, "--predictions", missing)
+                .assertError(1, "--predictions: found " + missing + ", whose folder does not exist; expected a file");
+        evaluate("--data", nothing, "--predictions", folder)
+                .assertError(1, "--predictions: found " + folder + ", which is a folder; expected a file in a folder");
+    }
+
     /** A line for each row, whatever becomes of it: the rows that have predictions have those they get alone. */
     @Test
     void predictionsHaveALineForEachRow() throws IOException {

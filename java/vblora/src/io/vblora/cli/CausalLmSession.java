@@ -3,6 +3,7 @@ package io.vblora.cli;
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.AdapterConfig;
 import io.vblora.adapter.ModuleShape;
+import io.vblora.data.CausalLmConfig;
 import io.vblora.data.CausalLmFile;
 import io.vblora.data.Example;
 import io.vblora.kernels.DType;
@@ -23,6 +24,7 @@ final class CausalLmSession implements TaskSession<Example> {
     private final DataOptions data;
     private final Invocation invocation;
     private final LlamaConfig config;
+    private final CausalLmConfig task;
     private final LazyTokenizer tokenizer;
     private List<Integer> skipped;
     private LlamaModel model;
@@ -32,16 +34,16 @@ final class CausalLmSession implements TaskSession<Example> {
         this.data = data;
         this.invocation = invocation;
         this.config = LlamaConfig.read(folder);
+        this.task = data.causalLm(invocation, USUAL_MAX_SEQ_LENGTH, config.maxPositionEmbeddings());
         this.tokenizer = new LazyTokenizer(folder);
     }
 
     @Override
     public List<Example> read(String what, Path file) {
-        int length = data.maxSeqLength(USUAL_MAX_SEQ_LENGTH, config.maxPositionEmbeddings());
-        CausalLmFile read = data.hasPrompt()
-                ? CausalLmFile.readPrompts(file, data.format(file), data.prompt(), data.responseColumn(),
-                        tokenizer::orNull, length, data.overlong(), config.vocabSize())
-                : CausalLmFile.read(file, tokenizer::orNull, length, data.overlong(), config.vocabSize());
+        CausalLmFile read = task.prompt() == null
+                ? CausalLmFile.read(file, tokenizer::orNull, task.maxSeqLength(), data.overlong(), config.vocabSize())
+                : CausalLmFile.readPrompts(file, data.format(file), task.prompt(), task.responseColumn(),
+                        tokenizer::orNull, task.maxSeqLength(), data.overlong(), config.vocabSize());
         invocation.say("%s data: %s", what, read.summary());
         skipped = read.skipped();
         return read.examples();
@@ -70,6 +72,9 @@ final class CausalLmSession implements TaskSession<Example> {
     @Override
     public Objective<Example> attach(Adapter adapter) {
         model.attach(adapter);
+        if (adapter != null) {
+            adapter.setTaskConfig(task.json());
+        }
         return new CausalLmObjective(model);
     }
 

@@ -1,6 +1,7 @@
 package io.vblora.cli;
 
 import io.vblora.InputException;
+import io.vblora.data.CausalLmConfig;
 import io.vblora.data.Overlong;
 import io.vblora.data.PromptTemplate;
 import io.vblora.data.SequenceColumns;
@@ -19,9 +20,15 @@ final class DataOptions {
     /** Options of tables, which {@link Task#CAUSAL_LM} reads only with a prompt. */
     private static final List<String> TABLE = List.of("--data-format", "--delimiter", "--quoted", "--header");
 
-    /** Options that say how a file is written: those of training data, other files like it need as well. */
-    static final List<String> OF_FILES = Stream.of(SEQUENCE_ONLY, CAUSAL_LM_ONLY, TABLE, List.of("--overlong"))
-            .flatMap(List::stream).toList();
+    /**
+     * Options that say how a file is written and no adapter remembers: those of training data, other files like it need
+     * as well.
+     */
+    static final List<String> OF_FILES = Stream.of(SEQUENCE_ONLY, TABLE, List.of("--overlong")).flatMap(List::stream)
+            .toList();
+
+    private static final String NO_TEMPLATE = "none";
+    private static final String RESPONSE_COLUMN = "output";
 
     @Option(names = "--text-column", paramLabel = "NAME",
             description = "Sequences: column of the text, or of the first text of a pair (default: ${DEFAULT-VALUE}). "
@@ -38,7 +45,7 @@ final class DataOptions {
 
     @Option(names = "--prompt-template", paramLabel = "TEMPLATE",
             description = "causal-lm: what is asked of the model: alpaca, or a UTF-8 file of text with names of "
-                    + "columns in braces. The response alone counts in the loss.")
+                    + "columns in braces; or none, where the adapter has one. The response alone counts in the loss.")
     private String promptTemplate;
 
     @Option(names = "--prompt-column", paramLabel = "NAME",
@@ -47,8 +54,8 @@ final class DataOptions {
     private String promptColumn;
 
     @Option(names = "--response-column", paramLabel = "NAME",
-            description = "causal-lm with a prompt: column of the response (default: ${DEFAULT-VALUE}).")
-    private String responseColumn = "output";
+            description = "causal-lm with a prompt: column of the response (default: " + RESPONSE_COLUMN + ").")
+    private String responseColumn;
 
     @Option(names = "--data-format", paramLabel = "FORMAT",
             description = "Data with columns: ${COMPLETION-CANDIDATES}; json is JSON Lines or an array of objects, "
@@ -79,37 +86,69 @@ final class DataOptions {
                     + "(default: ${DEFAULT-VALUE}).")
     private Overlong overlong = Overlong.CUT;
 
+    /** What an adapter has that the options leave open; null if it has nothing. */
+    private CausalLmConfig ofAdapter;
+
+    /** Takes what the options leave open from an adapter's task; null if it has none. */
+    void follow(CausalLmConfig adapter) {
+        ofAdapter = adapter;
+    }
+
     /** Refuses values that no data could have. */
     void check(Invocation invocation) {
         invocation.check(maxSeqLength == null || maxSeqLength >= 2, "--max-seq-length: found " + maxSeqLength
                 + "; expected at least 2");
         invocation.checked(() -> columns(true));
         invocation.check(promptTemplate == null || promptColumn == null, "Both --prompt-template and --prompt-column");
-        invocation.check(hasPrompt() || !invocation.isGiven("--response-column"), "--response-column without "
-                + "--prompt-template or --prompt-column");
     }
 
     /** Refuses options that mean nothing to a task. */
     void checkTask(Invocation invocation, Task task) {
         invocation.refuse(task.isSequence() ? CAUSAL_LM_ONLY : SEQUENCE_ONLY, "to --task " + task);
         if (!task.isSequence() && !hasPrompt()) {
+            invocation.check(responseColumn == null, "--response-column without --prompt-template or --prompt-column");
             invocation.refuse(TABLE, "without a prompt to --task " + task);
         }
     }
 
-    /** Whether rows have a prompt and a response. */
-    boolean hasPrompt() {
-        return promptTemplate != null || promptColumn != null;
+    private boolean hasPrompt() {
+        return promptColumn != null || (promptTemplate != null ? !promptTemplate.equals(NO_TEMPLATE)
+                : ofAdapter != null && ofAdapter.prompt() != null);
     }
 
-    PromptTemplate prompt() {
-        return promptColumn != null ? PromptTemplate.column(promptColumn)
+    private PromptTemplate prompt() {
+        return !hasPrompt() ? null
+                : promptColumn != null ? PromptTemplate.column(promptColumn)
+                : promptTemplate == null ? ofAdapter.prompt()
                 : promptTemplate.equals("alpaca") ? PromptTemplate.ALPACA
                 : PromptTemplate.read(Path.of(promptTemplate));
     }
 
-    String responseColumn() {
-        return responseColumn;
+    private String responseColumn() {
+        return !hasPrompt() ? null
+                : responseColumn != null ? responseColumn
+                : ofAdapter != null && ofAdapter.responseColumn() != null ? ofAdapter.responseColumn()
+                : RESPONSE_COLUMN;
+    }
+
+    /**
+     * What a language model is taught, or scored, on: what options say, else what an adapter has, and says so.
+     *
+     * @param usual tokens that an example has at most, if nothing else says it
+     * @param most tokens for which the model has positions
+     */
+    CausalLmConfig causalLm(Invocation invocation, int usual, int most) {
+        CausalLmConfig config = new CausalLmConfig(prompt(), responseColumn(),
+                maxSeqLength(ofAdapter == null ? usual : ofAdapter.maxSeqLength(), most));
+        if (config.equals(ofAdapter)) {
+            invocation.say("%s, as the adapter has it", config.summary());
+        } else if (ofAdapter != null) {
+            boolean isOther = config.prompt() != null && ofAdapter.prompt() != null
+                    && !config.prompt().equals(ofAdapter.prompt());
+            invocation.say("%s; the adapter has %s%s", config.summary(), isOther ? "another text, " : "",
+                    ofAdapter.summary());
+        }
+        return config;
     }
 
     SequenceColumns columns(boolean labelled) {

@@ -34,6 +34,7 @@ final class DeltaCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         Invocation.requireAdapter("--adapter", adapter);
+        OutputFile.check("--output", output);
         Invocation invocation = new Invocation(spec);
         new NeededFiles().addAdapter(adapter).add(baseModel()).refuse(invocation, "--output", output);
         try (Stream stream = Stream.cpu(0); Adapter loaded = Adapter.load(adapter, stream)) {

@@ -6,9 +6,11 @@ import io.vblora.InputException;
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.AdapterFolder;
 import io.vblora.blas.Blas;
+import io.vblora.data.CausalLmConfig;
 import io.vblora.data.SequenceExample;
 import io.vblora.data.TokenSequence;
 import io.vblora.kernels.Stream;
+import io.vblora.model.BertModel;
 import io.vblora.model.Execution;
 import io.vblora.model.SequenceConfig;
 import io.vblora.train.Objective;
@@ -40,7 +42,8 @@ final class EvaluateCommand implements Callable<Integer> {
             description = "The model that the adapter was trained on, as for finetune.")
     private Path model;
 
-    @Option(names = "--adapter", required = true, paramLabel = "DIR", description = "The adapter's folder.")
+    @Option(names = "--adapter", paramLabel = "DIR",
+            description = "The adapter's folder; without it a language model is scored as it is.")
     private Path adapterFolder;
 
     @Option(names = "--data", required = true, paramLabel = "FILE", converter = DataFile.class,
@@ -75,6 +78,7 @@ final class EvaluateCommand implements Callable<Integer> {
     private CommandSpec spec;
 
     private Invocation invocation;
+    /** Null if the model is scored alone. */
     private AdapterFolder adapter;
 
     static void groupOptions(CommandLine commandLine) {
@@ -89,12 +93,12 @@ final class EvaluateCommand implements Callable<Integer> {
         computeOptions.check(invocation);
         dataOptions.check(invocation);
         invocation.check(batchSize > 0, "--per-device-eval-batch-size: found " + batchSize + "; expected at least 1");
-        Invocation.requireAdapter("--adapter", adapterFolder);
-        adapter = AdapterFolder.read(adapterFolder);
-        SequenceConfig task = Task.sequenceConfig(adapter);
+        SequenceConfig task = adapterFolder == null ? noTask() : readTask();
         Invocation.requireModel(task == null ? Task.CAUSAL_LM : Task.of(task.problemType()), model);
         if (predictions != null) {
-            new NeededFiles().add(file).add(model).addAdapter(adapterFolder).refuse(invocation, "--predictions", predictions);
+            OutputFile.check("--predictions", predictions);
+            new NeededFiles().add(file).add(model).addAdapter(adapterFolder)
+                    .refuse(invocation, "--predictions", predictions);
         }
         if (task != null) {
             evaluateSequences(task);
@@ -102,6 +106,24 @@ final class EvaluateCommand implements Callable<Integer> {
             evaluateCausalLm();
         }
         return ExitCode.OK;
+    }
+
+    /** The adapter's task; null if it is causal-lm. */
+    private SequenceConfig readTask() {
+        Invocation.requireAdapter("--adapter", adapterFolder);
+        adapter = AdapterFolder.read(adapterFolder);
+        dataOptions.follow(CausalLmConfig.of(adapter).orElse(null));
+        return Task.sequenceConfig(adapter);
+    }
+
+    /** Refuses what only an adapter with a head can do; else the task is causal-lm. */
+    private SequenceConfig noTask() {
+        if (BertModel.isAt(model)) {
+            throw new InputException("--adapter", "", "none beside " + model + ", an encoder", "an adapter's folder, "
+                    + "whose head makes classes or values of what the encoder gives; alone only a language model can "
+                    + "be scored");
+        }
+        return null;
     }
 
     private void evaluateSequences(SequenceConfig task) {
@@ -145,12 +167,14 @@ final class EvaluateCommand implements Callable<Integer> {
     private <E extends TokenSequence> void evaluate(TaskSession<E> session, Scoring<E> scoring) {
         List<E> examples = session.read("evaluation", file);
         try (Stream stream = computeOptions.open(invocation);
-                Adapter loaded = adapter.load(stream);
+                Adapter loaded = adapter == null ? null : adapter.load(stream);
                 Execution execution = new Execution(stream, Blas.on(stream.device()))) {
             invocation.say("loading %s", model);
             session.load(computeOptions.dtype(), stream);
             Objective<E> objective = session.attach(loaded);
-            invocation.sayNotes(loaded);
+            if (loaded != null) {
+                invocation.sayNotes(loaded);
+            }
             Map<String, Double> scores = scoring.score(execution, objective, examples);
             print(scores, examples.size(), session.skipped().size());
             requireFinite("a loss", scores.getOrDefault(Objective.EVAL_LOSS, 0.0));
@@ -160,8 +184,12 @@ final class EvaluateCommand implements Callable<Integer> {
     /** @throws InputException if what the model makes of the examples is of no use */
     private void requireFinite(String what, double value) {
         if (!Double.isFinite(value)) {
-            throw new InputException("--adapter", "", adapterFolder + ", with which " + model + " has " + what + " of "
-                    + value, "finite numbers: the adapter's or the model's are not, or are far too large");
+            String expected = "finite numbers: %s are not, or are far too large";
+            throw adapter == null
+                    ? new InputException("--model", "", model + ", which has " + what + " of " + value,
+                            String.format(expected, "the model's"))
+                    : new InputException("--adapter", "", adapterFolder + ", with which " + model + " has " + what
+                            + " of " + value, String.format(expected, "the adapter's or the model's"));
         }
     }
 

@@ -159,6 +159,7 @@ final class FinetuneCommand implements Callable<Integer> {
         Task chosen = initial == null || invocation.isGiven("--task") ? task : initial.trainedTask();
         if (initial != null) {
             initial.agree(invocation, "--task", task, initial.trainedTask(), task == initial.trainedTask());
+            dataOptions.follow(initial.causalLm());
         }
         dataOptions.checkTask(invocation, chosen);
         if (!chosen.isSequence()) {

@@ -8,6 +8,7 @@ import io.vblora.adapter.AdapterConfig;
 import io.vblora.adapter.AdapterFolder;
 import io.vblora.adapter.ModuleShape;
 import io.vblora.adapter.VbLoraConfig;
+import io.vblora.data.CausalLmConfig;
 import io.vblora.model.SequenceConfig;
 import java.nio.file.Path;
 import java.util.List;
@@ -29,6 +30,11 @@ record InitialAdapter(AdapterFolder folder, SequenceConfig task) {
                     + "weights alone", "an adapter stored with all its logits, to train it");
         }
         return new InitialAdapter(adapter, Task.sequenceConfig(adapter));
+    }
+
+    /** What it was taught on, as a language model; null if it is not one, or does not say. */
+    CausalLmConfig causalLm() {
+        return CausalLmConfig.of(folder).orElse(null);
     }
 
     AdapterConfig config() {

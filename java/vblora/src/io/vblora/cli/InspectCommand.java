@@ -17,6 +17,7 @@ import io.vblora.adapter.VbLoraConfig;
 import io.vblora.kernels.Stream;
 import io.vblora.weights.WeightSource;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.PrintWriter;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -78,6 +79,8 @@ final class InspectCommand implements Callable<Integer> {
                     "an adapter, a model or a safetensors file");
         } else if (!Files.exists(path)) {
             throw new InputException(path, "", "no such file or folder", "an adapter, a model or a safetensors file");
+        } else if (!path.toString().endsWith(".safetensors") && !isSafetensors(path)) {
+            throw new InputException(path, "", "another file", "an adapter, a model or a safetensors file");
         } else {
             report.put("kind", "safetensors");
         }
@@ -85,6 +88,16 @@ final class InspectCommand implements Callable<Integer> {
             describeTensors(source, report);
         }
         return report;
+    }
+
+    /** Whether a file begins as a safetensors file does: a JSON object behind eight bytes. */
+    private static boolean isSafetensors(Path file) {
+        try (InputStream in = Files.newInputStream(file)) {
+            byte[] head = in.readNBytes(Long.BYTES + 1);
+            return head.length > Long.BYTES && head[Long.BYTES] == '{';
+        } catch (IOException e) {
+            throw new UncheckedIOException(file + ": " + e.getMessage(), e);
+        }
     }
 
     private void describeAdapter(ObjectNode report) {

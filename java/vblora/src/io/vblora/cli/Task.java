@@ -3,6 +3,7 @@ package io.vblora.cli;
 import io.vblora.InputException;
 import io.vblora.adapter.AdapterConfig;
 import io.vblora.adapter.AdapterFolder;
+import io.vblora.data.CausalLmConfig;
 import io.vblora.model.Pooling;
 import io.vblora.model.ProblemType;
 import io.vblora.model.SequenceConfig;
@@ -42,7 +43,7 @@ enum Task {
                     + "\"" + ProblemType.SINGLE_LABEL_CLASSIFICATION + "\", \"pooling\": \"" + Pooling.POOLER
                     + "\", \"id2label\": {\"0\": \"no\", \"1\": \"yes\"}, \"max_seq_length\": 128}");
         }
-        return isTold ? SequenceConfig.of(adapter) : null;
+        return isTold && CausalLmConfig.of(adapter).isEmpty() ? SequenceConfig.of(adapter) : null;
     }
 
     /** What is predicted of a sequence, null for {@link #CAUSAL_LM}. */

@@ -4,6 +4,8 @@ import io.vblora.InputException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
+import java.util.Optional;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 
@@ -113,9 +115,37 @@ public final class PromptTemplate {
         return new PromptTemplate(source, List.copyOf(pieces), null, null);
     }
 
-    /** This template for rows in which {@code column} is not blank, and another for all others. */
-    private PromptTemplate without(String column, String text) {
+    /**
+     * This template for rows in which {@code column} is not blank, and another for all others.
+     *
+     * @throws InputException as {@link #parse} does
+     */
+    public PromptTemplate without(String column, String text) {
         return new PromptTemplate(source, pieces, column, parse(source, text));
+    }
+
+    /** The text that {@link #parse} reads as this template; of two variants the longer. */
+    String text() {
+        StringBuilder text = new StringBuilder();
+        for (int i = 0; i < pieces.size(); i++) {
+            text.append(i % 2 == 1 ? "{" + pieces.get(i) + "}" : pieces.get(i).replace("{", "{{").replace("}", "}}"));
+        }
+        return text.toString();
+    }
+
+    /** The column that it is, if that is all. */
+    Optional<String> singleColumn() {
+        return pieces.equals(List.of("", pieces.get(1), "")) ? Optional.of(pieces.get(1)) : Optional.empty();
+    }
+
+    /** The column that may be blank; then there is a {@link #shorter} variant. */
+    Optional<String> optionalColumn() {
+        return Optional.ofNullable(optional);
+    }
+
+    /** The variant for rows in which {@link #optionalColumn} is blank; null if there is none. */
+    PromptTemplate shorter() {
+        return shorter;
     }
 
     /** The columns whose values it takes, each once. */
@@ -143,6 +173,18 @@ public final class PromptTemplate {
             prompt.append(value).append(pieces.get(i + 1));
         }
         return prompt.toString();
+    }
+
+    /** Whether both make the same prompts of all rows. */
+    @Override
+    public boolean equals(Object other) {
+        return other instanceof PromptTemplate template && pieces.equals(template.pieces)
+                && Objects.equals(optional, template.optional) && Objects.equals(shorter, template.shorter);
+    }
+
+    @Override
+    public int hashCode() {
+        return Objects.hash(pieces, optional, shorter);
     }
 
     /** What messages call it. */

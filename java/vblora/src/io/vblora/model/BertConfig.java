@@ -26,7 +26,7 @@ public record BertConfig(String modelType, int hiddenSize, int intermediateSize,
 
     /** Rows of a table, and features, at most. */
     static final int MAX_SIZE = 1 << 24;
-    private static final List<String> MODEL_TYPES = List.of("bert", "roberta", "xlm-roberta");
+    static final List<String> MODEL_TYPES = List.of("bert", "roberta", "xlm-roberta");
     private static final Map<String, Activation> ACTIVATIONS = Map.of("gelu", Activation.GELU, "gelu_python",
             Activation.GELU, "gelu_new", Activation.GELU_TANH, "gelu_pytorch_tanh", Activation.GELU_TANH, "gelu_fast",
             Activation.GELU_TANH, "relu", Activation.RELU, "tanh", Activation.TANH);

@@ -40,6 +40,11 @@ public final class BertModel implements AutoCloseable {
         this.graphPooling = source.pooling();
     }
 
+    /** Whether a path leads to an encoder rather than to another model: it may be one that cannot be read. */
+    public static boolean isAt(Path model) {
+        return BertSource.isAt(model);
+    }
+
     /**
      * The architecture of an encoder, without its weights being read.
      *

@@ -1,6 +1,7 @@
 package io.vblora.model;
 
 import io.vblora.InputException;
+import io.vblora.JsonFields;
 import io.vblora.weights.WeightSource;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -39,6 +40,14 @@ record BertSource(Path folder, BertConfig config, WeightSource weights, String p
                     "config.json and model.safetensors, or model.onnx");
         }
         return ofHuggingFace(model);
+    }
+
+    /** Whether a path leads to what {@link #open} may read, by the names of files and the type of the model. */
+    static boolean isAt(Path model) {
+        Path config = model.resolve("config.json");
+        return Files.exists(config) ? BertConfig.MODEL_TYPES.contains(JsonFields.read(config).string("model_type", ""))
+                : Files.isRegularFile(model) || Files.exists(model.resolve("model.onnx"))
+                || Files.exists(model.resolve("onnx").resolve("model.onnx"));
     }
 
     private static BertSource ofOnnx(Path folder, Path file) {

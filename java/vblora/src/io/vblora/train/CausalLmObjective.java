@@ -16,19 +16,17 @@ import java.util.function.IntConsumer;
 public final class CausalLmObjective implements Objective<Example> {
     private final LlamaModel model;
 
-    /**
-     * @param model with an adapter attached
-     * @throws IllegalArgumentException if none is
-     */
+    /** @param model with an adapter attached; without one it can be evaluated, but not trained */
     public CausalLmObjective(LlamaModel model) {
-        if (model.adapter() == null) {
-            throw new IllegalArgumentException("No adapter is attached to the model");
-        }
         this.model = model;
     }
 
+    /** @throws IllegalStateException if none is attached */
     @Override
     public Adapter adapter() {
+        if (model.adapter() == null) {
+            throw new IllegalStateException("No adapter is attached to the model");
+        }
         return model.adapter();
     }
 
