@@ -1,5 +1,6 @@
-# CUDA is compiled in where an nvcc that works is found, of CUDA 12.0 or later.
-#   VBLORA_CUDA=AUTO  use it if it is there, and say so if it is not (default)
+# CUDA is compiled in where a GPU is found, and an nvcc that works, of CUDA 12.0 or later.
+#   VBLORA_CUDA=AUTO  use it if both are there, and say so if not (default); without a GPU, too, if architectures are
+#                     named, by CUDAARCHS or what follows
 #   VBLORA_CUDA=ON    fail without it
 #   VBLORA_CUDA=OFF   do without
 #   VBLORA_SIMT=ON    for tests: the CUDA sources compiled with the C++ compiler for the SIMT host (native/simt), which
@@ -55,7 +56,10 @@ endif()
 set(VBLORA_CUDA AUTO CACHE STRING "AUTO, ON or OFF")
 set_property(CACHE VBLORA_CUDA PROPERTY STRINGS AUTO ON OFF)
 
-if(NOT VBLORA_CUDA STREQUAL "OFF")
+set(VBLORA_CUDA_WANTED ON)
+if(VBLORA_CUDA STREQUAL "OFF")
+  set(VBLORA_CUDA_WANTED OFF)
+else()
   if(NOT DEFINED CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
     find_program(VBLORA_NVCC nvcc HINTS ENV CUDA_HOME ENV CUDA_PATH PATHS /usr/local/cuda PATH_SUFFIXES bin)
     if(VBLORA_NVCC)
@@ -66,6 +70,18 @@ if(NOT VBLORA_CUDA STREQUAL "OFF")
   if(NOT CMAKE_CUDA_COMPILER)
     unset(CMAKE_CUDA_COMPILER CACHE)  # a toolkit installed since the last configuration is to be found
   endif()
+  if(VBLORA_CUDA STREQUAL "AUTO" AND NOT VBLORA_CUDA_RELEASE AND NOT DEFINED CMAKE_CUDA_ARCHITECTURES
+      AND "$ENV{CUDAARCHS}" STREQUAL "")
+    vblora_gpu_capabilities()
+    get_filename_component(nvcc "$ENV{CUDACXX}" PROGRAM)
+    if(capabilities STREQUAL "" AND (CMAKE_CUDA_COMPILER OR nvcc))
+      set(VBLORA_CUDA_WANTED OFF)
+      message(NOTICE
+        "vblora: nvcc was found, but no GPU: CUDA kernels are left out; CUDAARCHS=90 in the environment builds them")
+    endif()
+  endif()
+endif()
+if(VBLORA_CUDA_WANTED)
   include(CheckLanguage)
   check_language(CUDA)
   if(NOT CMAKE_CUDA_COMPILER)
@@ -116,7 +132,7 @@ function(vblora_add_cuda_sources target)
   if(VBLORA_SIMT)
     simt_add_cuda_sources(${target} ${ARGN})
     target_compile_definitions(${target} PRIVATE VBL_WITH_CUDA VBL_CUDA_ARCHITECTURES="simt")
-  elseif(CMAKE_CUDA_COMPILER AND NOT VBLORA_CUDA STREQUAL "OFF")  # the cache may know a compiler from an earlier configuration
+  elseif(CMAKE_CUDA_COMPILER AND VBLORA_CUDA_WANTED)  # the cache may know a compiler from an earlier configuration
     target_sources(${target} PRIVATE ${ARGN})
     target_compile_definitions(${target} PRIVATE VBL_WITH_CUDA VBL_CUDA_ARCHITECTURES="${VBLORA_CUDA_ARCHITECTURES}")
     # Without fused multiply-adds that the code does not ask for, as on the CPU: the same expression, the same bits.

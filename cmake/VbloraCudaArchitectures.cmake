@@ -1,5 +1,17 @@
 # The CUDA architectures to compile for where none are given as CMAKE_CUDA_ARCHITECTURES.
 
+# Sets `capabilities` in the caller's scope: the compute capabilities of the GPUs that this machine has, as 9.0, each once.
+function(vblora_gpu_capabilities)
+  execute_process(COMMAND nvidia-smi --query-gpu=compute_cap --format=csv,noheader
+    OUTPUT_VARIABLE said ERROR_QUIET RESULT_VARIABLE result TIMEOUT 30)
+  set(capabilities "")
+  if(result STREQUAL "0")
+    string(REGEX MATCHALL "[0-9]+[.][0-9]" capabilities "${said}")
+    list(REMOVE_DUPLICATES capabilities)
+  endif()
+  set(capabilities "${capabilities}" PARENT_SCOPE)
+endfunction()
+
 # Sets `architectures` in the caller's scope, as CMAKE_CUDA_ARCHITECTURES takes them, and `why`, words that follow them:
 # those of the environment variable CUDAARCHS, as CMake has it; else those of the GPUs that this machine has, if the
 # compiler nvcc knows them; else 80, which has the PTX that later ones take.
@@ -9,11 +21,8 @@ function(vblora_choose_cuda_architectures nvcc)
     set(architectures "$ENV{CUDAARCHS}")
     set(why ", as CUDAARCHS says")
   else()
-    execute_process(COMMAND nvidia-smi --query-gpu=compute_cap --format=csv,noheader
-      OUTPUT_VARIABLE capabilities ERROR_QUIET RESULT_VARIABLE result TIMEOUT 30)
-    string(REGEX MATCHALL "[0-9]+[.][0-9]" capabilities "${capabilities}")
-    list(REMOVE_DUPLICATES capabilities)
-    if(NOT result STREQUAL "0" OR capabilities STREQUAL "")
+    vblora_gpu_capabilities()
+    if(capabilities STREQUAL "")
       set(why ", the default; other GPUs compile these kernels anew when they first load them, if they can")
     else()
       execute_process(COMMAND ${nvcc} --list-gpu-arch OUTPUT_VARIABLE known ERROR_QUIET)

@@ -24,6 +24,11 @@ function(configure nvcc code expected)
   endif()
 endfunction()
 
+# With a GPU; without one nothing is asked of nvcc, unless architectures are named.
+set(ENV{CUDAARCHS} "")
+set(path "$ENV{PATH}")
+set(ENV{PATH} ${FOLDER}:${path})
+program(nvidia-smi "echo 9.0")
 program(too-new "i=0; while [ $i -lt 20 ]; do echo line $i; i=$((i + 1)); done
 echo 'error: unsupported GNU version; gcc 15 and older are known' >&2; exit 1")
 set(words "line 19 vblora: error: unsupported GNU version; gcc 15 and older are known")
@@ -33,9 +38,19 @@ configure(${FOLDER}/too-new 1 "VBLORA_CUDA=ON, but ${FOLDER}/too-new does not wo
 configure(${FOLDER}/too-new 1 "${words}" -DVBLORA_CUDA=ON)
 configure(${FOLDER}/no-program 0 "vblora: no nvcc was found: CUDACXX is '${FOLDER}/no-program', which is no program")
 
+program(nvidia-smi "echo No devices were found; exit 6")
+set(words "vblora: nvcc was found, but no GPU: CUDA kernels are left out; CUDAARCHS=90 in the environment builds them")
+configure(${FOLDER}/too-new 0 "${words}")
+configure(${FOLDER}/no-program 0 "vblora: no nvcc was found: CUDACXX is '${FOLDER}/no-program', which is no program")
+configure(${FOLDER}/too-new 1 "VBLORA_CUDA=ON, but ${FOLDER}/too-new does not work." -DVBLORA_CUDA=ON)
+foreach(option -DCMAKE_CUDA_ARCHITECTURES=90 -DVBLORA_CUDA_RELEASE=ON)
+  configure(${FOLDER}/too-new 0 "vblora: ${FOLDER}/too-new does not work: CPU only" ${option})
+endforeach()
+set(ENV{CUDAARCHS} 90)
+configure(${FOLDER}/too-new 0 "vblora: ${FOLDER}/too-new does not work: CPU only")
+
 # Chooses with the words that nvidia-smi says, and CUDAARCHS.
 program(nvcc "printf 'compute_75\\ncompute_80\\ncompute_90\\ncompute_100\\n'")
-set(ENV{PATH} ${FOLDER}:$ENV{PATH})
 function(choose said architectures_expected why_expected)
   program(nvidia-smi "${said}")
   set(ENV{CUDAARCHS} "${ARGN}")
