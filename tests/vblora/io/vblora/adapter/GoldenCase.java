@@ -63,6 +63,11 @@ final class GoldenCase implements AutoCloseable {
         return index.get("params").get(key).intValue();
     }
 
+    /** Whether W and delta_weight are [in, out], as a Conv1D has them. */
+    boolean isConv1d() {
+        return index.get("params").path("conv").asBoolean();
+    }
+
     boolean hasInput(String input) {
         return index.get("tensors").has(input);
     }

@@ -176,7 +176,7 @@ class GoldenOpsTest {
         compare(golden, "B", transpose(bt.toFloats(), r, out));
         LowRank lowRank = new LowRank(in, out, r, 0, 0, 1);
         Tensor delta = onDevice(floats(out, in));
-        lowRank.delta(device, false, a, bt, delta);
+        lowRank.delta(device, golden.isConv1d(), a, bt, delta);
         compare(golden, "delta_weight", delta.toFloats());
 
         Tensor weight = own(golden.input("W"));
@@ -185,14 +185,20 @@ class GoldenOpsTest {
         Tensor baseY = floats(tokens, out);
         Tensor baseDx = floats(tokens, in);
         arena.reserve(4L * in * out + (1 << 20)); // scratch for W in float32, which widening tiles of it never exceeds
-        blas.gemm(stream, arena, false, true, tokens, out, in, 1, x, weight, 0, baseY);
+        boolean outIn = !golden.isConv1d();
+        blas.gemm(stream, arena, false, outIn, tokens, out, in, 1, x, weight, 0, baseY);
         if (golden.hasInput("bias")) {
             Transformer.addBias(stream, own(golden.floats("bias")), baseY);
         }
-        blas.gemm(stream, arena, false, false, tokens, in, out, 1, dy, weight, 0, baseDx);
+        blas.gemm(stream, arena, false, !outIn, tokens, in, out, 1, dy, weight, 0, baseDx);
+        // The ops draw masks of their own; a given one is applied to the branch's input and to its gradient outside.
+        float[] mask = golden.hasInput("dropout_mask") ? own(golden.floats("dropout_mask")).toFloats() : null;
         Tensor deviceX = onDevice(x);
+        if (mask != null) {
+            deviceX.copyFrom(times(mask, x.toFloats()));
+        }
         Tensor y = onDevice(baseY);
-        Tensor dx = onDevice(baseDx);
+        Tensor dx = onDevice(mask == null ? baseDx : floats(tokens, in));
         Tensor p = own(Tensor.allocate(TestDevice.DEVICE, DType.FLOAT32, tokens, r));
         Tensor q = own(Tensor.allocate(TestDevice.DEVICE, DType.FLOAT32, tokens, r));
         Tensor dpacked = own(Tensor.allocate(TestDevice.DEVICE, DType.FLOAT32, shape.packedElements()));
@@ -201,7 +207,7 @@ class GoldenOpsTest {
                 dpacked.view((long) r * in, r, out), own(Tensor.allocate(TestDevice.DEVICE, DType.UINT8,
                         lowRank.backwardScratchBytes(device, tokens, DType.FLOAT32, DType.FLOAT32))));
         compare(golden, "y", y.toFloats());
-        compare(golden, "dx", dx.toFloats());
+        compare(golden, "dx", mask == null ? dx.toFloats() : plus(baseDx.toFloats(), times(mask, dx.toFloats())));
 
         Tensor dlogits = own(Tensor.allocate(TestDevice.DEVICE, DType.FLOAT32, rows, k));
         Tensor dbank = own(Tensor.allocate(TestDevice.DEVICE, DType.FLOAT32, h, b));
@@ -244,6 +250,22 @@ class GoldenOpsTest {
     private Tensor own(Tensor tensor) {
         tensors.add(tensor);
         return tensor;
+    }
+
+    private static float[] times(float[] a, float[] b) {
+        float[] product = new float[a.length];
+        for (int i = 0; i < a.length; i++) {
+            product[i] = a[i] * b[i];
+        }
+        return product;
+    }
+
+    private static float[] plus(float[] a, float[] b) {
+        float[] sum = new float[a.length];
+        for (int i = 0; i < a.length; i++) {
+            sum[i] = a[i] + b[i];
+        }
+        return sum;
     }
 
     private static float[] transpose(float[] matrix, int rows, int columns) {
