@@ -219,23 +219,22 @@ class AdapterConfigTest {
         assertEquals(List.of(), AdapterConfig.read(Golden.own("seqcls/bert/lora")).notes());
         Path file = write("{\"peft_type\":\"VBLORA\",\"use_dora\":true,\"lora_alpha\":8,\"from_the_future\":\"x\","
                 + "\"another\":null,\"peft_version\":\"0.21.0\",\"revision\":\"main\"}");
-        assertEquals(List.of(file + ": use_dora has no effect: it is no key of VBLORA",
-                file + ": lora_alpha has no effect: it is no key of VBLORA",
-                file + ": from_the_future has no effect: it is no key of VBLORA"), AdapterConfig.read(file).notes());
+        assertEquals(List.of(file + ": \"use_dora\", \"lora_alpha\", \"from_the_future\": without effect, not among "
+                + "the keys of VBLORA"), AdapterConfig.read(file).notes());
         write("{\"peft_type\":\"LORA\",\"num_vectors\":8,\"eva_config\":{\"rho\":2},\"loftq_config\":{},"
                 + "\"runtime_config\":{\"ephemeral_gpu_offload\":true},\"ensure_weight_tying\":true,"
                 + "\"target_modules\":[\"q_proj\"],\"megatron_core\":\"megatron.core\",\"qalora_group_size\":16}");
-        assertEquals(List.of(file + ": num_vectors has no effect: it is no key of LORA",
-                file + ": eva_config has no effect: it is about the beginning of a training that PEFT did",
-                file + ": runtime_config has no effect: it is about PEFT's own memory",
-                file + ": ensure_weight_tying has no effect: neither an embedding nor the output head is adapted"),
+        assertEquals(List.of(file + ": \"num_vectors\": without effect, not among the keys of LORA",
+                file + ": eva_config: without effect, it is about how PEFT began to train",
+                file + ": runtime_config: without effect, it is about PEFT's own memory",
+                file + ": ensure_weight_tying: without effect, as neither an embedding nor the output head is adapted"),
                 AdapterConfig.read(file).notes());
     }
 
     @Test
     void refusesUpdatesThatTiedLayersShare() throws IOException {
-        for (String named : List.of("\"target_modules\":[\"q_proj\",\"lm_head\"]", "\"modules_to_save\":[\"model.embed_tokens\"]",
-                "\"target_modules\":\".*(q_proj|lm_head)\"")) {
+        for (String named : List.of("\"target_modules\":[\"q_proj\",\"lm_head\"]",
+                "\"modules_to_save\":[\"model.embed_tokens\"]", "\"target_modules\":\".*(q_proj|lm_head)\"")) {
             write("{\"peft_type\":\"LORA\",\"ensure_weight_tying\":true," + named + "}");
             InputException e = assertThrows(InputException.class, () -> AdapterConfig.read(folder), named);
             assertEquals("ensure_weight_tying", e.field());

@@ -415,6 +415,28 @@ class AdapterTest extends WithStream {
     }
 
     @Test
+    void saysWhatMatchesNoModule() {
+        LoraConfig config = LoraConfig.builder().targetModules(List.of("up"))
+                .rankPattern(Map.of("2.up", 3, "dwon", 4, "odd", 4)).alphaPattern(Map.of("layers.*", 3.0))
+                .excludeModules(List.of("down", "2.dd")).build();
+        try (Adapter adapter = create(config)) {
+            List<String> notes = new ArrayList<>(adapter.notes());
+            assertEquals(1, notes.size(), notes::toString);
+            assertTrue(notes.get(0).startsWith("LoraConfig: rank_pattern: without effect, as no adapted module matches")
+                    && notes.get(0).contains("\"dwon\"") && notes.get(0).contains("\"odd\""), notes.get(0));
+            adapter.checkFits(MODEL);
+            notes.add("LoraConfig: exclude_modules: without effect, as no linear layer of the model matches \"down\", "
+                    + "\"2.dd\"");
+            assertEquals(notes, adapter.notes());
+        }
+        try (Adapter adapter = create(config.toBuilder().rankPattern(Map.of()).excludeModules("layers.2.(odd|x)")
+                .build())) {
+            adapter.checkFits(MODEL);
+            assertEquals(List.of(), adapter.notes());
+        }
+    }
+
+    @Test
     void saysWhichModulesTakeNoPart() {
         List<ModuleShape> used = List.of(MODEL.get(0), MODEL.get(2));
         List<ModuleShape> idle = List.of(MODEL.get(1), new ModuleShape("layers.4.up", 8, 12));

@@ -62,7 +62,8 @@ class LoraStorageTest extends WithStream {
             adapter.save(temporary, false, stream);
         }
         for (String file : List.of(Adapter.WEIGHTS_FILE, AdapterConfig.FILE_NAME)) {
-            assertArrayEquals(Files.readAllBytes(peft.resolve(file)), Files.readAllBytes(temporary.resolve(file)), file);
+            assertArrayEquals(Files.readAllBytes(peft.resolve(file)),
+                    Files.readAllBytes(temporary.resolve(file)), file);
         }
     }
 

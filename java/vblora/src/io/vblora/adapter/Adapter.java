@@ -140,11 +140,11 @@ public final class Adapter implements AutoCloseable {
     }
 
     /**
-     * What a user should know, each a sentence without its full stop: keys of the configuration that have no effect,
-     * and modules that take no part in the model that this adapter was last attached to.
+     * What a user should know, each a sentence without its full stop: what in the configuration has no effect, and
+     * modules that take no part in the model that this adapter was last attached to.
      */
     public List<String> notes() {
-        List<String> notes = new ArrayList<>(config.notes());
+        List<String> notes = new ArrayList<>(config.notes(List.copyOf(byPath.keySet())));
         notes.addAll(notesOnModel);
         return List.copyOf(notes);
     }
@@ -232,8 +232,9 @@ public final class Adapter implements AutoCloseable {
         shapes.stream().filter(idle::contains).forEach(shape -> notes.add(shape.path() + " is adapted"));
         wholeParameters.names().stream().filter(name -> idlePaths.contains(ModelParameter.module(name)))
                 .forEach(name -> notes.add(name + " is trained"));
-        notesOnModel = notes.stream().map(note -> PrintableText.of(config.source() + ": " + note
-                + ", but takes no part in this use of the model")).toList();
+        notesOnModel = new ArrayList<>(config.modules().notes(all));
+        notes.forEach(note -> notesOnModel.add(PrintableText.of(config.source() + ": " + note
+                + ", but takes no part in this use of the model")));
     }
 
     private void checkModules(List<ModuleShape> own, List<ModuleShape> offered) {
@@ -293,8 +294,8 @@ public final class Adapter implements AutoCloseable {
     /**
      * Writes the adapter as PEFT does, its task beside it: all files or none, whatever ends the process on the way
      * ({@link io.vblora.weights.FileGroup}). An adapter that was there is replaced whole; the task of another one does
-     * not stay. An adapter that has not changed since it was loaded keeps its element types; others are float32, and so are top-k
-     * weights and their bank always: PEFT can read no others.
+     * not stay. An adapter that has not changed since it was loaded keeps its element types; others are float32, and so
+     * are top-k weights and their bank always: PEFT can read no others.
      *
      * @param folder created if it is missing
      * @param saveOnlyTopkWeights store the selection alone: small, and good for inference only

@@ -63,11 +63,11 @@ public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
             throw fields.wrong("task_type", "one of " + String.join(", ", TASK_TYPES));
         }
         fields.string("base_model_name_or_path", null);
-        fields.object().fieldNames().forEachRemaining(key -> {
-            if (!KEYS.contains(key) && !methodKeys.contains(key)) {
-                noteWithoutEffect(key, "it is no key of " + fields.string("peft_type"));
-            }
-        });
+        List<String> unknown = fields.object().properties().stream().map(Map.Entry::getKey)
+                .filter(key -> isSet(fields, key) && !KEYS.contains(key) && !methodKeys.contains(key)).toList();
+        if (!unknown.isEmpty()) {
+            note(PrintableText.list(unknown) + ": without effect, not among the keys of " + fields.string("peft_type"));
+        }
     }
 
     /**
@@ -83,7 +83,7 @@ public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
     }
 
     private static AdapterConfig of(JsonFields fields) {
-        return switch (fields.string("peft_type")) {
+        return switch (fields.string("peft_type", "")) {
             case VbLoraConfig.PEFT_TYPE -> new VbLoraConfig(fields);
             case LoraConfig.PEFT_TYPE -> new LoraConfig(fields);
             default -> throw fields.wrong("peft_type", VbLoraConfig.PEFT_TYPE + " or " + LoraConfig.PEFT_TYPE);
@@ -114,13 +114,22 @@ public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
     /** Notes that a key has no effect, if it is set. */
     void noteWithoutEffect(String key, String why) {
         if (isSet(fields, key)) {
-            notes.add(PrintableText.of(fields.source() + ": " + key + " has no effect: " + why));
+            note(key + ": without effect, " + why);
         }
     }
 
+    private void note(String what) {
+        notes.add(PrintableText.of(source() + ": " + what));
+    }
+
+    /** {@link #notes}, and what there is to know of the modules with these paths being the adapted ones. */
+    List<String> notes(List<String> adapted) {
+        return notes();
+    }
+
     /**
-     * What a user should know: a sentence, without its full stop, for each key that says something and has no effect
-     * here. Keys that tell where an adapter comes from, as {@code peft_version}, are not among them.
+     * What a user should know, each a sentence without its full stop: keys that say something and have no effect here.
+     * Keys that tell where an adapter comes from, as {@code peft_version}, are not among them.
      */
     public List<String> notes() {
         return List.copyOf(notes);

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.vblora.JsonFields;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
@@ -61,7 +62,7 @@ public final class LoraConfig extends AdapterConfig {
                 Float.MAX_VALUE));
         requireUnset(fields, UNSUPPORTED);
         for (String key : new TreeSet<>(OF_THE_BEGINNING)) {
-            noteWithoutEffect(key, "it is about the beginning of a training that PEFT did");
+            noteWithoutEffect(key, "it is about how PEFT began to train");
         }
         noteWithoutEffect("runtime_config", "it is about PEFT's own memory");
         if (fields.bool("ensure_weight_tying", false)) {
@@ -69,7 +70,7 @@ public final class LoraConfig extends AdapterConfig {
                 throw fields.wrong("ensure_weight_tying", "false, as target_modules or modules_to_save name an "
                         + "embedding or the output head: updates that both share are not supported");
             }
-            noteWithoutEffect("ensure_weight_tying", "neither an embedding nor the output head is adapted");
+            noteWithoutEffect("ensure_weight_tying", "as neither an embedding nor the output head is adapted");
         }
     }
 
@@ -109,6 +110,12 @@ public final class LoraConfig extends AdapterConfig {
     @Override
     public int r(String path) {
         return (int) ranks.value(path, r());
+    }
+
+    @Override
+    List<String> notes(List<String> adapted) {
+        return Stream.of(super.notes(adapted).stream(), ranks.notes(adapted), alphas.notes(adapted))
+                .flatMap(notes -> notes).toList();
     }
 
     public static Builder builder() {

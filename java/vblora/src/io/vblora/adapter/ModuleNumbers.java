@@ -1,18 +1,23 @@
 package io.vblora.adapter;
 
 import io.vblora.JsonFields;
+import io.vblora.PrintableText;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.function.ToDoubleBiFunction;
+import java.util.stream.Stream;
 
 /**
  * PEFT's {@code rank_pattern} or {@code alpha_pattern}: numbers of their own for modules whose path is, or ends with
  * "." and, what a regular expression matches. The first of the expressions that does decides. Immutable.
  */
 final class ModuleNumbers {
+    private final String name;
     private final Map<ModulePattern, Double> values;
 
-    private ModuleNumbers(Map<ModulePattern, Double> values) {
+    private ModuleNumbers(String name, Map<ModulePattern, Double> values) {
+        this.name = name;
         this.values = values;
     }
 
@@ -29,7 +34,15 @@ final class ModuleNumbers {
                     ModulePattern.compile(fields.source(), key, regex, "(.*\\.)?(", ")"),
                     number.applyAsDouble(patterns, regex)));
         }
-        return new ModuleNumbers(values);
+        return new ModuleNumbers(fields.source() + ": " + key, values);
+    }
+
+    /** A sentence about the expressions that match none of these paths, if there are such. */
+    Stream<String> notes(List<String> paths) {
+        List<String> idle = values.keySet().stream().filter(pattern -> paths.stream().noneMatch(pattern::matchesAll))
+                .map(ModulePattern::regex).toList();
+        return idle.isEmpty() ? Stream.empty() : Stream.of(PrintableText.of(name + ": without effect, as no adapted "
+                + "module matches " + PrintableText.list(idle)));
     }
 
     /** The number of a module, or another one where no expression matches its path. */

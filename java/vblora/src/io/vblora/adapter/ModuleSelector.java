@@ -44,6 +44,11 @@ public final class ModuleSelector {
             return names != null || pattern != null;
         }
 
+        String describe() {
+            return pattern != null ? PrintableText.quoted(pattern.regex())
+                    : names.isEmpty() ? "[]" : PrintableText.list(names);
+        }
+
         boolean matches(String path) {
             return pattern != null ? pattern.matchesAll(path)
                     : names != null && names.stream().anyMatch(name -> isNamed(path, name));
@@ -154,8 +159,8 @@ public final class ModuleSelector {
     void checkSelects(Iterable<String> paths, String file) {
         for (String path : paths) {
             if (targets.isSet() && !isSelected(path)) {
-                throw new InputException(source, "target_modules", describeTargets() + ", which (with exclude_modules, "
-                        + "layers_to_transform and modules_to_save) does not select " + path + ", but " + file
+                throw new InputException(source, "target_modules", targets.describe() + ", which (with "
+                        + "exclude_modules, layers_to_transform and modules_to_save) does not select " + path + ", but " + file
                         + " holds its tensors", "all modules that there are tensors for");
             }
         }
@@ -171,11 +176,19 @@ public final class ModuleSelector {
     void checkSelectsOnly(Predicate<String> adapted, List<ModuleShape> linears) {
         for (ModuleShape module : linears) {
             if (targets.isSet() && isSelected(module.path()) && !adapted.test(module.path())) {
-                throw new InputException(source, "target_modules", describeTargets() + ", which selects "
+                throw new InputException(source, "target_modules", targets.describe() + ", which selects "
                         + module.path() + " of the model, for which the adapter has no tensors",
                         "the modules that there are tensors for");
             }
         }
+    }
+
+    /** A sentence if modules are excluded and the model has none of them, else nothing. */
+    List<String> notes(List<ModuleShape> linears) {
+        return !excluded.isSet() || excluded.names != null && excluded.names.isEmpty()
+                || linears.stream().anyMatch(module -> excluded.matches(module.path())) ? List.of()
+                : List.of(PrintableText.of(source + ": exclude_modules: without effect, as no linear layer of the "
+                        + "model matches " + excluded.describe()));
     }
 
     /** Whether an embedding, or the output head, which may share its weights, is named: by PEFT's rule. */
@@ -270,16 +283,11 @@ public final class ModuleSelector {
         }
         List<ModuleShape> selected = offered.stream().filter(module -> isSelected(module.path())).toList();
         if (selected.isEmpty()) {
-            throw new InputException(source, "target_modules", describeTargets() + ", which with exclude_modules and "
+            throw new InputException(source, "target_modules", targets.describe() + ", which with exclude_modules and "
                     + "layers_to_transform leaves no module", "at least one module of the model, for example "
                     + offered.stream().map(ModuleShape::path).findFirst().orElse("(it has none)"));
         }
         return selected;
-    }
-
-    private String describeTargets() {
-        return targets.pattern != null ? PrintableText.quoted(targets.pattern.regex())
-                : targets.names.isEmpty() ? "[]" : PrintableText.list(targets.names);
     }
 
     private void checkKnown(String name, List<ModuleShape> offered) {
