@@ -6,10 +6,13 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.vblora.kernels.Needed;
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 
 /** The packages depend downwards only. A package's sub-packages belong to it. */
@@ -27,8 +30,12 @@ class PackageDependenciesTest {
         Path classes = Path.of(InputException.class.getProtectionDomain().getCodeSource().getLocation().toURI());
         StringWriter out = new StringWriter();
         PrintWriter printer = new PrintWriter(out);
-        int code = Needed.jdeps()
-                .run(printer, printer, "-verbose:class", "--ignore-missing-deps", classes.toString());
+        List<String> arguments = new ArrayList<>(List.of("-verbose:class", "--ignore-missing-deps"));
+        try (Stream<Path> files = Files.walk(classes)) { // one by one: with a module jdeps wants all that it requires
+            files.map(Path::toString).filter(file -> file.endsWith(".class") && !file.endsWith("module-info.class"))
+                    .forEach(arguments::add);
+        }
+        int code = Needed.jdeps().run(printer, printer, arguments.toArray(String[]::new));
         assertEquals(0, code, out::toString);
 
         List<Matcher> dependencies =

@@ -13,19 +13,24 @@ import io.vblora.kernels.ops.Activation;
 import io.vblora.model.SequenceConfig;
 import io.vblora.model.TinyBert;
 import io.vblora.weights.SafetensorsFile;
+import java.io.File;
 import java.io.StringWriter;
 import java.lang.reflect.InvocationTargetException;
 import java.net.URI;
 import java.net.URL;
 import java.net.URLClassLoader;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import javax.tools.JavaCompiler;
 import javax.tools.SimpleJavaFileObject;
@@ -41,17 +46,47 @@ class ReadmeExampleTest {
 
     @Test
     void theClassifierTrains() throws Exception {
+        Path adapterFolder = temporary.resolve("adapter");
+        run("Classifier", classifier(adapterFolder));
+        assertIsClassifier(adapterFolder);
+    }
+
+    /** In a process whose libraries are all on the module path; the application requires io.vblora and nothing else. */
+    @Test
+    void theClassifierTrainsInAModule() throws Exception {
+        Path adapterFolder = temporary.resolve("adapter");
+        Path application = temporary.resolve("application");
+        String modulePath = modulePath();
+        compile(Map.of("module-info", "module application { requires io.vblora; }",
+                "application.Classifier", "package application;\n"
+                        + inClass("Classifier", "main(String[] arguments)", classifier(adapterFolder))),
+                "-d", application.toString(), "--module-path", modulePath);
+        runModule(modulePath + File.pathSeparator + application, "application/application.Classifier");
+        assertIsClassifier(adapterFolder);
+    }
+
+    /** picocli reads and sets fields of a package that is not exported. */
+    @Test
+    void theCommandLineRunsAsAModule() throws Exception {
+        String shown = runModule(modulePath(), "io.vblora/io.vblora.cli.Main", "inspect",
+                Golden.own("traj/tinyrand_b16/adapter_init").toString());
+        assertTrue(shown.contains("VBLORA"), shown);
+    }
+
+    private String classifier(Path adapterFolder) throws Exception {
         Path encoder = temporary.resolve("encoder");
         TinyBert.write(encoder, new Random(4), 4, Activation.GELU);
         TokenizerFixture.write(encoder);
         Path data = Files.write(temporary.resolve("train.csv"),
                 List.of("text,label", "the bank,money", "of vectors,maths", "the vectors,maths", "bank,money"));
-        Path adapterFolder = temporary.resolve("adapter");
-        run("Classifier", example(0)
+        return example(0)
                 .replace("128", "4")  // the small encoder's dimensions, and tokens; before paths, which may hold it
                 .replace("\"encoder\"", literal(encoder))
                 .replace("\"train.csv\"", literal(data))
-                .replace("\"adapter\"", literal(adapterFolder)));
+                .replace("\"adapter\"", literal(adapterFolder));
+    }
+
+    private static void assertIsClassifier(Path adapterFolder) {
         try (Stream stream = Stream.cpu(1); Adapter adapter = Adapter.load(adapterFolder, stream)) {
             assertEquals(List.of("classifier"), adapter.config().modulesToSave());
             assertEquals(List.of("maths", "money"), SequenceConfig.read(adapterFolder).labels());
@@ -78,12 +113,37 @@ class ReadmeExampleTest {
     }
 
     private void run(String name, String body) throws Exception {
-        compile(name, body, temporary);
+        compile(Map.of(name, inClass(name, "run()", body)), "-d", temporary.toString());
         try (URLClassLoader loader = new URLClassLoader(new URL[] {temporary.toUri().toURL()})) {
             loader.loadClass(name).getMethod("run").invoke(null);
         } catch (InvocationTargetException e) {
             throw e.getCause() instanceof Exception cause ? cause : e;
         }
+    }
+
+    /** The class path of this process without the tests and what they alone need. */
+    private static String modulePath() {
+        String classPath = System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"));
+        return Arrays.stream(classPath.split(File.pathSeparator))
+                .filter(entry -> !Path.of(entry).getFileName().toString()
+                        .matches("test-classes|.*-tests\\.jar|(junit|opentest4j|apiguardian|onnxruntime|langchain4j|cuda)-.*"))
+                .collect(Collectors.joining(File.pathSeparator));
+    }
+
+    /** Runs the class of a module in a process of its own; what it printed. */
+    private static String runModule(String modulePath, String mainClass, String... arguments) throws Exception {
+        List<String> command = new ArrayList<>(List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(), "--module-path", modulePath));
+        String cache = System.getProperty("org.bytedeco.javacpp.cachedir");
+        if (cache != null) {
+            command.add("-Dorg.bytedeco.javacpp.cachedir=" + cache);
+        }
+        command.addAll(List.of("--module", mainClass));
+        command.addAll(List.of(arguments));
+        Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
+        String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        assertEquals(0, process.waitFor(), output);
+        return output;
     }
 
     /** A few documents of the golden training run, already tokenised. */
@@ -111,19 +171,31 @@ class ReadmeExampleTest {
         return '"' + path.toString().replace("\\", "\\\\") + '"';
     }
 
-    private void compile(String name, String body, Path folder) {
+    /** A public class with a static method of this signature. */
+    private static String inClass(String name, String method, String body) {
         int code = body.indexOf("\n\n");
-        String source = body.substring(0, code) + "public class " + name
-                + " { public static void run() throws Exception {\n" + body.substring(code) + "}}";
+        return body.substring(0, code) + "public class " + name + " { public static void " + method
+                + " throws Exception {\n" + body.substring(code) + "}}";
+    }
+
+    /** @param sources by the names of their classes */
+    private void compile(Map<String, String> sources, String... options) {
         StringWriter messages = new StringWriter();
-        boolean compiled = javac.getTask(messages, null, null, List.of("-d", folder.toString(), "-proc:none"), null,
-                List.of(new SimpleJavaFileObject(URI.create("string:///" + name + ".java"),
-                        SimpleJavaFileObject.Kind.SOURCE) {
-                    @Override
-                    public CharSequence getCharContent(boolean ignoreEncodingErrors) {
-                        return source;
-                    }
-                })).call();
-        assertTrue(compiled, () -> messages + "\n" + source);
+        List<SimpleJavaFileObject> files = sources.entrySet().stream().map(source -> file(source.getKey(),
+                source.getValue())).toList();
+        List<String> arguments = new ArrayList<>(List.of(options));
+        arguments.add("-proc:none");
+        assertTrue(javac.getTask(messages, null, null, arguments, null, files).call(),
+                () -> messages + "\n" + sources);
+    }
+
+    private static SimpleJavaFileObject file(String className, String source) {
+        return new SimpleJavaFileObject(URI.create("string:///" + className.replace('.', '/') + ".java"),
+                SimpleJavaFileObject.Kind.SOURCE) {
+            @Override
+            public CharSequence getCharContent(boolean ignoreEncodingErrors) {
+                return source;
+            }
+        };
     }
 }

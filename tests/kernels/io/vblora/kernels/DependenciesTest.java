@@ -5,8 +5,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 
 /** The kernels need the JDK's java.* packages and JavaCPP, and nothing else. */
@@ -16,8 +19,12 @@ class DependenciesTest {
         Path classes = Path.of(NativeLibrary.class.getProtectionDomain().getCodeSource().getLocation().toURI());
         StringWriter out = new StringWriter();
         PrintWriter printer = new PrintWriter(out);
-        int code = Needed.jdeps()
-                .run(printer, printer, "-verbose:class", "--ignore-missing-deps", classes.toString());
+        List<String> arguments = new ArrayList<>(List.of("-verbose:class", "--ignore-missing-deps"));
+        try (Stream<Path> files = Files.walk(classes)) { // one by one: with a module jdeps wants all that it requires
+            files.map(Path::toString).filter(file -> file.endsWith(".class") && !file.endsWith("module-info.class"))
+                    .forEach(arguments::add);
+        }
+        int code = Needed.jdeps().run(printer, printer, arguments.toArray(String[]::new));
         assertEquals(0, code, out::toString);
 
         // "   io.vblora.kernels.Arena   -> org.bytedeco.javacpp.Pointer   not found"

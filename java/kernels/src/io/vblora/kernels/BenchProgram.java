@@ -31,11 +31,11 @@ public final class BenchProgram {
                 return candidate;
             }
         }
-        String resource = "/io/vblora/kernels/" + Loader.getPlatform() + "/" + NAME;
-        URL bundled = BenchProgram.class.getResource(resource);
+        String resource = "io/vblora/kernels/" + Loader.getPlatform() + "/" + NAME;
+        URL bundled = BenchProgram.class.getClassLoader().getResource(resource); // in a module of its own, maybe
         if (bundled == null) {
             throw new NativeLibraryException("The program " + NAME + " is not beside " + library
-                    + " and not in a jar as " + resource.substring(1), null);
+                    + " and not in a jar as " + resource, null);
         }
         try {
             Path extracted = Loader.cacheResource(bundled).toPath();

@@ -87,7 +87,9 @@ public final class Main implements Runnable {
     static int run(PrintStream out, PrintStream err, String... args) {
         // What goes wrong in libraries reaches us as exceptions; their own words would only stand in between
         System.setProperty("org.slf4j.simpleLogger.defaultLogLevel", "off");
-        System.setProperty("org.bytedeco.javacpp.logger", "slf4j");
+        if (!Main.class.getModule().isNamed()) { // on the module path JavaCPP cannot read SLF4J
+            System.setProperty("org.bytedeco.javacpp.logger", "slf4j");
+        }
         Main main = new Main(err);
         CommandLine commandLine = new CommandLine(main)
                 .setCommandName(Invocation.command())

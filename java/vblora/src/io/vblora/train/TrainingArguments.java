@@ -157,6 +157,8 @@ public record TrainingArguments(
         private int earlyStoppingPatience;
         private long seed = 42;
 
+        private Builder() {}
+
         public Builder learningRateVectorBank(double value) {
             learningRateVectorBank = value;
             return this;

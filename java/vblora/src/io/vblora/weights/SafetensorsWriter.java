@@ -40,6 +40,9 @@ public final class SafetensorsWriter {
     private final TreeMap<String, Item> items = new TreeMap<>(UTF8_BYTES);
     private final TreeMap<String, String> metadata = new TreeMap<>(UTF8_BYTES);
 
+    /** Of a file with no tensors yet. */
+    public SafetensorsWriter() {}
+
     /** Adds a string to {@code __metadata__}; PEFT and Transformers write format = pt. */
     public SafetensorsWriter metadata(String key, String value) {
         metadata.put(key, value);

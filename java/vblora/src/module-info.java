@@ -1,0 +1,31 @@
+/**
+ * VB-LoRA fine-tuning for the JVM: adapters, models, data and training. The native libraries are in modules of their
+ * own, which are found on the module path.
+ */
+@SuppressWarnings({"requires-automatic", "requires-transitive-automatic"}) // of DJL and Protocol Buffers
+module io.vblora {
+    requires transitive io.vblora.kernels;
+    requires transitive com.fasterxml.jackson.databind;
+    requires org.bytedeco.openblas;
+    requires org.bytedeco.openblas.linux.x86_64;
+    requires ai.djl.tokenizers;
+    requires com.google.protobuf;
+    requires info.picocli;
+    requires me.tongfei.progressbar;
+    requires org.apache.commons.csv;
+    // of ai.djl.api, which as an automatic module cannot say so
+    requires com.google.gson;
+    requires org.slf4j;
+
+    exports io.vblora;
+    exports io.vblora.adapter;
+    exports io.vblora.blas;
+    exports io.vblora.data;
+    exports io.vblora.eval;
+    exports io.vblora.model;
+    exports io.vblora.onnx;
+    exports io.vblora.train;
+    exports io.vblora.weights;
+
+    opens io.vblora.cli to info.picocli;
+}
