@@ -101,7 +101,7 @@ class CausalLmFileTest {
         assertEquals(0, file.truncated());
         assertEquals(List.of(1), file.skipped());
         assertEquals("2 examples, 7 tokens, longest 4, 1 skipped as too long", file.summary());
-        assertEquals(folder.resolve("data.txt") + ", line 3: found 6 tokens; expected at most 4",
+        assertEquals(folder.resolve("data.txt") + ", line 3: found 6 tokens in row 2; expected at most 4",
                 assertThrows(InputException.class, () -> readText(text, 4, Overlong.ERROR)).getMessage());
         assertEquals(3, readText(text, 6, Overlong.ERROR).examples().size());
         assertEquals(folder.resolve("data.txt") + ": found no example that fits into 2 tokens; expected at least one",

@@ -79,7 +79,7 @@ class SequenceFileTest {
         assertEquals("2 examples of 2 classes, 4 tokens, longest 2, 1 skipped", file.summary());
         assertEquals(List.of(0), file.skipped());
         assertEquals(List.of(0f, 1f), file.examples().stream().map(SequenceExample::target).toList());
-        assertEquals(folder.resolve("data.csv") + ", line 2: found 7 tokens; expected at most 5",
+        assertEquals(folder.resolve("data.csv") + ", line 2: found 7 tokens in row 1; expected at most 5",
                 assertThrows(InputException.class, () -> classes(content, TEXT_LABEL, null, Overlong.ERROR))
                 .getMessage());
         assertEquals(folder.resolve("data.csv") + ": found no example that fits into 5 tokens; expected at least one",

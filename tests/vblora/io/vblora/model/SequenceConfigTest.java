@@ -67,8 +67,9 @@ class SequenceConfigTest {
         assertThrows(InputException.class, () -> new SequenceConfig(ProblemType.REGRESSION, null, List.of("a"), 8));
         assertThrows(InputException.class,
                 () -> new SequenceConfig(ProblemType.SINGLE_LABEL_CLASSIFICATION, null, List.of("a"), 8));
-        assertThrows(InputException.class,
-                () -> new SequenceConfig(ProblemType.SINGLE_LABEL_CLASSIFICATION, null, List.of("a", "a"), 8));
+        assertEquals("task: labels: found \"b\" twice; expected different labels", assertThrows(InputException.class,
+                () -> new SequenceConfig(ProblemType.SINGLE_LABEL_CLASSIFICATION, null, List.of("a", "b", "b"), 8))
+                .getMessage());
         assertThrows(InputException.class, () -> new SequenceConfig(ProblemType.REGRESSION, null, List.of(), 0));
     }
 

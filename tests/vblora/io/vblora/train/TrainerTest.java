@@ -102,6 +102,14 @@ class TrainerTest {
         expected.forEach((name, values) -> assertArrayEquals(values, found.get(name), name));
     }
 
+    @Test
+    void refusesToTrainAModelWithoutAnAdapter() {
+        var objective = new CausalLmObjective(model);
+        assertEquals("No adapter is attached to the model", assertThrows(IllegalStateException.class,
+                () -> new Trainer<>(objective, execution, TrainingArguments.builder().build(), List.of()))
+                .getMessage());
+    }
+
     /** Sequences of different lengths, some with labels that do not count. */
     private static List<Example> examples(int count) {
         Random random = new Random(11);

@@ -68,8 +68,8 @@ final class FinetuneCommand implements Callable<Integer> {
     private Path output;
 
     @Option(names = "--init-adapter", paramLabel = "DIR",
-            description = "Adapter to go on from, with its configuration, which options may repeat but not change; the "
-                    + "optimizer begins anew.")
+            description = "Adapter to go on from, with its configuration, which options may repeat but not change "
+                    + "(those of a language model's data they may); the optimizer begins anew.")
     private Path initAdapter;
 
     @Option(names = "--metrics", paramLabel = "FILE",

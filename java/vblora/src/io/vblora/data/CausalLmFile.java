@@ -140,7 +140,7 @@ public record CausalLmFile(List<Example> examples, int truncated, List<Integer> 
             int truncated = 0;
             for (int i = 0; i < whole.size(); i++) {
                 line = rows.get(i).line();
-                Example example = fitting(whole.get(i));
+                Example example = fitting(i + 1, whole.get(i));
                 if (example == null) {
                     skipped.add(i);
                 } else {
@@ -156,8 +156,8 @@ public record CausalLmFile(List<Example> examples, int truncated, List<Integer> 
                     Collections.unmodifiableList(skipped));
         }
 
-        /** The example as it is, or cut; null if it is skipped. */
-        private Example fitting(Example whole) {
+        /** The example of a row, counted from 1, as it is, or cut; null if it is skipped. */
+        private Example fitting(int row, Example whole) {
             if (whole.countedLabels() == 0) {
                 throw refuse("labels", "only " + Example.IGNORE_INDEX + " in positions 1 to " + (whole.length() - 1),
                         "a label that counts, after the first position", null);
@@ -171,7 +171,7 @@ public record CausalLmFile(List<Example> examples, int truncated, List<Integer> 
                     yield cut.countedLabels() == 0 ? null : cut;
                 }
                 case SKIP -> null;
-                case ERROR -> throw refuse("", String.format(Locale.ROOT, "%,d tokens", whole.length()),
+                case ERROR -> throw refuse("", String.format(Locale.ROOT, "%,d tokens in row %,d", whole.length(), row),
                         String.format(Locale.ROOT, "at most %,d", maxSeqLength), null);
             };
         }

@@ -150,7 +150,7 @@ public record SequenceFile(List<SequenceExample> examples, List<String> labels, 
             int truncated = 0;
             for (int i = 0; i < target.length; i++) {
                 Tokenizer.Encoding encoding = encodings.get(i);
-                if (isSkipped(rows.get(i), encoding, maxSeqLength, overlong)) {
+                if (isSkipped(i, encoding, maxSeqLength, overlong)) {
                     skipped.add(i);
                     continue;
                 }
@@ -170,14 +170,14 @@ public record SequenceFile(List<SequenceExample> examples, List<String> labels, 
         }
 
         /** Whether a row, whose encoding is null where it has no text, gives no example. */
-        private boolean isSkipped(TableFile.Row row, Tokenizer.Encoding encoding, int maxSeqLength,
-                Overlong overlong) {
+        private boolean isSkipped(int index, Tokenizer.Encoding encoding, int maxSeqLength, Overlong overlong) {
+            TableFile.Row row = rows.get(index);
             int tokens = encoding == null ? 0 : encoding.inputIds().length;
             if (tokens == 0 && isLabelled()) {
                 throw refuse(row, "", "a text without tokens", "at least one token");
             }
             if (tokens > maxSeqLength && overlong == Overlong.ERROR) {
-                throw refuse(row, "", String.format(Locale.ROOT, "%,d tokens", tokens),
+                throw refuse(row, "", String.format(Locale.ROOT, "%,d tokens in row %,d", tokens, index + 1),
                         String.format(Locale.ROOT, "at most %,d", maxSeqLength));
             }
             return tokens == 0 || tokens > maxSeqLength;

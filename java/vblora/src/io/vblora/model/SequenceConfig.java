@@ -5,12 +5,14 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.vblora.InputException;
 import io.vblora.JsonFields;
+import io.vblora.PrintableText;
 import io.vblora.adapter.AdapterFolder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 
 /**
  * The task of a model with a head on an encoder: what an adapter's folder says beside the adapter, so that it can be
@@ -32,9 +34,10 @@ public record SequenceConfig(ProblemType problemType, Pooling pooling, List<Stri
             throw new InputException("task", "labels", labels.size() + " labels",
                     (classes ? "two or more for " : "none for ") + problemType);
         }
-        if (new HashSet<>(labels).size() != labels.size()) {
-            throw new InputException("task", "labels", "the same label twice in " + labels, "different labels");
-        }
+        Set<String> different = new HashSet<>();
+        labels.stream().filter(label -> !different.add(label)).findFirst().ifPresent(label -> {
+            throw new InputException("task", "labels", PrintableText.quoted(label) + " twice", "different labels");
+        });
         if (maxSeqLength < 1) {
             throw new InputException("task", "max_seq_length", Integer.toString(maxSeqLength), "1 or more");
         }
