@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import ai.djl.huggingface.tokenizers.Encoding;
@@ -15,10 +16,12 @@ import io.vblora.InputException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Collections;
 import java.util.Map;
 import java.util.OptionalInt;
 import java.util.regex.Matcher;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.StreamSupport;
 import org.junit.jupiter.api.Test;
@@ -125,13 +128,60 @@ class TokenizerTest {
         "\"type\": \"WordLevel\" | \"merges\": [[\"a\", \"b\"]], \"continuing_subword_prefix\": \"##\" | "
         + "model.merges[0]: found \"b\" as the second part; expected one that begins with the prefix \"##\"",
         "\"version\": \"1.0\", | \"version\": | malformed JSON",
+        // expressions over which the library ends the process, wherever it takes them
+        "{\"type\": \"Whitespace\"} | {\"type\": \"Split\", \"pattern\": {\"Regex\": \"(.*)*x\"}, "
+        + "\"behavior\": \"Isolated\", \"invert\": false} | pre_tokenizer.pattern.Regex: found \"(.*)*x\", which has a "
+        + "loop around what may be empty; expected a regular expression whose time is linear",
+        "{\"type\": \"Whitespace\"} | {\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Sequence\", "
+        + "\"pretokenizers\": [{\"pattern\": {\"Regex\": \"(a+)+b\"}}]}]} | "
+        + "pre_tokenizer.pretokenizers[0].pretokenizers[0].pattern.Regex: found",
+        "\"normalizer\": null | \"normalizer\": {\"type\": \"Replace\", \"pattern\": {\"Regex\": \"a*a*b\"}, "
+        + "\"content\": \"\"} | normalizer.pattern.Regex: found",
+        "\"decoder\": null | \"decoder\": {\"type\": \"Sequence\", \"decoders\": [{\"type\": \"Replace\", \"pattern\": "
+        + "{\"Regex\": \"(?=.*x)*y\"}, \"content\": \"\"}]} | decoder.decoders[0].pattern.Regex: found",
+        "\"normalizer\": null | \"normalizer\": {\"type\": \"Prepend\", \"prepend\": \"LONG\"} | normalizer.prepend: "
+        + "found 1000000 characters; expected at most 1000",
+        "\"normalizer\": null | \"normalizer\": {\"normalizers\": [MANY{\"type\": \"NFC\"}]} | found more than 100 parts",
+        "\"normalizer\": null | \"normalizer\": {\"normalizers\": [{\"type\": \"NFKC\"}, {\"type\": \"NFKC\"}, "
+        + "{\"type\": \"NFKC\"}]} | may make a text 5832 times longer",
+        "\"type\": \"WordLevel\" | \"max_input_chars_per_word\": 1000000 | model.max_input_chars_per_word: found 1000000",
     })
     void refusesABrokenFile(String target, String replacement, String expected) throws IOException {
         assertTrue(TokenizerFixture.WORD_LEVEL.contains(target));
         Path file = write("tokenizer.json", TokenizerFixture.WORD_LEVEL.replace(target,
-                replacement.replace("DEEP", "[".repeat(100) + "]".repeat(100))));
+                replacement.replace("DEEP", "[".repeat(100) + "]".repeat(100)).replace("LONG", "a".repeat(1_000_000))
+                        .replace("MANY", "{\"type\": \"NFC\"}, ".repeat(100))));
         String message = refusal();
         assertTrue(message.startsWith(file.toString()) && message.contains(expected), message);
+    }
+
+    @Test
+    void refusesMoreAddedTokensThanItCanAddInSeconds() throws IOException {
+        String added = IntStream.range(0, 100_000).mapToObj(i -> "{\"id\": " + (7 + i) + ", \"content\": \"<" + i
+                + ">\", \"single_word\": false, \"lstrip\": false, \"rstrip\": false, \"normalized\": false, \"special\": "
+                + "true}, ").collect(Collectors.joining());
+        Path file = write("tokenizer.json", TokenizerFixture.WORD_LEVEL.replace("\"added_tokens\": [",
+                "\"added_tokens\": [" + added));
+        assertEquals(file + ": added_tokens: found 100002 tokens of 688898 characters together; expected at most 20000 of "
+                + "1000000: the tokenizers library takes minutes for more", refusal());
+    }
+
+    @Test
+    void refusesNullAndWhatFollowsItsEnd() throws IOException {
+        write("tokenizer.json", TokenizerFixture.WORD_LEVEL);
+        Tokenizer tokenizer = Tokenizer.open(folder);
+        assertThrows(NullPointerException.class, () -> tokenizer.encode(null));
+        tokenizer.close();
+        tokenizer.close();
+        assertThrows(IllegalStateException.class, () -> tokenizer.encode("the"));
+        assertThrows(IllegalStateException.class, () -> tokenizer.decode(3));
+    }
+
+    @Test
+    void refusesAPipe() throws Exception {
+        Path pipe = Pipes.make(folder.resolve("tokenizer.json"));
+        assertEquals(pipe + ": found not a regular file; expected a tokenizer in Hugging Face's format, tokenizer.json",
+                assertTimeoutPreemptively(Duration.ofSeconds(10), this::refusal));
     }
 
     @Test

@@ -10,7 +10,7 @@ import io.vblora.kernels.NativeLibraryException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Objects;
+import java.util.Locale;
 import java.util.OptionalInt;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.IntStream;
@@ -24,17 +24,20 @@ import java.util.stream.LongStream;
 public final class Tokenizer implements AutoCloseable {
     private static final String FILE_NAME = "tokenizer.json";
     /** Those with the largest vocabularies have some 30 MB. */
-    private static final int MAX_FILE_BYTES = 256 << 20;
+    private static final int MAX_FILE_BYTES = 128 << 20;
     private static final TokenizersLibrary LIBRARY = TokenizersLibrary.LIB;
 
     private final Path file;
     /** 0 when it is closed. */
     private final AtomicLong handle;
+    /** Characters of a text that can be tokenized. */
+    private final int longestText;
     private final OptionalInt eosTokenId;
 
-    private Tokenizer(Path file, long handle, OptionalInt eosTokenId) {
+    private Tokenizer(Path file, long handle, int longestText, OptionalInt eosTokenId) {
         this.file = file;
         this.handle = new AtomicLong(handle);
+        this.longestText = longestText;
         this.eosTokenId = eosTokenId;
     }
 
@@ -50,9 +53,9 @@ public final class Tokenizer implements AutoCloseable {
         Path file = Files.isDirectory(path) ? path.resolve(FILE_NAME) : path;
         byte[] content = WholeFile.read(file, "a tokenizer in Hugging Face's format, " + FILE_NAME, MAX_FILE_BYTES);
         ObjectNode json = JsonFields.parse(file.toString(), content).object();
-        TokenizerCheck.check(file, json);
+        int longestText = TokenizerCheck.check(file, json);
         OptionalInt eosTokenId = findEosTokenId(file.toAbsolutePath().getParent(), json);
-        return new Tokenizer(file, open(file, new String(content, StandardCharsets.UTF_8)), eosTokenId);
+        return new Tokenizer(file, open(file, new String(content, StandardCharsets.UTF_8)), longestText, eosTokenId);
     }
 
     /**
@@ -156,13 +159,16 @@ public final class Tokenizer implements AutoCloseable {
      * @throws InputException if the tokenizer cannot express the text, or no more than special tokens fit
      */
     public Encoding encode(String text, String pair, int maxLength) {
-        Objects.requireNonNull(text, "text");
+        checkLength(text);
+        if (pair != null) {
+            checkLength(pair);
+        }
         // The library's own functions: DJL's encode fetches much more, and its batchEncode aborts the process where a
         // text cannot be expressed.
+        long open = handle();
         long encoding;
         try {
-            encoding = pair == null ? LIBRARY.encode(handle(), text, true)
-                    : LIBRARY.encodeDual(handle(), text, pair, true);
+            encoding = pair == null ? LIBRARY.encode(open, text, true) : LIBRARY.encodeDual(open, text, pair, true);
         } catch (RuntimeException e) {
             throw new InputException(file.toString(), "", "a text that it cannot encode (" + rootMessage(e) + ")",
                     "a tokenizer that has a token for anything unknown", e);
@@ -223,9 +229,21 @@ public final class Tokenizer implements AutoCloseable {
         return LIBRARY.decode(handle(), IntStream.of(ids).asLongStream().toArray(), true);
     }
 
+    /** How many UTF-16 characters a text may have that is to be tokenized whole. */
+    int longestText() {
+        return longestText;
+    }
+
     /** The end-of-sequence token, where the folder names one. */
     public OptionalInt eosTokenId() {
         return eosTokenId;
+    }
+
+    private void checkLength(String text) {
+        if (text.length() > longestText) {
+            throw new InputException(file.toString(), "", String.format(Locale.ROOT, "a text of %,d characters",
+                    text.length()), String.format(Locale.ROOT, "at most %,d for this tokenizer", longestText));
+        }
     }
 
     private long handle() {

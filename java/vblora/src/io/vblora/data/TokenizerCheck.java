@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.fasterxml.jackson.databind.node.TextNode;
 import io.vblora.InputException;
+import io.vblora.regex.Backtracking;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.CharacterCodingException;
@@ -15,29 +16,82 @@ import java.util.Deque;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.stream.Stream;
 
 /**
  * Refuses a tokenizer.json over which the tokenizers library (0.21) would end the process instead of refusing it, when
- * it opens the file or later. Parts are told by their fields, as the library does where a part's type is not written.
+ * it opens the file or later, or work without end. Parts are told by their fields, as the library does where a part's
+ * type is not written.
+ *
+ * <p>The library ends the process where Oniguruma steps back more than 10^7 times in one attempt to match a regular
+ * expression. So an expression must be linear by {@link Backtracking}, as all those of known tokenizers are, and texts
+ * have a largest length that keeps it below. Other libraries on the JVM read few kinds of tokenizer.json.
  */
 final class TokenizerCheck {
     private static final int MAX_DEPTH = 64;
+    private static final int MAX_PARTS = 100;
+    /** The library's time is quadratic in them: for so many it takes some seconds. Models have some thousands. */
+    private static final int MAX_ADDED_TOKENS = 20_000;
+    private static final int MAX_ADDED_CHARACTERS = 1_000_000;
+    /** Of what a normalizer inserts. */
+    private static final int MAX_INSERTED = 1_000;
+    /** WordPiece's time is cubic in it; models have 100. */
+    private static final int MAX_WORD = 200;
+
+    private static final long MAX_STEPS = 10_000_000;
+    /** Characters of a text as the library holds it when it is normalized. */
+    private static final long MAX_NORMALIZED = 1 << 26;
+    private static final int MAX_TEXT = 1 << 20;
+    private static final int LEAST_TEXT = 1 << 14;
+    /** How many times longer Unicode's normal forms make a text at most, in characters. */
+    private static final int COMPATIBLE_FORM = 18;
+    private static final int CANONICAL_FORM = 4;
+    private static final int BYTES_OF_CHARACTER = 4;
 
     private final Path file;
     private int templates;
+    private int parts;
+    private long steps;
+    /** How many times longer than a text the normalizers may have made it, and then what is split. */
+    private double expansion = 1;
 
     private TokenizerCheck(Path file) {
         this.file = file;
     }
 
-    static void check(Path file, ObjectNode tokenizer) {
+    /** Checks a tokenizer and returns how many UTF-16 characters a text may have that it is to tokenize. */
+    static int check(Path file, ObjectNode tokenizer) {
         TokenizerCheck check = new TokenizerCheck(file);
+        check.checkAddedTokens(tokenizer.path("added_tokens"));
         check.checkPart("normalizer", tokenizer.path("normalizer"), "normalizers");
         check.checkPart("pre_tokenizer", tokenizer.path("pre_tokenizer"), "pretokenizers");
         check.checkPart("post_processor", tokenizer.path("post_processor"), "processors");
         check.checkPart("decoder", tokenizer.path("decoder"), "decoders");
         check.checkPart("model", tokenizer.path("model"), "");
         check.checkValues(tokenizer.path("decoder"), 0);
+        return check.longestText();
+    }
+
+    private int longestText() {
+        double longest = Math.min(MAX_TEXT, Math.min(MAX_NORMALIZED / expansion, MAX_STEPS / Math.max(1, steps)));
+        if (longest < LEAST_TEXT) {
+            throw refuse("", "a normalizer that may make a text " + (long) expansion + " times longer, and expressions "
+                    + "that step back " + steps + " times for each character of it",
+                    "a tokenizer that works on texts of at least " + LEAST_TEXT + " characters");
+        }
+        return (int) longest;
+    }
+
+    private void checkAddedTokens(JsonNode tokens) {
+        long characters = 0;
+        for (JsonNode token : tokens) {
+            characters += token.path("content").asText().length();
+        }
+        if (tokens.size() > MAX_ADDED_TOKENS || characters > MAX_ADDED_CHARACTERS) {
+            throw refuse("added_tokens", tokens.size() + " tokens of " + characters + " characters together",
+                    "at most " + MAX_ADDED_TOKENS + " of " + MAX_ADDED_CHARACTERS
+                    + ": the tokenizers library takes minutes for more");
+        }
     }
 
     /**
@@ -49,16 +103,72 @@ final class TokenizerCheck {
         if (part.isArray()) {
             throw refuse(name, "an array", "an object or null");
         }
+        if (++parts > MAX_PARTS) {
+            throw refuse(name, "more than " + MAX_PARTS + " parts", "a tokenizer of fewer");
+        }
         int i = 0;
         for (JsonNode inner : part.path(sequence)) {
             checkPart(name + "." + sequence + "[" + i++ + "]", inner, sequence);
         }
+        checkPattern(name, part);
         switch (sequence) {
-            case "normalizers" -> checkCharsmap(name, part);
+            case "normalizers" -> {
+                checkCharsmap(name, part);
+                checkLength(name, part);
+            }
+            case "pretokenizers" -> {
+                if (part.path("type").asText().equals("ByteLevel")) {
+                    expansion *= BYTES_OF_CHARACTER; // for what follows
+                }
+            }
             case "processors" -> checkTemplates(name, part);
             case "decoders" -> checkStrip(name, part);
-            case "" -> checkMerges(name, part);
+            case "" -> {
+                checkMerges(name, part);
+                checkWords(name, part);
+            }
             default -> { }
+        }
+    }
+
+    private void checkPattern(String name, JsonNode part) {
+        JsonNode regex = part.path("pattern").path("Regex");
+        if (!regex.isTextual()) {
+            return;
+        }
+        try {
+            long each = Backtracking.stepsPerCharacter(regex.textValue());
+            steps = Math.max(steps, (long) Math.min(MAX_STEPS, Math.ceil(each * expansion)));
+        } catch (IllegalArgumentException e) {
+            String text = regex.textValue();
+            throw new InputException(file.toString(), name + ".pattern.Regex", '"' + (text.length() > 200
+                    ? text.substring(0, 200) + "..." : text) + "\", which has " + e.getMessage(),
+                    "a regular expression whose time is linear in the text's length", e);
+        }
+    }
+
+    /** What makes texts longer. */
+    private void checkLength(String name, JsonNode normalizer) {
+        for (String field : List.of("prepend", "content")) {
+            String inserted = normalizer.path(field).asText();
+            if (inserted.length() > MAX_INSERTED) {
+                throw refuse(name + "." + field, inserted.length() + " characters", "at most " + MAX_INSERTED);
+            }
+        }
+        expansion *= switch (normalizer.path("type").asText()) {
+            case "NFC", "NFD" -> CANONICAL_FORM;
+            case "NFKC", "NFKD", "BertNormalizer" -> COMPATIBLE_FORM;
+            case "Lowercase" -> 3;
+            case "ByteLevel" -> BYTES_OF_CHARACTER;
+            default -> Math.max(1, normalizer.path("content").asText().length());
+        };
+    }
+
+    private void checkWords(String name, JsonNode model) {
+        JsonNode most = model.path("max_input_chars_per_word");
+        if (most.isNumber() && most.doubleValue() > MAX_WORD) {
+            throw refuse(name + ".max_input_chars_per_word", most.toString(), "at most " + MAX_WORD
+                    + ", or encoding long words takes minutes");
         }
     }
 
@@ -147,8 +257,9 @@ final class TokenizerCheck {
             map.asIntBuffer().get(trie);
             byte[] text = new byte[map.remaining() - trieBytes];
             map.position(map.position() + trieBytes).get(text);
-            StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(text));
+            String replacements = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(text)).toString();
             checkTrie(trie, text);
+            expansion *= Stream.of(replacements.split("\0")).mapToInt(String::length).reduce(1, Math::max);
         } catch (IllegalArgumentException | CharacterCodingException e) {
             throw new InputException(file.toString(), name + ".precompiled_charsmap", "broken content",
                     "the base64 of SentencePiece's character map", e);
