@@ -2,6 +2,8 @@ package io.vblora.adapter;
 
 import io.vblora.InputException;
 import io.vblora.PrintableText;
+import io.vblora.SharedUse;
+import io.vblora.SharedUse.Use;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;
 import io.vblora.kernels.Stream;
@@ -21,8 +23,13 @@ import java.util.function.Consumer;
 /**
  * Low-rank updates of some linear layers of a model: configuration, modules and the composition that makes their
  * matrices; and parameters that are trained whole beside them, or alone: the heads of a task, modules of the base
- * model, its biases. Modules are ordered by path, numbers in it by value, however the adapter was made. Not
- * thread-safe; close it to free its memory.
+ * model, its biases. Modules are ordered by path, numbers in it by value, however the adapter was made. Close it to free
+ * its memory.
+ *
+ * <p>Threads may compute with it at the same time, in models that it is attached to, save it and ask for its deltas. It
+ * is trained and closed by one thread while no other uses it: whoever comes at the wrong time gets an {@link
+ * IllegalStateException} and changes nothing. Parameters that are set or updated in other ways than by
+ * {@link io.vblora.train.Trainer} are nobody's business but that thread's.
  */
 public final class Adapter implements AutoCloseable {
     /** Name of the file in an adapter's folder that holds its tensors. */
@@ -35,6 +42,8 @@ public final class Adapter implements AutoCloseable {
     private final Map<String, AdaptedModule> byPath = new LinkedHashMap<>();
     private final Map<String, DType> storedDtypes;
     private final long storedVersion;
+    private final SharedUse use = new SharedUse("The adapter", "any number of threads may compute with it, each with an "
+            + "execution and a stream of its own, but none while one trains or closes it");
     /** Null if there is none. */
     private byte[] taskConfig;
 
@@ -166,6 +175,11 @@ public final class Adapter implements AutoCloseable {
     /** Parameters of the model that are trained whole; without any their count is 0. */
     public WholeParameters wholeParameters() {
         return wholeParameters;
+    }
+
+    /** Who computes with this adapter, or changes it: for those who run a model with it, or train it. */
+    public SharedUse sharedUse() {
+        return use;
     }
 
     /** Paths of the modules to save, those that the adapter holds parameters of, in order. */
@@ -304,7 +318,8 @@ public final class Adapter implements AutoCloseable {
      * @throws java.io.UncheckedIOException if a file cannot be written
      */
     public void save(Path folder, boolean saveOnlyTopkWeights, Stream stream) {
-        try (NamedTensors parameters = PeftFormat.parameters(this, saveOnlyTopkWeights, stream)) {
+        try (Use reading = use.read();
+                NamedTensors parameters = PeftFormat.parameters(this, saveOnlyTopkWeights, stream)) {
             Map<String, AtomicFile.Content> files = new LinkedHashMap<>();
             files.put(WEIGHTS_FILE, PeftFormat.tensors(this, saveOnlyTopkWeights, parameters, stream)::writeTo);
             files.put(AdapterConfig.FILE_NAME, AtomicFile.content(
@@ -348,7 +363,9 @@ public final class Adapter implements AutoCloseable {
      * Summed in float64. The caller closes it.
      */
     public Tensor delta(AdaptedModule module, Stream stream) {
-        return Delta.of(module, config.fanInFanOut(), stream);
+        try (Use reading = use.read()) {
+            return Delta.of(module, config.fanInFanOut(), stream);
+        }
     }
 
     /** {@link #delta(AdaptedModule, Stream)} of all modules by path: as much memory as the adapted weights take. */
@@ -373,9 +390,12 @@ public final class Adapter implements AutoCloseable {
         writer.write(file);
     }
 
+    /** @throws IllegalStateException if another thread uses this adapter */
     @Override
     public void close() {
-        composition.close();
-        wholeParameters.close();
+        try (Use changing = use.change()) {
+            composition.close();
+            wholeParameters.close();
+        }
     }
 }

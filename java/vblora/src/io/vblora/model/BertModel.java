@@ -13,12 +13,16 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Function;
 
 /**
  * A BERT-type encoder: embeddings, layers normalised behind their residual connections,
  * bidirectional attention, and a pooler if the weights have one. It is read from a Hugging Face folder whose
  * config.json has model_type bert, roberta or xlm-roberta, or from an ONNX file. No dropout of its own is drawn, and
- * padding is not computed. Used by one thread at a time.
+ * padding is not computed.
+ *
+ * <p>Threads may compute with one model at the same time, each with its own {@link Execution} and stream, with the bits
+ * that they have alone; {@link #close} is for one thread while no other computes.
  */
 public final class BertModel implements AutoCloseable {
     private static final List<String> LAYER_LINEARS = List.of("attention.self.query", "attention.self.key",
@@ -31,6 +35,7 @@ public final class BertModel implements AutoCloseable {
     private final Optional<Pooling> graphPooling;
     private final List<Tensor> weights = new ArrayList<>();
     private final List<BertLayer> layers = new ArrayList<>();
+    private final ModelUse use = new ModelUse();
     private BertEmbeddings embeddings;
     private Linear poolerDense;
 
@@ -191,7 +196,7 @@ public final class BertModel implements AutoCloseable {
      */
     public float[] lastHiddenState(Execution execution, TokenRows rows) {
         check(rows);
-        float[] hidden = execution.run(shape("lastHiddenState", rows),
+        float[] hidden = run(execution, "lastHiddenState", rows,
                 run -> run.read(hidden(run, rows, batch(run, rows), null)));
         return rows.padded(hidden, config.hiddenSize());
     }
@@ -205,7 +210,7 @@ public final class BertModel implements AutoCloseable {
     public float[] embeddings(Execution execution, TokenRows rows, Pooling pooling, boolean normalize) {
         check(rows);
         Pooler pooler = pooler(pooling);
-        float[] pooled = execution.run(shape(pooling.toString(), rows), run -> {
+        float[] pooled = run(execution, pooling.toString(), rows, run -> {
             TokenBatch batch = batch(run, rows);
             Tensor features = run.arena().floats(rows.size(), config.hiddenSize());
             pooler.forward(run, batch, hidden(run, rows, batch, null), features);
@@ -233,13 +238,20 @@ public final class BertModel implements AutoCloseable {
     /** Passes that take the same memory; ranks are those of updates attached to the linear layers. */
     private record PassShape(String kind, BertModel model, int size, int length, int tokens, List<Integer> ranks) {}
 
-    private PassShape shape(String kind, TokenRows rows) {
-        List<Linear> all = new ArrayList<>(linears());
-        if (poolerDense != null) {
-            all.add(poolerDense);
-        }
-        return new PassShape(kind, this, rows.size(), rows.length(), rows.tokens(),
-                all.stream().map(Linear::rank).toList());
+    private <T> T run(Execution execution, String kind, TokenRows rows, Function<Execution, T> pass) {
+        return use.reading(() -> {
+            List<Linear> all = new ArrayList<>(linears());
+            if (poolerDense != null) {
+                all.add(poolerDense);
+            }
+            return execution.run(new PassShape(kind, this, rows.size(), rows.length(), rows.tokens(),
+                    all.stream().map(Linear::rank).toList()), pass);
+        });
+    }
+
+    /** Who computes with the model, and the adapter that a {@link SequenceModel} attaches to it. */
+    ModelUse use() {
+        return use;
     }
 
     /** The linear layers of all encoder layers, in the order of the model. */
@@ -364,8 +376,13 @@ public final class BertModel implements AutoCloseable {
         }
     }
 
+    /**
+     * Frees the weights.
+     *
+     * @throws IllegalStateException if another thread computes with the model
+     */
     @Override
     public void close() {
-        weights.forEach(Tensor::close);
+        use.close(() -> weights.forEach(Tensor::close));
     }
 }

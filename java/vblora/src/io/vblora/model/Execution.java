@@ -8,16 +8,24 @@ import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.StepState;
 import java.util.HashSet;
 import java.util.Set;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Function;
 
 /**
  * What a model's passes run on: a stream, matrix products, and the memory of intermediate tensors. Memory is planned by
- * a dry run of the very code that is then executed, once for every shape of batch. Used by one thread at a time.
+ * a dry run of the very code that is then executed, once for every shape of batch.
+ *
+ * <p>Used by one thread at a time: one that runs a pass, or closes this, while another one runs a pass gets an {@link
+ * IllegalStateException} and changes nothing. Threads that compute at the same time have an execution and a stream each;
+ * they may share models, adapters that nobody trains meanwhile, and the {@link Blas}.
  */
 public final class Execution implements AutoCloseable {
+    private enum State { FREE, BUSY, CLOSED }
+
     private final Stream stream;
     private final Blas blas;
     private final Arena arena;
+    private final AtomicReference<State> state = new AtomicReference<>(State.FREE);
     private final Set<Object> planned = new HashSet<>();
     private StepState step;
 
@@ -63,18 +71,29 @@ public final class Execution implements AutoCloseable {
      * Runs a pass with all of the arena's memory at its disposal.
      *
      * @param shape equal for passes that take the same memory
+     * @throws IllegalStateException if another thread runs a pass, or this is closed
      */
     public <T> T run(Object shape, Function<Execution, T> pass) {
-        if (!planned.contains(shape)) {
-            Execution dry = new Execution(stream.planning(), blas, Arena.planning(stream.device()));
-            pass.apply(dry);
-            arena.reserve(dry.arena.peak());
-            planned.add(shape);
-        }
+        acquire();
         try {
+            if (!planned.contains(shape)) {
+                Execution dry = new Execution(stream.planning(), blas, Arena.planning(stream.device()));
+                pass.apply(dry);
+                arena.reserve(dry.arena.peak());
+                planned.add(shape);
+            }
             return pass.apply(this);
         } finally {
             arena.release(0);
+            state.setRelease(State.FREE);
+        }
+    }
+
+    private void acquire() {
+        if (!state.compareAndSet(State.FREE, State.BUSY)) {
+            throw new IllegalStateException(state.get() == State.CLOSED ? "The execution is closed"
+                    : "The execution is in use by another thread: one thread at a time runs a pass on it, so each needs "
+                    + "an execution and a stream of its own");
         }
     }
 
@@ -114,8 +133,17 @@ public final class Execution implements AutoCloseable {
         return tensor.toDoubles()[0];
     }
 
+    /**
+     * Frees the memory. Calling it again does nothing.
+     *
+     * @throws IllegalStateException if another thread runs a pass
+     */
     @Override
     public void close() {
-        arena.close();
+        if (state.get() != State.CLOSED) {
+            acquire();
+            state.set(State.CLOSED);
+            arena.close();
+        }
     }
 }

@@ -16,6 +16,7 @@ import io.vblora.weights.WeightSource;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Function;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -24,7 +25,12 @@ import java.util.regex.Pattern;
  * rotary positions (default, linear or llama3 scaling), grouped-query attention, SiLU-gated MLP, with or without
  * biases, tied or untied output head, weights in float32, bfloat16 or float16. Modules are named as there, for example
  * {@code model.layers.0.self_attn.q_proj}. Batches are given as arrays of size · length, row by row, padded at the end
- * of each row; {@code lengths} says how many tokens of each row are not padding. Used by one thread at a time.
+ * of each row; {@code lengths} says how many tokens of each row are not padding.
+ *
+ * <p>Threads may compute with one model at the same time, each with its own {@link Execution} and stream: {@link #logits}
+ * and {@link #lossSum}, with the bits that they have alone. {@link #lossSumAndGradients}, which adds to the adapter's
+ * gradients, {@link #attach} and {@link #close} are for one thread while no other computes. A thread that comes at the
+ * wrong time gets an {@link IllegalStateException} and changes nothing.
  */
 public final class LlamaModel implements AutoCloseable {
     private static final List<String> LAYER_LINEARS = List.of("self_attn.q_proj", "self_attn.k_proj",
@@ -40,11 +46,11 @@ public final class LlamaModel implements AutoCloseable {
     private Embedding embedding;
     private RmsNorm norm;
     private Linear head;
-    private Adapter adapter;
+    private final ModelUse use = new ModelUse();
 
     private LlamaModel(LlamaConfig config) {
         this.config = config;
-        this.rotary = new RotaryEmbedding(config.rope(), config.headDim());
+        this.rotary = new RotaryEmbedding(config.rope(), config.headDim(), config.maxPositionEmbeddings());
     }
 
     /**
@@ -144,21 +150,23 @@ public final class LlamaModel implements AutoCloseable {
      * use here.
      *
      * @throws InputException if what it holds is not of this model, or has another shape
+     * @throws IllegalStateException if another thread computes with the model, or trains one of the adapters
      */
     public void attach(Adapter newAdapter) {
-        if (newAdapter != null) {
-            newAdapter.checkFits(linears(), List.of(), parameters());
-        }
-        adapter = newAdapter;
-        embedding.attach(newAdapter);
-        layers.forEach(layer -> layer.attach(newAdapter));
-        norm.attach(newAdapter);
-        head.attach(newAdapter);
+        use.attach(newAdapter, () -> {
+            if (newAdapter != null) {
+                newAdapter.checkFits(linears(), List.of(), parameters());
+            }
+            embedding.attach(newAdapter);
+            layers.forEach(layer -> layer.attach(newAdapter));
+            norm.attach(newAdapter);
+            head.attach(newAdapter);
+        });
     }
 
     /** The attached adapter, or null. */
     public Adapter adapter() {
-        return adapter;
+        return use.adapter();
     }
 
     /**
@@ -168,8 +176,8 @@ public final class LlamaModel implements AutoCloseable {
      * @param lengths [size], tokens of each row that are not padding
      */
     public float[] logits(Execution execution, int size, int length, int[] inputIds, int[] lengths) {
-        prepare(execution, size, length, inputIds, lengths);
-        return execution.run(new PassShape("logits", size, length, adapter), run -> {
+        check(size, length, inputIds, lengths);
+        return run(execution, "logits", size, length, run -> {
             TokenBatch batch = TokenBatch.padded(run, size, length, inputIds, lengths);
             Tensor hidden = hidden(run, batch, null);
             Tensor logits = run.arena().floats(batch.tokens(), config.vocabSize());
@@ -183,8 +191,8 @@ public final class LlamaModel implements AutoCloseable {
      * is scored on label t + 1, -100 does not count.
      */
     public double lossSum(Execution execution, int size, int length, int[] inputIds, int[] labels, int[] lengths) {
-        prepare(execution, size, length, inputIds, lengths);
-        return execution.run(new PassShape("loss", size, length, adapter), run -> {
+        check(size, length, inputIds, lengths);
+        return run(execution, "loss", size, length, run -> {
             TokenBatch batch = TokenBatch.padded(run, size, length, inputIds, lengths);
             Tensor targets = run.ints(shiftedLabels(inputIds, labels, length));
             Tensor hidden = hidden(run, batch, null);
@@ -197,11 +205,11 @@ public final class LlamaModel implements AutoCloseable {
      */
     public double lossSumAndGradients(Execution execution, int size, int length, int[] inputIds, int[] labels,
             int[] lengths, double gradientScale) {
-        if (adapter == null) {
+        if (adapter() == null) {
             throw new IllegalStateException("No adapter is attached: there is nothing to train");
         }
-        prepare(execution, size, length, inputIds, lengths);
-        return execution.run(new PassShape("gradients", size, length, adapter), run -> {
+        check(size, length, inputIds, lengths);
+        return use.training(() -> run(execution, "gradients", size, length, run -> {
             TokenBatch batch = TokenBatch.padded(run, size, length, inputIds, lengths);
             Tensor targets = run.ints(shiftedLabels(inputIds, labels, length));
             Tensor scale = run.scalar((float) gradientScale);
@@ -219,6 +227,13 @@ public final class LlamaModel implements AutoCloseable {
             }
             embedding.backward(run, batch.ids(), dx);
             return loss;
+        }));
+    }
+
+    private <T> T run(Execution execution, String kind, int size, int length, Function<Execution, T> pass) {
+        return use.reading(() -> {
+            rotary.reserve(execution.stream(), length);
+            return execution.run(new PassShape(kind, size, length, use.adapter()), pass);
         });
     }
 
@@ -300,7 +315,7 @@ public final class LlamaModel implements AutoCloseable {
         return lowest;
     }
 
-    private void prepare(Execution execution, int size, int length, int[] inputIds, int[] lengths) {
+    private void check(int size, int length, int[] inputIds, int[] lengths) {
         if (length > config.maxPositionEmbeddings()) {
             throw new InputException("batch", "length", length + " tokens", "at most max_position_embeddings, "
                     + config.maxPositionEmbeddings());
@@ -310,7 +325,6 @@ public final class LlamaModel implements AutoCloseable {
             throw new IllegalArgumentException("A batch of " + size + " rows of " + length + " tokens has " + tokens
                     + " inputIds and " + size + " lengths, found " + inputIds.length + " and " + lengths.length);
         }
-        rotary.reserve(execution.stream(), length);
     }
 
     private static int[] shiftedLabels(int[] inputIds, int[] labels, int length) {
@@ -321,9 +335,16 @@ public final class LlamaModel implements AutoCloseable {
         return TokenBatch.shift(labels, length, VBL_IGNORE_INDEX);
     }
 
+    /**
+     * Frees the weights.
+     *
+     * @throws IllegalStateException if another thread computes with the model
+     */
     @Override
     public void close() {
-        rotary.close();
-        weights.forEach(Tensor::close);
+        use.close(() -> {
+            rotary.close();
+            weights.forEach(Tensor::close);
+        });
     }
 }

@@ -13,18 +13,23 @@ import io.vblora.kernels.ops.Transformer;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Function;
 
 /**
  * A BERT-type encoder with a trained head for one class or one number per sequence: Hugging Face's model for
  * sequence classification, and its names of modules. The head's weights are the adapter's. Dropout is drawn only on the
- * adapter's branches, as its configuration says; the base model's own dropout is not. Used by one thread at a time.
+ * adapter's branches, as its configuration says; the base model's own dropout is not.
+ *
+ * <p>Threads may compute with one model at the same time, each with its own {@link Execution} and stream: {@link #logits},
+ * {@link #features}, {@link #logitsOf} and what {@link #encoder} has, with the bits that they have alone. The methods
+ * that add to the adapter's gradients, {@link #attach} and {@link #close} are for one thread while no other computes. A
+ * thread that comes at the wrong time gets an {@link IllegalStateException} and changes nothing.
  */
 public final class SequenceModel implements AutoCloseable {
     private final BertModel encoder;
     private final SequenceConfig config;
     private final Pooler pooler;
     private final SequenceHead head;
-    private Adapter adapter;
 
     private SequenceModel(BertModel encoder, SequenceConfig task) {
         this.encoder = encoder;
@@ -97,23 +102,25 @@ public final class SequenceModel implements AutoCloseable {
      *
      * @throws InputException if it does not hold the head, or what it holds is not of this model or has another shape, or
      * its configuration names something that it does not hold
+     * @throws IllegalStateException if another thread computes with the model, or trains one of the adapters
      */
     public void attach(Adapter newAdapter) {
-        if (newAdapter != null) {
-            newAdapter.checkFits(linears(), idleLinears(), parameters());
-        }
-        adapter = newAdapter;
-        encoder.attach(newAdapter);
-        pooler.linear().ifPresent(linear -> linear.attach(newAdapter));
-        head.attach(newAdapter);
-        if (newAdapter != null) {
-            newAdapter.setTaskConfig(config.json());
-        }
+        encoder.use().attach(newAdapter, () -> {
+            if (newAdapter != null) {
+                newAdapter.checkFits(linears(), idleLinears(), parameters());
+            }
+            encoder.attach(newAdapter);
+            pooler.linear().ifPresent(linear -> linear.attach(newAdapter));
+            head.attach(newAdapter);
+            if (newAdapter != null) {
+                newAdapter.setTaskConfig(config.json());
+            }
+        });
     }
 
     /** The attached adapter, or null. */
     public Adapter adapter() {
-        return adapter;
+        return encoder.use().adapter();
     }
 
     /**
@@ -123,8 +130,7 @@ public final class SequenceModel implements AutoCloseable {
      */
     public float[] logits(Execution execution, TokenRows rows) {
         check(rows);
-        return execution.run(shape("logits", rows),
-                run -> logits(run, pooled(run, rows), rows.size()));
+        return run(execution, "logits", rows, run -> logits(run, pooled(run, rows), rows.size()));
     }
 
     /**
@@ -137,7 +143,7 @@ public final class SequenceModel implements AutoCloseable {
     public double lossSumAndGradients(Execution execution, TokenRows rows, float[] targets, double gradientScale) {
         check(rows);
         checkTargets(rows.size(), targets);
-        return execution.run(shape("gradients", rows), run -> {
+        return encoder.use().training(() -> run(execution, "gradients", rows, run -> {
             Arena arena = run.arena();
             long hiddenSize = encoder.config().hiddenSize();
             TokenBatch batch = encoder.batch(run, rows);
@@ -156,7 +162,7 @@ public final class SequenceModel implements AutoCloseable {
                 }
             }
             return run.readDouble(loss);
-        });
+        }));
     }
 
     /** Whether the attached adapter trains the head alone: features then stay what they are. */
@@ -167,14 +173,13 @@ public final class SequenceModel implements AutoCloseable {
     /** The pooled output of the encoder [size, hidden], which the head reads. */
     public float[] features(Execution execution, TokenRows rows) {
         encoder.check(rows);
-        return execution.run(shape("features", rows), run -> run.read(pooled(run, rows)));
+        return run(execution, "features", rows, run -> run.read(pooled(run, rows)));
     }
 
     /** {@link #logits} of rows whose {@link #features} are known. */
     public float[] logitsOf(Execution execution, float[] features) {
         int size = checkFeatures(features);
-        return execution.run(shapeOfFeatures("logits", size),
-                run -> logits(run, onDevice(run, features, size), size));
+        return runHead(execution, "logits", size, run -> logits(run, onDevice(run, features, size), size));
     }
 
     /** {@link #lossSumAndGradients} of rows whose {@link #features} are known, for an adapter that is but a head. */
@@ -184,20 +189,21 @@ public final class SequenceModel implements AutoCloseable {
         if (!isEncoderFrozen()) {
             throw new IllegalStateException("The adapter trains the encoder: its features change with every update");
         }
-        return execution.run(shapeOfFeatures("gradients", size), run -> run.readDouble(headLoss(run,
-                onDevice(run, features, size), targets, run.scalar((float) gradientScale), null)));
+        return encoder.use().training(() -> runHead(execution, "gradients", size, run -> run.readDouble(headLoss(run,
+                onDevice(run, features, size), targets, run.scalar((float) gradientScale), null))));
     }
 
     /** Passes that take the same memory. */
     private record PassShape(String kind, SequenceModel model, int size, int length, int tokens,
             Adapter adapter) {}
 
-    private PassShape shape(String kind, TokenRows rows) {
-        return new PassShape(kind, this, rows.size(), rows.length(), rows.tokens(), adapter);
+    private <T> T run(Execution execution, String kind, TokenRows rows, Function<Execution, T> pass) {
+        return encoder.use().reading(() -> execution.run(
+                new PassShape(kind, this, rows.size(), rows.length(), rows.tokens(), adapter()), pass));
     }
 
-    private PassShape shapeOfFeatures(String kind, int size) {
-        return new PassShape(kind, this, size, 0, 0, adapter);
+    private <T> T runHead(Execution execution, String kind, int size, Function<Execution, T> pass) {
+        return encoder.use().reading(() -> execution.run(new PassShape(kind, this, size, 0, 0, adapter()), pass));
     }
 
     private Tensor pooled(Execution run, TokenRows rows) {
@@ -258,7 +264,7 @@ public final class SequenceModel implements AutoCloseable {
     }
 
     private void requireHead() {
-        if (adapter == null) {
+        if (adapter() == null) {
             throw new IllegalStateException("No adapter is attached: the head's weights are the adapter's");
         }
     }
@@ -277,6 +283,11 @@ public final class SequenceModel implements AutoCloseable {
         }
     }
 
+    /**
+     * Frees the weights.
+     *
+     * @throws IllegalStateException if another thread computes with the model
+     */
     @Override
     public void close() {
         encoder.close();

@@ -12,7 +12,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.IntConsumer;
 
-/** Predicting the next token: cross-entropy over the label tokens. */
+/**
+ * Predicting the next token: cross-entropy over the label tokens. Threads may evaluate at the same time, each with its
+ * own execution, while none trains.
+ */
 public final class CausalLmObjective implements Objective<Example> {
     private final LlamaModel model;
 

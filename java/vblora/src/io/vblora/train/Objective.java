@@ -8,8 +8,8 @@ import java.util.Map;
 import java.util.function.IntConsumer;
 
 /**
- * What is learnt: a model with an adapter attached, and the loss of its answers to examples. Used by one thread at a
- * time.
+ * What is learnt: a model with an adapter attached, and the loss of its answers to examples. Trained by one thread,
+ * while no other one uses it.
  *
  * @param <E> the examples
  */

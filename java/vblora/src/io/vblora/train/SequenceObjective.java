@@ -11,6 +11,7 @@ import io.vblora.model.SequenceModel;
 import io.vblora.model.TokenRows;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.Comparator;
 import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
@@ -23,11 +24,11 @@ import java.util.stream.IntStream;
  * Predicting the class or the value of a sequence: cross-entropy or squared error over the examples; scored by
  * {@link ClassificationMetrics} or {@link RegressionMetrics}. Where the adapter trains the head alone, the encoder's
  * features of an example never change: they are computed once and kept as long as this object, hidden_size numbers for
- * each.
+ * each. Threads may ask for logits and scores at the same time, each with its own execution, while none trains.
  */
 public final class SequenceObjective implements Objective<SequenceExample> {
     private final SequenceModel model;
-    private final Map<SequenceExample, float[]> features = new IdentityHashMap<>();
+    private final Map<SequenceExample, float[]> features = Collections.synchronizedMap(new IdentityHashMap<>());
 
     /**
      * @param model with an adapter attached

@@ -1,6 +1,7 @@
 package io.vblora.train;
 
 import io.vblora.InputException;
+import io.vblora.SharedUse;
 import io.vblora.adapter.ParameterGroup;
 import io.vblora.adapter.Trainable;
 import io.vblora.data.BatchSampler;
@@ -62,9 +63,17 @@ public final class Trainer<E extends TokenSequence> {
      * those that the last step leaves included; the adapter is of no use then. With
      * {@link TrainingArguments#loadBestModelAtEnd} the run ends instead with the best parameters, if some have been
      * scored since it began
+     * @throws IllegalStateException if another thread uses the adapter, or the execution: both are this run's until it is
+     * over
      */
     public TrainingResult train(List<E> examples, List<E> heldOut) {
         checkData(examples, heldOut);
+        try (SharedUse.Use training = objective.adapter().sharedUse().change()) {
+            return trainAlone(examples, heldOut);
+        }
+    }
+
+    private TrainingResult trainAlone(List<E> examples, List<E> heldOut) {
         long totalSteps = arguments.totalSteps(examples.size());
         trainables.forEach(t -> t.enableTraining(execution.stream(), arguments.weightDecay()));
         long parameters = trainables.stream().mapToLong(Trainable::parameterCount).sum();
