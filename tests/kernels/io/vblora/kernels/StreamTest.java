@@ -88,7 +88,8 @@ class StreamTest {
                     () -> Memory.zero(stream, tensor),
                 () -> Optimizer.sumSquaresScratchBytes(stream.planning(), 1)}) {
                 IllegalStateException e = assertThrows(IllegalStateException.class, call);
-                assertEquals("The stream is in use by another thread", e.getMessage());
+                assertEquals("The stream is in use by another thread: one thread at a time runs ops on it",
+                        e.getMessage());
             }
             assertEquals(1, tensor.getFloat(0));
             end.countDown();
