@@ -17,14 +17,11 @@ import io.vblora.kernels.bindings.vbl_attention;
  * Immutable: threads may share it, each with its own stream and arena.
  */
 public final class Attention {
-    /** What native calls read, set anew for each. */
-    private static final ThreadLocal<vbl_attention> SHAPE = ThreadLocal.withInitial(vbl_attention::new);
-
     private final int heads;
     private final int kvHeads;
     private final int headDim;
-    private final boolean causal;
-    private final float scale;
+    /** What native calls read, each thread's own. */
+    private final ThreadLocal<vbl_attention> shape;
 
     /** @param scale of the scores, usually 1 / sqrt(headDim) */
     public Attention(int heads, int kvHeads, int headDim, boolean causal, float scale) {
@@ -32,8 +29,8 @@ public final class Attention {
         this.heads = heads;
         this.kvHeads = kvHeads;
         this.headDim = headDim;
-        this.causal = causal;
-        this.scale = scale;
+        this.shape = ThreadLocal.withInitial(() -> new vbl_attention().heads(heads).kv_heads(kvHeads)
+                .head_dim(headDim).causal(causal ? 1 : 0).scale(scale));
     }
 
     /**
@@ -77,16 +74,15 @@ public final class Attention {
     }
 
     private Tensor scratch(Stream stream, Arena arena, Sequences sequences) {
-        vbl_attention shape = SHAPE.get().heads(heads).kv_heads(kvHeads).head_dim(headDim).causal(causal ? 1 : 0)
-                .scale(scale).batch(sequences.size()).length(sequences.length())
-                .tokens(sequences.packed() ? sequences.tokens() : 0).lengths(null).starts(null);
-        return arena.take(DType.UINT8, stream.scratchBytes(handle -> vbl_attention_scratch_bytes(handle, shape)));
+        vbl_attention own = shape.get().batch(sequences.size()).length(sequences.length())
+                .tokens(sequences.packed() ? sequences.tokens() : 0);
+        return arena.take(DType.UINT8, stream.scratchBytes(handle -> vbl_attention_scratch_bytes(handle, own)));
     }
 
     /** The shape, whose sizes {@link #scratch} has set, with the sequences' memory. */
-    private static vbl_attention placed(Sequences sequences) {
+    private vbl_attention placed(Sequences sequences) {
         boolean packed = sequences.packed();
-        return SHAPE.get().lengths(packed ? null : sequences.places().pointer())
+        return shape.get().lengths(packed ? null : sequences.places().pointer())
                 .starts(packed ? sequences.places().pointer() : null);
     }
 }

@@ -23,15 +23,11 @@ import io.vblora.kernels.bindings.vbl_step;
  * stream.
  */
 public final class LowRank {
-    /** What native calls read, set anew for each. */
-    private static final ThreadLocal<vbl_lowrank> SHAPE = ThreadLocal.withInitial(vbl_lowrank::new);
-
     private final long inFeatures;
     private final long outFeatures;
     private final int r;
-    private final int module;
-    private final float dropout;
-    private final float scaling;
+    /** What native calls read, each thread's own. */
+    private final ThreadLocal<vbl_lowrank> shape;
 
     /**
      * @param module key of the module's dropout
@@ -42,9 +38,8 @@ public final class LowRank {
         this.inFeatures = inFeatures;
         this.outFeatures = outFeatures;
         this.r = r;
-        this.module = module;
-        this.dropout = dropout;
-        this.scaling = scaling;
+        this.shape = ThreadLocal.withInitial(() -> new vbl_lowrank().in_features(inFeatures).out_features(outFeatures)
+                .r(r).module(module).dropout(dropout).scaling(scaling));
     }
 
     /** p = drop(x) Aᵀ, and y += scaling · p Bᵀ. */
@@ -129,8 +124,7 @@ public final class LowRank {
     }
 
     private vbl_lowrank shape(long firstToken, long tokens, DType dtype, DType factorDtype) {
-        return SHAPE.get().in_features(inFeatures).out_features(outFeatures).r(r).module(module).dropout(dropout)
-                .scaling(scaling).first_token(firstToken).tokens(tokens).dtype(dtype.nativeCode())
+        return shape.get().first_token(firstToken).tokens(tokens).dtype(dtype.nativeCode())
                 .factor_dtype(factorDtype.nativeCode());
     }
 
