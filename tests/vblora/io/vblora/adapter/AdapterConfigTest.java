@@ -221,6 +221,9 @@ class AdapterConfigTest {
                 + "\"another\":null,\"peft_version\":\"0.21.0\",\"revision\":\"main\"}");
         assertEquals(List.of(file + ": \"use_dora\", \"lora_alpha\", \"from_the_future\": without effect, not among "
                 + "the keys of VBLORA"), AdapterConfig.read(file).notes());
+        write("{\"peft_type\":\"VBLORA\",\"target_modules\":\".*up\",\"layers_to_transform\":0}");
+        assertEquals(List.of(file + ": layers_to_transform: without effect, as target_modules is not a list of names"),
+                AdapterConfig.read(file).notes());
         write("{\"peft_type\":\"LORA\",\"num_vectors\":8,\"eva_config\":{\"rho\":2},\"loftq_config\":{},"
                 + "\"runtime_config\":{\"ephemeral_gpu_offload\":true},\"ensure_weight_tying\":true,"
                 + "\"target_modules\":[\"q_proj\"],\"megatron_core\":\"megatron.core\",\"qalora_group_size\":16}");

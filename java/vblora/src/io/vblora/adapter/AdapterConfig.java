@@ -63,6 +63,9 @@ public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
             throw fields.wrong("task_type", "one of " + String.join(", ", TASK_TYPES));
         }
         fields.string("base_model_name_or_path", null);
+        if (modules.passesLayersBy()) {
+            noteWithoutEffect("layers_to_transform", "as target_modules is not a list of names");
+        }
         List<String> unknown = fields.object().properties().stream().map(Map.Entry::getKey)
                 .filter(key -> isSet(fields, key) && !KEYS.contains(key) && !methodKeys.contains(key)).toList();
         if (!unknown.isEmpty()) {

@@ -146,6 +146,11 @@ public final class ModuleSelector {
         return !targets.isSet() || isAllLinear();
     }
 
+    /** Whether {@code layers_to_transform} is set beside a pattern, which as in PEFT does not look at it. */
+    boolean passesLayersBy() {
+        return targets.pattern != null && !layers.isEmpty();
+    }
+
     private boolean isAllLinear() {
         return targets.pattern != null && targets.pattern.regex().equalsIgnoreCase(ALL_LINEAR);
     }
@@ -273,7 +278,7 @@ public final class ModuleSelector {
             throw new InputException(source, "target_modules", targets.isSet() ? "an empty list" : "nothing",
                     "a list of module names, a regular expression or \"" + ALL_LINEAR + "\"");
         }
-        if (targets.pattern != null && !layers.isEmpty()) {
+        if (passesLayersBy()) {
             throw new InputException(source, "layers_to_transform", layers.toString(),
                     "null, as target_modules is not a list of names");
         }
