@@ -1,4 +1,6 @@
 // What is captured into a CUDA graph gives, each time it is launched, the bits that the ops give one by one.
+#include <dlfcn.h>
+
 #include "device.h"
 #include "every_op.h"
 
@@ -10,9 +12,11 @@ namespace {
 // A graph for the length of a scope.
 class Graph {
  public:
-  // Captures what body gives to the stream.
+  // Captures what body gives to the stream. On the SIMT host the library's kernels have not been used before then: their
+  // first use within a capture would be refused.
   template <typename Body>
   Graph(vbl_stream *stream, const Body &body) : stream_(stream) {
+    if (void *const unload = dlsym(RTLD_DEFAULT, "simt_unload_kernels")) reinterpret_cast<void (*)()>(unload)();
     CHECK_STATUS(VBL_OK, vbl_graph_begin(stream));
     body();
     CHECK_STATUS(VBL_OK, vbl_graph_end(stream, &graph_));

@@ -88,7 +88,8 @@ VBL_API vbl_status vbl_event_elapsed(vbl_event *start, vbl_event *end, float *mi
 VBL_API vbl_status vbl_stream_wait(vbl_stream *stream, vbl_event *event);
 
 /** From now on the CUDA stream's ops are recorded, not run; VBL_UNSUPPORTED on the CPU. Until vbl_graph_end, calls that
- *  wait or allocate fail. Ops are given to the stream by the thread that began. */
+ *  wait or allocate fail. Ops are given to the stream by the thread that began. Before that, all kernels of the library are
+ *  loaded to the device, which takes time once: CUDA loads each when it is first used, and then it may wait. */
 VBL_API vbl_status vbl_graph_begin(vbl_stream *stream);
 /** Ends the capture and makes it ready to launch. */
 VBL_API vbl_status vbl_graph_end(vbl_stream *stream, vbl_graph **graph);

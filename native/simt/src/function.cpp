@@ -13,6 +13,7 @@ using simt::report;
 cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *attributes, const void *kernel) {
   if (attributes == nullptr) return report(cudaErrorInvalidValue);
   if (kernel == nullptr) return report(cudaErrorInvalidDeviceFunction);
+  if (const cudaError_t error = simt::load_kernel(kernel, "cudaFuncGetAttributes")) return error;
   std::memset(attributes, 0, sizeof *attributes);
   attributes->maxThreadsPerBlock = simt::kMaxThreads;
   attributes->numRegs = 32;

@@ -12,6 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "current_device.h"
 #include "device.h"
 #include "error.h"
 #include "multiprocessor.h"
@@ -34,6 +35,13 @@ std::atomic<uint64_t> &seed() {
 }
 
 std::mutex launch_mutex;  // one grid at a time
+
+// Which devices have which kernels.
+std::mutex loaded_mutex;
+std::set<std::pair<int, const void *>> &loaded() {
+  static auto *const kernels = new std::set<std::pair<int, const void *>>;
+  return *kernels;
+}
 
 std::mutex limits_mutex;
 std::unordered_map<const void *, size_t> &limits() {
@@ -144,6 +152,19 @@ const char *known_kernel(const char *signature) {
   return known_kernels().insert(name).first->c_str();
 }
 
+cudaError_t load_kernel(const void *kernel, const std::string &why) {
+  const std::pair<int, const void *> here(current_device(), kernel);
+  {
+    const std::lock_guard<std::mutex> lock(loaded_mutex);
+    if (loaded().count(here) != 0) return cudaSuccess;
+  }
+  if (const cudaError_t error = check_not_capturing((why + ": a kernel is loaded, when it is first needed,").c_str()))
+    return error;
+  const std::lock_guard<std::mutex> lock(loaded_mutex);
+  loaded().insert(here);
+  return cudaSuccess;
+}
+
 size_t dynamic_shared_limit(const void *kernel) {
   std::lock_guard<std::mutex> lock(limits_mutex);
   const auto found = limits().find(kernel);
@@ -190,10 +211,15 @@ cudaError_t run_grid(const Launch &launch) {
 void enqueue(const Launch &launch) {
   if (check(launch) != cudaSuccess) return;
   if (check_launchable(launch_name(launch).c_str(), launch.stream) != cudaSuccess) return;
+  if (load_kernel(launch.kernel, launch_name(launch)) != cudaSuccess) return;
   enqueue_work(launch.stream, [launch] { return run_grid(launch); });
 }
 
 }  // namespace simt
 
 void simt_set_seed(uint64_t seed) { simt::seed() = seed; }
+void simt_unload_kernels(void) {
+  const std::lock_guard<std::mutex> lock(simt::loaded_mutex);
+  simt::loaded().clear();
+}
 uint64_t simt_get_seed(void) { return simt::seed(); }

@@ -294,6 +294,40 @@ struct Buffers {
   cudaEvent_t fork, join;
 };
 
+// A kernel that no other test launches.
+__global__ void only_captured(float *x) { x[threadIdx.x] = 7; }
+
+// Kernels are loaded before they are captured, on each device.
+void check_loading() {
+  Buffers b;
+  cudaGraph_t graph = nullptr;
+  const auto capture = [&](cudaStreamCaptureMode mode) {
+    CHECK_OK(cudaStreamBeginCapture(b.stream, mode));
+    SIMT_LAUNCH(only_captured, 1, 32, 0, b.stream, b.x);
+  };
+  cudaFuncAttributes attributes;
+  const void *kernel = reinterpret_cast<const void *>(only_captured);
+  for (int times = 0; times < 2; ++times) {
+    capture(cudaStreamCaptureModeThreadLocal);
+    CHECK(cudaGetLastError() == cudaErrorStreamCaptureUnsupported);
+    CHECK_ERROR(cudaErrorStreamCaptureInvalidated, cudaStreamEndCapture(b.stream, &graph));
+  }
+  CHECK_OK(cudaStreamBeginCapture(b.stream, cudaStreamCaptureModeThreadLocal));
+  CHECK_ERROR(cudaErrorStreamCaptureUnsupported, cudaFuncGetAttributes(&attributes, kernel));
+  CHECK_ERROR(cudaErrorStreamCaptureInvalidated, cudaStreamEndCapture(b.stream, &graph));
+  CHECK_OK(cudaFuncGetAttributes(&attributes, kernel));
+  capture(cudaStreamCaptureModeGlobal);
+  CHECK_OK(cudaGetLastError());
+  CHECK_OK(cudaStreamEndCapture(b.stream, &graph));
+  CHECK_OK(cudaGraphDestroy(graph));
+  simt_unload_kernels();
+  capture(cudaStreamCaptureModeRelaxed);  // as an allocation
+  CHECK_OK(cudaGetLastError());
+  CHECK_OK(cudaStreamEndCapture(b.stream, &graph));
+  CHECK_OK(cudaGraphDestroy(graph));
+  CHECK_OK(cudaFuncGetAttributes(&attributes, reinterpret_cast<const void *>(scale)));  // is captured below
+}
+
 void check_graph() {
   Buffers b;
   b.set(1);
@@ -399,6 +433,7 @@ int main() {
   check_launch_limits();
   check_streams_and_events();
   check_two_devices();
+  check_loading();
   check_graph();
   check_fork_and_join();
   check_forbidden_in_capture();

@@ -6,6 +6,7 @@ namespace cuda {
 
 vbl_status graph_begin(vbl_stream *stream) {
   VBL_USE_DEVICE("vbl_graph_begin", stream->device);
+  VBL_TRY(load_kernels("vbl_graph_begin"));
   return status_of("vbl_graph_begin", cudaStreamBeginCapture(handle(stream), cudaStreamCaptureModeThreadLocal));
 }
 

@@ -15,11 +15,19 @@
 #include "runtime/stream.h"
 
 // Launches kernel<<<grid, block, shared_bytes, stream>>>(arguments). A kernel with commas in its name stands in
-// parentheses: VBL_LAUNCH((scale<float, 2>), ...).
+// parentheses: VBL_LAUNCH((scale<float, 2>), ...). load_kernels knows it from when the library is loaded.
+#define VBL_LAUNCH(kernel, grid, block, shared_bytes, stream, ...)          \
+  do {                                                                      \
+    ::vbl::cuda::KnownKernel<(VBL_KERNEL(kernel))>::know();                 \
+    VBL_LAUNCH_NOW(kernel, grid, block, shared_bytes, stream, __VA_ARGS__); \
+  } while (false)
 #if defined(__SIMT__)
-#define VBL_LAUNCH(kernel, grid, block, shared_bytes, stream, ...) \
+#define VBL_LAUNCH_NOW(kernel, grid, block, shared_bytes, stream, ...) \
   SIMT_LAUNCH(kernel, grid, block, shared_bytes, stream, __VA_ARGS__)
 #else
+#define VBL_LAUNCH_NOW(kernel, grid, block, shared_bytes, stream, ...) \
+  VBL_KERNEL(kernel)<<<(grid), (block), (shared_bytes), (stream)>>>(__VA_ARGS__)
+#endif
 // A name, out of its parentheses if it has some.
 #define VBL_KERNEL(kernel) VBL_KERNEL_NAME(VBL_IN_PARENTHESES kernel)
 #define VBL_IN_PARENTHESES(...) VBL_IN_PARENTHESES __VA_ARGS__
@@ -27,9 +35,6 @@
 #define VBL_PASTE(a, ...) VBL_PASTE_NOW(a, __VA_ARGS__)
 #define VBL_PASTE_NOW(a, ...) a##__VA_ARGS__
 #define VBL_DROP_VBL_IN_PARENTHESES
-#define VBL_LAUNCH(kernel, grid, block, shared_bytes, stream, ...) \
-  VBL_KERNEL(kernel)<<<(grid), (block), (shared_bytes), (stream)>>>(__VA_ARGS__)
-#endif
 
 // Before __global__: a kernel that is meant to run in a single block. The tests want all others launched in several.
 #define VBL_ONE_BLOCK
@@ -64,6 +69,23 @@ inline vbl_status status_of(const char *op, cudaError_t error) {
 
 // Whether the launches of op were accepted. An error inside a kernel shows at a later call.
 inline vbl_status launched(const char *op) { return status_of(op, cudaGetLastError()); }
+
+// One of the kernels that the library launches somewhere, in the list of all of them.
+struct Kernel {
+  explicit Kernel(const void *code);
+  const void *const code;
+  const Kernel *const next;
+};
+
+template <auto kCode>
+struct KnownKernel {
+  static inline const Kernel entry{reinterpret_cast<const void *>(kCode)};
+  static const Kernel *know() { return &entry; }  // a use that no compiler passes over, so that there is an entry
+};
+
+// Loads all kernels to the current device, but for those that are there: CUDA does that at a kernel's first launch, may wait
+// for the device then, and within a capture of a stream that is not allowed.
+vbl_status load_kernels(const char *op);
 
 // Makes a device current for the length of a scope: if another one is, by putting its context on top of the thread's.
 // cudaSetDevice would not do: setting the previous device again would open a context there even if the thread has that

@@ -24,6 +24,9 @@ __attribute__((visibility("default"))) const char *simt_last_message(void);
 __attribute__((visibility("default"))) void simt_set_seed(uint64_t seed);
 __attribute__((visibility("default"))) uint64_t simt_get_seed(void);
 
+// As if no kernel had been used yet: each is loaded anew when it is next needed, which is refused while a stream captures.
+__attribute__((visibility("default"))) void simt_unload_kernels(void);
+
 // How many allocations of device and pinned host memory are live, and their bytes (if bytes isn't null).
 __attribute__((visibility("default"))) size_t simt_live_allocations(size_t *bytes);
 
