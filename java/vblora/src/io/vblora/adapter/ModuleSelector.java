@@ -165,8 +165,8 @@ public final class ModuleSelector {
         for (String path : paths) {
             if (targets.isSet() && !isSelected(path)) {
                 throw new InputException(source, "target_modules", targets.describe() + ", which (with "
-                        + "exclude_modules, layers_to_transform and modules_to_save) does not select " + path + ", but " + file
-                        + " holds its tensors", "all modules that there are tensors for");
+                        + "exclude_modules, layers_to_transform and modules_to_save) does not select " + path
+                        + ", but " + file + " holds its tensors", "all modules that there are tensors for");
             }
         }
     }
