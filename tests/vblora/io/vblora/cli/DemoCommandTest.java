@@ -138,6 +138,14 @@ class DemoCommandTest {
     }
 
     @Test
+    void replacesNoFileThatIsNotItsOwn() throws IOException {
+        Path own = Files.writeString(folder.resolve("train.csv"), "text,label");
+        CommandLineRun.of("demo", "--model", encoder(), "--output", folder)
+                .assertError(1, "--output: found " + own + ", which is not the demo's");
+        assertEquals("text,label", Files.readString(own));
+    }
+
+    @Test
     void saysWhatIsMissing() {
         CommandLineRun.of("demo").assertError(2, "Missing required option: '--model=PATH'");
         Path output = folder.resolve("demo");
