@@ -4,9 +4,11 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.vblora.InputException;
+import io.vblora.data.Pipes;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -17,6 +19,7 @@ import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -132,6 +135,31 @@ class FileGroupTest {
         group(folder).replace(contents(3));
         assertEquals(version(3), read(folder));
         assertEquals(List.of("a.bin", "b.json", "other.json"), names(folder));
+        Path link = Files.createSymbolicLink(temporary.resolve("link"), folder);
+        group(link).replace(contents(4));
+        assertEquals(version(4), read(folder));
+        assertEquals(version(4), read(link));
+        assertTrue(Files.isSymbolicLink(link));
+    }
+
+    /** Names that a killed save could have left, under which lies something else. */
+    @Test
+    void removesNothingThatNoSaveHasLeft() throws Exception {
+        Path pipe = Files.createDirectories(folder.resolve(".vblora-save.a.tmp")).resolve(".journal.json");
+        Pipes.make(pipe);
+        Path outside = Files.createDirectory(temporary.resolve("outside"));
+        Files.writeString(outside.resolve(".journal.json"), "");
+        Files.createSymbolicLink(folder.resolve(".vblora-save.b.tmp"), outside);
+        Path file = Files.writeString(folder.resolve(".vblora-save.c.tmp"), "");
+        Path other = Files.createDirectory(folder.resolve(".vblora-save.d.tmp")).resolve("file");
+        Files.writeString(other, "");
+        Files.createDirectory(folder.resolve(".vblora-save.e.tmp"));
+        assertTimeoutPreemptively(Duration.ofMinutes(1), () -> group(folder).replace(contents(2)));
+        assertEquals(version(2), read(folder));
+        for (Path left : List.of(pipe, outside.resolve(".journal.json"), file, other)) {
+            assertTrue(Files.exists(left), left::toString);
+        }
+        assertFalse(Files.exists(folder.resolve(".vblora-save.e.tmp")), "that of a process killed at once");
     }
 
     /** A copy of the folder before each step is what is left if the process ends there. */

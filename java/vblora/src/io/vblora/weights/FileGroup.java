@@ -78,10 +78,12 @@ public final class FileGroup {
      * @throws InputException as {@link #finish}
      */
     public void replace(Map<String, AtomicFile.Content> files) {
-        try {
-            Files.createDirectories(folder);
-        } catch (IOException e) {
-            throw new UncheckedIOException("Cannot create the folder " + folder + ": " + e, e);
+        if (!Files.isDirectory(folder)) { // createDirectories would refuse a link to one
+            try {
+                Files.createDirectories(folder);
+            } catch (IOException e) {
+                throw new UncheckedIOException("Cannot create the folder " + folder + ": " + e, e);
+            }
         }
         files.keySet().forEach(this::requireReplaceable);
         try {

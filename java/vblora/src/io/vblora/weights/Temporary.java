@@ -159,6 +159,9 @@ final class Temporary implements AutoCloseable {
                 Files.delete(entry); // fails if there is anything else in it
                 return;
             }
+            if (!Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)) {
+                return; // not ours; opening a pipe would wait for its reader
+            }
             try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS);
                     FileLock lock = channel.tryLock()) {
                 if (lock != null) {
