@@ -45,7 +45,8 @@ final class DataOptions {
 
     @Option(names = "--prompt-template", paramLabel = "TEMPLATE",
             description = "causal-lm: what is asked of the model: alpaca, or a UTF-8 file of text with names of "
-                    + "columns in braces; or none, where the adapter has one. The response alone counts in the loss.")
+                    + "columns in braces; or none, although the adapter has one. The response alone counts in the "
+                    + "loss.")
     private String promptTemplate;
 
     @Option(names = "--prompt-column", paramLabel = "NAME",
@@ -54,7 +55,8 @@ final class DataOptions {
     private String promptColumn;
 
     @Option(names = "--response-column", paramLabel = "NAME",
-            description = "causal-lm with a prompt: column of the response (default: " + RESPONSE_COLUMN + ").")
+            description = "causal-lm with a prompt: column of the response (default: the adapter's, or "
+                    + RESPONSE_COLUMN + ").")
     private String responseColumn;
 
     @Option(names = "--data-format", paramLabel = "FORMAT",
@@ -76,8 +78,9 @@ final class DataOptions {
     private Boolean header;
 
     @Option(names = "--max-seq-length", paramLabel = "N",
-            description = "Tokens that an example has at most (default: 1024 for causal-lm, 128 for sequences, as "
-                    + "Hugging Face's run_clm and run_glue do; or what the model has positions for, if that is less).")
+            description = "Tokens that an example has at most (default: the adapter's, or 1024 for causal-lm, 128 for "
+                    + "sequences, as Hugging Face's run_clm and run_glue do; or what the model has positions for, if "
+                    + "that is less).")
     private Integer maxSeqLength;
 
     @Option(names = "--overlong", paramLabel = "WHAT",

@@ -29,14 +29,15 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
-/** Scores a model with an adapter on a file of examples. */
+/** Scores a model with an adapter, or a language model alone, on a file of examples. */
 @Command(name = "evaluate", mixinStandardHelpOptions = true, versionProvider = Main.Version.class, sortOptions = false,
-        customSynopsis = "${COMMAND-FULL-NAME} --model=PATH --adapter=DIR --data=FILE [OPTION]...",
-        description = {"Scores a model with an adapter on a file of examples.",
+        customSynopsis = "${COMMAND-FULL-NAME} --model=PATH [--adapter=DIR] --data=FILE [OPTION]...",
+        description = {"Scores a model with an adapter, or a language model alone, on a file of examples.",
             "That is the mean loss, and for classes accuracy, f1 (binary: of the second label; more classes: the mean "
                 + "over them) and matthews_correlation, for values pearson and spearmanr, for causal-lm perplexity. "
-                + "The task, its labels, the pooling and the length to which texts are cut are the adapter's. A loss "
-                + "that is no finite number is printed (in JSON as a string) and an error."})
+                + "The task, its labels, the pooling and the length to which texts are cut are the adapter's; of "
+                + "causal-lm the prompt, the column of the response and the length are, unless options say otherwise. "
+                + "A loss that is no finite number is printed (in JSON as a string) and an error."})
 final class EvaluateCommand implements Callable<Integer> {
     @Option(names = "--model", required = true, paramLabel = "PATH",
             description = "The model that the adapter was trained on, as for finetune.")
