@@ -44,7 +44,7 @@ import picocli.CommandLine.Spec;
                 + "that gives a text, or a pair of texts, a class or a value (--task sequence-classification, "
                 + "sequence-regression). The optimizer is AdamW, adapter weights are float32."},
         footer = {"", "Progress goes to standard error, the summary to standard output. Interrupted before its end, a "
-                + "run writes no adapter."})
+                + "run writes no adapter, nor does one whose loss or parameters do not stay finite, to the last step."})
 final class FinetuneCommand implements Callable<Integer> {
     @Option(names = "--model", required = true, paramLabel = "PATH",
             description = "The model: a Hugging Face folder (config.json, model.safetensors or its shards, and "
