@@ -1,6 +1,7 @@
 // AdamW with the next selection, on active entries and dense; AdamW on the bank; the gradient's norm and clipping.
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "cases.h"
 #include "sectors.h"
@@ -196,16 +197,17 @@ class OptimizerCases : public Cases {
     double by_store;  // of logits: where any entry is active
   };
 
-  // Makes active_entries of each row active, evenly apart: gives them moments, and the greatest logits to some of them,
+  // Makes active_entries of each row active, anywhere in it: gives them moments, and the greatest logits to some of them,
   // in exchange for their own, so that the selected ones are among them. Others have no moments.
   Touched activate(Random &random) {
     require(vbl_select(stream_, &admixture_, logits_.data(), selected_.data(), weights_.data(), bad_row_.data()),
             "vbl_select");
-    const int64_t h = shape_.num_vectors, k = shape_.topk, active = active_entries(shape_), apart = h / active;
+    const int64_t h = shape_.num_vectors, k = shape_.topk, active = active_entries(shape_);
     const vbl_step step = step_.get()[0];
     const std::vector<float> dlogits = dlogits_.get();
     std::vector<int32_t> selected = selected_.get();
-    std::vector<int64_t> entries(static_cast<size_t>(active));
+    std::vector<int64_t> all(static_cast<size_t>(h)), entries(static_cast<size_t>(active));
+    std::iota(all.begin(), all.end(), 0);
     std::normal_distribution<float> normal(0, 1e-3f);
     Sectors stored(shape_.shift), logit_changes = stored, exp_avg_changes = stored, exp_avg_sq_changes = stored;
     for (int64_t begin = 0; begin < shape_.rows; begin += 4096) {
@@ -214,9 +216,11 @@ class OptimizerCases : public Cases {
       for (int64_t row = begin; row < end; ++row) {
         const int64_t in_block = (row - begin) * h;
         int32_t *chosen = selected.data() + row * k;
-        const int64_t sectors = (h + Sectors::kElements - 1) / Sectors::kElements;
-        const int64_t first = Sectors::kElements * (random() % sectors), first_chosen = random() % active;
-        for (int64_t i = 0; i < active; ++i) entries[i] = (first + i * apart) % h;
+        const int64_t first_chosen = random() % active;
+        for (int64_t i = 0; i < active; ++i) {
+          std::swap(all[i], all[i + random() % (h - i)]);
+          entries[i] = all[i];
+        }
         for (int64_t j = 0; j < k; ++j) {
           const int32_t to = static_cast<int32_t>(entries[(first_chosen + j * (active / k)) % active]);
           std::swap(logit[in_block + chosen[j]], logit[in_block + to]);

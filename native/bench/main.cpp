@@ -50,8 +50,8 @@ is compared with float64 arithmetic on the CPU, and what it only reads with what
   --svg          draws how near to the device's bandwidth each op comes; not with --check
 
 Columns
-  shape, op      as above; adamw_select and adamw_active_select have up to 128 active entries per row, the same
-                 before each repetition, the selected ones among them; adamw and sum_squares take the bank;
+  shape, op      as above; adamw_select and adamw_active_select have up to 128 active entries per row, anywhere in it,
+                 the same before each repetition, the selected ones among them; adamw and sum_squares take the bank;
                  lowrank_*: one layer, 768 to 3072 features, 3072 to 3072, 4096 to 11008 or 5120 to 13824;
                  launch: what launching a kernel takes the host, on CUDA, timed by the host's clock
   dtype          of what the op writes

@@ -40,12 +40,12 @@ std::string format(const char *text, ...) {
 std::string table_head(const Setting &setting) {
   std::string head = setting.device + ", copy within the device: " +
                      format("%.1f GB/s read and written\n", setting.copy_rate);
+  head += format("random input of seed %llu\n\n", static_cast<unsigned long long>(setting.seed));
   if (setting.check) {
-    head += format("random input of seed %llu\n\n", static_cast<unsigned long long>(setting.seed));
     head += format("%-16s %-21s %-9s %-9s %-8s %-8s %-19s %10s %12s %8s %8s  %s\n", "shape", "op", "dtype",
                    "selection", "error", "bound", "bound from", "median us", "bytes", "GB/s", "of copy", "result");
   } else {
-    head += format("\n%-16s %-20s %-9s %-9s %-6s %-5s %11s %11s %11s %12s %10s %9s\n", "shape", "op", "dtype",
+    head += format("%-16s %-20s %-9s %-9s %-6s %-5s %11s %11s %11s %12s %10s %9s\n", "shape", "op", "dtype",
                    "selection", "mode", "cache", "median us", "10 %", "90 %", "bytes", "GB/s", "of copy");
   }
   return head;
