@@ -10,12 +10,12 @@ record LayerNorm(Parameter weight, Parameter bias, float eps) {
     record Saved(Tensor mean, Tensor rstd) {}
 
     void attach(Adapter adapter) {
-        weight.refuse(adapter);
+        weight.attach(adapter);
         bias.attach(adapter);
     }
 
     boolean isTrained() {
-        return bias.isTrained();
+        return weight.isTrained() || bias.isTrained();
     }
 
     /** y [rows, hidden] = the normalised x, which it may be. */
@@ -30,6 +30,9 @@ record LayerNorm(Parameter weight, Parameter bias, float eps) {
      * Turns dx, the gradient of y, into that of x, in place, and adds the gradients of weight and bias to the adapter's.
      */
     void backward(Execution run, Tensor x, Saved saved, Tensor dx) {
+        if (weight.isTrained()) {
+            Transformer.normWeightBackward(run.stream(), dx, x, saved.mean, saved.rstd, weight.gradient());
+        }
         if (bias.isTrained()) {
             Transformer.addBiasBackward(run.stream(), dx, bias.gradient());
         }

@@ -1,6 +1,5 @@
 package io.vblora.model;
 
-import io.vblora.InputException;
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.ModelParameter;
 import io.vblora.adapter.WholeParameters;
@@ -52,14 +51,6 @@ final class Parameter {
     void attach(Adapter adapter) {
         whole = adapter != null && adapter.wholeParameters().holds(name) ? adapter.wholeParameters() : null;
         value = whole == null ? base : whole.value(name);
-    }
-
-    /** Refuses an adapter that holds it. */
-    void refuse(Adapter adapter) {
-        if (adapter != null && adapter.wholeParameters().holds(name)) {
-            throw new InputException(adapter.config().source(), "modules_to_save", "the norm's weight " + name,
-                    "linear layers and embeddings: norms' weights are not trained");
-        }
     }
 
     /** Whether an adapter holds it, and trains it. */

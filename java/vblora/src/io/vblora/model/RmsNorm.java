@@ -7,7 +7,7 @@ import io.vblora.kernels.ops.Transformer;
 /** A root mean square normalisation; weight [hidden], float32. */
 record RmsNorm(Parameter weight, float eps) {
     void attach(Adapter adapter) {
-        weight.refuse(adapter);
+        weight.attach(adapter);
     }
 
     boolean isTrained() {
@@ -21,8 +21,11 @@ record RmsNorm(Parameter weight, float eps) {
         return rstd;
     }
 
-    /** dx [rows, hidden] += the gradient of x, unless dx is null. */
+    /** dx [rows, hidden] += the gradient of x, unless dx is null, and the weight's gradient added to the adapter's. */
     void backward(Execution run, Tensor dy, Tensor x, Tensor rstd, Tensor dx) {
+        if (weight.isTrained()) {
+            Transformer.normWeightBackward(run.stream(), dy, x, null, rstd, weight.gradient());
+        }
         if (dx != null) {
             Transformer.rmsnormBackward(run.stream(), dy, x, weight.value(), rstd, dx);
         }

@@ -11,6 +11,7 @@ import static io.vblora.kernels.global.vblora.vbl_embedding_backward;
 import static io.vblora.kernels.global.vblora.vbl_embedding_forward;
 import static io.vblora.kernels.global.vblora.vbl_layernorm_backward;
 import static io.vblora.kernels.global.vblora.vbl_layernorm_forward;
+import static io.vblora.kernels.global.vblora.vbl_norm_weight_backward;
 import static io.vblora.kernels.global.vblora.vbl_pool_backward;
 import static io.vblora.kernels.global.vblora.vbl_pool_forward;
 import static io.vblora.kernels.global.vblora.vbl_rmsnorm_backward;
@@ -121,6 +122,25 @@ public final class Transformer {
         Check.floats(stream, "dx", dx, rows * hidden);
         stream.run(handle -> vbl_layernorm_backward(handle, rows, hidden, dy.pointer(), x.pointer(), weight.pointer(),
                 mean.pointer(), rstd.pointer(), dx.pointer()));
+    }
+
+    /**
+     * dweight [hidden] += the gradient of a norm's weight, from dy and the forward pass's x [rows, hidden], mean and
+     * rstd [rows]; mean is null for RMSNorm, which has none.
+     */
+    public static void normWeightBackward(Stream stream, Tensor dy, Tensor x, Tensor mean, Tensor rstd,
+            Tensor dweight) {
+        long hidden = dweight.elements();
+        long rows = rstd.elements();
+        Check.floats(stream, "dy", dy, rows * hidden);
+        Check.floats(stream, "x", x, rows * hidden);
+        if (mean != null) {
+            Check.floats(stream, "mean", mean, rows);
+        }
+        Check.floats(stream, "rstd", rstd, rows);
+        Check.floats(stream, "dweight", dweight, hidden);
+        stream.run(handle -> vbl_norm_weight_backward(handle, rows, hidden, dy.pointer(), x.pointer(),
+                mean == null ? null : mean.pointer(), rstd.pointer(), dweight.pointer()));
     }
 
     /**
