@@ -121,7 +121,8 @@ class SharedModelTest {
     }
 
     private Adapter adapter(SequenceModel model, boolean vbLora) {
-        return Adapter.create(config(vbLora, List.of("classifier")), model.linears(), model.parameters(), 0.5, stream, 1);
+        return Adapter.create(config(vbLora, List.of("classifier")), model.linears(), model.parameters(), 0.5, stream,
+                1);
     }
 
     /** Rows of as many shapes as there are calls. */
@@ -165,7 +166,8 @@ class SharedModelTest {
                 if (alone != model) {
                     for (TokenRows rows : rows(model.config().vocabSize())) {
                         int[] lengths = rows.lengths();
-                        calls.add(new Call(run -> model.logits(run, rows.size(), rows.length(), rows.inputIds(), lengths),
+                        calls.add(new Call(
+                                run -> model.logits(run, rows.size(), rows.length(), rows.inputIds(), lengths),
                                 alone.logits(execution, rows.size(), rows.length(), rows.inputIds(), lengths)));
                         calls.add(new Call(run -> loss(model, run, rows), loss(alone, execution, rows)));
                     }
@@ -186,7 +188,8 @@ class SharedModelTest {
     void threadsShareAnObjectiveThatKeepsFeatures() throws Exception {
         try (SequenceModel model = bert();
                 Adapter head = Adapter.create(LoraConfig.builder().targetModules("dummy-target-modules")
-                        .modulesToSave(List.of("classifier")).build(), model.linears(), model.parameters(), 0.5, stream, 1)) {
+                        .modulesToSave(List.of("classifier")).build(), model.linears(), model.parameters(), 0.5,
+                        stream, 1)) {
             model.attach(head);
             Random random = new Random(3);
             List<SequenceExample> examples = new ArrayList<>();

@@ -27,8 +27,8 @@ import java.util.regex.Pattern;
  * {@code model.layers.0.self_attn.q_proj}. Batches are given as arrays of size · length, row by row, padded at the end
  * of each row; {@code lengths} says how many tokens of each row are not padding.
  *
- * <p>Threads may compute with one model at the same time, each with its own {@link Execution} and stream: {@link #logits}
- * and {@link #lossSum}, with the bits that they have alone. {@link #lossSumAndGradients}, which adds to the adapter's
+ * <p>Threads may compute with one model at the same time, each with its own {@link Execution} and stream: {@link
+ * #logits} and {@link #lossSum}, with the bits that they have alone. {@link #lossSumAndGradients}, which adds to the adapter's
  * gradients, {@link #attach} and {@link #close} are for one thread while no other computes. A thread that comes at the
  * wrong time gets an {@link IllegalStateException} and changes nothing.
  */

@@ -63,8 +63,8 @@ public final class Trainer<E extends TokenSequence> {
      * those that the last step leaves included; the adapter is of no use then. With
      * {@link TrainingArguments#loadBestModelAtEnd} the run ends instead with the best parameters, if some have been
      * scored since it began
-     * @throws IllegalStateException if another thread uses the adapter, or the execution: both are this run's until it is
-     * over
+     * @throws IllegalStateException if another thread uses the adapter, or the execution: both are this run's until
+     * it is over
      */
     public TrainingResult train(List<E> examples, List<E> heldOut) {
         checkData(examples, heldOut);
