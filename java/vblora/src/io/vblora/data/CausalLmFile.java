@@ -320,22 +320,28 @@ public record CausalLmFile(List<Example> examples, int truncated, List<Integer> 
             }
         }
 
-        /** The whole example of a row. */
+        /** The example of a row: whole, or of a long text as much as says that it is longer than examples may be. */
         private Example tokenize(Row row) {
             if (row.inputIds() != null) {
                 return new Example(row.inputIds(), row.labels());
             }
+            // One more says that there are more; only a message has their number.
+            int most = overlong == Overlong.ERROR ? Integer.MAX_VALUE
+                    : (int) Math.min(Integer.MAX_VALUE, maxSeqLength + 1L);
             int[] ids;
             int[] prompt;
             try {
-                ids = tokenizer.encode(row.text());
-                prompt = row.prompt().isEmpty() ? new int[0] : tokenizer.encode(row.prompt());
+                ids = tokenizer.start(row.text(), most);
+                prompt = row.prompt().isEmpty() ? new int[0] : tokenizer.start(row.prompt(), most);
             } catch (InputException e) {
                 throw new InputException(where(row.line()), e.source(), e.found(), e.expected(), e);
             }
             // Where the encoding of the prompt alone ends differently, its last tokens reach into the response.
             int same = Arrays.mismatch(ids, prompt);
             int masked = same < 0 ? prompt.length : same;
+            if (ids.length == most) {
+                masked = Math.min(masked, maxSeqLength); // the response counts, beyond
+            }
             OptionalInt eos = tokenizer.eosTokenId();
             if (eos.isPresent() && (ids.length == 0 || ids[ids.length - 1] != eos.getAsInt())) {
                 ids = Arrays.copyOf(ids, ids.length + 1);

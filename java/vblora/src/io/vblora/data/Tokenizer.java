@@ -10,7 +10,7 @@ import io.vblora.kernels.NativeLibraryException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Locale;
+import java.util.Arrays;
 import java.util.OptionalInt;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.IntStream;
@@ -142,6 +142,17 @@ public final class Tokenizer implements AutoCloseable {
     }
 
     /**
+     * The first {@code most} token ids of those that {@link #encode(String)} gives, or all if they are fewer. Of a long
+     * text only the beginning is tokenized, as far as these need it.
+     *
+     * @throws InputException if the tokenizer cannot express the text
+     */
+    public int[] start(String text, int most) {
+        int[] ids = tokens(text, null, most).ids();
+        return ids.length <= most ? ids : Arrays.copyOf(ids, most);
+    }
+
+    /**
      * A tokenized text or pair of texts, special tokens among them.
      *
      * @param inputIds token ids, [length]
@@ -153,16 +164,28 @@ public final class Tokenizer implements AutoCloseable {
     /**
      * Tokenizes a text or a pair of texts. What is longer than {@code maxLength} tokens loses tokens from the ends of
      * its texts, never special ones, the longer text first, as Hugging Face's {@code longest_first} has it.
+     * Of texts of more than 65,536 characters only the beginning is tokenized, as far as that needs it; of two such the
+     * longer is the one whose beginning has more tokens.
      *
      * @param pair the second text; null if there is none
      * @param maxLength tokens at most, special ones included
      * @throws InputException if the tokenizer cannot express the text, or no more than special tokens fit
      */
     public Encoding encode(String text, String pair, int maxLength) {
-        checkLength(text);
-        if (pair != null) {
-            checkLength(pair);
+        LongText.Tokens tokens = tokens(text, pair, maxLength);
+        return tokens.ids().length <= maxLength ? new Encoding(tokens.ids(), tokens.types(), false)
+                : truncated(tokens.ids(), tokens.types(), tokens.texts(), maxLength);
+    }
+
+    private LongText.Tokens tokens(String text, String pair, int most) {
+        if (text.length() <= LongText.SHORT && (pair == null || pair.length() <= LongText.SHORT)) {
+            return wholeTokens(text, pair);
         }
+        return new LongText(file.toString(), longestText, this::wholeTokens, System::nanoTime)
+                .encode(text, pair, most);
+    }
+
+    private LongText.Tokens wholeTokens(String text, String pair) {
         // The library's own functions: DJL's encode fetches much more, and its batchEncode aborts the process where a
         // text cannot be expressed.
         long open = handle();
@@ -174,10 +197,8 @@ public final class Tokenizer implements AutoCloseable {
                     "a tokenizer that has a token for anything unknown", e);
         }
         try {
-            int[] inputIds = ints(LIBRARY.getTokenIds(encoding));
-            int[] tokenTypeIds = ints(LIBRARY.getTypeIds(encoding));
-            return inputIds.length <= maxLength ? new Encoding(inputIds, tokenTypeIds, false)
-                    : truncated(inputIds, tokenTypeIds, LIBRARY.getSequenceIds(encoding), maxLength);
+            return new LongText.Tokens(ints(LIBRARY.getTokenIds(encoding)), ints(LIBRARY.getTypeIds(encoding)),
+                    LIBRARY.getSequenceIds(encoding));
         } finally {
             LIBRARY.deleteEncoding(encoding);
         }
@@ -237,13 +258,6 @@ public final class Tokenizer implements AutoCloseable {
     /** The end-of-sequence token, where the folder names one. */
     public OptionalInt eosTokenId() {
         return eosTokenId;
-    }
-
-    private void checkLength(String text) {
-        if (text.length() > longestText) {
-            throw new InputException(file.toString(), "", String.format(Locale.ROOT, "a text of %,d characters",
-                    text.length()), String.format(Locale.ROOT, "at most %,d for this tokenizer", longestText));
-        }
     }
 
     private long handle() {
