@@ -23,6 +23,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.Random;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
@@ -240,6 +241,45 @@ class FinetuneCommandTest {
         assertEquals(10, inspect(output).get("modules").asInt());
         finetuneSmall("--max-steps", 1, "--target-modules", ".*\\.[02]\\.mlp\\.(up|down)_proj").assertDone();
         assertEquals(4, inspect(output).get("modules").asInt());
+    }
+
+    /** PEFT's rule: "norm" ends the names of all norms, two in each of five layers and the last. */
+    @Test
+    void trainsModulesOfTheModelWhole() throws IOException {
+        CommandLineRun run = finetuneSmall("--max-steps", 2, "--warmup-steps", 0, "--target-modules", "q_proj",
+                "--modules-to-save", "embed_tokens,norm,lm_head", "--learning-rate", 0.01, "--eval", heldOut)
+                .assertDone();
+        assertFalse(run.err().contains("no effect"), run.err());
+        JsonNode found = inspect(output);
+        assertEquals(13, found.get("modules_to_save").asText().split(", ").length);
+        assertEquals("none", found.get("bias").asText());
+        assertEquals(0, found.get("biases").asInt());
+        assertEquals(32 * 16 + 5 * 4 * (4 + 4) * 32 + 2 * 512 * 64 + 11 * 64, found.get("parameters").asInt());
+        CommandLineRun evaluated = CommandLineRun.of("evaluate", "--model", MODEL, "--adapter", output, "--data",
+                heldOut, "--json").assertDone();
+        double after = JSON.readTree(evaluated.out()).get("eval_loss").asDouble();
+        assertTrue(run.out().contains(String.format(Locale.ROOT, "%.6f after", after)), run.out());
+
+        Path second = folder.resolve("second");
+        CommandLineRun.of("finetune", "--init-adapter", output, "--model", MODEL, "--train", train, "--output", second,
+                "--max-steps", 1, "--modules-to-save", "lm_head").assertError(2, "--modules-to-save: found [lm_head]; "
+                + "expected [embed_tokens, norm, lm_head]");
+        CommandLineRun.of("finetune", "--init-adapter", output, "--model", MODEL, "--train", train, "--output", second,
+                "--max-steps", 1, "--bias", "all").assertError(2, "--bias: found all; expected none");
+        CommandLineRun.of("finetune", "--init-adapter", output, "--model", MODEL, "--train", train, "--output", second,
+                "--max-steps", 1).assertDone();
+        assertEquals(13, inspect(second).get("modules_to_save").asText().split(", ").length);
+
+        Path deltas = folder.resolve("delta.safetensors");
+        run = CommandLineRun.of("delta", "--adapter", output, "--output", deltas).assertDone();
+        assertEquals("5 modules written to " + deltas + "\n", run.out());
+        assertTrue(run.err().contains("13 parameters that the adapter holds whole, as lm_head.weight, are not in the "
+                + "file"), run.err());
+        finetuneSmall("--modules-to-save", "q_prj").assertError(1, "--modules-to-save: found [q_prj], which names no "
+                + "module of the model");
+        finetuneSmall("--modules-to-save", "roj", "--target-modules", "q_proj").assertError(1,
+                "--modules-to-save: found [roj], of which one ends the path of model.layers.0.self_attn.q_proj");
+        finetuneSmall("--bias", "some").assertError(2, "--bias: found \"some\"; expected one of none, all, lora_only");
     }
 
     /** tinyrand's dimensions are 64, 32 and 176: 16 divides all, 64 those of the attention's square matrices. */
