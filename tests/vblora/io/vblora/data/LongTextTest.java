@@ -21,8 +21,9 @@ import org.junit.jupiter.params.provider.ValueSource;
 class LongTextTest {
     private static final int LENGTH = 80_000;
     /** Words of several scripts, and what tokenizers treat in ways of their own. */
-    private static final List<String> WORDS = List.of("the ", "bank", " of ", "vectors", "na\u00efve ", "\u0431\u0430\u043d\u043a ",
-            "\u6f22\u5b57", "\u0628\u0646\u0643 ", "\ud83e\udd99", "e\u0301", "\n\n", "    ", "12345", "'s ", "\u0e18\u0e19\u0e32", "</s>", "!?...");
+    private static final List<String> WORDS = List.of("the ", "bank", " of ", "vectors", "na\u00efve ",
+            "\u0431\u0430\u043d\u043a ", "\u6f22\u5b57", "\u0628\u0646\u0643 ", "\ud83e\udd99", "e\u0301",
+            "\n\n", "    ", "12345", "'s ", "\u0e18\u0e19\u0e32", "</s>", "!?...");
 
     @TempDir
     Path folder;
@@ -58,12 +59,12 @@ class LongTextTest {
             assertArrayEquals(new int[] {1, 3, 4, 5}, tokenizer.encode(text, null, 4).inputIds());
             assertArrayEquals(new int[] {3, 4, 3, 4, 5}, tokenizer.encode("the bank of vectors", text, 5).inputIds());
             assertTrue(System.nanoTime() - begin < 20e9, "seconds for what is at the beginning");
-            assertEquals(folder.resolve("tokenizer.json") + ": found a text of 100,000,000 characters; expected at most "
-                    + "1,048,576, to be tokenized whole",
+            assertEquals(folder.resolve("tokenizer.json") + ": found a text of 100,000,000 characters; expected at "
+                    + "most 1,048,576, to be tokenized whole",
                     assertThrows(InputException.class, () -> tokenizer.encode(text)).getMessage());
             String blank = " ".repeat(2_000_000);
-            assertEquals(folder.resolve("tokenizer.json") + ": found a text of 2,000,000 characters; expected one that has "
-                    + "more than 4 tokens in 1,048,576",
+            assertEquals(folder.resolve("tokenizer.json") + ": found a text of 2,000,000 characters; expected one that "
+                    + "has more than 4 tokens in 1,048,576",
                     assertThrows(InputException.class, () -> tokenizer.start(blank, 4)).getMessage());
         }
     }
@@ -78,7 +79,7 @@ class LongTextTest {
         }, () -> time[0]);
         String message = assertThrows(InputException.class,
                 () -> texts.encode("a".repeat(1 << 20), null, Integer.MAX_VALUE)).getMessage();
-        assertEquals("file: found a text of 1,048,576 characters, of which 131,072 take 17179.9 seconds and half of them "
-                + "4295.0; expected a text that it tokenizes in a time that is linear", message);
+        assertEquals("file: found a text of 1,048,576 characters, of which 131,072 take 17179.9 seconds and half of "
+                + "them 4295.0; expected a text that it tokenizes in a time that is linear", message);
     }
 }

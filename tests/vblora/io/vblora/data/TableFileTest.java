@@ -215,4 +215,20 @@ class TableFileTest {
             assertThrows(InputException.class, () -> TableFormat.CSV.withDelimiter(delimiter));
         }
     }
+
+    /** 20 million characters and more: a quote that is not closed would take the rest of the file, however long. */
+    @Test
+    void refusesLinesAndRowsThatAreTooLong() throws IOException {
+        String longText = "a".repeat(20_000_000);
+        String lines = "text\n" + ("a".repeat(99) + "\n").repeat(200_000);
+        assertEquals(200_000, read(TableFormat.CSV, lines, "text").size());
+        assertEquals(", line 3: found a row of more than 16,777,216 characters; expected a shorter one",
+                refusal(TableFormat.CSV, "text\nb\n\"" + lines, "text"));
+        assertEquals(", line 3: found a row of more than 16,777,216 characters; expected a shorter one",
+                refusal(TableFormat.CSV, "text\nb\n" + longText, "text"));
+        assertEquals(", line 3: found a line of more than 16,777,216 characters; expected a shorter one",
+                refusal(TableFormat.TSV, "text\nb\n" + longText, "text"));
+        assertEquals(", line 2: found a line of more than 16,777,216 characters; expected a shorter one",
+                refusal(TableFormat.JSON, "{\"text\": \"b\"}\n{\"text\": \"" + longText + "\"}", "text"));
+    }
 }

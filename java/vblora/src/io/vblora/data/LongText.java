@@ -7,9 +7,9 @@ import java.util.function.LongSupplier;
 import java.util.stream.IntStream;
 
 /**
- * Tokenizes as much of long texts as the tokens at their beginning need. What follows a text may change its last tokens,
- * so it is tokenized as far as one length and as far as twice that, until both begin with the same tokens, and more of
- * them than are wanted.
+ * Tokenizes as much of long texts as the tokens at their beginning need. What follows a text may change its last
+ * tokens, so it is tokenized as far as one length and as far as twice that, until both begin with the same tokens, and
+ * more of them than are wanted.
  */
 final class LongText {
     /** Texts up to this length are tokenized whole. */
@@ -85,14 +85,16 @@ final class LongText {
                 return tokens;
             }
             if (before != null && nanos > SLOW_NANOS && nanos / 3 > nanosBefore) {
-                throw new InputException(source, "", String.format(Locale.ROOT, "a text of %,d characters, of which %,d "
-                        + "take %.1f seconds and half of them %.1f", whole, length, nanos / 1e9, nanosBefore / 1e9),
+                throw new InputException(source, "", String.format(Locale.ROOT, "a text of %,d characters, of which "
+                        + "%,d take %.1f seconds and half of them %.1f", whole, length, nanos / 1e9, nanosBefore / 1e9),
                         "a text that it tokenizes in a time that is linear");
             }
             if (length >= longest) {
                 throw new InputException(source, "", String.format(Locale.ROOT, "a text of %,d characters", whole),
-                        most == Integer.MAX_VALUE ? String.format(Locale.ROOT, "at most %,d, to be tokenized whole",
-                        longest) : String.format(Locale.ROOT, "one that has more than %,d tokens in %,d", most, longest));
+                        most == Integer.MAX_VALUE
+                                ? String.format(Locale.ROOT, "at most %,d, to be tokenized whole", longest)
+                                : String.format(Locale.ROOT, "one that has more than %,d tokens in %,d", most,
+                                        longest));
             }
             before = tokens;
             nanosBefore = nanos;

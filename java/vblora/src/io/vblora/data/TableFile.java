@@ -97,6 +97,7 @@ public final class TableFile {
                 .setIgnoreEmptyLines(false).setQuoteMode(QuoteMode.ALL_NON_NULL).get();
         try (CSVParser parser = CSVParser.builder().setReader(in).setFormat(csv).get()) {
             long line = 1;
+            in.beginRow(line);
             try {
                 for (Iterator<CSVRecord> records = parser.iterator(); records.hasNext();) {
                     List<String> fields = records.next().toList();
@@ -104,6 +105,7 @@ public final class TableFile {
                         addFields(line, fields.stream().map(field -> field == null ? "" : field).toList());
                     }
                     line = parser.getCurrentLineNumber() + 1;
+                    in.beginRow(line);
                 }
             } catch (UncheckedIOException e) {
                 throw refuse(line, "", "broken quoting (" + e.getCause().getMessage() + ")", "fields in double quotes "

@@ -12,6 +12,7 @@ import java.nio.charset.CoderResult;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Locale;
 
 /**
  * The characters of a UTF-8 file, a byte order mark skipped. The file is read once, from its beginning to its end: it
@@ -19,6 +20,9 @@ import java.nio.file.Path;
  * before them has been read. Lines end in LF, CRLF or CR.
  */
 final class Utf8Reader extends Reader {
+    /** Characters of a line, or of a row over several: more than texts have, and what memory holds. */
+    static final int LONGEST_LINE = 1 << 24;
+
     private static final int BUFFER = 1 << 14;
     private static final char BYTE_ORDER_MARK = '\uFEFF';
 
@@ -31,6 +35,11 @@ final class Utf8Reader extends Reader {
     private boolean ended;
     private boolean afterCarriageReturn;
     private long lineEnds;
+    /** Where the row began that is read, and how many characters of it have been read. */
+    private long row = 1;
+    private long charactersOfRow;
+    /** Without bound where rows are not said. */
+    private long longestRow = Long.MAX_VALUE;
 
     /** Opens a file, which is refused if it is a folder or not there; {@code expected} says what it should hold. */
     Utf8Reader(Path file, String expected) {
@@ -51,6 +60,10 @@ final class Utf8Reader extends Reader {
             return -1;
         }
         int n = Math.min(length, chars.remaining());
+        charactersOfRow += n;
+        if (charactersOfRow > longestRow) {
+            throw tooLong(row, "row");
+        }
         chars.get(target, offset, n);
         for (int i = offset; i < offset + n; i++) {
             countLineEnd(target[i]);
@@ -77,6 +90,9 @@ final class Utf8Reader extends Reader {
                 to++;
             }
             line.append(buffer, from, to - from);
+            if (line.length() > LONGEST_LINE) {
+                throw tooLong(lineEnds + 1, "line");
+            }
             chars.position(to);
             if (chars.hasRemaining()) {
                 countLineEnd(chars.get());
@@ -84,6 +100,18 @@ final class Utf8Reader extends Reader {
             }
         } while (fill());
         return line.toString();
+    }
+
+    /** Says where a row begins: what {@link #read(char[], int, int)} gives of it has no more than a line may have. */
+    void beginRow(long line) {
+        longestRow = LONGEST_LINE;
+        row = line;
+        charactersOfRow = 0;
+    }
+
+    private InputException tooLong(long line, String what) {
+        return new InputException(file + ", line " + line, "", String.format(Locale.ROOT,
+                "a %s of more than %,d characters", what, LONGEST_LINE), "a shorter one");
     }
 
     /** Skips white space, line ends among it; the character behind it, which is not skipped, or -1 at the end. */
