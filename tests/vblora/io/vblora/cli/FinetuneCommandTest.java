@@ -368,7 +368,7 @@ class FinetuneCommandTest {
         "--seed 1 --seed 2                    | option '--seed' (N) should be specified only once",
         "--lora-alpha 16                      | --lora-alpha means nothing to --method vblora",
         "--method lora                        | --num-vectors means nothing to --method lora",
-        "--warmup-ratio 0.1 --warmup-steps 3  | Both --warmup-ratio and --warmup-steps",
+        "--warmup-ratio 0.1 --warmup-steps 3  | Both --warmup-ratio and --warmup-steps are given; expected one",
         "--max-steps 3 --num-train-epochs 1   | Both --num-train-epochs and --max-steps",
         "--per-device-eval-batch-size 4       | --per-device-eval-batch-size without --eval",
         "--max-step 3                         | Unknown option",
@@ -379,7 +379,7 @@ class FinetuneCommandTest {
         "--text-pair-column other             | --text-pair-column means nothing to --task causal-lm",
         "--data-format csv                    | --data-format means nothing without a prompt to --task causal-lm",
         "--no-header                          | --header means nothing without a prompt to --task causal-lm",
-        "--eval-steps 2                       | --eval-steps without --eval",
+        "--eval-steps 2                       | --eval-steps without --eval; expected --eval with held-out data",
     })
     void refusesWrongUse(String options, String expected) {
         finetuneSmall((Object[]) options.split(" ")).assertError(2, expected);

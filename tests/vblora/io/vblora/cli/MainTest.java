@@ -57,6 +57,7 @@ class MainTest {
         CommandLineRun none = CommandLineRun.of().assertError(2, "No command given");
         assertTrue(none.err().startsWith(help), none.err());
         assertEquals("", none.out());
+        CommandLineRun.of("help", "train").assertError(2, "Unknown subcommand 'train'. '");
         CommandLineRun.of("train").assertError(2, "Unknown command train; ")
                 .assertError(2, "; all commands: demo, finetune, evaluate, delta, inspect, doctor, bench, help. ");
     }

@@ -102,7 +102,8 @@ final class DataOptions {
         invocation.check(maxSeqLength == null || maxSeqLength >= 2, "--max-seq-length: found " + maxSeqLength
                 + "; expected at least 2");
         invocation.checked(() -> columns(true));
-        invocation.check(promptTemplate == null || promptColumn == null, "Both --prompt-template and --prompt-column");
+        invocation.check(promptTemplate == null || promptColumn == null,
+                "Both --prompt-template and --prompt-column are given; expected one of them");
     }
 
     /** Refuses options that mean nothing to a task. */

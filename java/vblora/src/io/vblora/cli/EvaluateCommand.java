@@ -131,7 +131,8 @@ final class EvaluateCommand implements Callable<Integer> {
         dataOptions.checkTask(invocation, Task.of(task.problemType()));
         dataOptions.checkMaxSeqLength(invocation, task.maxSeqLength(), adapterFolder);
         invocation.check(!noLabels || predictions != null, "--no-labels without --predictions");
-        invocation.check(!noLabels || !invocation.isGiven("--label-column"), "Both --no-labels and --label-column");
+        invocation.check(!noLabels || !invocation.isGiven("--label-column"),
+                "Both --no-labels and --label-column are given; expected one of them");
         try (SequenceSession session = new SequenceSession(model, task, !noLabels, dataOptions, invocation)) {
             evaluate(session, (execution, objective, examples) -> {
                 SequenceObjective sequences = (SequenceObjective) objective;

@@ -38,8 +38,8 @@ import picocli.CommandLine.Spec;
 /** Trains an adapter on a file of examples and writes it as PEFT does. */
 @Command(name = "finetune", mixinStandardHelpOptions = true, versionProvider = Main.Version.class, sortOptions = false,
         customSynopsis = "${COMMAND-FULL-NAME} --model=PATH --train=FILE [--eval=FILE] --output=DIR [OPTION]...",
-        description = {"Fine-tunes a frozen model with a VB-LoRA or LoRA adapter and writes the adapter as a folder that "
-                + "Hugging Face PEFT reads.",
+        description = {"Fine-tunes a frozen model with a VB-LoRA or LoRA adapter and writes the adapter as a folder "
+                + "that Hugging Face PEFT reads.",
             "The model is a Llama-type one that predicts the next token (--task causal-lm), or a BERT-type encoder "
                 + "that gives a text, or a pair of texts, a class or a value (--task sequence-classification, "
                 + "sequence-regression). The optimizer is AdamW, adapter weights are float32."},
@@ -192,13 +192,14 @@ final class FinetuneCommand implements Callable<Integer> {
     /** Refuses options that leave each other without meaning. */
     private void checkGiven() {
         invocation.check(!invocation.isGiven("--warmup-ratio") || !invocation.isGiven("--warmup-steps"),
-                "Both --warmup-ratio and --warmup-steps");
+                "Both --warmup-ratio and --warmup-steps are given; expected one of them");
         invocation.check(!invocation.isGiven("--num-train-epochs") || !invocation.isGiven("--max-steps"),
-                "Both --num-train-epochs and --max-steps");
+                "Both --num-train-epochs and --max-steps are given; expected one of them");
         invocation.check(eval == null || !DataFile.areOnePipe(train, eval), "--eval: found " + eval + ", the pipe that "
                 + "--train reads to its end; expected another file");
         for (String option : TrainingOptions.EVALUATION_ONLY) {
-            invocation.check(!invocation.isGiven(option) || eval != null, option + " without --eval");
+            invocation.check(!invocation.isGiven(option) || eval != null, option
+                    + " without --eval; expected --eval with held-out data");
         }
     }
 

@@ -141,8 +141,8 @@ public final class Main implements Runnable {
 
     private int reportWrongUse(ParameterException e) {
         CommandSpec command = e.getCommandLine().getCommandSpec();
-        print(e, (e instanceof UnmatchedArgumentException unmatched ? unmatched(unmatched) : withOptionFirst(e))
-                + ". '" + command.qualifiedName() + " --help' explains the "
+        String wrong = e instanceof UnmatchedArgumentException unmatched ? unmatched(unmatched) : withOptionFirst(e);
+        print(e, wrong.replaceFirst("\\.$", "") + ". '" + command.qualifiedName() + " --help' explains the "
                 + (command.subcommands().isEmpty() ? "options" : "commands"));
         return ExitCode.USAGE;
     }
