@@ -158,6 +158,22 @@ class SequenceCommandsTest {
         assertEquals(Math.log(3), heldOutScores(run).get("eval_loss")[0], 5.1e-7);
     }
 
+    /** The encoder's features then change with every step: those of held-out texts are not kept. */
+    @Test
+    void biasesOfTheEncoderAreTrainedBesideTheHead() throws IOException {
+        CommandLineRun run = finetune("--method", "head", "--bias", "all", "--eval", heldOut, "--max-steps", 3,
+                "--warmup-steps", 0, "--learning-rate", 0.01, "--learning-rate-head", 0, "--pooling", "mean").assertDone();
+        double[] loss = heldOutScores(run).get("eval_loss");
+        assertTrue(Math.abs(loss[0] - loss[1]) > 1e-4, run.out());
+        assertEquals(loss[1], JSON.readTree(evaluate("--data", heldOut, "--json").assertDone().out()).get("eval_loss")
+                .doubleValue(), 5.1e-7);
+        JsonNode inspected = JSON.readTree(CommandLineRun.of("inspect", output, "--json").assertDone().out());
+        assertEquals("all", inspected.get("bias").asText());
+        int layers = JSON.readTree(Files.readString(model.resolve("config.json"))).get("num_hidden_layers").asInt();
+        // The embeddings' norm; six linear layers and two norms in a layer.
+        assertEquals(1 + 8 * layers, inspected.get("biases").asInt());
+    }
+
     /** Accuracy, and by hand: a constant answer has no correlation. */
     @Test
     void evaluatePrintsForPersons() {
