@@ -105,7 +105,8 @@ class TransformerTest {
         refused("mean", () -> Transformer.layernormBackward(stream, dx, x, weight, floats(1), rstd, dx));
         refused("dx", () -> Transformer.layernormBackward(stream, dx, x, weight, mean, rstd, floats(1)));
 
-        // dy · (x - mean) · rstd: 5 · -1 + 7 · -2 · 0.5 and 6 · 1 + 8 · 2 · 0.5; without a mean 5 · 1 + 7 · 4 · 0.5 ...
+        // dy · (x - mean) · rstd: 5 · -1 + 7 · -2 · 0.5 and 6 · 1 + 8 · 2 · 0.5; without a mean 5 · 1 + 7 · 4 · 0.5 and
+        // 6 · 3 + 8 · 8 · 0.5.
         Tensor dy = floats(5, 6, 7, 8);
         Tensor dweight = floats(100, 200);
         Transformer.normWeightBackward(stream, dy, x, mean, rstd, dweight);
@@ -115,7 +116,7 @@ class TransformerTest {
         refused("dy", () -> Transformer.normWeightBackward(stream, floats(1), x, mean, rstd, dweight));
         refused("x", () -> Transformer.normWeightBackward(stream, dy, floats(1), mean, rstd, dweight));
         refused("mean", () -> Transformer.normWeightBackward(stream, dy, x, floats(1), rstd, dweight));
-        refused("dweight", () -> Transformer.normWeightBackward(stream, dy, x, mean, rstd, floats(1)));
+        refused("dy", () -> Transformer.normWeightBackward(stream, dy, x, mean, rstd, floats(1)));
     }
 
     /** Values at 1 and slopes there: of the error function's tables, and of tanh(1) = 0.7615942. */
