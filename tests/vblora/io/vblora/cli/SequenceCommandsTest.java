@@ -162,7 +162,8 @@ class SequenceCommandsTest {
     @Test
     void biasesOfTheEncoderAreTrainedBesideTheHead() throws IOException {
         CommandLineRun run = finetune("--method", "head", "--bias", "all", "--eval", heldOut, "--max-steps", 3,
-                "--warmup-steps", 0, "--learning-rate", 0.01, "--learning-rate-head", 0, "--pooling", "mean").assertDone();
+                "--warmup-steps", 0, "--learning-rate", 0.01, "--learning-rate-head", 0, "--pooling", "mean")
+                .assertDone();
         double[] loss = heldOutScores(run).get("eval_loss");
         assertTrue(Math.abs(loss[0] - loss[1]) > 1e-4, run.out());
         assertEquals(loss[1], JSON.readTree(evaluate("--data", heldOut, "--json").assertDone().out()).get("eval_loss")

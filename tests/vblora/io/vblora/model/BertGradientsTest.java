@@ -73,8 +73,10 @@ class BertGradientsTest {
                     : someOf(model.linears(), tiny.config().numHiddenLayers(), random);
             double dropout = random.nextBoolean() ? 0.1 + 0.4 * random.nextDouble() : 0;
             AdapterConfig config = method == 1 ? headAlone(TinyAdapter.heads(model))
-                    : TinyAdapter.config(random, method > 1, tiny.multiple(), modules, TinyAdapter.heads(model), dropout);
-            TinyAdapter written = TinyAdapter.write(folder.resolve("adapter"), random, config, modules, TinyAdapter.heads(model));
+                    : TinyAdapter.config(random, method > 1, tiny.multiple(), modules, TinyAdapter.heads(model),
+                            dropout);
+            TinyAdapter written = TinyAdapter.write(folder.resolve("adapter"), random, config, modules,
+                    TinyAdapter.heads(model));
             String what = "seed " + seed + ": " + tiny.config() + " " + task + " " + config;
             try (Adapter adapter = Adapter.load(written.folder(), stream); StepState step = new StepState(Device.CPU)) {
                 model.attach(adapter);

@@ -123,7 +123,8 @@ class SequenceModelTest {
         LoraConfig.Builder lora = LoraConfig.builder().targetModules("all-linear").modulesToSave(List.of("classifier"));
         try (SequenceModel model = SequenceModel.load(folder, classes(Pooling.POOLER), null, stream);
                 Adapter low = Adapter.create(lora.r(1).build(), model.linears(), model.parameters(), 0.02, stream, 1);
-                Adapter high = Adapter.create(lora.r(500).build(), model.linears(), model.parameters(), 0.02, stream, 1)) {
+                Adapter high = Adapter.create(lora.r(500).build(), model.linears(), model.parameters(), 0.02, stream,
+                        1)) {
             float[] base = model.encoder().lastHiddenState(execution, ROWS);
             float[] embeddings = model.encoder().embeddings(execution, ROWS, Pooling.POOLER, false);
             for (Adapter adapter : new Adapter[] {low, high, null}) {

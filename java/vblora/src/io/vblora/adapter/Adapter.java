@@ -111,9 +111,9 @@ public final class Adapter implements AutoCloseable {
 
     /**
      * Reads an adapter as PEFT writes it: {@code adapter_config.json} and {@code adapter_model.safetensors}, with all
-     * logits, with top-k weights alone, or LoRA's, its modules to save and its biases; and its task, if that is there. The
-     * base model is not needed: dimensions come from the tensors. All is of one save, also while another one writes
-     * there.
+     * logits, with top-k weights alone, or LoRA's, its modules to save and its biases; and its task, if that is there.
+     * The base model is not needed: dimensions come from the tensors. All is of one save, also while another one
+     * writes there.
      *
      * @throws InputException if anything is missing or contradicts
      */

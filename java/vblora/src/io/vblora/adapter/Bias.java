@@ -6,8 +6,8 @@ import java.util.Set;
 
 /**
  * Which of the base model's biases are trained beside the updates: PEFT's {@code bias}. PEFT 0.21 stores them for LoRA
- * and VB-LoRA alike. Files of versions before may lack them: those of adapted layers with LoRA's lora_only, and all with
- * VB-LoRA; such an adapter is refused by the model, since the biases that it was trained with are lost.
+ * and VB-LoRA alike. Files of versions before may lack them: those of adapted layers with LoRA's lora_only, and all
+ * with VB-LoRA; such an adapter is refused by the model, since the biases that it was trained with are lost.
  */
 enum Bias {
     NONE, ALL,

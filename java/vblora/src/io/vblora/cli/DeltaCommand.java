@@ -42,8 +42,8 @@ final class DeltaCommand implements Callable<Integer> {
             loaded.writeDelta(output, stream);
             List<String> whole = loaded.wholeParameters().names();
             if (!whole.isEmpty()) {
-                invocation.say("%s that the adapter holds whole, as %s, %s not in the file: without the base model nobody "
-                        + "knows what that changes", Invocation.count(whole.size(), "parameter"), whole.get(0),
+                invocation.say("%s that the adapter holds whole, as %s, %s not in the file: without the base model "
+                        + "nobody knows what that changes", Invocation.count(whole.size(), "parameter"), whole.get(0),
                         whole.size() == 1 ? "is" : "are");
             }
             PrintWriter out = invocation.out();

@@ -55,7 +55,8 @@ final class BertLayer {
     List<Parameter> parameters() {
         List<Parameter> parameters = new ArrayList<>();
         linears().forEach(linear -> parameters.addAll(linear.parameters()));
-        parameters.addAll(List.of(attentionNorm.weight(), attentionNorm.bias(), outputNorm.weight(), outputNorm.bias()));
+        parameters.addAll(List.of(attentionNorm.weight(), attentionNorm.bias(), outputNorm.weight(),
+                outputNorm.bias()));
         return parameters;
     }
 

@@ -27,7 +27,8 @@ record LayerNorm(Parameter weight, Parameter bias, float eps) {
     }
 
     /**
-     * Turns dx, the gradient of y, into that of x, in place, and adds the gradients of weight and bias to the adapter's.
+     * Turns dx, the gradient of y, into that of x, in place, and adds the gradients of weight and bias to the
+     * adapter's.
      */
     void backward(Execution run, Tensor x, Saved saved, Tensor dx) {
         if (weight.isTrained()) {

@@ -11,8 +11,8 @@ import io.vblora.kernels.ops.Transformer;
 import java.util.List;
 
 /**
- * A linear layer, y = x Wᵀ + bias, with the low-rank update of an adapter if one is attached that has it. W [out, in] in
- * any native type, bias [out] float32 or null; activations are float32.
+ * A linear layer, y = x Wᵀ + bias, with the low-rank update of an adapter if one is attached that has it. W [out, in]
+ * in any native type, bias [out] float32 or null; activations are float32.
  */
 final class Linear {
     private final String path;

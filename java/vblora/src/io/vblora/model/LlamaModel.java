@@ -129,8 +129,8 @@ public final class LlamaModel implements AutoCloseable {
     }
 
     /**
-     * All parameters, in the order of the model. Where the output head is tied to the embeddings both are there: as with
-     * PEFT an adapter that holds one of them leaves the other as it is.
+     * All parameters, in the order of the model. Where the output head is tied to the embeddings both are there: as
+     * with PEFT an adapter that holds one of them leaves the other as it is.
      */
     public List<ModelParameter> parameters() {
         List<Parameter> all = new ArrayList<>(List.of(embedding.weight()));

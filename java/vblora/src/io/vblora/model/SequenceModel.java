@@ -100,8 +100,8 @@ public final class SequenceModel implements AutoCloseable {
      * use here. It is one for this model's task from now on, which {@link Adapter#save} writes beside it.
      * {@link Adapter#notes} says if it adapts a pooler that takes no part.
      *
-     * @throws InputException if it does not hold the head, or what it holds is not of this model or has another shape, or
-     * its configuration names something that it does not hold
+     * @throws InputException if it does not hold the head, or what it holds is not of this model or has another shape,
+     * or its configuration names something that it does not hold
      * @throws IllegalStateException if another thread computes with the model, or trains one of the adapters
      */
     public void attach(Adapter newAdapter) {
