@@ -114,6 +114,22 @@ class AdapterFolderTest extends WithStream {
     }
 
     @Test
+    void aFolderThatSaysAllLinearIsTheAdapterThatItWasReadAs() throws IOException {
+        save(folder, 6);
+        Path config = folder.resolve(AdapterConfig.FILE_NAME);
+        for (String allLinear : List.of("\"all-linear\"", "null")) {
+            save(folder, 6);
+            String json = Files.readString(config);
+            String stored = json.replaceFirst("\"target_modules\": \\[[^]]*\\]", "\"target_modules\": " + allLinear);
+            assertFalse(stored.equals(json), json);
+            Files.writeString(config, stored);
+            try (Adapter adapter = AdapterFolder.read(folder).load(stream)) {
+                assertEquals("[\"up\"]", adapter.config().json().get("target_modules").toString(), allLinear);
+            }
+        }
+    }
+
+    @Test
     void readersBesideAWriterSeeOneSaveOrAnother() throws Exception {
         save(folder, 6);
         AtomicBoolean stop = new AtomicBoolean();

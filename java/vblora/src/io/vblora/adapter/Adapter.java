@@ -53,9 +53,7 @@ public final class Adapter implements AutoCloseable {
     /** {@code storedDtypes}: types of the tensors that the parameters were read from, under their names. */
     private Adapter(AdapterConfig config, List<ModuleShape> shapes, Composition composition,
             WholeParameters wholeParameters, Map<String, DType> storedDtypes) {
-        // What the model decided is written out, so that it is the same on every other model, and in PEFT.
-        this.config = !config.modules().dependsOnModel() ? config
-                : config.withTargetModules(shapes.stream().map(ModuleShape::path).toList());
+        this.config = config.withAdapted(shapes.stream().map(ModuleShape::path).toList());
         this.composition = composition;
         this.wholeParameters = wholeParameters;
         this.storedDtypes = storedDtypes;

@@ -206,10 +206,16 @@ public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
         return of(JsonFields.of(source(), json));
     }
 
-    /** This configuration with a list of names in place of what said which modules are adapted. */
-    AdapterConfig withTargetModules(List<String> names) {
+    /**
+     * This configuration as an adapter of some modules has it: where the model decided which, {@code target_modules} are
+     * their paths, the same on every other model, and in PEFT.
+     */
+    AdapterConfig withAdapted(List<String> paths) {
+        if (!modules.dependsOnModel()) {
+            return this;
+        }
         ObjectNode json = json();
-        names.forEach(json.putArray("target_modules")::add);
+        paths.forEach(json.putArray("target_modules")::add);
         return of(JsonFields.of(source(), json));
     }
 

@@ -49,7 +49,8 @@ public record AdapterFolder(Path path, AdapterConfig config, byte[] taskConfig) 
      */
     public Adapter load(Stream stream) {
         Adapter adapter = Adapter.load(path, stream);
-        if (!adapter.config().equals(config) || !Arrays.equals(adapter.taskConfig().orElse(null), taskConfig)) {
+        AdapterConfig expected = config.withAdapted(adapter.modules().stream().map(AdaptedModule::path).toList());
+        if (!adapter.config().equals(expected) || !Arrays.equals(adapter.taskConfig().orElse(null), taskConfig)) {
             adapter.close();
             throw new InputException(path, "", "an adapter that was replaced by another one while it was being read",
                     "one that stays as it is");
