@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.vblora.Golden;
 import io.vblora.InputException;
 import io.vblora.JsonFields;
 import io.vblora.kernels.DType;
@@ -16,7 +17,9 @@ import io.vblora.kernels.Tensor;
 import io.vblora.kernels.TestDevice;
 import io.vblora.weights.SafetensorsFile;
 import io.vblora.weights.SafetensorsWriter;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.nio.channels.Channels;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -290,6 +293,31 @@ class AdapterTest extends WithStream {
     }
 
     /** PEFT scatters top-k weights into float32 logits, which PyTorch refuses for any other type. */
+    private byte[] written(SafetensorsWriter writer) throws IOException {
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        writer.writeTo(Channels.newChannel(bytes));
+        return bytes.toByteArray();
+    }
+
+    /** What an interrupt of the thread strikes is written once more, from its beginning. */
+    @Test
+    void tensorsCanBeWrittenAgain() throws IOException {
+        for (boolean topkOnly : new boolean[] {false, true}) {
+            for (Adapter made : List.of(create(small().build()), create(LoraConfig.builder().targetModules("all-linear")
+                    .r(2).build()), Adapter.load(Golden.own("lora").resolve("bfloat16"), stream))) {
+                try (made) {
+                    if (topkOnly && made.config() instanceof LoraConfig) {
+                        continue;
+                    }
+                    try (NamedTensors parameters = PeftFormat.parameters(made, topkOnly, stream)) {
+                        SafetensorsWriter writer = PeftFormat.tensors(made, topkOnly, parameters, stream);
+                        assertArrayEquals(written(writer), written(writer), made.config().toString());
+                    }
+                }
+            }
+        }
+    }
+
     @Test
     void topkWeightsAreStoredInFloat32() {
         for (DType dtype : List.of(DType.BFLOAT16, DType.FLOAT16, DType.FLOAT64)) {

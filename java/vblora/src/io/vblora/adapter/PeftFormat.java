@@ -49,7 +49,7 @@ final class PeftFormat {
         // PEFT scatters top-k weights into float32 logits, which takes float32 alone.
         DType bankDtype = saveOnlyTopkWeights ? DType.FLOAT32 : adapter.storedDtype(PeftKeys.VECTOR_BANK);
         writer.add(PeftKeys.VECTOR_BANK, bankDtype, composition.bank().shape(),
-                () -> convert(stream, composition.bank().reshape(composition.bank().shape()), bankDtype));
+                () -> convert(stream, composition.bank(), bankDtype));
         for (VbLoraComposition.LogitsBlock block : composition.blocks()) {
             DType dtype = adapter.storedDtype(block.name());
             if (saveOnlyTopkWeights) {
@@ -92,21 +92,19 @@ final class PeftFormat {
         return addWhole(writer, adapter, dtypes, stream);
     }
 
-    /** On the CPU: the tensor itself if it lies there and has that type, else another one; source is then closed. */
+    /** On the CPU and of that type: a view of the source, or a tensor of its own. Closing it leaves the source open. */
     private static Tensor convert(Stream stream, Tensor source, DType dtype) {
         if (dtype == source.dtype()) {
-            return onCpu(source);
+            return onCpu(source.reshape(source.shape()));
         }
-        try (source) {
-            if (dtype == DType.FLOAT64) {
-                Tensor result = Tensor.allocate(Device.CPU, dtype, source.shape());
-                Floats.widen(source, result);
-                return result;
-            }
-            Tensor result = Tensor.allocate(source.device(), dtype, source.shape());
-            Memory.convert(stream, source, result);
-            return onCpu(result);
+        if (dtype == DType.FLOAT64) {
+            Tensor result = Tensor.allocate(Device.CPU, dtype, source.shape());
+            Floats.widen(source, result);
+            return result;
         }
+        Tensor result = Tensor.allocate(source.device(), dtype, source.shape());
+        Memory.convert(stream, source, result);
+        return onCpu(result);
     }
 
     /** The tensor itself if it lies on the CPU, else a copy, once the device has written it; tensor is then closed. */
