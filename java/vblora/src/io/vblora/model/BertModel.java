@@ -235,18 +235,12 @@ public final class BertModel implements AutoCloseable {
         }
     }
 
-    /** Passes that take the same memory; ranks are those of updates attached to the linear layers. */
-    private record PassShape(String kind, BertModel model, int size, int length, int tokens, List<Integer> ranks) {}
+    /** Passes that take the same memory. */
+    private record PassShape(String kind, int size, int length, int tokens, ModelUse.Layout layout) {}
 
     private <T> T run(Execution execution, String kind, TokenRows rows, Function<Execution, T> pass) {
-        return use.reading(() -> {
-            List<Linear> all = new ArrayList<>(linears());
-            if (poolerDense != null) {
-                all.add(poolerDense);
-            }
-            return execution.run(new PassShape(kind, this, rows.size(), rows.length(), rows.tokens(),
-                    all.stream().map(Linear::rank).toList()), pass);
-        });
+        return use.reading(() -> execution.run(
+                new PassShape(kind, rows.size(), rows.length(), rows.tokens(), use.layout()), pass));
     }
 
     /** Who computes with the model, and the adapter that a {@link SequenceModel} attaches to it. */

@@ -81,11 +81,6 @@ final class Linear {
         return isAdapted() || weight.isTrained();
     }
 
-    /** Rank of the update; 0 without an adapter. */
-    int rank() {
-        return isAdapted() ? adapted.r() : 0;
-    }
-
     /** Takes the tensor in which the forward pass leaves p = drop(x) Aᵀ [tokens, r]; null without an adapter. */
     Tensor takeP(Arena arena, long tokens) {
         return isAdapted() ? arena.floats(tokens, adapted.r()) : null;

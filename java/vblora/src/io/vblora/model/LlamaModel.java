@@ -233,12 +233,12 @@ public final class LlamaModel implements AutoCloseable {
     private <T> T run(Execution execution, String kind, int size, int length, Function<Execution, T> pass) {
         return use.reading(() -> {
             rotary.reserve(execution.stream(), length);
-            return execution.run(new PassShape(kind, size, length, use.adapter()), pass);
+            return execution.run(new PassShape(kind, size, length, use.layout()), pass);
         });
     }
 
     /** Passes that take the same memory. */
-    private record PassShape(String kind, int size, int length, Adapter adapter) {}
+    private record PassShape(String kind, int size, int length, ModelUse.Layout layout) {}
 
     /** What the backward pass needs of the forward pass. */
     private static final class Tape {

@@ -194,16 +194,15 @@ public final class SequenceModel implements AutoCloseable {
     }
 
     /** Passes that take the same memory. */
-    private record PassShape(String kind, SequenceModel model, int size, int length, int tokens,
-            Adapter adapter) {}
+    private record PassShape(String kind, int size, int length, int tokens, ModelUse.Layout layout) {}
 
     private <T> T run(Execution execution, String kind, TokenRows rows, Function<Execution, T> pass) {
         return encoder.use().reading(() -> execution.run(
-                new PassShape(kind, this, rows.size(), rows.length(), rows.tokens(), adapter()), pass));
+                new PassShape(kind, rows.size(), rows.length(), rows.tokens(), encoder.use().layout()), pass));
     }
 
     private <T> T runHead(Execution execution, String kind, int size, Function<Execution, T> pass) {
-        return encoder.use().reading(() -> execution.run(new PassShape(kind, this, size, 0, 0, adapter()), pass));
+        return encoder.use().reading(() -> execution.run(new PassShape(kind, size, 0, 0, encoder.use().layout()), pass));
     }
 
     private Tensor pooled(Execution run, TokenRows rows) {

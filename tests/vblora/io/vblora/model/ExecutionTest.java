@@ -1,0 +1,78 @@
+package io.vblora.model;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
+
+import io.vblora.adapter.Adapter;
+import io.vblora.adapter.LoraConfig;
+import io.vblora.blas.Blas;
+import io.vblora.kernels.Stream;
+import io.vblora.kernels.ops.Activation;
+import java.io.IOException;
+import java.lang.ref.WeakReference;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Random;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Memory is planned anew for whatever takes more of it. */
+class ExecutionTest {
+    private static final TokenRows ROWS = new TokenRows(2, 3, new int[] {1, 2, 3, 4, 1, 0}, null, new int[] {3, 2});
+
+    @TempDir
+    Path folder;
+
+    private final Stream stream = Stream.cpu(2);
+    private final Execution execution = new Execution(stream, Blas.on(stream.device()));
+
+    @AfterEach
+    void close() {
+        execution.close();
+        stream.close();
+    }
+
+    private float[] logits(LlamaModel model, Execution on) {
+        return model.logits(on, ROWS.size(), ROWS.length(), ROWS.inputIds(), ROWS.lengths());
+    }
+
+    @Test
+    void modelsOfAllSizesShareOne() throws IOException {
+        for (int seed = 1; seed <= 10; seed++) {
+            Path model = folder.resolve("model" + seed);
+            TinyLlama.write(model, new Random(seed), 4);
+            try (LlamaModel llama = LlamaModel.load(model, null, stream);
+                    Execution own = new Execution(stream, execution.blas())) {
+                assertArrayEquals(logits(llama, own), logits(llama, execution), "seed " + seed);
+            }
+        }
+    }
+
+    private static Adapter adapter(SequenceModel model, Stream stream) {
+        return Adapter.create(LoraConfig.builder().targetModules("all-linear")
+                .modulesToSave(List.of("classifier")).build(), model.linears(), model.parameters(), 0.5, stream, 1);
+    }
+
+    private SequenceModel bert() throws IOException {
+        TinyBert.write(folder, new Random(4), 4, Activation.GELU);
+        return SequenceModel.load(folder, new SequenceConfig(ProblemType.SINGLE_LABEL_CLASSIFICATION, Pooling.POOLER,
+                List.of("a", "b", "c"), 16), null, stream);
+    }
+
+    @Test
+    void holdsOnToNoAdapter() throws Exception {
+        try (SequenceModel model = bert()) {
+            WeakReference<Adapter> adapter = new WeakReference<>(adapter(model, stream));
+            model.attach(adapter.get());
+            model.logits(execution, ROWS);
+            model.attach(null);
+            adapter.get().close();
+            for (int i = 0; i < 100 && adapter.get() != null; i++) {
+                System.gc();
+                Thread.sleep(20);
+            }
+            assertNull(adapter.get());
+        }
+    }
+}
