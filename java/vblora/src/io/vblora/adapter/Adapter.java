@@ -48,7 +48,7 @@ public final class Adapter implements AutoCloseable {
     private byte[] taskConfig;
 
     /** About the model that it was last found to fit. */
-    private List<String> notesOnModel = List.of();
+    private volatile List<String> notesOnModel = List.of();
 
     /** {@code storedDtypes}: types of the tensors that the parameters were read from, under their names. */
     private Adapter(AdapterConfig config, List<ModuleShape> shapes, Composition composition,
@@ -239,14 +239,16 @@ public final class Adapter implements AutoCloseable {
                         "all heads of the model, " + parameter.shape() + " in this one");
             }
         }
-        wholeParameters.belongTo(parameters);
-        List<String> notes = new ArrayList<>();
-        shapes.stream().filter(idle::contains).forEach(shape -> notes.add(shape.path() + " is adapted"));
+        List<String> idleParts = new ArrayList<>();
+        shapes.stream().filter(idle::contains).forEach(shape -> idleParts.add(shape.path() + " is adapted"));
         wholeParameters.names().stream().filter(name -> idlePaths.contains(ModelParameter.module(name)))
-                .forEach(name -> notes.add(name + " is trained"));
-        notesOnModel = new ArrayList<>(config.modules().notes(all));
-        notes.forEach(note -> notesOnModel.add(PrintableText.of(config.source() + ": " + note
+                .forEach(name -> idleParts.add(name + " is trained"));
+        List<String> notes = new ArrayList<>(config.modules().notes(all));
+        idleParts.forEach(part -> notes.add(PrintableText.of(config.source() + ": " + part
                 + ", but takes no part in this use of the model")));
+        // All is checked: only now is anything changed
+        wholeParameters.belongTo(parameters);
+        notesOnModel = List.copyOf(notes);
     }
 
     private void checkModules(List<ModuleShape> own, List<ModuleShape> offered) {

@@ -19,7 +19,7 @@ abstract class FlatParameters implements Trainable {
     private final Device device;
     private final String source;
     private final Tensor values;
-    private List<Part> parts = List.of();
+    private volatile List<Part> parts = List.of();
     private Training training;
     private long version;
 

@@ -6,12 +6,12 @@ import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Memory;
 import java.util.ArrayList;
-import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.SplittableRandom;
+import java.util.stream.Collectors;
 
 /**
  * Parameters of a model that an adapter holds and trains whole, beside the low-rank updates or alone: all of PEFT's
@@ -24,8 +24,6 @@ public final class WholeParameters extends FlatParameters {
     private final List<WholeParameter> parameters;
     private final Map<String, Tensor> values;
     private Map<String, Tensor> gradients = Map.of();
-    /** Names of those that the base model has as well; until a model is known, none. */
-    private Set<String> ofBase = Set.of();
 
     /** Allocates the parameters, all zero. */
     WholeParameters(Device device, String source, List<WholeParameter> parameters) {
@@ -34,7 +32,7 @@ public final class WholeParameters extends FlatParameters {
                 ? Boolean.compare(b.isMatrix(), a.isMatrix()) : NaturalOrder.INSTANCE.compare(a.name(), b.name()))
                 .toList();
         this.values = views(values());
-        group();
+        group(Set.of()); // until a model is known
     }
 
     /**
@@ -66,12 +64,12 @@ public final class WholeParameters extends FlatParameters {
 
     /** Notes which of them a model has as well: these learn as low-rank updates do, the others as heads. */
     void belongTo(List<ModelParameter> model) {
-        ofBase = new HashSet<>();
-        model.stream().filter(parameter -> !parameter.isHead()).forEach(parameter -> ofBase.add(parameter.name()));
-        group();
+        group(model.stream().filter(parameter -> !parameter.isHead()).map(ModelParameter::name)
+                .collect(Collectors.toSet()));
     }
 
-    private void group() {
+    /** @param ofBase names of those that the base model has as well */
+    private void group(Set<String> ofBase) {
         List<Part> parts = new ArrayList<>();
         for (WholeParameter parameter : parameters) {
             boolean base = ofBase.contains(parameter.name());
