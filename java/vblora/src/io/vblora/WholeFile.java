@@ -3,7 +3,6 @@ package io.vblora;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
-import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -41,19 +40,11 @@ public final class WholeFile {
         } catch (NoSuchFileException e) {
             throw new InputException(file, "", "no such file", expected);
         } catch (IOException e) {
-            throw new UncheckedIOException(file + " could not be read: " + reason(e), e);
+            throw new UncheckedIOException(file + " could not be read: " + IoReason.of(e), e);
         }
     }
 
     private static InputException tooLarge(Path file, String found, String expected, int maxBytes) {
         return new InputException(file, "", found, expected + " of at most " + maxBytes + " bytes");
-    }
-
-    /** Without the file's name, which these exceptions repeat, or are all that they say. */
-    private static String reason(IOException e) {
-        if (e instanceof FileSystemException f) {
-            return f.getReason() == null ? f.getClass().getSimpleName() : f.getReason();
-        }
-        return e.getMessage();
     }
 }

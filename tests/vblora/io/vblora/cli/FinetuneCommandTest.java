@@ -515,6 +515,12 @@ class FinetuneCommandTest {
         Files.writeString(output, "in the way");
         finetuneSmall().assertError(1, "--output: found " + output + ", which is not a folder; expected a folder");
         assertEquals("in the way", Files.readString(output));
+        Files.delete(output);
+        Path nowhere = Path.of("/proc/vblora");
+        finetuneSmall("--max-steps", 1, "--metrics", folder.resolve("no/metrics"))
+                .assertError(1, "/no/metrics could not be written: No such file or directory.");
+        CommandLineRun.of("finetune", "--model", MODEL, "--train", train, "--output", nowhere, "--vector-length", 16)
+                .assertError(1, "The folder of --output, " + nowhere + ", cannot be written: no such file or folder.");
     }
 
     /** Before anything is read or touched: the model is none, the data is not there. */

@@ -1,5 +1,6 @@
 package io.vblora.cli;
 
+import io.vblora.IoReason;
 import io.vblora.kernels.Device;
 import io.vblora.weights.AtomicFile;
 import java.io.IOException;
@@ -99,7 +100,7 @@ final class BenchKernelsCommand implements Callable<Integer> {
             String table = Files.isRegularFile(csv) ? Files.readString(csv) : "";
             AtomicFile.write(csv, (table + row).getBytes(StandardCharsets.UTF_8));
         } catch (IOException e) {
-            throw new UncheckedIOException(csv + " could not be read: " + e.getMessage(), e);
+            throw new UncheckedIOException(csv + " could not be read: " + IoReason.of(e), e);
         }
     }
 }

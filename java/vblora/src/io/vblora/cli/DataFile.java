@@ -1,5 +1,6 @@
 package io.vblora.cli;
 
+import io.vblora.IoReason;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -24,7 +25,7 @@ final class DataFile implements ITypeConverter<Path> {
             return Files.exists(a) && Files.exists(b) && !Files.isRegularFile(a) && !Files.isDirectory(a)
                     && Files.isSameFile(a, b);
         } catch (IOException e) {
-            throw new UncheckedIOException(a + " and " + b + " cannot be compared: " + e, e);
+            throw new UncheckedIOException(a + " and " + b + " cannot be compared: " + IoReason.of(e), e);
         }
     }
 }

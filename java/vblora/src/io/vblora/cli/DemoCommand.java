@@ -1,6 +1,7 @@
 package io.vblora.cli;
 
 import io.vblora.InputException;
+import io.vblora.IoReason;
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.Trainable;
 import io.vblora.blas.Blas;
@@ -136,7 +137,7 @@ final class DemoCommand implements Callable<Integer> {
                         + "file, to write it there");
             }
         } catch (IOException e) {
-            throw new UncheckedIOException("The demo's data cannot be read: " + e, e);
+            throw new UncheckedIOException("The demo's data cannot be read: " + IoReason.of(e), e);
         }
         return SequenceFile.readClassification(file, TableFormat.CSV, new SequenceColumns("text", null, LABEL),
                 tokenizer, MAX_SEQ_LENGTH, Overlong.CUT, config, labels);

@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.vblora.InputException;
+import io.vblora.IoReason;
 import io.vblora.JsonFields;
 import io.vblora.PrintableText;
 import io.vblora.adapter.Adapter;
@@ -96,7 +97,7 @@ final class InspectCommand implements Callable<Integer> {
             byte[] head = in.readNBytes(Long.BYTES + 1);
             return head.length > Long.BYTES && head[Long.BYTES] == '{';
         } catch (IOException e) {
-            throw new UncheckedIOException(file + ": " + e.getMessage(), e);
+            throw new UncheckedIOException(file + " could not be read: " + IoReason.of(e), e);
         }
     }
 
@@ -161,7 +162,7 @@ final class InspectCommand implements Callable<Integer> {
         try {
             return Files.size(file);
         } catch (IOException e) {
-            throw new UncheckedIOException(file + ": " + e.getMessage(), e);
+            throw new UncheckedIOException(file + " could not be read: " + IoReason.of(e), e);
         }
     }
 

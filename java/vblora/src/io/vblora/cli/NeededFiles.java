@@ -1,5 +1,6 @@
 package io.vblora.cli;
 
+import io.vblora.IoReason;
 import io.vblora.adapter.AdapterFolder;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -18,7 +19,7 @@ final class NeededFiles {
             try (var inFolder = Files.list(path)) {
                 inFolder.forEach(files::add);
             } catch (IOException e) {
-                throw new UncheckedIOException("The folder " + path + " cannot be read: " + e, e);
+                throw new UncheckedIOException("The folder " + path + " cannot be read: " + IoReason.of(e), e);
             }
         } else if (path != null) {
             files.add(path);
@@ -47,7 +48,7 @@ final class NeededFiles {
             return real(output).equals(real(file))
                     || Files.exists(output) && Files.exists(file) && Files.isSameFile(output, file);
         } catch (IOException e) {
-            throw new UncheckedIOException(output + " and " + file + " cannot be compared: " + e, e);
+            throw new UncheckedIOException(output + " and " + file + " cannot be compared: " + IoReason.of(e), e);
         }
     }
 

@@ -1,6 +1,7 @@
 package io.vblora.cli;
 
 import io.vblora.InputException;
+import io.vblora.IoReason;
 import io.vblora.adapter.AdapterConfig;
 import io.vblora.adapter.AdapterFolder;
 import java.io.IOException;
@@ -43,7 +44,8 @@ final class OutputFolder implements AutoCloseable {
             Files.delete(Files.createTempFile(folder, ".vblora", ".tmp"));
         } catch (IOException e) {
             close();
-            throw new UncheckedIOException("The folder of --output, " + folder + ", cannot be written: " + e, e);
+            throw new UncheckedIOException("The folder of --output, " + folder + ", cannot be written: "
+                    + IoReason.of(e), e);
         }
     }
 

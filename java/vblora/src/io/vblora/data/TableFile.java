@@ -4,6 +4,7 @@ import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
 import io.vblora.InputException;
+import io.vblora.IoReason;
 import io.vblora.JsonFields;
 import io.vblora.PrintableText;
 import java.io.IOException;
@@ -69,7 +70,7 @@ public final class TableFile {
                 table.readJsonLines(in);
             }
         } catch (IOException e) {
-            throw new UncheckedIOException(file + " could not be read: " + e.getMessage(), e);
+            throw new UncheckedIOException(file + " could not be read: " + IoReason.of(e), e);
         }
         if (table.rows.isEmpty()) {
             throw new InputException(file, "", "no rows", "at least one");

@@ -1,6 +1,7 @@
 package io.vblora.data;
 
 import io.vblora.InputException;
+import io.vblora.IoReason;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.Reader;
@@ -168,7 +169,7 @@ final class Utf8Reader extends Reader {
     }
 
     private UncheckedIOException unreadable(IOException e) {
-        return new UncheckedIOException(file + " could not be read: " + e.getMessage(), e);
+        return new UncheckedIOException(file + " could not be read: " + IoReason.of(e), e);
     }
 
     @Override

@@ -2,6 +2,7 @@ package io.vblora.train;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.vblora.IoReason;
 import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -75,6 +76,6 @@ public final class MetricsFile implements TrainingListener, AutoCloseable {
     }
 
     private UncheckedIOException failed(IOException e) {
-        return new UncheckedIOException("The metrics file " + file + " could not be written: " + e, e);
+        return new UncheckedIOException("The metrics file " + file + " could not be written: " + IoReason.of(e), e);
     }
 }

@@ -1,5 +1,6 @@
 package io.vblora.weights;
 
+import io.vblora.IoReason;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
@@ -47,7 +48,7 @@ public final class AtomicFile {
         try {
             Uninterrupted.run(() -> replace(target, content));
         } catch (IOException e) {
-            throw new UncheckedIOException("Cannot write " + file + ": " + e, e);
+            throw new UncheckedIOException("Cannot write " + file + ": " + IoReason.of(e), e);
         }
     }
 
@@ -96,7 +97,7 @@ public final class AtomicFile {
         try (FileChannel channel = FileChannel.open(target, StandardOpenOption.WRITE, StandardOpenOption.APPEND)) {
             content.writeTo(channel);
         } catch (IOException e) {
-            throw new UncheckedIOException("Cannot write " + target + ": " + e, e);
+            throw new UncheckedIOException("Cannot write " + target + ": " + IoReason.of(e), e);
         }
     }
 

@@ -1,6 +1,7 @@
 package io.vblora.weights;
 
 import io.vblora.InputException;
+import io.vblora.IoReason;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.channels.ClosedByInterruptException;
@@ -82,14 +83,14 @@ public final class FileGroup {
             try {
                 Files.createDirectories(folder);
             } catch (IOException e) {
-                throw new UncheckedIOException("Cannot create the folder " + folder + ": " + e, e);
+                throw new UncheckedIOException("Cannot create the folder " + folder + ": " + IoReason.of(e), e);
             }
         }
         files.keySet().forEach(this::requireReplaceable);
         try {
             Uninterrupted.run(() -> tryReplace(files));
         } catch (IOException e) {
-            throw new UncheckedIOException("Cannot write into " + folder + ": " + e, e);
+            throw new UncheckedIOException("Cannot write into " + folder + ": " + IoReason.of(e), e);
         }
     }
 
@@ -138,7 +139,8 @@ public final class FileGroup {
         } catch (ClosedByInterruptException e) {
             throw e;
         } catch (IOException e) {
-            throw new UncheckedIOException("Cannot write " + folder.resolve(file.getFileName()) + ": " + e, e);
+            throw new UncheckedIOException("Cannot write " + folder.resolve(file.getFileName()) + ": "
+                    + IoReason.of(e), e);
         }
         return FileStamp.of(file);
     }
@@ -244,7 +246,7 @@ public final class FileGroup {
         } catch (NoSuchFileException e) {
             // Removed meanwhile, or a link that leads nowhere: its reader says so
         } catch (IOException e) {
-            throw new UncheckedIOException("The folder " + folder + " cannot be read: " + e, e);
+            throw new UncheckedIOException("The folder " + folder + " cannot be read: " + IoReason.of(e), e);
         }
         return states;
     }
@@ -263,7 +265,7 @@ public final class FileGroup {
         try {
             Uninterrupted.run(this::finishPending);
         } catch (IOException e) {
-            throw new UncheckedIOException("The folder " + folder + " cannot be read: " + e, e);
+            throw new UncheckedIOException("The folder " + folder + " cannot be read: " + IoReason.of(e), e);
         }
     }
 
