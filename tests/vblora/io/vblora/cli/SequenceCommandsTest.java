@@ -550,7 +550,7 @@ class SequenceCommandsTest {
         evaluate("--data", texts, "--no-labels", "--predictions", predictions, "--overlong", "skip").assertDone();
         assertEquals(List.of("label\tmore\tnone\tone", "\tNaN\tNaN\tNaN"), Files.readAllLines(predictions));
         evaluate("--data", texts, "--no-labels", "--predictions", predictions, "--overlong", "error")
-                .assertError(1, texts + ", line 2: found 9 tokens in row 1; expected at most 6");
+                .assertError(1, texts + ", line 2: found more than 6 tokens in row 1; expected at most 6");
         evaluate("--data", texts, "--overlong", "keep").assertError(2, "found keep; expected cut, skip, error");
     }
 

@@ -101,11 +101,20 @@ class CausalLmFileTest {
         assertEquals(0, file.truncated());
         assertEquals(List.of(1), file.skipped());
         assertEquals("2 examples, 7 tokens, longest 4, 1 skipped as too long", file.summary());
-        assertEquals(folder.resolve("data.txt") + ", line 3: found 6 tokens in row 2; expected at most 4",
+        assertEquals(folder.resolve("data.txt") + ", line 3: found more than 4 tokens in row 2; expected at most 4",
                 assertThrows(InputException.class, () -> readText(text, 4, Overlong.ERROR)).getMessage());
         assertEquals(3, readText(text, 6, Overlong.ERROR).examples().size());
         assertEquals(folder.resolve("data.txt") + ": found no example that fits into 2 tokens; expected at least one",
                 assertThrows(InputException.class, () -> readText(text, 2, Overlong.SKIP)).getMessage());
+    }
+
+    /** 1,048,576 characters are the most that are tokenized whole. */
+    @Test
+    void skipsOrRefusesTextsThatCannotBeTokenizedWhole() throws IOException {
+        String text = "the bank\n" + "the bank of vectors ".repeat(150_000);
+        assertEquals(List.of(1), readText(text, 4, Overlong.SKIP).skipped());
+        assertEquals(folder.resolve("data.txt") + ", line 2: found more than 4 tokens in row 2; expected at most 4",
+                assertThrows(InputException.class, () -> readText(text, 4, Overlong.ERROR)).getMessage());
     }
 
     /** A row that only its length leaves without a label that counts teaches nothing, but is no fault. */

@@ -171,8 +171,8 @@ public record CausalLmFile(List<Example> examples, int truncated, List<Integer> 
                     yield cut.countedLabels() == 0 ? null : cut;
                 }
                 case SKIP -> null;
-                case ERROR -> throw refuse("", String.format(Locale.ROOT, "%,d tokens in row %,d", whole.length(), row),
-                        String.format(Locale.ROOT, "at most %,d", maxSeqLength), null);
+                case ERROR -> throw refuse("", String.format(Locale.ROOT, "more than %,d tokens in row %,d",
+                        maxSeqLength, row), String.format(Locale.ROOT, "at most %,d", maxSeqLength), null);
             };
         }
 
@@ -325,9 +325,7 @@ public record CausalLmFile(List<Example> examples, int truncated, List<Integer> 
             if (row.inputIds() != null) {
                 return new Example(row.inputIds(), row.labels());
             }
-            // One more says that there are more; only a message has their number.
-            int most = overlong == Overlong.ERROR ? Integer.MAX_VALUE
-                    : (int) Math.min(Integer.MAX_VALUE, maxSeqLength + 1L);
+            int most = (int) Math.min(Integer.MAX_VALUE, maxSeqLength + 1L); // one more says that there are more
             int[] ids;
             int[] prompt;
             try {

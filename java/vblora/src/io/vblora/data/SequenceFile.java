@@ -143,8 +143,7 @@ public record SequenceFile(List<SequenceExample> examples, List<String> labels, 
             for (int i = 0; i < target.length; i++) {
                 target[i] = targets.of(rows.get(i));
             }
-            int most = overlong == Overlong.CUT ? maxSeqLength : Integer.MAX_VALUE;
-            List<Tokenizer.Encoding> encodings = InParallel.map(rows, row -> encode(tokenizer, row, most));
+            List<Tokenizer.Encoding> encodings = InParallel.map(rows, row -> encode(tokenizer, row, maxSeqLength));
             List<SequenceExample> examples = new ArrayList<>(target.length);
             List<Integer> skipped = new ArrayList<>();
             int truncated = 0;
@@ -172,15 +171,16 @@ public record SequenceFile(List<SequenceExample> examples, List<String> labels, 
         /** Whether a row, whose encoding is null where it has no text, gives no example. */
         private boolean isSkipped(int index, Tokenizer.Encoding encoding, int maxSeqLength, Overlong overlong) {
             TableFile.Row row = rows.get(index);
-            int tokens = encoding == null ? 0 : encoding.inputIds().length;
-            if (tokens == 0 && isLabelled()) {
+            boolean empty = encoding == null || encoding.inputIds().length == 0;
+            if (empty && isLabelled()) {
                 throw refuse(row, "", "a text without tokens", "at least one token");
             }
-            if (tokens > maxSeqLength && overlong == Overlong.ERROR) {
-                throw refuse(row, "", String.format(Locale.ROOT, "%,d tokens in row %,d", tokens, index + 1),
-                        String.format(Locale.ROOT, "at most %,d", maxSeqLength));
+            boolean tooLong = !empty && encoding.truncated();
+            if (tooLong && overlong == Overlong.ERROR) {
+                throw refuse(row, "", String.format(Locale.ROOT, "more than %,d tokens in row %,d", maxSeqLength,
+                        index + 1), String.format(Locale.ROOT, "at most %,d", maxSeqLength));
             }
-            return tokens == 0 || tokens > maxSeqLength;
+            return empty || tooLong && overlong == Overlong.SKIP;
         }
 
         private boolean isLabelled() {
