@@ -225,6 +225,38 @@ class FileGroupTest {
                 () -> group(folder).replace(Map.of("d.json", AtomicFile.content(new byte[0]))));
     }
 
+    @Test
+    void aFailureBehindTheDecisionSaysThatTheNewFilesCount() throws IOException {
+        group(folder).replace(contents(2));
+        Path inTheWay = folder.resolve("b.json");
+        Path old = temporary.resolve("b.json");
+        UncheckedIOException e = assertThrows(UncheckedIOException.class, () -> group(folder, step -> {
+            if (step.equals("change b.json")) {
+                try {
+                    Files.move(inTheWay, old);
+                    Files.createDirectory(inTheWay);
+                } catch (IOException failure) {
+                    throw new UncheckedIOException(failure);
+                }
+            }
+        }).replace(contents(4)));
+        assertTrue(e.getMessage().startsWith("The new files of " + folder + " are written, but not all could be put in "
+                + "their places"), e.getMessage());
+        Files.delete(inTheWay);
+        Files.move(old, inTheWay);
+        assertEquals(version(4), read(folder));
+    }
+
+    /** Earlier versions wrote file by file, each under such a name, without a lock. */
+    @Test
+    void removesTemporaryFilesOfSingleFiles() throws IOException {
+        Files.createDirectories(folder);
+        Files.writeString(folder.resolve(".a.bin.1y2p0ij32e8e7.tmp"), "half");
+        Path other = Files.writeString(folder.resolve(".d.json.1y2p0ij32e8e7.tmp"), "not of the group");
+        group(folder).replace(contents(2));
+        assertEquals(List.of(other.getFileName().toString(), "a.bin", "b.json", "c.json"), names(folder));
+    }
+
     /** Of the thread, before each step in turn. */
     @Test
     void anInterruptDoesNotKeepFilesFromBeingReplaced() throws IOException {

@@ -97,6 +97,7 @@ public final class FileGroup {
     private void tryReplace(Map<String, AtomicFile.Content> files) throws IOException {
         finish();
         Temporary.clear(folder, temporaryName(), SaveJournal.FILE);
+        files.keySet().forEach(name -> Temporary.clear(folder, name, null)); // as earlier versions left them
         steps.accept("begin");
         try (Temporary temporary = Temporary.folder(folder, temporaryName(), SaveJournal.FILE)) {
             Map<String, FileStamp> stamps = new TreeMap<>();
@@ -106,7 +107,7 @@ public final class FileGroup {
             }
             CARRYING_OUT.lock();
             try {
-                decide(temporary, stamps).carryOut(steps);
+                carryOut(decide(temporary, stamps));
             } finally {
                 CARRYING_OUT.unlock();
             }
@@ -163,9 +164,20 @@ public final class FileGroup {
                 }
                 continue;
             }
+            return journal;
+        }
+    }
+
+    private void carryOut(SaveJournal journal) throws ClosedByInterruptException {
+        try {
             steps.accept("flush the decision");
             AtomicFile.flush(folder);
-            return journal;
+            journal.carryOut(steps);
+        } catch (ClosedByInterruptException e) {
+            throw e;
+        } catch (IOException e) {
+            throw new UncheckedIOException("The new files of " + folder + " are written, but not all could be put in "
+                    + "their places, which whoever opens the folder next tries again: " + e, e);
         }
     }
 

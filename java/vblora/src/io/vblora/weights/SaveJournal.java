@@ -53,7 +53,8 @@ final class SaveJournal {
 
     /** Whether a journal may name this file: one of the folder's own, neither hidden nor the folder itself. */
     static boolean isPlain(String name) {
-        return !name.isEmpty() && !name.startsWith(".") && name.chars().noneMatch(c -> c == '/' || c == '\\' || c < ' ');
+        return !name.isEmpty() && !name.startsWith(".")
+                && name.chars().noneMatch(c -> c == '/' || c == '\\' || c < ' ');
     }
 
     /** Replaces a file's content by the list of changes. */
@@ -120,7 +121,8 @@ final class SaveJournal {
             return null;
         }
         JsonFields stamp = entry.object(key);
-        return new FileStamp(stamp.integer("size", 0, Long.MAX_VALUE), stamp.integer("modified", Long.MIN_VALUE / 2, Long.MAX_VALUE / 2));
+        return new FileStamp(stamp.integer("size", 0, Long.MAX_VALUE),
+                stamp.integer("modified", Long.MIN_VALUE / 2, Long.MAX_VALUE / 2));
     }
 
     static InputException malformed(Path path, String field, String found, String expected) {
