@@ -59,8 +59,8 @@ class InspectCommandTest {
     void saysOfAnotherFileThatItIsNone() throws IOException {
         for (String content : List.of("", "text,label\n", "text,label\nthe bank,one\n")) {
             Path file = Files.writeString(folder.resolve("train.csv"), content);
-            CommandLineRun.of("inspect", file).assertError(1, file + ": found another file; expected an adapter, a "
-                    + "model or a safetensors file");
+            CommandLineRun.of("inspect", file).assertError(1, file + ": found a file in another format; expected an "
+                    + "adapter's folder (adapter_config.json), a model's folder (config.json) or a safetensors file.");
         }
         Path blob = Files.copy(Golden.own("traj/tinyrand_b16/adapter_init/adapter_model.safetensors"),
                 folder.resolve("blob"));
@@ -126,7 +126,7 @@ class InspectCommandTest {
     @Test
     void refusesWhatIsNeither() throws IOException {
         CommandLineRun.of("inspect", folder.resolve("none")).assertError(1, folder.resolve("none")
-                + ": found no such file or folder; expected an adapter, a model or a safetensors file");
+                + ": found no such file or folder; expected an adapter's folder");
         CommandLineRun.of("inspect", folder).assertError(1, folder
                 + ": found a folder with neither adapter_config.json nor config.json");
         Path file = Files.writeString(folder.resolve("broken.safetensors"), "no safetensors file at all");

@@ -43,6 +43,8 @@ import picocli.CommandLine.Spec;
                 + "as a whole."})
 final class InspectCommand implements Callable<Integer> {
     private static final ObjectMapper JSON = new ObjectMapper();
+    private static final String EXPECTED = "an adapter's folder (adapter_config.json), a model's folder (config.json) "
+            + "or a safetensors file";
 
     @Parameters(paramLabel = "PATH", description = "An adapter folder, a safetensors file or a model folder.")
     private Path path;
@@ -77,11 +79,11 @@ final class InspectCommand implements Callable<Integer> {
             report.put("model_type", JsonFields.read(path.resolve("config.json")).string("model_type"));
         } else if (Files.isDirectory(path)) {
             throw new InputException(path, "", "a folder with neither " + AdapterConfig.FILE_NAME + " nor config.json",
-                    "an adapter, a model or a safetensors file");
+                    EXPECTED);
         } else if (!Files.exists(path)) {
-            throw new InputException(path, "", "no such file or folder", "an adapter, a model or a safetensors file");
+            throw new InputException(path, "", "no such file or folder", EXPECTED);
         } else if (!path.toString().endsWith(".safetensors") && !isSafetensors(path)) {
-            throw new InputException(path, "", "another file", "an adapter, a model or a safetensors file");
+            throw new InputException(path, "", "a file in another format", EXPECTED);
         } else {
             report.put("kind", "safetensors");
         }
