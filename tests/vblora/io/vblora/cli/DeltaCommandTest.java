@@ -81,7 +81,8 @@ class DeltaCommandTest {
                 link.resolve("adapter_model.safetensors"), link.resolve("task_config.json"), weights)) {
             byte[] before = Files.exists(output) ? Files.readAllBytes(output) : null;
             CommandLineRun.of("delta", "--adapter", adapter, "--output", output)
-                    .assertError(2, "--output: found " + output + ", which is ");
+                    .assertError(2, "--output: found " + output + ", which is a file of the adapter"
+                            + (output.equals(weights) ? "'s base model" : "") + "; expected another file.");
             assertArrayEquals(before, Files.exists(output) ? Files.readAllBytes(output) : null);
         }
         Path other = link.resolve("delta.safetensors");

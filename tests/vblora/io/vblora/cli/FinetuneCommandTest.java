@@ -24,6 +24,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Random;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
@@ -334,7 +335,12 @@ class FinetuneCommandTest {
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {
         "--r 0                                | --r: found 0; expected",
-        "--r four                             | --r: found four; expected a whole number up to 2147483647",
+        "--r four                             | --r: found four; expected a whole number.",
+        "--r 3000000000                       | --r: found 3000000000; expected a whole number up to 2147483647",
+        "--max-steps 1e3                      | --max-steps: found 1e3; expected a whole number.",
+        "--max-steps 10000000000000000000     | --max-steps: found 10000000000000000000; expected a whole number up "
+        + "to 9223372036854775807",
+        "--no-shuffle=maybe                   | --no-shuffle: found maybe; expected no value, or true or false",
         "--topk 33                            | --topk: found 33; expected at most num_vectors",
         "--vblora-dropout -0.1                | --vblora-dropout: found -0.1",
         "--vblora-dropout 1                   | --vblora-dropout: found 1",
@@ -432,7 +438,8 @@ class FinetuneCommandTest {
         Files.createDirectory(output);
         for (String name : List.of("adapter_model.safetensors", "adapter_config.json")) {
             Path data = Files.copy(train, output.resolve(name));
-            finetune("--eval", data).assertError(2, "--output: found " + data + ", which is " + data);
+            finetune("--eval", data)
+                    .assertError(2, "--output: found " + data + ", which is the held-out data; expected another file");
             Files.delete(data);
         }
         Path tasks = Files.writeString(output.resolve("task_config.json"), "[\"of another program\"]");
@@ -448,12 +455,16 @@ class FinetuneCommandTest {
             Files.copy(initAdapter.resolve(name), init.resolve(name));
         }
         Path link = Files.createSymbolicLink(folder.resolve("link.jsonl"), train);
-        for (Path needed : List.of(train, heldOut, link, folder.resolve("init/../train.jsonl"),
-                init.resolve("adapter_config.json"), MODEL.resolve("config.json"),
-                output.resolve("adapter_model.safetensors"))) {
+        Map<Path, String> neededFiles = Map.of(train, "the training data", heldOut, "the held-out data",
+                link, "the training data", folder.resolve("init/../train.jsonl"), "the training data",
+                init.resolve("adapter_config.json"), "a file of the adapter to go on from",
+                MODEL.resolve("config.json"), "a file of the model",
+                output.resolve("adapter_model.safetensors"), "a file of the adapter to be written");
+        for (Path needed : neededFiles.keySet()) {
             byte[] before = Files.exists(needed) ? Files.readAllBytes(needed) : null;
             finetune("--eval", heldOut, "--init-adapter", init, "--metrics", needed)
-                    .assertError(2, "--metrics: found " + needed + ", which is ");
+                    .assertError(2, "--metrics: found " + needed + ", which is " + neededFiles.get(needed)
+                            + "; expected another file.");
             assertArrayEquals(before, Files.exists(needed) ? Files.readAllBytes(needed) : null);
         }
         Path metrics = Files.writeString(folder.resolve("metrics.jsonl"), "of a run before");

@@ -332,7 +332,7 @@ class SequenceCommandsTest {
                 "--eval-steps", 3, "--early-stopping-patience", 2).assertDone();
         assertTrue(run.out().contains("parameters in 6 steps"), run.out());
         finetune("--method", "head", "--eval", heldOut, "--metric-for-best-model", "pearson")
-                .assertError(1, "metric_for_best_model: found pearson; expected one of eval_loss, accuracy");
+                .assertError(1, "error: --metric-for-best-model: found pearson; expected one of eval_loss, accuracy");
     }
 
     @Test

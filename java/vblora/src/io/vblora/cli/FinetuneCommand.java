@@ -143,10 +143,11 @@ final class FinetuneCommand implements Callable<Integer> {
         checkGiven();
         Invocation.requireModel(chosen, model);
         OutputFolder.checkForAdapter(invocation, output, model);
-        NeededFiles data = new NeededFiles().add(train).add(eval);
+        NeededFiles data = new NeededFiles().add("the training data", train).add("the held-out data", eval);
         AdapterFolder.FILES.forEach(name -> data.refuse(invocation, "--output", output.resolve(name)));
         if (metrics != null) {
-            data.add(model).addAdapter(initAdapter).addAdapter(output).refuse(invocation, "--metrics", metrics);
+            data.addModel("the model", model).addAdapter("the adapter to go on from", initAdapter)
+                    .addAdapter("the adapter to be written", output).refuse(invocation, "--metrics", metrics);
         }
         try (Stream stream = computeOptions.open(invocation); TaskSession<?> session = session(chosen)) {
             run(session, config, arguments, stream);
@@ -234,12 +235,20 @@ final class FinetuneCommand implements Callable<Integer> {
                 if (metricsFile != null) {
                     listeners.add(metricsFile);
                 }
-                TrainingResult result = new Trainer<>(objective, execution, arguments, listeners)
-                        .train(examples, heldOut);
+                TrainingResult result = train(new Trainer<>(objective, execution, arguments, listeners), examples,
+                        heldOut);
                 requireUninterrupted(result);
                 Main.write(() -> adapter.save(output, saveOnlyTopkWeights, stream));
                 summarize(adapter, result, arguments);
             }
+        }
+    }
+
+    private <E extends TokenSequence> TrainingResult train(Trainer<E> trainer, List<E> examples, List<E> heldOut) {
+        try {
+            return trainer.train(examples, heldOut);
+        } catch (InputException e) { // of --metric-for-best-model: which scores there are is known from the first
+            throw invocation.named(e);
         }
     }
 

@@ -15,6 +15,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Locale;
 import java.util.concurrent.locks.ReentrantLock;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -100,6 +101,7 @@ public final class Main implements Runnable {
                 .setExecutionExceptionHandler((e, failed, parsed) -> main.report(e))
                 .registerConverter(Path.class, Main::path);
         Numbers.register(commandLine);
+        commandLine.registerConverter(boolean.class, Main::flag).registerConverter(Boolean.class, Main::flag);
         NamedValues.register(commandLine, AdapterOptions.Method.class);
         NamedValues.register(commandLine, DataFormat.class);
         NamedValues.register(commandLine, DeviceOption.class);
@@ -115,6 +117,16 @@ public final class Main implements Runnable {
         } catch (OutOfMemoryError | LinkageError | StackOverflowError e) {
             return main.report(e);
         }
+    }
+
+    /** What stands behind the equals sign of an option that needs no value. */
+    private static boolean flag(String text) {
+        return switch (text.toLowerCase(Locale.ROOT)) {
+            case "true" -> true;
+            case "false" -> false;
+            default -> throw new TypeConversionException("found " + PrintableText.of(text)
+                    + "; expected no value, or true or false");
+        };
     }
 
     /** A path as an option has it. */

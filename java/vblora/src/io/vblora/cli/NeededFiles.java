@@ -11,35 +11,45 @@ import java.util.List;
 
 /** The files that a command reads, or replaces only at its end: no other output may take their place. */
 final class NeededFiles {
-    private final List<Path> files = new ArrayList<>();
+    /** A file, and what it is to the command. */
+    private record Needed(String what, Path file) {}
 
-    /** Adds a file, or all files of a folder; null is none. */
-    NeededFiles add(Path path) {
-        if (path != null && Files.isDirectory(path)) {
-            try (var inFolder = Files.list(path)) {
-                inFolder.forEach(files::add);
-            } catch (IOException e) {
-                throw new UncheckedIOException("The folder " + path + " cannot be read: " + IoReason.of(e), e);
-            }
-        } else if (path != null) {
-            files.add(path);
+    private final List<Needed> files = new ArrayList<>();
+
+    /** Adds a file; null is none. What it is to the command stands behind "which is" in a message. */
+    NeededFiles add(String what, Path file) {
+        if (file != null) {
+            files.add(new Needed(what, file));
         }
         return this;
     }
 
+    /** Adds the file of a model, or all files of its folder; null is none. */
+    NeededFiles addModel(String what, Path path) {
+        if (path != null && Files.isDirectory(path)) {
+            try (var inFolder = Files.list(path)) {
+                inFolder.forEach(file -> add("a file of " + what, file));
+            } catch (IOException e) {
+                throw new UncheckedIOException("The folder " + path + " cannot be read: " + IoReason.of(e), e);
+            }
+            return this;
+        }
+        return add(what, path);
+    }
+
     /** Adds an adapter's files in its folder, also those that are not there yet; null is none. */
-    NeededFiles addAdapter(Path folder) {
+    NeededFiles addAdapter(String what, Path folder) {
         if (folder != null) {
-            AdapterFolder.FILES.forEach(name -> add(folder.resolve(name)));
+            AdapterFolder.FILES.forEach(name -> add("a file of " + what, folder.resolve(name)));
         }
         return this;
     }
 
     /** Refuses an output that is one of them. */
     void refuse(Invocation invocation, String option, Path output) {
-        for (Path file : files) {
-            invocation.check(!isSame(output, file), option + ": found " + output + ", which is " + file
-                    + " that this command needs; expected another file");
+        for (Needed needed : files) {
+            invocation.check(!isSame(output, needed.file), option + ": found " + output + ", which is " + needed.what
+                    + "; expected another file");
         }
     }
 

@@ -6,20 +6,27 @@ import picocli.CommandLine;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.TypeConversionException;
 
-/** Reads numbers, and says in plain words what is none. */
-record Numbers<N extends Number>(Function<String, N> reading, String expected) implements ITypeConverter<N> {
+/**
+ * Reads numbers, and says in plain words what is none.
+ *
+ * @param expected what the text should be
+ * @param ofDigits the same of a text that is a whole number, but no number of this type
+ */
+record Numbers<N extends Number>(Function<String, N> reading, String expected, String ofDigits)
+        implements ITypeConverter<N> {
 
     static void register(CommandLine commandLine) {
-        Numbers<Integer> ints = new Numbers<>(Integer::valueOf, wholeUpTo(Integer.MAX_VALUE));
-        Numbers<Long> longs = new Numbers<>(Long::valueOf, wholeUpTo(Long.MAX_VALUE));
-        Numbers<Double> doubles = new Numbers<>(Double::valueOf, "a number, with a point where it has a fraction");
+        Numbers<Integer> ints = whole(Integer::valueOf, Integer.MAX_VALUE);
+        Numbers<Long> longs = whole(Long::valueOf, Long.MAX_VALUE);
+        String number = "a number, with a point where it has a fraction";
+        Numbers<Double> doubles = new Numbers<>(Double::valueOf, number, number);
         commandLine.registerConverter(int.class, ints).registerConverter(Integer.class, ints)
                 .registerConverter(long.class, longs).registerConverter(Long.class, longs)
                 .registerConverter(double.class, doubles).registerConverter(Double.class, doubles);
     }
 
-    private static String wholeUpTo(long max) {
-        return "a whole number up to " + max;
+    private static <N extends Number> Numbers<N> whole(Function<String, N> reading, long max) {
+        return new Numbers<>(reading, "a whole number", "a whole number up to " + max);
     }
 
     @Override
@@ -28,7 +35,7 @@ record Numbers<N extends Number>(Function<String, N> reading, String expected) i
             return reading.apply(text);
         } catch (NumberFormatException e) {
             throw new TypeConversionException("found " + (text.isBlank() ? "nothing" : PrintableText.of(text))
-                    + "; expected " + expected);
+                    + "; expected " + (text.matches("[+-]?\\d+") ? ofDigits : expected));
         }
     }
 }
