@@ -10,7 +10,7 @@ extern "C" const char *vbl_cuda_architectures(void) { return "none"; }
 extern "C" vbl_status vbl_cuda_device_count(int32_t *count) {
   VBL_REQUIRE_POINTER(count);
   *count = 0;
-  return vbl::fail(VBL_NO_DEVICE, "CUDA is absent: the library was built without nvcc");
+  return vbl::fail(VBL_NO_DEVICE, "CUDA is absent: the library was built without CUDA code");
 }
 
 extern "C" vbl_status vbl_cuda_device_properties(int32_t, vbl_cuda_properties *properties) {

@@ -78,7 +78,7 @@ void parallel_for(vbl_stream *stream, int64_t n, int64_t grain, const Body &body
 #ifdef VBL_WITH_CUDA
 #define VBL_CUDA(call) (call)
 #else
-#define VBL_CUDA(call) ::vbl::fail(VBL_NO_DEVICE, "CUDA is absent: the library was built without nvcc")
+#define VBL_CUDA(call) ::vbl::fail(VBL_NO_DEVICE, "CUDA is absent: the library was built without CUDA code")
 #endif
 
 // Where the stream is a CUDA device's, an op's entry point ends here with the status of its CUDA side.

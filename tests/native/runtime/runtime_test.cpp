@@ -122,7 +122,7 @@ TEST(cuda_is_there_with_a_device_or_absent_with_a_reason) {
     CHECK(count > 0 && vbl_cuda_compiled() == 1);
   } else {
     CHECK(count == 0 && std::strlen(vbl_last_error()) > 0);
-    CHECK((std::strstr(vbl_last_error(), "built without nvcc") != nullptr) == (vbl_cuda_compiled() == 0));
+    CHECK((std::strstr(vbl_last_error(), "built without CUDA code") != nullptr) == (vbl_cuda_compiled() == 0));
     // The runtime says so where there is no driver at all, and of no versions.
     CHECK(std::strstr(vbl_last_error(), "driver version is insufficient") == nullptr);
   }

@@ -34,7 +34,7 @@ public record Device(int index) {
 
     /**
      * What is known of CUDA on this machine: the architectures that the library was compiled for, as CMake names them
-     * ({@code 80} with PTX for later ones, {@code 90-real} without; {@code none} without nvcc, {@code simt} on the SIMT
+     * ({@code 80} with PTX for later ones, {@code 90-real} without; {@code none} without CUDA code, {@code simt} on the SIMT
      * host), and the devices, or why there are none.
      */
     public record Cuda(boolean compiledIn, String architectures, int count, String reason) {}

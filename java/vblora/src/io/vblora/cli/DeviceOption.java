@@ -31,8 +31,7 @@ enum DeviceOption {
     /** Why training does not run on CUDA. */
     static String noCuda(Device.Cuda cuda) {
         if (!cuda.compiledIn()) {
-            return "this build has no CUDA code (it needs nvcc, of NVIDIA's CUDA toolkit, when ./vblora builds), and "
-                    + "models run on the CPU alone in this version";
+            return "this build has no CUDA code, and models run on the CPU alone in this version";
         }
         return cuda.count() == 0 ? "there is no CUDA device (" + cuda.reason() + ")"
                 : "models run on the CPU alone in this version, though a CUDA device is there";

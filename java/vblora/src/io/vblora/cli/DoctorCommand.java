@@ -131,7 +131,7 @@ final class DoctorCommand implements Callable<Integer> {
         try {
             Device.Cuda cuda = Device.probeCuda();
             line("compiled in", cuda.compiledIn() ? "yes, for architectures " + cuda.architectures()
-                    : "no: that takes nvcc, of NVIDIA's CUDA toolkit, and a GPU or CUDAARCHS when ./vblora builds");
+                    : "no: ./vblora builds it where nvcc, of NVIDIA's CUDA toolkit, and a GPU or CUDAARCHS are");
             line("devices", cuda.count() > 0 ? String.valueOf(cuda.count()) : "none: " + cuda.reason());
             for (int i = 0; i < cuda.count(); i++) {
                 line(Device.cuda(i).toString(), Device.cuda(i).properties().toString());
