@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 
@@ -79,24 +80,39 @@ class ProgressListenerTest {
     @Test
     void saysOnATerminalWhatItHasRoomFor() {
         ProgressListener progress = plain();
-        assertEquals("training   0% [" + " ".repeat(40) + "] 0/2,000" + " ".repeat(36), progress.text(100));
+        assertEquals("training   0% [" + " ".repeat(40) + "]     0/2,000" + " ".repeat(32), progress.text(100));
         nanos += 500_000_000_000L;
         progress.onStep(step(500));
         String bar = "[" + "=".repeat(10) + " ".repeat(30) + "]";
-        assertEquals("training  25% " + bar + " 500/2,000, loss 5.5000, 0:25:00 left, 1,234 tokens/s  ",
-                progress.text(111));
-        assertEquals("training  25% [==         ] 500/2,000, loss 5.5000, 0:25:00 left, 1,234 tokens/s",
-                progress.text(80));
-        assertEquals("training  25% [===           ] 500/2,000, loss 5.5000, 0:25:00 left", progress.text(67));
-        assertEquals("training  25% [==        ] 500/2,000, loss 5.5000", progress.text(49));
-        assertEquals("training  25% 500/2,000, loss 5.5000    ", progress.text(40));
-        assertEquals("training  25% 500/2,000     ", progress.text(28));
+        assertEquals("training  25% " + bar + "   500/2,000, loss 5.5000, 0:25:00 left,  1,234 tokens/s  ",
+                progress.text(114));
+        assertEquals("training  25% [==         ]   500/2,000, loss 5.5000, 0:25:00 left,  1,234 tokens/s",
+                progress.text(83));
+        assertEquals("training  25% [===           ]   500/2,000, loss 5.5000, 0:25:00 left", progress.text(69));
+        assertEquals("training  25% [==        ]   500/2,000, loss 5.5000", progress.text(51));
+        assertEquals("training  25%   500/2,000, loss 5.5000    ", progress.text(42));
+        assertEquals("training  25%   500/2,000     ", progress.text(30));
         assertEquals("training  ", progress.text(10));
         progress.onPredictionStep(new TrainingListener.PredictionStep(500, 60, 80));
         assertEquals("scoring   75% [=========   ] 60/80 held-out examples", progress.text(52));
         assertEquals("scoring   75%  ", progress.text(15));
         progress.onEvaluation(new TrainingListener.Evaluation(500, Map.of("eval_loss", 1.0), true));
         assertTrue(progress.text(80).startsWith("training  25% "));
+    }
+
+    @Test
+    void theBarKeepsItsWidth() {
+        ProgressListener progress = plain();
+        nanos += 1_000_000_000L;
+        for (int columns : new int[] {80, 100}) {
+            List<Integer> ends = new ArrayList<>();
+            for (int[] stepAndRate : new int[][] {{1, 7}, {10, 1234}, {2000, 98765}}) {
+                progress.onStep(new TrainingListener.Step(stepAndRate[0], 2000, 1, 5.5, Map.of(), 1, 256,
+                        stepAndRate[1]));
+                ends.add(progress.text(columns).indexOf(']'));
+            }
+            assertEquals(1, Set.copyOf(ends).size(), ends::toString);
+        }
     }
 
     @Test

@@ -23,6 +23,7 @@ public final class ProgressListener implements TrainingListener {
     private static final long LINE_INTERVAL_NANOS = 5_000_000_000L;
     private static final int LEAST_BAR = 10;
     private static final int LARGEST_BAR = 40;
+    private static final int RATE_WIDTH = "99,999 tokens/s".length();
 
     private final PrintStream out;
     private final boolean terminal;
@@ -158,11 +159,12 @@ public final class ProgressListener implements TrainingListener {
         long done = scores ? scoring.scored() : step == null ? 0 : step.step();
         long all = scores ? scoring.examples() : run.totalSteps();
         String head = String.format(Locale.ROOT, "%-8s %3d%% ", scores ? "scoring" : "training", 100 * done / all);
-        // From the most important on.
-        List<String> details = new ArrayList<>(List.of(String.format(Locale.ROOT, "%,d/%,d%s", done, all,
-                scores ? " held-out examples" : "")));
+        // From the most important on. Numbers that grow and shrink have room from the start: the bar keeps its width.
+        String total = String.format(Locale.ROOT, "%,d", all);
+        List<String> details = new ArrayList<>(List.of(String.format(Locale.ROOT, "%," + total.length() + "d/%s%s",
+                done, total, scores ? " held-out examples" : "")));
         if (!scores && step != null) {
-            details.addAll(List.of(loss(), timeLeft(), rate()));
+            details.addAll(List.of(loss(), timeLeft(), String.format("%" + RATE_WIDTH + "s", rate())));
         }
         int room = columns - head.length();
         List<String> besideBar = fitting(details, room - LEAST_BAR - 3);
