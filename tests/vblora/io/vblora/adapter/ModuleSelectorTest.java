@@ -1,6 +1,7 @@
 package io.vblora.adapter;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -9,8 +10,13 @@ import io.vblora.InputException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Expected selections follow from check_target_module_exists in PEFT's tuners_utils.py, read and applied by hand. */
@@ -115,19 +121,26 @@ class ModuleSelectorTest {
                 paths.stream().sorted(NaturalOrder.INSTANCE).toList());
     }
 
+    private static List<String> withoutEnd() {
+        return List.of("(([a-z_.0-9]+)+)+Z", ".*.*.*.*.*.*.*.*.*Z", "(?=(([a-z_.0-9]+)+)+Z).*",
+                "((){2000000000}){2000000000}Z", "(?:(?:a{0}){2000000000}){2000000000}Z",
+                "((?=){2000000000}){2000000000}Z", ".*" + "(|)".repeat(40) + "Z", ".*" + "(?:a?|b?)".repeat(40) + "Z",
+                ".*" + "(?!Z)?(?<!Z)?".repeat(20) + "Z", ".*" + "(?i:)?(?<=)?(?>)??".repeat(20) + "Z");
+    }
+
     /**
-     * Java's matcher takes exponentially many steps for each of these: ten seconds are more than the bounded one takes
-     * for all of them, and less than the other takes for one.
+     * Java's matcher takes exponentially many steps for each of these, or goes round in a loop that reads nothing: ten
+     * seconds are more than the bounded one takes for all of them, and less than the other takes for one.
      */
     @ParameterizedTest
-    @ValueSource(strings = {"(([a-z_.0-9]+)+)+Z", ".*.*.*.*.*.*.*.*.*Z", "(?=(([a-z_.0-9]+)+)+Z).*"})
+    @MethodSource("withoutEnd")
     void expressionsThatBacktrackWithoutEndAreRefused(String regex) {
         List<ModuleShape> model = List.of(new ModuleShape("base.encoder.layers.0.attention.output.dense.q_proj", 8, 8));
         InputException target = assertTimeoutPreemptively(Duration.ofSeconds(10), () -> assertThrows(
                 InputException.class, () -> VbLoraConfig.builder().targetModules(regex).build().modules().select(model)));
         assertEquals("target_modules", target.field());
-        assertTrue(target.getMessage().contains('"' + regex + "\", which takes too many steps to match base."),
-                target.getMessage());
+        assertTrue(target.found().startsWith('"' + regex.substring(0, Math.min(regex.length(), 200)))
+                && target.found().contains("\", which takes too many steps to match base."), target.getMessage());
         InputException excluded = assertTimeoutPreemptively(Duration.ofSeconds(10), () -> assertThrows(
                 InputException.class, () -> targets("q_proj").excludeModules(regex).build().modules().select(model)));
         assertEquals("exclude_modules", excluded.field());
@@ -135,6 +148,50 @@ class ModuleSelectorTest {
                 InputException.class, () -> targets("q_proj").layersToTransform(List.of(0))
                         .layersPattern(List.of(regex)).build().modules().select(model)));
         assertEquals("layers_pattern", layers.field());
+    }
+
+    private static void assertRefused(String regex, String what, int character) {
+        assertEquals("target_modules: found \"" + regex + "\"; expected a regular expression (without " + what
+                + ", as character " + character + " begins)", assertThrows(InputException.class,
+                () -> VbLoraConfig.builder().targetModules(regex).build()).getMessage().replace("VbLoraConfig: ", ""));
+    }
+
+    /** Python refuses them as well, but for the first. */
+    @ParameterizedTest
+    @CsvSource(delimiter = ' ', value = {"(a?)\\1* 7", ".*$?Z 4", "(\\b{9})+ 4", "a{2}{9} 5", "(?:|{9})+ 5",
+        "(?i){9}Z 5", "{9} 1", "(?:^)(^*) 8"})
+    void repetitionsOfWhatReadsNothingAreRefused(String regex, int character) {
+        assertRefused(regex, "a repetition of what reads no character", character);
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = ' ', value = {"a\\Q(\\E 2", "(?x)(a) 1", "a|[b&&c] 3", "[[a]b] 1", "\\p{L}+ 1", "(?:\\c() 4",
+        "(?U:a) 1"})
+    void whatPythonReadsDifferentlyIsRefused(String regex, int character) {
+        assertRefused(regex, "what Python does not know, or Java reads differently", character);
+    }
+
+    /** As configurations have them, and with each kind of part; what matches, Java's matcher as it is says. */
+    @ParameterizedTest
+    @ValueSource(strings = {".*\\.(q|k|v|o)_proj", "model\\.layers\\.(1[0-9]|2[0-3])\\..*", "^(?!.*lm_head).*proj$",
+        "(?:.*?(?:language|text|model).*?(?:self_attn|attention|attn|mlp|feed_forward|ffn|dense).*?"
+                + "(?:k_proj|v_proj|q_proj|out_proj|fc1|fc2|o_proj|gate_proj|up_proj|down_proj).*?)|(?:\\bmodel\\."
+                + "layers\\.[\\d]{1,}\\.(?:self_attn|mlp)\\.(?:(?:q_proj|down_proj)))",
+        "(?i)MODEL\\.(?-i:layers)\\.\\d+?\\.(?P<block>mlp|self_attn)\\.\\w{6,9}", "(?<=)(\\w+(?:\\.|$))+?(?<!head)",
+        "[^]l][^\\]\\d&]*+(?>.*\\.)(?:q|v|(?:down))_proj\\Z", "(\\w)(\\w)*\\..*\\2.*", "\\x6d.*[}\\x70]ro\\u006a|}]"})
+    void expressionsMatchAsBefore(String regex) {
+        Pattern pattern = Pattern.compile(regex.replace("(?P<", "(?<"));
+        List<String> expected = MODEL.stream().map(ModuleShape::path).filter(path -> pattern.matcher(path).matches())
+                .toList();
+        assertFalse(expected.isEmpty());
+        assertEquals(expected, select(VbLoraConfig.builder().targetModules(regex)));
+    }
+
+    @Test
+    void alternativesMayBeMany() {
+        String layers = IntStream.range(0, 10_000).mapToObj(i -> "\\d{0}" + i).collect(Collectors.joining("|"));
+        String regex = "model\\.layers\\.(?:" + layers + ")\\..*";
+        assertEquals(36, select(VbLoraConfig.builder().targetModules(regex)).size());
     }
 
     @Test

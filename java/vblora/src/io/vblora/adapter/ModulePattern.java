@@ -11,7 +11,10 @@ import java.util.regex.PatternSyntaxException;
  * bounded number of steps: an expression that backtracks without end is refused where it does. Immutable.
  */
 final class ModulePattern {
-    /** Characters that are looked at in one match, at most; expressions in use take some hundreds. */
+    /**
+     * How often a character is looked at, or a group or an alternative tried, in one match, at most; expressions in use
+     * take some hundreds.
+     */
     private static final int MAX_STEPS = 1_000_000;
 
     private final String source;
@@ -31,7 +34,7 @@ final class ModulePattern {
      *
      * @param source the file or option that holds it, for messages
      * @param field the field that holds it
-     * @throws InputException if it is none, or nested too deeply
+     * @throws InputException if it is none, has a part that Python lacks, or is nested too deeply
      */
     static ModulePattern compile(String source, String field, String regex) {
         return compile(source, field, regex, "", "");
@@ -44,10 +47,12 @@ final class ModulePattern {
      * @param after what stands after it
      */
     static ModulePattern compile(String source, String field, String regex, String before, String after) {
+        // Python's named groups are the one common spelling that Java has otherwise.
+        String java = regex.replace("(?P<", "(?<");
         try {
-            // Python's named groups are the one common spelling that Java has otherwise.
+            Pattern.compile(java);
             return new ModulePattern(source, field, regex,
-                    Pattern.compile(before + regex.replace("(?P<", "(?<") + after, Pattern.UNIX_LINES));
+                    Pattern.compile(before + CountableRegex.marked(java) + after, Pattern.UNIX_LINES));
         } catch (PatternSyntaxException e) {
             throw new InputException(source, field, quoted(regex),
                     "a regular expression (" + e.getDescription() + ")", e);
@@ -67,8 +72,7 @@ final class ModulePattern {
      * @throws InputException if finding that out takes too many steps
      */
     boolean matchesAll(String path) {
-        Matcher matcher = pattern.matcher(new Counted(path));
-        return find(path, matcher::matches);
+        return find(path, matcher(path)::matches);
     }
 
     /**
@@ -77,8 +81,12 @@ final class ModulePattern {
      * @throws InputException if finding that out takes too many steps
      */
     MatchResult matchStart(String path) {
-        Matcher matcher = pattern.matcher(new Counted(path));
+        Matcher matcher = matcher(path);
         return find(path, matcher::lookingAt) ? matcher.toMatchResult() : null;
+    }
+
+    private Matcher matcher(String path) {
+        return pattern.matcher(new Counted(path)).useTransparentBounds(true);
     }
 
     @FunctionalInterface
@@ -105,7 +113,7 @@ final class ModulePattern {
         }
     }
 
-    /** A path that counts how often a matcher looks at a character of it. */
+    /** A path that counts how often a matcher looks at a character of it, or asks for its length at a mark. */
     private static final class Counted implements CharSequence {
         private final String path;
         private int steps;
@@ -116,15 +124,20 @@ final class ModulePattern {
 
         @Override
         public int length() {
+            count();
             return path.length();
         }
 
         @Override
         public char charAt(int index) {
+            count();
+            return path.charAt(index);
+        }
+
+        private void count() {
             if (++steps > MAX_STEPS) {
                 throw new TooManySteps();
             }
-            return path.charAt(index);
         }
 
         @Override
