@@ -126,7 +126,8 @@ class ReadmeExampleTest {
         String classPath = System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"));
         return Arrays.stream(classPath.split(File.pathSeparator))
                 .filter(entry -> !Path.of(entry).getFileName().toString()
-                        .matches("test-classes|.*-tests\\.jar|(junit|opentest4j|apiguardian|onnxruntime|langchain4j|cuda)-.*"))
+                        .matches("test-classes|.*-tests\\.jar"
+                                + "|(junit|opentest4j|apiguardian|onnxruntime|langchain4j|cuda)-.*"))
                 .collect(Collectors.joining(File.pathSeparator));
     }
 

@@ -3,9 +3,9 @@ package io.vblora;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
- * Keeps apart those that read something, of whom there may be many at a time, and the one that changes it. Nobody waits:
- * whoever comes at the wrong time gets an {@link IllegalStateException} and has changed nothing. The thread that changes
- * may also read, and change in the midst of a change.
+ * Keeps apart those that read something, of whom there may be many at a time, and the one that changes it. Nobody
+ * waits: whoever comes at the wrong time gets an {@link IllegalStateException} and has changed nothing. The thread that
+ * changes may also read, and change in the midst of a change.
  */
 public final class SharedUse {
     private static final int CHANGING = -1;

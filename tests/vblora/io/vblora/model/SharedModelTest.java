@@ -47,8 +47,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 class SharedModelTest {
     private static final int THREADS = 4;
     private static final int CALLS = 40;
-    private static final String OWN_EXECUTION = "The execution is in use by another thread: one thread at a time runs a "
-            + "pass on it, so each needs an execution and a stream of its own";
+    private static final String OWN_EXECUTION = "The execution is in use by another thread: one thread at a time runs "
+            + "a pass on it, so each needs an execution and a stream of its own";
 
     @TempDir
     Path folder;
@@ -262,8 +262,8 @@ class SharedModelTest {
             float[] alone = model.logits(execution, rows);
             Future<float[]> pass = threads.submit(() -> model.logits(slow, rows));
             waiting.waits.await();
-            for (Executable change : new Executable[] {() -> model.attach(other), () -> model.attach(null), model::close,
-                model.encoder()::close}) {
+            for (Executable change : new Executable[] {() -> model.attach(other), () -> model.attach(null),
+                model::close, model.encoder()::close}) {
                 assertInUse("The model", change);
             }
             assertInUse("The adapter", adapter::close);

@@ -42,7 +42,9 @@ class AtomicFileTest {
         assertEquals(List.of("f"), names());
     }
 
-    /** Before the writing, where the channel closes at the first write, and in its midst, where all is written again. */
+    /**
+     * Before the writing, where the channel closes at the first write, and in its midst, where all is written again.
+     */
     @Test
     void anInterruptDoesNotKeepAFileFromBeingWritten() throws IOException {
         Path file = folder.resolve("f");

@@ -318,7 +318,8 @@ class FileGroupTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"../outside", "/etc/hostname", "..", ".", "'', ''", "other.json", ".hidden", "sub/a.bin", "a\\u0000.bin"})
+    @CsvSource({"../outside", "/etc/hostname", "..", ".", "'', ''", "other.json", ".hidden", "sub/a.bin",
+        "a\\u0000.bin"})
     void refusesAJournalThatNamesWhatIsNotOfTheGroup(String name) throws IOException {
         leaveDecided();
         Path outside = Files.writeString(temporary.resolve("outside"), "precious");
@@ -343,7 +344,8 @@ class FileGroupTest {
         Path list = held.resolve(".journal.json");
         String original = Files.readString(list);
         for (String text : List.of("", "{", "[]", "{}", "{\"files\": 1}", "{\"files\": {\"a.bin\": 1}}",
-                "{\"files\": {\"a.bin\": {\"after\": 1}}}", "{\"files\": {\"a.bin\": {\"after\": {\"size\": -1, \"modified\": 0}}}}",
+                "{\"files\": {\"a.bin\": {\"after\": 1}}}",
+                "{\"files\": {\"a.bin\": {\"after\": {\"size\": -1, \"modified\": 0}}}}",
                 original.substring(0, original.length() / 2), original + "{}", "[".repeat(100_000))) {
             Files.writeString(list, text);
             assertRefused(list.toString(), "delete .vblora-save");

@@ -174,7 +174,8 @@ public final class Stream implements AutoCloseable {
     private void acquire() {
         if (!state.compareAndSet(State.FREE, State.BUSY)) {
             requireOpen();
-            throw new IllegalStateException("The stream is in use by another thread: one thread at a time runs ops on it");
+            throw new IllegalStateException(
+                    "The stream is in use by another thread: one thread at a time runs ops on it");
         }
     }
 

@@ -23,8 +23,8 @@ import java.util.function.Consumer;
 /**
  * Low-rank updates of some linear layers of a model: configuration, modules and the composition that makes their
  * matrices; and parameters that are trained whole beside them, or alone: the heads of a task, modules of the base
- * model, its biases. Modules are ordered by path, numbers in it by value, however the adapter was made. Close it to free
- * its memory.
+ * model, its biases. Modules are ordered by path, numbers in it by value, however the adapter was made. Close it to
+ * free its memory.
  *
  * <p>Threads may compute with it at the same time, in models that it is attached to, save it and ask for its deltas. It
  * is trained and closed by one thread while no other uses it: whoever comes at the wrong time gets an {@link
@@ -42,8 +42,8 @@ public final class Adapter implements AutoCloseable {
     private final Map<String, AdaptedModule> byPath = new LinkedHashMap<>();
     private final Map<String, DType> storedDtypes;
     private final long storedVersion;
-    private final SharedUse use = new SharedUse("The adapter", "any number of threads may compute with it, each with an "
-            + "execution and a stream of its own, but none while one trains or closes it");
+    private final SharedUse use = new SharedUse("The adapter", "any number of threads may compute with it, each with "
+            + "an execution and a stream of its own, but none while one trains or closes it");
     /** Null if there is none. */
     private byte[] taskConfig;
 
@@ -293,8 +293,8 @@ public final class Adapter implements AutoCloseable {
     }
 
     /**
-     * What else is needed to use the adapter, labels for instance: the content of {@value AdapterFolder#TASK_FILE}, which
-     * models and tasks define. Read with an adapter, and set by a model with heads that it is attached to.
+     * What else is needed to use the adapter, labels for instance: the content of {@value AdapterFolder#TASK_FILE},
+     * which models and tasks define. Read with an adapter, and set by a model with heads that it is attached to.
      */
     public Optional<byte[]> taskConfig() {
         return Optional.ofNullable(taskConfig).map(byte[]::clone);

@@ -207,8 +207,8 @@ public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
     }
 
     /**
-     * This configuration as an adapter of some modules has it: where the model decided which, {@code target_modules} are
-     * their paths, the same on every other model, and in PEFT.
+     * This configuration as an adapter of some modules has it: where the model decided which, {@code target_modules}
+     * are their paths, the same on every other model, and in PEFT.
      */
     AdapterConfig withAdapted(List<String> paths) {
         if (!modules.dependsOnModel()) {

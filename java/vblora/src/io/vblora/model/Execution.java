@@ -16,8 +16,8 @@ import java.util.function.Function;
  * a dry run of the very code that is then executed, once for every shape of batch.
  *
  * <p>Used by one thread at a time: one that runs a pass, or closes this, while another one runs a pass gets an {@link
- * IllegalStateException} and changes nothing. Threads that compute at the same time have an execution and a stream each;
- * they may share models, adapters that nobody trains meanwhile, and the {@link Blas}.
+ * IllegalStateException} and changes nothing. Threads that compute at the same time have an execution and a stream
+ * each; they may share models, adapters that nobody trains meanwhile, and the {@link Blas}.
  */
 public final class Execution implements AutoCloseable {
     private enum State { FREE, BUSY, CLOSED }
@@ -92,8 +92,8 @@ public final class Execution implements AutoCloseable {
     private void acquire() {
         if (!state.compareAndSet(State.FREE, State.BUSY)) {
             throw new IllegalStateException(state.get() == State.CLOSED ? "The execution is closed"
-                    : "The execution is in use by another thread: one thread at a time runs a pass on it, so each needs "
-                    + "an execution and a stream of its own");
+                    : "The execution is in use by another thread: one thread at a time runs a pass on it, so each "
+                    + "needs an execution and a stream of its own");
         }
     }
 

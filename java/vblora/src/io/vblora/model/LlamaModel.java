@@ -28,9 +28,9 @@ import java.util.regex.Pattern;
  * of each row; {@code lengths} says how many tokens of each row are not padding.
  *
  * <p>Threads may compute with one model at the same time, each with its own {@link Execution} and stream: {@link
- * #logits} and {@link #lossSum}, with the bits that they have alone. {@link #lossSumAndGradients}, which adds to the adapter's
- * gradients, {@link #attach} and {@link #close} are for one thread while no other computes. A thread that comes at the
- * wrong time gets an {@link IllegalStateException} and changes nothing.
+ * #logits} and {@link #lossSum}, with the bits that they have alone. {@link #lossSumAndGradients}, which adds to the
+ * adapter's gradients, {@link #attach} and {@link #close} are for one thread while no other computes. A thread that
+ * comes at the wrong time gets an {@link IllegalStateException} and changes nothing.
  */
 public final class LlamaModel implements AutoCloseable {
     private static final List<String> LAYER_LINEARS = List.of("self_attn.q_proj", "self_attn.k_proj",

@@ -11,8 +11,8 @@ import java.util.stream.Collectors;
 
 /** Who uses a model and the adapter attached to it: passes of many threads at a time, or a thread that changes them. */
 final class ModelUse {
-    private final SharedUse model = new SharedUse("The model", "any number of threads may compute with it, each with an "
-            + "execution and a stream of its own, but none while one attaches an adapter or closes the model");
+    private final SharedUse model = new SharedUse("The model", "any number of threads may compute with it, each with "
+            + "an execution and a stream of its own, but none while one attaches an adapter or closes the model");
     private volatile Adapter adapter;
     private volatile Layout layout = new Layout(new Object(), Map.of(), List.of());
 
@@ -38,7 +38,8 @@ final class ModelUse {
     /**
      * Attaches an adapter, or null.
      *
-     * @throws IllegalStateException if another thread uses the model, or trains this adapter or the one that is attached
+     * @throws IllegalStateException if another thread uses the model, or trains this adapter or the one that is
+     * attached
      */
     void attach(Adapter newAdapter, Runnable attach) {
         try (Use changing = model.change(); Use old = reading(adapter); Use next = reading(newAdapter)) {

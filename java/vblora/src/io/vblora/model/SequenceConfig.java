@@ -54,7 +54,8 @@ public record SequenceConfig(ProblemType problemType, Pooling pooling, List<Stri
     }
 
     /**
-     * Reads {@value AdapterFolder#TASK_FILE} of an adapter's folder; {@link #of} is for who reads other files of it, too.
+     * Reads {@value AdapterFolder#TASK_FILE} of an adapter's folder; {@link #of} is for who reads other files of it,
+     * too.
      *
      * @throws InputException if it is not there, or a value is not what it must be
      */

@@ -20,10 +20,10 @@ import java.util.function.Function;
  * sequence classification, and its names of modules. The head's weights are the adapter's. Dropout is drawn only on the
  * adapter's branches, as its configuration says; the base model's own dropout is not.
  *
- * <p>Threads may compute with one model at the same time, each with its own {@link Execution} and stream:
- * {@link #logits}, {@link #features}, {@link #logitsOf} and what {@link #encoder} has, with the bits that they have alone. The methods
- * that add to the adapter's gradients, {@link #attach} and {@link #close} are for one thread while no other computes. A
- * thread that comes at the wrong time gets an {@link IllegalStateException} and changes nothing.
+ * <p>Threads may compute with one model at the same time, each with its own {@link Execution} and stream: {@link
+ * #logits}, {@link #features}, {@link #logitsOf} and what {@link #encoder} has, with the bits that they have alone. The
+ * methods that add to the adapter's gradients, {@link #attach} and {@link #close} are for one thread while no other
+ * computes. A thread that comes at the wrong time gets an {@link IllegalStateException} and changes nothing.
  */
 public final class SequenceModel implements AutoCloseable {
     private final BertModel encoder;
@@ -202,7 +202,8 @@ public final class SequenceModel implements AutoCloseable {
     }
 
     private <T> T runHead(Execution execution, String kind, int size, Function<Execution, T> pass) {
-        return encoder.use().reading(() -> execution.run(new PassShape(kind, size, 0, 0, encoder.use().layout()), pass));
+        return encoder.use().reading(() -> execution.run(
+                new PassShape(kind, size, 0, 0, encoder.use().layout()), pass));
     }
 
     private Tensor pooled(Execution run, TokenRows rows) {

@@ -15,10 +15,10 @@ import java.nio.file.StandardOpenOption;
 
 /**
  * Replaces a file whole or not at all: a temporary file in the same folder, flushed to the disk, renamed over the old
- * one, and the folder flushed. Whatever happens on the way, the file's old content (or absence) stays. The temporary file
- * is then removed, that of a killed process when the file is written next. An interrupt of the thread does not keep it
- * from writing, and is still there afterwards. What is no file but can be written to, /dev/stdout for instance, is
- * written to as it stands.
+ * one, and the folder flushed. Whatever happens on the way, the file's old content (or absence) stays. The temporary
+ * file is then removed, that of a killed process when the file is written next. An interrupt of the thread does not
+ * keep it from writing, and is still there afterwards. What is no file but can be written to, /dev/stdout for instance,
+ * is written to as it stands.
  */
 public final class AtomicFile {
     private AtomicFile() {}
@@ -88,7 +88,9 @@ public final class AtomicFile {
         }
     }
 
-    /** Whether it is the link to a stream of a process: redirected to a file, /dev/stdout is that file by another name. */
+    /**
+     * Whether it is the link to a stream of a process: redirected to a file, /dev/stdout is that file by another name.
+     */
     private static boolean isStream(Path target) {
         return Files.isSymbolicLink(target) && (target.startsWith("/dev") || target.startsWith("/proc"));
     }

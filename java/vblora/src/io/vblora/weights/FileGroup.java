@@ -74,8 +74,8 @@ public final class FileGroup {
      * folder is made if it is missing. An interrupt of the thread does not keep it from that, and is still there
      * afterwards.
      *
-     * @throws UncheckedIOException if a file cannot be written; the files are then the old ones, or, if the message says
-     * so, the new ones
+     * @throws UncheckedIOException if a file cannot be written; the files are then the old ones, or, if the message
+     * says so, the new ones
      * @throws InputException as {@link #finish}
      */
     public void replace(Map<String, AtomicFile.Content> files) {
@@ -270,8 +270,8 @@ public final class FileGroup {
     /**
      * Puts the files in their places that a killed process has decided to put there.
      *
-     * @throws InputException if the folder must not be written, or somebody else has changed its files since, or what is
-     * there is no unfinished save
+     * @throws InputException if the folder must not be written, or somebody else has changed its files since, or what
+     * is there is no unfinished save
      */
     public void finish() {
         try {
@@ -372,7 +372,9 @@ public final class FileGroup {
         return Files.readAttributes(file, BasicFileAttributes.class, LinkOption.NOFOLLOW_LINKS).fileKey();
     }
 
-    /** Waits for the process that carries it out. Where files cannot be locked, goes on: twice is not worse than once. */
+    /**
+     * Waits for the process that carries it out. Where files cannot be locked, goes on: twice is not worse than once.
+     */
     private void lock(FileChannel channel, long start) throws ClosedByInterruptException {
         try {
             while (!tryLock(channel)) {

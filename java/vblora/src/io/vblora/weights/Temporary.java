@@ -25,7 +25,9 @@ import java.util.regex.Pattern;
  */
 final class Temporary implements AutoCloseable {
     private static final int ATTEMPTS = 100;
-    /** Closing a file ends all locks that its process has on it: files with these IDs must not be opened to try them. */
+    /**
+     * Closing a file ends all locks that its process has on it: files with these IDs must not be opened to try them.
+     */
     private static final Set<String> IDS_OF_THIS_PROCESS = ConcurrentHashMap.newKeySet();
 
     private final String id;

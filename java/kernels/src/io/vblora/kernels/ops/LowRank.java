@@ -19,8 +19,8 @@ import io.vblora.kernels.bindings.vbl_step;
  * Shapes: x [tokens, in], y [tokens, out], a [r, in], bt = Bᵀ [r, out], p and q [tokens, r]. x, y and their gradients
  * have one native type, a and bt another; on the CPU both must be float32. p, q and the gradients of a and bt are
  * float32. The step gives dropout its seed, step and micro-batch; it may be null where dropout is 0. Where a batch is
- * passed in pieces, firstToken is the place of the first token in it. Immutable: threads may share it, each with its own
- * stream.
+ * passed in pieces, firstToken is the place of the first token in it. Immutable: threads may share it, each with its
+ * own stream.
  */
 public final class LowRank {
     private final long inFeatures;
