@@ -226,6 +226,23 @@ class FileGroupTest {
     }
 
     @Test
+    void whatWasReadIsClosedIfTheFolderCannotBeReadAnyMore() throws IOException {
+        group(folder).replace(contents(2));
+        AtomicInteger closed = new AtomicInteger();
+        Path moved = temporary.resolve("moved");
+        assertThrows(UncheckedIOException.class, () -> group(folder).<AutoCloseable>read(() -> {
+            try {
+                Files.move(folder, moved);
+                Files.createSymbolicLink(folder, folder); // a link to itself, which nobody can follow
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+            return closed::incrementAndGet;
+        }));
+        assertEquals(1, closed.get());
+    }
+
+    @Test
     void aFailureBehindTheDecisionSaysThatTheNewFilesCount() throws IOException {
         group(folder).replace(contents(2));
         Path inTheWay = folder.resolve("b.json");

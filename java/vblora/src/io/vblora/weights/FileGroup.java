@@ -222,8 +222,7 @@ public final class FileGroup {
             } catch (RuntimeException e) {
                 failure = e;
             }
-            // In this order: now no save is half done, and what was read is in the folder later still
-            if (!isPending() && states().equals(before)) {
+            if (isOfOneSave(before, result)) {
                 if (failure != null) {
                     throw failure;
                 }
@@ -233,6 +232,17 @@ public final class FileGroup {
         }
         throw new InputException(folder, "", "files that were replaced each of the " + ATTEMPTS
                 + " times that they were read", "a folder that is not written all the time");
+    }
+
+    /** Whether the files that were read, whose states are given, are still there, and no save is half done. */
+    private boolean isOfOneSave(Map<String, State> read, Object result) {
+        try {
+            // In this order: now no save is half done, and what was read is in the folder later still
+            return !isPending() && states().equals(read);
+        } catch (RuntimeException e) {
+            close(result);
+            throw e;
+        }
     }
 
     private static void close(Object result) {
