@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.vblora.Golden;
+import io.vblora.data.Pipes;
 import io.vblora.data.TokenizerFixture;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;
@@ -89,6 +90,16 @@ class FinetuneCommandTest {
     }
 
     /** The options that the project promises, and the defaults that it documents. */
+    /** A pipe that keeps its readers waiting is as a file that is long. */
+    @Test
+    void saysHowFarItReadsWhatTakesLong() throws Exception {
+        String text = Files.readString(train);
+        train = Pipes.make(folder.resolve("pipe"));
+        Pipes.writeSlowly(train, text);
+        CommandLineRun run = finetuneSmall("--max-steps", 1).assertDone();
+        assertTrue(run.err().contains(String.format("reading %s, %,d bytes%n", train, text.length())), run.err());
+    }
+
     @Test
     void helpHasAllOptionsAndDefaults() {
         String help = CommandLineRun.of("finetune", "--help").assertDone().out().replaceAll("\\s+", " ");

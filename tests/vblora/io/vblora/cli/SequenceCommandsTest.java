@@ -281,6 +281,17 @@ class SequenceCommandsTest {
         heldOutScores(ofFiles).forEach((name, score) -> assertEquals(score[1], scores.get(name).doubleValue(), 5.1e-7));
     }
 
+    /** A pipe that keeps its readers waiting is as a file that is long. */
+    @Test
+    void saysHowFarItReadsWhatTakesLong() throws Exception {
+        CommandLineRun soon = finetune("--method", "head", "--max-steps", 1, "--eval", heldOut).assertDone();
+        assertFalse(soon.err().contains("reading "), soon.err());
+        Path pipe = Pipes.make(folder.resolve("pipe"));
+        Pipes.writeSlowly(pipe, Files.readString(heldOut));
+        CommandLineRun run = evaluate("--data", pipe, "--data-format", "csv").assertDone();
+        assertTrue(run.err().contains(String.format("reading %s, %,d bytes%n", pipe, Files.size(heldOut))), run.err());
+    }
+
     @Test
     void poolingIsChosenAndKept() throws IOException {
         List<byte[]> adapters = new ArrayList<>();

@@ -26,6 +26,21 @@ public final class Pipes {
         return pipe;
     }
 
+    /** Writes a text into a pipe, in two parts, between which it waits for a time in which a reader loses patience. */
+    public static Future<?> writeSlowly(Path pipe, String text) {
+        return CompletableFuture.runAsync(() -> {
+            try (OutputStream out = Files.newOutputStream(pipe)) {
+                byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
+                out.write(bytes, 0, 100);
+                out.flush();
+                Thread.sleep(5_500);
+                out.write(bytes, 100, bytes.length - 100);
+            } catch (IOException | InterruptedException e) {
+                throw new IllegalStateException(e);
+            }
+        });
+    }
+
     /** Writes a text into a pipe, a byte at a time, and closes it, for a reader that may come later. */
     public static Future<?> write(Path pipe, String text) {
         return CompletableFuture.runAsync(() -> {

@@ -6,6 +6,7 @@ import io.vblora.adapter.ModuleShape;
 import io.vblora.data.CausalLmConfig;
 import io.vblora.data.CausalLmFile;
 import io.vblora.data.Example;
+import io.vblora.data.ReadingProgress;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Stream;
 import io.vblora.model.LlamaConfig;
@@ -40,10 +41,12 @@ final class CausalLmSession implements TaskSession<Example> {
 
     @Override
     public List<Example> read(String what, Path file) {
+        ReadingProgress progress = new ReadingProgress(file, invocation.err());
         CausalLmFile read = task.prompt() == null
-                ? CausalLmFile.read(file, tokenizer::orNull, task.maxSeqLength(), data.overlong(), config.vocabSize())
+                ? CausalLmFile.read(file, tokenizer::orNull, task.maxSeqLength(), data.overlong(), config.vocabSize(),
+                        progress)
                 : CausalLmFile.readPrompts(file, data.format(file), task.prompt(), task.responseColumn(),
-                        tokenizer::orNull, task.maxSeqLength(), data.overlong(), config.vocabSize());
+                        tokenizer::orNull, task.maxSeqLength(), data.overlong(), config.vocabSize(), progress);
         invocation.say("%s data: %s", what, read.summary());
         skipped = read.skipped();
         return read.examples();

@@ -3,6 +3,7 @@ package io.vblora.cli;
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.AdapterConfig;
 import io.vblora.adapter.ModuleShape;
+import io.vblora.data.ReadingProgress;
 import io.vblora.data.SequenceColumns;
 import io.vblora.data.SequenceExample;
 import io.vblora.data.SequenceFile;
@@ -77,11 +78,12 @@ final class SequenceSession implements TaskSession<SequenceExample> {
         TableFormat format = data.format(file);
         SequenceColumns columns = data.columns(labelled);
         boolean regression = problemType == ProblemType.REGRESSION;
+        ReadingProgress progress = new ReadingProgress(file, invocation.err());
         SequenceFile read = regression
                 ? SequenceFile.readRegression(file, format, columns, tokenizer.get(), maxSeqLength,
-                        data.overlong(), encoder)
+                        data.overlong(), encoder, progress)
                 : SequenceFile.readClassification(file, format, columns, tokenizer.get(), maxSeqLength,
-                        data.overlong(), encoder, config == null ? null : config.labels());
+                        data.overlong(), encoder, config == null ? null : config.labels(), progress);
         invocation.say("%s data: %s", what, read.summary());
         if (config == null) {
             config = new SequenceConfig(problemType, pooling, read.labels(), maxSeqLength);

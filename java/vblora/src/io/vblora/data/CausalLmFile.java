@@ -36,6 +36,15 @@ import java.util.function.Supplier;
  */
 public record CausalLmFile(List<Example> examples, int truncated, List<Integer> skipped) {
     /**
+     * Reads a file as {@link #read(Path, Supplier, int, Overlong, int, ReadingListener)} does, with nobody told how far
+     * it is.
+     */
+    public static CausalLmFile read(Path file, Supplier<Tokenizer> tokenizer, int maxSeqLength, Overlong overlong,
+            int vocabSize) {
+        return read(file, tokenizer, maxSeqLength, overlong, vocabSize, ReadingListener.NONE);
+    }
+
+    /**
      * Reads and checks a whole file.
      *
      * @param tokenizer asked once, at the first text: data that is tokenised already needs none; null, or giving null,
@@ -43,36 +52,48 @@ public record CausalLmFile(List<Example> examples, int truncated, List<Integer> 
      * @param maxSeqLength tokens that an example has at most, at least 2
      * @param overlong what becomes of longer ones
      * @param vocabSize token ids lie in [0, vocabSize)
+     * @param listener is told how far it is
      * @throws InputException if a line cannot be used, which it names with the file; or if no example is left
      * @throws UncheckedIOException if the file cannot be read
      */
     public static CausalLmFile read(Path file, Supplier<Tokenizer> tokenizer, int maxSeqLength, Overlong overlong,
-            int vocabSize) {
-        Reader reader = new Reader(file, tokenizer, maxSeqLength, overlong, vocabSize);
+            int vocabSize, ReadingListener listener) {
+        Reader reader = new Reader(file, tokenizer, maxSeqLength, overlong, vocabSize, listener);
         reader.readLines();
         return reader.finish();
+    }
+
+    /**
+     * Reads a file as {@link #readPrompts(Path, TableFormat, PromptTemplate, String, Supplier, int, Overlong, int,
+     * ReadingListener)} does, with nobody told how far it is.
+     */
+    public static CausalLmFile readPrompts(Path file, TableFormat format, PromptTemplate prompt, String responseColumn,
+            Supplier<Tokenizer> tokenizer, int maxSeqLength, Overlong overlong, int vocabSize) {
+        return readPrompts(file, format, prompt, responseColumn, tokenizer, maxSeqLength, overlong, vocabSize,
+                ReadingListener.NONE);
     }
 
     /**
      * Reads rows of prompt and response. The response follows the prompt as it is, and the tokenizer's end-of-sequence
      * token follows the response, if there is one; only they count in the loss. A token that holds the end of the
      * prompt and the beginning of the response belongs to the response. Else as
-     * {@link #read(Path, Supplier, int, Overlong, int)}.
+     * {@link #read(Path, Supplier, int, Overlong, int, ReadingListener)}.
      *
      * @param prompt made from columns of a row
      * @param responseColumn the column of the response, which must not be blank
      * @throws InputException if a row cannot be used; it names file and line
      */
     public static CausalLmFile readPrompts(Path file, TableFormat format, PromptTemplate prompt, String responseColumn,
-            Supplier<Tokenizer> tokenizer, int maxSeqLength, Overlong overlong, int vocabSize) {
+            Supplier<Tokenizer> tokenizer, int maxSeqLength, Overlong overlong, int vocabSize,
+            ReadingListener listener) {
         List<String> columns = new ArrayList<>(prompt.columns());
         if (columns.contains(responseColumn)) {
             throw new InputException(prompt.toString(), responseColumn, "the response in the prompt",
                     "columns other than the response's");
         }
         columns.add(responseColumn);
-        Reader reader = new Reader(file, tokenizer, maxSeqLength, overlong, vocabSize);
-        for (TableFile.Row row : TableFile.read(file, format, columns)) {
+        Reader reader = new Reader(file, tokenizer, maxSeqLength, overlong, vocabSize, listener);
+        for (TableFile.Row row : TableFile.read(file, format, columns, listener)) {
             reader.addPrompt(row.line(), prompt, columns, row.values());
         }
         return reader.finish();
@@ -103,11 +124,13 @@ public record CausalLmFile(List<Example> examples, int truncated, List<Integer> 
         private final int maxSeqLength;
         private final Overlong overlong;
         private final int vocabSize;
+        private final ReadingListener listener;
         private final List<Row> rows = new ArrayList<>();
         private long line;
         private Boolean isJson;
 
-        Reader(Path file, Supplier<Tokenizer> tokenizer, int maxSeqLength, Overlong overlong, int vocabSize) {
+        Reader(Path file, Supplier<Tokenizer> tokenizer, int maxSeqLength, Overlong overlong, int vocabSize,
+                ReadingListener listener) {
             if (maxSeqLength < 2) {
                 throw new IllegalArgumentException("Of " + maxSeqLength + " tokens none predicts another");
             }
@@ -116,12 +139,13 @@ public record CausalLmFile(List<Example> examples, int truncated, List<Integer> 
             this.maxSeqLength = maxSeqLength;
             this.overlong = overlong;
             this.vocabSize = vocabSize;
+            this.listener = listener;
             String name = file.getFileName().toString().toLowerCase(Locale.ROOT);
             this.isJson = name.endsWith(".jsonl") || name.endsWith(".json") ? Boolean.TRUE : null;
         }
 
         void readLines() {
-            try (Utf8Reader in = new Utf8Reader(file, "text or JSON Lines")) {
+            try (Utf8Reader in = new Utf8Reader(file, "text or JSON Lines", listener)) {
                 String text = in.readLine();
                 for (line = 1; text != null; line++) {
                     readLine(text);
@@ -134,7 +158,7 @@ public record CausalLmFile(List<Example> examples, int truncated, List<Integer> 
             if (rows.isEmpty()) {
                 throw new InputException(file, "", "no line that is not blank", "at least one example");
             }
-            List<Example> whole = InParallel.map(rows, this::tokenize);
+            List<Example> whole = InParallel.map(rows, this::tokenize, listener);
             List<Example> examples = new ArrayList<>(whole.size());
             List<Integer> skipped = new ArrayList<>();
             int truncated = 0;

@@ -2,6 +2,7 @@ package io.vblora.data;
 
 import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Function;
 import java.util.stream.IntStream;
 
@@ -12,15 +13,22 @@ final class InParallel {
 
     private InParallel() {}
 
-    /** The results in the order of the rows. Where rows fail, the first of them fails the whole. */
+    /**
+     * The results in the order of the rows. Where rows fail, the first of them fails the whole.
+     *
+     * @param listener is told of each row that is done
+     */
     @SuppressWarnings("unchecked")
-    static <T, R> List<R> map(List<T> rows, Function<T, R> function) {
+    static <T, R> List<R> map(List<T> rows, Function<T, R> function, ReadingListener listener) {
+        AtomicLong done = new AtomicLong();
         IntStream indices = IntStream.range(0, rows.size());
         Object[] results = (rows.size() < FEW ? indices : indices.parallel()).mapToObj(i -> {
             try {
                 return function.apply(rows.get(i));
             } catch (RuntimeException e) {
                 return e;
+            } finally {
+                listener.onRows(done.incrementAndGet(), rows.size());
             }
         }).toArray();
         for (Object result : results) {

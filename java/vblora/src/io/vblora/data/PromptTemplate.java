@@ -65,7 +65,7 @@ public final class PromptTemplate {
      */
     public static PromptTemplate read(Path file) {
         StringBuilder text = new StringBuilder();
-        try (Utf8Reader in = new Utf8Reader(file, "a prompt template")) {
+        try (Utf8Reader in = new Utf8Reader(file, "a prompt template", ReadingListener.NONE)) {
             for (String line = in.readLine(); line != null; line = in.readLine()) {
                 text.append(text.length() == 0 && in.lineEnds() < 2 ? "" : "\n").append(line);
                 if (text.length() > MAX_CHARACTERS) {

@@ -32,6 +32,16 @@ public record SequenceFile(List<SequenceExample> examples, List<String> labels, 
     private static final String NUMBER = "[+-]?([0-9]++(\\.[0-9]*+)?|\\.[0-9]+)([eE][+-]?[0-9]+)?";
 
     /**
+     * Reads data for classification as {@link #readClassification(Path, TableFormat, SequenceColumns, Tokenizer, int,
+     * Overlong, BertConfig, List, ReadingListener)} does, with nobody told how far it is.
+     */
+    public static SequenceFile readClassification(Path file, TableFormat format, SequenceColumns columns,
+            Tokenizer tokenizer, int maxSeqLength, Overlong overlong, BertConfig encoder, List<String> labels) {
+        return readClassification(file, format, columns, tokenizer, maxSeqLength, overlong, encoder, labels,
+                ReadingListener.NONE);
+    }
+
+    /**
      * Reads data for classification.
      *
      * @param tokenizer stays the caller's
@@ -41,13 +51,15 @@ public record SequenceFile(List<SequenceExample> examples, List<String> labels, 
      *     type (RoBERTa), all tokens are of it
      * @param labels the classes by index, which are all that the file may have; null to take those of the file, sorted
      *     by number if all are integers, else by text
+     * @param listener is told how far it is
      * @throws InputException if a row cannot be used, which it names with the file; or if of data with labels no
      *     example is left
      * @throws java.io.UncheckedIOException if the file cannot be read
      */
     public static SequenceFile readClassification(Path file, TableFormat format, SequenceColumns columns,
-            Tokenizer tokenizer, int maxSeqLength, Overlong overlong, BertConfig encoder, List<String> labels) {
-        Rows rows = new Rows(file, format, columns);
+            Tokenizer tokenizer, int maxSeqLength, Overlong overlong, BertConfig encoder, List<String> labels,
+            ReadingListener listener) {
+        Rows rows = new Rows(file, format, columns, listener);
         if (columns.label() == null) {
             return rows.tokenize(tokenizer, maxSeqLength, overlong, encoder, List.of(), row -> Float.NaN);
         }
@@ -65,12 +77,22 @@ public record SequenceFile(List<SequenceExample> examples, List<String> labels, 
     }
 
     /**
-     * Reads data for regression: labels are finite decimal numbers. Else as
-     * {@link #readClassification(Path, TableFormat, SequenceColumns, Tokenizer, int, Overlong, BertConfig, List)}.
+     * Reads data for regression as {@link #readRegression(Path, TableFormat, SequenceColumns, Tokenizer, int, Overlong,
+     * BertConfig, ReadingListener)} does, with nobody told how far it is.
      */
     public static SequenceFile readRegression(Path file, TableFormat format, SequenceColumns columns,
             Tokenizer tokenizer, int maxSeqLength, Overlong overlong, BertConfig encoder) {
-        Rows rows = new Rows(file, format, columns);
+        return readRegression(file, format, columns, tokenizer, maxSeqLength, overlong, encoder, ReadingListener.NONE);
+    }
+
+    /**
+     * Reads data for regression: labels are finite decimal numbers. Else as
+     * {@link #readClassification(Path, TableFormat, SequenceColumns, Tokenizer, int, Overlong, BertConfig, List,
+     * ReadingListener)}.
+     */
+    public static SequenceFile readRegression(Path file, TableFormat format, SequenceColumns columns,
+            Tokenizer tokenizer, int maxSeqLength, Overlong overlong, BertConfig encoder, ReadingListener listener) {
+        Rows rows = new Rows(file, format, columns, listener);
         return rows.tokenize(tokenizer, maxSeqLength, overlong, encoder, List.of(), row -> {
             if (columns.label() == null) {
                 return Float.NaN;
@@ -107,12 +129,14 @@ public record SequenceFile(List<SequenceExample> examples, List<String> labels, 
     private static final class Rows {
         private final Path file;
         private final SequenceColumns columns;
+        private final ReadingListener listener;
         private final List<TableFile.Row> rows;
 
-        Rows(Path file, TableFormat format, SequenceColumns columns) {
+        Rows(Path file, TableFormat format, SequenceColumns columns, ReadingListener listener) {
             this.file = file;
             this.columns = columns;
-            this.rows = TableFile.read(file, format, columns.names());
+            this.listener = listener;
+            this.rows = TableFile.read(file, format, columns.names(), listener);
         }
 
         String label(TableFile.Row row) {
@@ -143,7 +167,8 @@ public record SequenceFile(List<SequenceExample> examples, List<String> labels, 
             for (int i = 0; i < target.length; i++) {
                 target[i] = targets.of(rows.get(i));
             }
-            List<Tokenizer.Encoding> encodings = InParallel.map(rows, row -> encode(tokenizer, row, maxSeqLength));
+            List<Tokenizer.Encoding> encodings = InParallel.map(rows,
+                    row -> encode(tokenizer, row, maxSeqLength), listener);
             List<SequenceExample> examples = new ArrayList<>(target.length);
             List<Integer> skipped = new ArrayList<>();
             int truncated = 0;

@@ -52,16 +52,22 @@ public final class TableFile {
      */
     public record Row(long line, List<String> values) {}
 
+    /** Reads a whole file as {@link #read(Path, TableFormat, List, ReadingListener)} does, with nobody told. */
+    public static List<Row> read(Path file, TableFormat format, List<String> columns) {
+        return read(file, format, columns, ReadingListener.NONE);
+    }
+
     /**
      * Reads a whole file.
      *
      * @param columns the columns wanted, different from each other
+     * @param listener is told of the bytes
      * @throws InputException if the file cannot be used; it names file and line
      * @throws UncheckedIOException if the file cannot be read
      */
-    public static List<Row> read(Path file, TableFormat format, List<String> columns) {
+    public static List<Row> read(Path file, TableFormat format, List<String> columns, ReadingListener listener) {
         TableFile table = new TableFile(file, format, List.copyOf(columns));
-        try (Utf8Reader in = new Utf8Reader(file, EXPECTED)) {
+        try (Utf8Reader in = new Utf8Reader(file, EXPECTED, listener)) {
             if (!format.json()) {
                 table.readDelimited(in);
             } else if (in.skipBlank() == '[') {

@@ -29,6 +29,8 @@ final class Utf8Reader extends Reader {
 
     private final Path file;
     private final InputStream in;
+    private final ReadingListener listener;
+    private long bytesRead;
     private final CharsetDecoder decoder = StandardCharsets.UTF_8.newDecoder();
     private final ByteBuffer bytes = ByteBuffer.allocate(BUFFER).flip();
     private final CharBuffer chars = CharBuffer.allocate(BUFFER).flip();
@@ -42,12 +44,18 @@ final class Utf8Reader extends Reader {
     /** Without bound where rows are not said. */
     private long longestRow = Long.MAX_VALUE;
 
-    /** Opens a file, which is refused if it is a folder or not there; {@code expected} says what it should hold. */
-    Utf8Reader(Path file, String expected) {
+    /**
+     * Opens a file, which is refused if it is a folder or not there.
+     *
+     * @param expected what it should hold
+     * @param listener is told of the bytes
+     */
+    Utf8Reader(Path file, String expected, ReadingListener listener) {
         if (Files.isDirectory(file) || !Files.exists(file)) {
             throw new InputException(file, "", Files.isDirectory(file) ? "a folder" : "no such file", expected);
         }
         this.file = file;
+        this.listener = listener;
         try {
             in = Files.newInputStream(file);
         } catch (IOException e) {
@@ -156,9 +164,11 @@ final class Utf8Reader extends Reader {
             int n = in.read(bytes.array(), bytes.position(), bytes.remaining());
             last = n < 0;
             bytes.position(bytes.position() + Math.max(0, n)).flip();
+            bytesRead += Math.max(0, n);
         } catch (IOException e) {
             throw unreadable(e);
         }
+        listener.onBytes(bytesRead);
         chars.clear();
         CoderResult result = decoder.decode(bytes, chars, last);
         chars.flip();
