@@ -632,22 +632,22 @@ class FinetuneCommandTest {
         Object[] evaluate = {"evaluate", "--model", model, "--adapter", output, "--data", rows};
         CommandLineRun run = CommandLineRun.of(evaluate).assertDone();
         assertTrue(run.out().contains(after), run.out() + after);
-        assertTrue(run.err().contains("vblora: a prompt of question with the response in answer, at most 14 tokens, as "
-                + "the adapter has it."), run.err());
+        assertTrue(run.err().contains("vblora: prompts made of question and responses in answer, at most 14 tokens each, "
+                + "as the adapter has it."), run.err());
         Files.writeString(template, "the vectors of {question} of ");
         assertTrue(CommandLineRun.of(join(evaluate, "--prompt-template", template, "--response-column", "answer",
                 "--max-seq-length", 14)).assertDone().err().contains("as the adapter has it."));
         run = CommandLineRun.of(join(evaluate, "--prompt-column", "question", "--max-seq-length", 10)).assertDone();
-        assertTrue(run.err().contains("vblora: a prompt of question with the response in answer, at most 10 tokens; "
-                + "the adapter has another text, a prompt of question with the response in answer, at most 14 tokens."),
-                run.err());
+        assertTrue(run.err().contains("vblora: prompts made of question and responses in answer, at most 10 tokens each; "
+                + "the adapter has another template: prompts made of question and responses in answer, at most 14 "
+                + "tokens each."), run.err());
         CommandLineRun.of(join(evaluate, "--prompt-template", "none", "--response-column", "answer"))
                 .assertError(2, "--response-column without --prompt-template or --prompt-column");
         Path text = Files.writeString(folder.resolve("text.txt"), "the bank of vectors\n");
         run = CommandLineRun.of("evaluate", "--model", model, "--adapter", output, "--data", text,
                 "--prompt-template", "none").assertDone();
-        assertTrue(run.err().contains("vblora: documents, at most 14 tokens; the adapter has a prompt of question"),
-                run.err());
+        assertTrue(run.err().contains("vblora: documents, at most 14 tokens each; the adapter has prompts made of "
+                + "question"), run.err());
 
         Path second = folder.resolve("second");
         run = CommandLineRun.of("finetune", "--init-adapter", output, "--model", model, "--train", rows, "--eval", rows,

@@ -91,7 +91,7 @@ class TableFileTest {
         "a,b\\nx            | , line 2: found 1 field; expected 2, as the header has",
         "a,b\\nx,y\\nx,y,z  | , line 3: found 3 fields; expected 2",
         "c,b\\nx,y          | , line 1: found no column \"a\"; expected one of: \"c\", \"b\"",
-        "a,a,b\\n1,2,3      | , line 1: found two columns \"a\"",
+        "a,a,b\\n1,2,3      | , line 1: found more than one column \"a\"; expected one, to know",
         "a,b                | : found no rows; expected at least one",
         "a,b\\n\\n  \\n     | : found no rows",
         "a,b\\n1,2\\n\"x    | , line 3: found broken quoting (",

@@ -149,7 +149,7 @@ final class DataOptions {
         } else if (ofAdapter != null) {
             boolean isOther = config.prompt() != null && ofAdapter.prompt() != null
                     && !config.prompt().equals(ofAdapter.prompt());
-            invocation.say("%s; the adapter has %s%s", config.summary(), isOther ? "another text, " : "",
+            invocation.say("%s; the adapter has %s%s", config.summary(), isOther ? "another template: " : "",
                     ofAdapter.summary());
         }
         return config;

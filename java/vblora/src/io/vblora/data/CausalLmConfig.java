@@ -93,7 +93,7 @@ public record CausalLmConfig(PromptTemplate prompt, String responseColumn, int m
 
     /** Says what it is, without the prompt's text. */
     public String summary() {
-        return (prompt == null ? "documents" : "a prompt of " + String.join(", ", prompt.columns())
-                + " with the response in " + responseColumn) + ", at most " + maxSeqLength + " tokens";
+        return (prompt == null ? "documents" : "prompts made of " + String.join(", ", prompt.columns())
+                + " and responses in " + responseColumn) + ", at most " + maxSeqLength + " tokens each";
     }
 }

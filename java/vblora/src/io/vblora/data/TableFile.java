@@ -148,8 +148,9 @@ public final class TableFile {
         return columns.stream().mapToInt(column -> {
             int position = names.indexOf(column);
             if (position < 0 || position != names.lastIndexOf(column)) {
-                throw refuse(line, "", (position < 0 ? "no column " : "two columns ") + PrintableText.quoted(column),
-                        "one of: " + PrintableText.list(names), null);
+                throw refuse(line, "", (position < 0 ? "no column " : "more than one column ")
+                        + PrintableText.quoted(column), position < 0 ? "one of: " + PrintableText.list(names)
+                        : "one, to know which is meant", null);
             }
             return position;
         }).toArray();
