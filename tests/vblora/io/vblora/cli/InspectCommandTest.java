@@ -71,6 +71,7 @@ class InspectCommandTest {
     void showsTheSameToPeople() {
         String out = CommandLineRun.of("inspect", Golden.own("traj/tinyrand_b16/adapter_init")).assertDone().out();
         assertTrue(out.contains("num vectors                   64\n"), out);
+        assertTrue(out.contains("modules to save               none\n"), out);
         assertTrue(out.contains("stored file bytes             387,032\n"), out);
         assertTrue(out.startsWith("tensors\n"), out);
         assertTrue(out.contains("  base_model.vblora_vector_bank F32 [64,16], 4,096 bytes\n"), out);

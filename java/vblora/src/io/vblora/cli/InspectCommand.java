@@ -187,6 +187,7 @@ final class InspectCommand implements Callable<Integer> {
             if (!value.isArray() && !value.isNull()) {
                 out.printf(Locale.ROOT, "%-30s%s%n", field.getKey().replace('_', ' '), value.isIntegralNumber()
                         ? String.format(Locale.ROOT, "%,d", value.longValue())
+                        : value.isTextual() && value.textValue().isEmpty() ? "none"
                         : PrintableText.of(value.isObject() ? value.toString() : value.asText()));
             }
         });
