@@ -369,7 +369,8 @@ int main(int count, char **arguments) {
   vbl_stream *stream = nullptr;
   const vbl_status created = vbl_stream_create(options.device, options.threads, &stream);
   if (created == VBL_NO_DEVICE)
-    refuse(std::string("there is no such device (") + vbl_last_error() + "); --device cpu takes the CPU");
+    refuse(bench::format("There is no device cuda:%d (%s); --device cpu takes the CPU", options.device,
+                         vbl_last_error()));
   bench::require(created, "vbl_stream_create");
   check_names(options, stream);
   if (options.flush_mib == 0) options.flush_mib = flush_mib(options.device);

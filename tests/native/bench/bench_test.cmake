@@ -183,7 +183,7 @@ check_kernels(cpu cpu)
 execute_process(COMMAND ${BENCH} --quick --repetitions 1 --csv ${FOLDER}/times.csv --svg ${FOLDER}/times.svg
   RESULT_VARIABLE code OUTPUT_QUIET ERROR_VARIABLE said)
 if(code EQUAL 2 AND NOT SIMT)
-  if(NOT said MATCHES "there is no such device [(]CUDA is absent: .*[)]; --device cpu takes the CPU")
+  if(NOT said MATCHES "There is no device cuda:0 [(]CUDA is absent: .*[)]; --device cpu takes the CPU")
     message(FATAL_ERROR "without a device, vblora-bench says: ${said}")
   endif()
 elseif(code EQUAL 0)
