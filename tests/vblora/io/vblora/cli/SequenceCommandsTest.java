@@ -394,7 +394,7 @@ class SequenceCommandsTest {
         "--metric-for-best-model f1      | --metric-for-best-model without --eval",
         "--early-stopping-patience 2 --eval-steps 2 | --eval-steps without --eval",
         "--text-pair-column text         | found text, text, label",
-        "--label-column text             | found text, text",
+        "--label-column text             | --label-column: found text, text; expected",
         "--pooling max                   | --pooling: found max; expected auto, cls, mean, pooler.",
         "--data-format xml               | --data-format: found xml; expected auto, json, csv, tsv.",
         "--delimiter ; --delimiter ,     | option '--delimiter' (TEXT) should be specified only once",

@@ -156,7 +156,12 @@ final class DataOptions {
     }
 
     SequenceColumns columns(boolean labelled) {
-        return new SequenceColumns(textColumn, textPairColumn, labelled ? labelColumn : null);
+        try {
+            return new SequenceColumns(textColumn, textPairColumn, labelled ? labelColumn : null);
+        } catch (InputException e) {
+            throw new InputException("--text-column, --text-pair-column, --label-column", "", e.found(), e.expected(),
+                    e);
+        }
     }
 
     /** How a file is written: what its name says, as options change it. */
