@@ -7,9 +7,9 @@ import java.util.regex.PatternSyntaxException;
 /**
  * Rewrites regular expressions so that the text sees how long a matcher works. Java's matcher goes round in loops that
  * read no character, as {@code (){1000000000}} or {@code (|)} many times in a row, and cannot be interrupted. An empty
- * lookahead at the beginning of each group and alternative does not change what matches, but a matcher with transparent
- * bounds asks for the text's length there. What else could be repeated without reading is refused, as it mostly is by
- * Python; so is what Java reads differently from Python, or Python does not know.
+ * lookahead at the beginning of each group and alternative, and after each repetition, does not change what matches,
+ * but a matcher with transparent bounds asks for the text's length there. What else could be repeated without reading
+ * is refused, as it mostly is by Python; so is what Java reads differently from Python, or Python does not know.
  */
 final class CountableRegex {
     private static final String MARK = "(?=)";
@@ -46,7 +46,7 @@ final class CountableRegex {
             }
             boolean begin = part.start("open") >= 0 || part.start("or") >= 0;
             repeatable = !repeat && !begin && part.start("empty") < 0;
-            marked.append(part.group()).append(begin ? MARK : "");
+            marked.append(part.group()).append(begin || repeat ? MARK : "");
         }
         return marked.toString();
     }

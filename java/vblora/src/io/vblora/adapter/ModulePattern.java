@@ -12,8 +12,8 @@ import java.util.regex.PatternSyntaxException;
  */
 final class ModulePattern {
     /**
-     * How often a character is looked at, or a group or an alternative tried, in one match, at most; expressions in use
-     * take some hundreds.
+     * How often a character is looked at, a group or an alternative tried, or a repetition left, in one match, at most;
+     * expressions in use take some hundreds.
      */
     private static final int MAX_STEPS = 1_000_000;
 
