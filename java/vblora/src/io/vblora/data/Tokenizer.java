@@ -17,7 +17,7 @@ import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 
 /**
- * Text to token ids and back by a Hugging Face {@code tokenizer.json}, through DJL's binding of the tokenizers LIBRARY.
+ * Text to token ids and back by a Hugging Face {@code tokenizer.json}, through DJL's binding of the tokenizers library.
  * Truncation and padding that the file may ask for are off. Nothing is fetched from a network. Thread-safe until
  * closed.
  */

@@ -21,7 +21,7 @@ import org.bytedeco.javacpp.Loader;
  * Loads the tokenizers' native library, once, when it is first needed. It is unpacked from DJL's jar into JavaCPP's
  * cache, as the other natives are; the environment variable {@code RUST_LIBRARY_PATH} names a library that lies
  * elsewhere. DJL's own loader is not used: it takes what it finds in its cache for whole, and a library that is cut
- * short ends the process; and it asks for GPUs, aloud where there are none. A program may use DJL beside. Thread-safe.
+ * short ends the process; and it asks for GPUs, aloud where there are none. A program may use DJL as well. Thread-safe.
  */
 final class TokenizersNative {
     private static final String PATH_VARIABLE = "RUST_LIBRARY_PATH";
