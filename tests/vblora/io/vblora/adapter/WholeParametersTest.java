@@ -111,6 +111,22 @@ class WholeParametersTest extends WithStream {
         assertEquals(with(head, PREFIX + "m.layer.0.k.weight"), keys(lora("none", "classifier", "layer.0.k")));
     }
 
+    /** Of the first, PEFT 0.21.0 cannot load what it saved (KeyError); the second it does not wrap (TypeError). */
+    @Test
+    void areOfModulesThatPeftCanRead() {
+        for (List<String> nested : List.of(List.of("k", "layer.0"), List.of("0.k", "0"))) {
+            assertCannotBeSaved(nested, ", which names m.layer.0 and, in it, m.layer.0.k");
+        }
+        assertCannotBeSaved(List.of("layer"), ", which names m.layer, a list of modules");
+    }
+
+    private void assertCannotBeSaved(List<String> names, String found) {
+        InputException e = assertThrows(InputException.class, () -> create(LoraConfig.builder()
+                .targetModules(ModuleSelector.DUMMY_TARGET_MODULES).modulesToSave(names).build()));
+        assertEquals("modules_to_save", e.field());
+        assertEquals(names + found, e.found());
+    }
+
     private static Set<String> with(Set<String> names, String... more) {
         Set<String> all = new TreeSet<>(names);
         all.addAll(List.of(more));

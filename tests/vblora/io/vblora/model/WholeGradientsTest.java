@@ -51,7 +51,7 @@ class WholeGradientsTest {
             List.of("input_layernorm"), List.of("layers.0"));
     private static final List<List<String>> OF_BERT = List.of(List.of(), List.of("word_embeddings"),
             List.of("position_embeddings", "token_type_embeddings"), List.of("intermediate"),
-            List.of("self", "output.dense"), List.of("LayerNorm"), List.of("embeddings"), List.of("layer.0"));
+            List.of("self", "output.dense"), List.of("LayerNorm"), List.of(".embeddings"), List.of("layer.0"));
 
     @TempDir
     Path folder;

@@ -8,8 +8,9 @@ import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
-import java.util.regex.MatchResult;
 import java.util.function.Predicate;
+import java.util.regex.MatchResult;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /**
@@ -26,6 +27,8 @@ public final class ModuleSelector {
     /** PEFT's names of modules that may share their weights. */
     private static final List<String> TIED = List.of("embed_tokens", OUTPUT_HEAD);
     private static final int MAX_LAYER = 1_000_000;
+    /** What follows a list in the path of a module in it. */
+    private static final Pattern IN_A_LIST = Pattern.compile("\\.\\d+(\\.|$)");
 
     /** The first number in a path that has two names before it: the layer of model.layers.0.mlp. */
     private static final ModulePattern ANY_LAYER = layer("", "", "[^.]*");
@@ -211,16 +214,18 @@ public final class ModuleSelector {
      * the path or not, as PEFT has it.
      */
     boolean isToSave(String path) {
-        return toSave.stream().anyMatch(name -> isToSave(path, name));
+        return !savedAround(path).isEmpty();
     }
 
-    private static boolean isToSave(String path, String name) {
+    /** Paths of the modules to save that a module is part of, or is, the outermost first. */
+    private List<String> savedAround(String path) {
+        List<String> saved = new ArrayList<>();
         for (int end = path.indexOf('.'); end >= 0; end = path.indexOf('.', end + 1)) {
-            if (path.substring(0, end).endsWith(name)) {
-                return true;
-            }
+            saved.add(path.substring(0, end));
         }
-        return path.endsWith(name);
+        saved.add(path);
+        saved.removeIf(module -> toSave.stream().noneMatch(module::endsWith));
+        return saved;
     }
 
     Bias bias() {
@@ -232,7 +237,7 @@ public final class ModuleSelector {
      * {@code modules_to_save} may match no module, as long as one does.
      *
      * @param adapted the modules that are adapted
-     * @throws InputException if no name matches, or a module is adapted as well
+     * @throws InputException if no name matches, a module is adapted as well, or PEFT could not read what is saved
      */
     List<WholeParameter> selectWhole(List<ModelParameter> model, List<ModuleShape> adapted) {
         Set<String> adaptedPaths = new LinkedHashSet<>();
@@ -244,7 +249,7 @@ public final class ModuleSelector {
         List<WholeParameter> selected = new ArrayList<>();
         boolean anySaved = false;
         for (ModelParameter parameter : model) {
-            boolean saved = isToSave(parameter.module());
+            boolean saved = isToSaveInPeft(parameter.module());
             anySaved |= saved;
             if (saved || !parameter.isHead() && bias.includes(parameter.name(), adaptedPaths)) {
                 selected.add(WholeParameter.of(parameter.name(), parameter.shape(), adaptedPaths));
@@ -262,6 +267,20 @@ public final class ModuleSelector {
                     "names of modules to train");
         }
         return selected;
+    }
+
+    /** {@link #isToSave}; of what PEFT cannot wrap, or cannot read again, nothing may be trained. */
+    private boolean isToSaveInPeft(String path) {
+        List<String> saved = savedAround(path);
+        if (saved.size() > 1) {
+            throw new InputException(source, "modules_to_save", toSave + ", which names " + saved.get(0) + " and, in it, "
+                    + saved.get(1), "modules of which none is part of another: PEFT could not read the adapter");
+        }
+        if (!saved.isEmpty() && IN_A_LIST.matcher(path.substring(saved.get(0).length())).lookingAt()) {
+            throw new InputException(source, "modules_to_save", toSave + ", which names " + saved.get(0)
+                    + ", a list of modules", "names of the modules in it: PEFT saves no list");
+        }
+        return !saved.isEmpty();
     }
 
     /**
