@@ -1,6 +1,7 @@
 package io.vblora;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
 import java.util.stream.IntStream;
@@ -31,5 +32,24 @@ class PrintableTextTest {
         assertEquals(ten + " and 1,000,000 more", PrintableText.list(names));
         assertEquals('"' + "x".repeat(100) + "\" (the first 100 of 5,000 characters)",
                 PrintableText.quoted("x".repeat(5000)));
+    }
+
+    @Test
+    void longMessagesKeepTheirBeginningAndEnd() {
+        String text = "a".repeat(2000) + "b".repeat(1000);
+        assertEquals(text, PrintableText.message(text));
+        assertEquals("a".repeat(2000) + " ... (98,000 characters left out) ... " + "b".repeat(1000),
+                PrintableText.message("a".repeat(2000) + "x".repeat(98_000) + "b".repeat(1000)));
+        // A character of two halves on either cut is left out whole.
+        assertEquals("a".repeat(1999) + " ... (14 characters left out) ... " + "b".repeat(999),
+                PrintableText.message("a".repeat(1999) + "\ud83d\ude00" + "x".repeat(10) + "\ud83d\ude00"
+                        + "b".repeat(999)));
+
+        String digits = "7".repeat(1_000_000);
+        InputException e = new InputException("config.json", "r", digits, "1 to 256");
+        assertTrue(e.getMessage().length() < 3100, e.getMessage());
+        assertTrue(e.getMessage().startsWith("config.json: r: found 777"), e.getMessage());
+        assertTrue(e.getMessage().endsWith("777; expected 1 to 256"), e.getMessage());
+        assertEquals(digits, e.found());
     }
 }

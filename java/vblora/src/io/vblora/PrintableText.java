@@ -10,6 +10,9 @@ public final class PrintableText {
     private static final int MOST_NAMES = 10;
     /** Characters that a name in a message has. */
     private static final int MOST_CHARACTERS = 100;
+    /** Characters that a message keeps of its beginning, and of its end, which says what was expected. */
+    private static final int BEGINNING = 2000;
+    private static final int END = 1000;
 
     private PrintableText() {}
 
@@ -27,6 +30,21 @@ public final class PrintableText {
             }
         });
         return printable.toString();
+    }
+
+    /** {@link #of} a message, without the middle if it is long, as one that repeats a value of a million digits is. */
+    public static String message(String text) {
+        String printable = of(text);
+        int left = printable.length() - BEGINNING - END;
+        if (left <= 0) {
+            return printable;
+        }
+        int end = BEGINNING - (Character.isLowSurrogate(printable.charAt(BEGINNING)) ? 1 : 0);
+        int next = printable.length() - END;
+        next += Character.isLowSurrogate(printable.charAt(next)) ? 1 : 0;
+        return printable.substring(0, end)
+                + String.format(Locale.ROOT, " ... (%,d characters left out) ... ", next - end)
+                + printable.substring(next);
     }
 
     /** A name in quotation marks, which may come from a file and be of any length: its beginning, if it is long. */

@@ -50,6 +50,15 @@ class MainTest {
         CommandLineRun.of("delta", "--adapter", folder).assertError(2, "'vblora delta --help' explains the options");
     }
 
+    @Test
+    void repeatsNoLongArgumentWhole() {
+        for (String option : List.of("--overlong=", "--max-length=", "--device=", "--method=")) {
+            CommandLineRun run = CommandLineRun.of("finetune", "--model", folder, "--train", "train.txt",
+                    "--output", "output", option + "x".repeat(100_000)).assertError(2, "characters left out");
+            assertTrue(run.err().length() < 4000, option + ": " + run.err().length() + " characters");
+        }
+    }
+
     /** In the order of help. */
     @Test
     void listsTheCommandsWhereThereIsNone() {

@@ -191,7 +191,8 @@ public final class Main implements Runnable {
 
     private void print(Throwable e, String message) {
         PrintWriter err = spec.commandLine().getErr();
-        err.println("vblora: error: " + message.strip().replaceAll("\\s*\\R\\s*", " ").replaceAll("\\.+$", "") + ".");
+        err.println("vblora: error: "
+                + PrintableText.message(message.strip().replaceAll("\\s*\\R\\s*", " ").replaceAll("\\.+$", "")) + ".");
         if (verbose) {
             e.printStackTrace(err);
         }
