@@ -38,6 +38,7 @@ int unavailable_device() {
 }
 
 CUresult open(CUcontext *context, int device) {
+  if (device_count() == 0) return CUDA_ERROR_NO_DEVICE;
   if (!is_device(device)) return CUDA_ERROR_INVALID_DEVICE;
   if (device == unavailable_device()) return CUDA_ERROR_DEVICE_UNAVAILABLE;
   *context = &contexts[static_cast<size_t>(device)];
@@ -147,7 +148,7 @@ cudaError_t cudaGetDevice(int *device) {
 }
 
 cudaError_t cudaSetDevice(int device) {
-  return simt::is_device(device) ? simt::use(device) : report(cudaErrorInvalidDevice);
+  return simt::device_count() == 0 || simt::is_device(device) ? simt::use(device) : report(cudaErrorInvalidDevice);
 }
 
 cudaError_t cudaGetDriverEntryPointByVersion(const char *name, void **function, unsigned int, unsigned long long,

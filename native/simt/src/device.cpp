@@ -77,6 +77,7 @@ cudaError_t cudaDriverGetVersion(int *version) { return cudaRuntimeGetVersion(ve
 
 cudaError_t cudaGetDeviceCount(int *count) {
   if (count == nullptr) return report(cudaErrorInvalidValue);
+  if (simt::device_count() == 0) return report(cudaErrorNoDevice);
   *count = simt::device_count();
   return cudaSuccess;
 }

@@ -14,12 +14,12 @@ constexpr int kRuntimeVersion = 13000;
 constexpr char kDeviceName[] = "SIMT host";
 constexpr int kMaxDevices = 16;
 
-// SIMT_DEVICES, 1 by default.
+// SIMT_DEVICES, 1 by default; with 0 all is as on a machine without a GPU.
 inline int device_count() {
   static const int count = [] {
     const char *text = std::getenv("SIMT_DEVICES");
     const int wanted = text == nullptr ? 1 : std::atoi(text);
-    return wanted < 1 ? 1 : wanted > kMaxDevices ? kMaxDevices : wanted;
+    return wanted < 0 ? 0 : wanted > kMaxDevices ? kMaxDevices : wanted;
   }();
   return count;
 }

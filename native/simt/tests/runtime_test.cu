@@ -424,7 +424,20 @@ void check_forbidden_in_capture() {
 
 }  // namespace
 
-int main() {
+// In a process of its own, run with the argument "none".
+int check_no_device() {
+  setenv("SIMT_DEVICES", "0", 1);
+  int count = 7;
+  void *memory = nullptr;
+  CHECK_ERROR(cudaErrorNoDevice, cudaGetDeviceCount(&count));
+  CHECK_ERROR(cudaErrorNoDevice, cudaMalloc(&memory, 8));
+  CHECK_ERROR(cudaErrorNoDevice, cudaSetDevice(0));
+  CHECK(count == 7 && memory == nullptr);
+  return report_checks();
+}
+
+int main(int argc, char **) {
+  if (argc > 1) return check_no_device();
   setenv("SIMT_DEVICES", std::to_string(kDevices).c_str(), 1);
   setenv("SIMT_UNAVAILABLE", std::to_string(kUnavailable).c_str(), 1);
   check_contexts();

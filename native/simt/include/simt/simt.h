@@ -6,7 +6,7 @@
 //   SIMT_THREADS  how many blocks run at once; default: one per CPU, under ThreadSanitizer one.
 //   SIMT_LAUNCH_LOG  a file that gets a line "<blocks> <kernel>" for each launch.
 //   SIMT_KERNEL_LIST  a file that gets, at the first launch, a line "<kernel>" for each that may be launched.
-//   SIMT_DEVICES  how many devices there are, 1 to 16; default: 1.
+//   SIMT_DEVICES  how many devices there are, 0 to 16; default: 1.
 //   SIMT_UNAVAILABLE  a device on which no context can be opened: cudaErrorDevicesUnavailable.
 //   SIMT_LEAKS    if 1, device and pinned host memory still allocated at the process's end is listed on stderr.
 #pragma once

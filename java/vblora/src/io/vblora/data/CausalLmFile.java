@@ -140,7 +140,7 @@ public record CausalLmFile(List<Example> examples, int truncated, List<Integer> 
             this.overlong = overlong;
             this.vocabSize = vocabSize;
             this.listener = listener;
-            String name = file.getFileName().toString().toLowerCase(Locale.ROOT);
+            String name = file.toString().toLowerCase(Locale.ROOT);
             this.isJson = name.endsWith(".jsonl") || name.endsWith(".json") ? Boolean.TRUE : null;
         }
 

@@ -36,7 +36,7 @@ public record TableFormat(boolean json, String delimiter, boolean quoted, boolea
      * @throws InputException if it ends in none of these
      */
     public static TableFormat of(Path file) {
-        String name = file.getFileName().toString().toLowerCase(Locale.ROOT);
+        String name = file.toString().toLowerCase(Locale.ROOT);
         return switch (name.substring(name.lastIndexOf('.') + 1)) {
             case "csv" -> CSV;
             case "tsv" -> TSV;
