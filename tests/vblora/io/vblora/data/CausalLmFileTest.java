@@ -242,6 +242,9 @@ class CausalLmFileTest {
                 .getMessage().startsWith(missing + ": found no such file"));
         assertTrue(assertThrows(InputException.class, () -> read(folder)).getMessage()
                 .startsWith(folder + ": found a folder"));
+        Path root = folder.getRoot(); // which has no name
+        assertTrue(assertThrows(InputException.class, () -> read(root)).getMessage()
+                .startsWith(root + ": found a folder"));
     }
 
     private CausalLmFile readPrompts(String content, PromptTemplate prompt, int maxSeqLength) throws IOException {

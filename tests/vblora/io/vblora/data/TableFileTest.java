@@ -207,7 +207,7 @@ class TableFileTest {
         assertEquals(TableFormat.TSV, TableFormat.of(Path.of("data.tsv")));
         assertEquals(TableFormat.JSON, TableFormat.of(Path.of("data.json")));
         assertEquals(TableFormat.JSON, TableFormat.of(Path.of("data.jsonl")));
-        for (String name : new String[] {"data.txt", "csv.", "data"}) {
+        for (String name : new String[] {"data.txt", "csv.", "data", "/", "a.csv/data"}) {
             assertTrue(assertThrows(InputException.class, () -> TableFormat.of(Path.of(name))).getMessage()
                     .startsWith(name + ": found a name that does not tell the format; expected"));
         }
