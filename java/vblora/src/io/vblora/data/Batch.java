@@ -14,7 +14,7 @@ import java.util.List;
  * @param lengths tokens of each example, [size]
  */
 public record Batch(int size, int length, int[] inputIds, int[] labels, int[] lengths) {
-    /** Pads these examples; there must be at least one. */
+    /** Pads these examples, of which there must be at least one. */
     public static Batch of(List<Example> examples) {
         int size = examples.size();
         int length = examples.stream().mapToInt(Example::length).max().orElseThrow();
@@ -31,7 +31,9 @@ public record Batch(int size, int length, int[] inputIds, int[] labels, int[] le
         return new Batch(size, length, inputIds, labels, lengths);
     }
 
-    /** Number of positions that count in the loss: the first label of a row never does, it has nothing before it. */
+    /**
+     * Number of positions that count in the loss. The first label of a row never counts, since nothing comes before it.
+     */
     public long countedLabels() {
         long n = 0;
         for (int i = 0; i < labels.length; i++) {

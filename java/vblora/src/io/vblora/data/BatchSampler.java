@@ -11,10 +11,11 @@ import java.util.NoSuchElementException;
  * Groups examples into batches, epoch by epoch: in their own order, or in a random one that depends on seed and epoch
  * alone. The last batch of an epoch may be smaller. Immutable.
  *
- * <p>Grouped by length, examples of similar length meet in a batch, which then needs little padding: as in Hugging
- * Face's {@code group_by_length} that order is cut into stretches of up to 50 batches (fewer where there would be less
- * than four stretches), each is sorted from long to short, equal lengths as they come, and the longest example of all
- * changes places with the very first, so that a batch that does not fit into memory shows at once.
+ * <p>If examples are grouped by length, those of similar length share a batch, which then needs little padding. As in
+ * Hugging Face's {@code group_by_length}, the order is cut into stretches of up to 50 batches (fewer where there would
+ * be less than four stretches), and each stretch is sorted from long to short, with equal lengths left in their order.
+ * The longest example of all changes places with the very first one, so that a batch that does not fit into memory
+ * shows at once.
  *
  * <p>The random order is the same on every platform: a Fisher-Yates shuffle (from the last position down, swapping i
  * with j in [0, i]) driven by SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) with start state mix(seed) + epoch, where
@@ -22,7 +23,7 @@ import java.util.NoSuchElementException;
  */
 public final class BatchSampler<E extends TokenSequence> {
     private static final long GOLDEN_GAMMA = 0x9E3779B97F4A7C15L;
-    /** Batches in a stretch that is sorted by length, at most; Hugging Face's number. */
+    /** The most batches in a stretch that is sorted by length; Hugging Face's number. */
     private static final int STRETCH_BATCHES = 50;
 
     private final List<E> examples;
@@ -33,8 +34,8 @@ public final class BatchSampler<E extends TokenSequence> {
 
     /**
      * @param batchSize examples in a batch, at least 1
-     * @param groupByLength whether examples of similar length come together
-     * @param seed of the random order; without {@code shuffle} not used
+     * @param groupByLength whether examples of similar length share a batch
+     * @param seed seed of the random order; not used without {@code shuffle}
      */
     public BatchSampler(List<E> examples, int batchSize, boolean shuffle, boolean groupByLength, long seed) {
         if (examples.isEmpty() || batchSize < 1) {

@@ -10,13 +10,13 @@ import java.nio.charset.StandardCharsets;
 import java.util.Optional;
 
 /**
- * What a language model is taught on: what an adapter's folder says beside the adapter, so that it can be used without
- * being told again. A file of the same name that has no {@code task_type} is one for sequences,
+ * What a language model is taught on. An adapter's folder keeps it beside the adapter, so that the adapter can be used
+ * without being told again. A file of the same name without {@code task_type} belongs to a sequence task and is read by
  * {@link io.vblora.model.SequenceConfig}.
  *
  * @param prompt what responses follow; null if the data is documents
  * @param responseColumn the column of the response; null without a prompt
- * @param maxSeqLength tokens that an example has at most, 2 or more
+ * @param maxSeqLength the most tokens that an example has, 2 or more
  */
 public record CausalLmConfig(PromptTemplate prompt, String responseColumn, int maxSeqLength) {
     /** PEFT's name of the task, and the value that tells this file from others. */
@@ -34,7 +34,7 @@ public record CausalLmConfig(PromptTemplate prompt, String responseColumn, int m
     }
 
     /**
-     * The task that an adapter's folder tells of; nothing, if it tells of none or of one for sequences.
+     * The task that is described in an adapter's folder; empty if none is, or one for sequences.
      *
      * @throws InputException if a value is not what it must be
      */
@@ -91,7 +91,7 @@ public record CausalLmConfig(PromptTemplate prompt, String responseColumn, int m
         }
     }
 
-    /** Says what it is, without the prompt's text. */
+    /** Describes the task in a line, without the prompt's text. */
     public String summary() {
         return (prompt == null ? "documents" : "prompts made of " + String.join(", ", prompt.columns())
                 + " and responses in " + responseColumn) + ", at most " + maxSeqLength + " tokens each";

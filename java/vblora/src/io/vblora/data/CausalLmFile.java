@@ -18,26 +18,26 @@ import java.util.function.Supplier;
 
 /**
  * The examples of a file for causal language modelling. The file is UTF-8 (a byte order mark is skipped), its lines end
- * in LF, CRLF or CR, blank lines count for nothing. {@link #read} takes either
+ * in LF, CRLF or CR, and blank lines are skipped. {@link #read} takes either
  * <ul>
- * <li>text, a document per line, or
- * <li>JSON Lines, an object per line, if its name ends in {@code .jsonl} or {@code .json} or its first line that is not
- * blank begins with a brace. A row has either {@code text}, or {@code input_ids} with optional {@code labels} of the
- * same length, where -100 is left out of the loss; an {@code attention_mask} must be all ones. Other fields are
- * skipped.
+ * <li>text, with a document on each line, or
+ * <li>JSON Lines, with an object on each line, if the file's name ends in {@code .jsonl} or {@code .json} or if its
+ * first line that is not blank begins with a brace. A row has either {@code text}, or {@code input_ids} with optional
+ * {@code labels} of the same length, where -100 is left out of the loss; an {@code attention_mask} must be all ones.
+ * Other fields are ignored.
  * </ul>
- * Text gets the tokenizer's end-of-sequence token, if it has one and the encoding does not end in it already; labels
- * are the input ids where none are given. What becomes of examples longer than {@code maxSeqLength} tokens
- * {@link Overlong} says.
+ * The tokenizer's end-of-sequence token, if it has one, is appended to text whose encoding does not already end in it.
+ * Labels are the input ids where none are given. {@link Overlong} says what becomes of examples longer than {@code
+ * maxSeqLength} tokens.
  *
  * @param examples in the order of the file
  * @param truncated how many of them were cut
- * @param skipped which rows were too long and gave no example: their indices, from 0, in order
+ * @param skipped the rows that were too long and gave no example: their indices, from 0, in order
  */
 public record CausalLmFile(List<Example> examples, int truncated, List<Integer> skipped) {
     /**
-     * Reads a file as {@link #read(Path, Supplier, int, Overlong, int, ReadingListener)} does, with nobody told how far
-     * it is.
+     * Reads a file as {@link #read(Path, Supplier, int, Overlong, int, ReadingListener)} does, without reporting
+     * progress.
      */
     public static CausalLmFile read(Path file, Supplier<Tokenizer> tokenizer, int maxSeqLength, Overlong overlong,
             int vocabSize) {
@@ -47,13 +47,13 @@ public record CausalLmFile(List<Example> examples, int truncated, List<Integer> 
     /**
      * Reads and checks a whole file.
      *
-     * @param tokenizer asked once, at the first text: data that is tokenised already needs none; null, or giving null,
-     *     if there is none. It stays the caller's
-     * @param maxSeqLength tokens that an example has at most, at least 2
-     * @param overlong what becomes of longer ones
+     * @param tokenizer asked once, at the first text; data that is already tokenised needs none. It may be null, or
+     *     give null, if there is no tokenizer. The caller closes it
+     * @param maxSeqLength the most tokens that an example has, at least 2
+     * @param overlong what becomes of longer examples
      * @param vocabSize token ids lie in [0, vocabSize)
-     * @param listener is told how far it is
-     * @throws InputException if a line cannot be used, which it names with the file; or if no example is left
+     * @param listener is told of the progress
+     * @throws InputException if a line cannot be used, naming the file and the line; or if no example is left
      * @throws UncheckedIOException if the file cannot be read
      */
     public static CausalLmFile read(Path file, Supplier<Tokenizer> tokenizer, int maxSeqLength, Overlong overlong,
@@ -65,7 +65,7 @@ public record CausalLmFile(List<Example> examples, int truncated, List<Integer> 
 
     /**
      * Reads a file as {@link #readPrompts(Path, TableFormat, PromptTemplate, String, Supplier, int, Overlong, int,
-     * ReadingListener)} does, with nobody told how far it is.
+     * ReadingListener)} does, without reporting progress.
      */
     public static CausalLmFile readPrompts(Path file, TableFormat format, PromptTemplate prompt, String responseColumn,
             Supplier<Tokenizer> tokenizer, int maxSeqLength, Overlong overlong, int vocabSize) {
@@ -75,9 +75,9 @@ public record CausalLmFile(List<Example> examples, int truncated, List<Integer> 
 
     /**
      * Reads rows of prompt and response. The response follows the prompt as it is, and the tokenizer's end-of-sequence
-     * token follows the response, if there is one; only they count in the loss. A token that holds the end of the
-     * prompt and the beginning of the response belongs to the response. Else as
-     * {@link #read(Path, Supplier, int, Overlong, int, ReadingListener)}.
+     * token, if it has one, follows the response; only these two count in the loss. A token that holds the end of the
+     * prompt and the beginning of the response belongs to the response. Otherwise this does what {@link #read(Path,
+     * Supplier, int, Overlong, int, ReadingListener)} does.
      *
      * @param prompt made from columns of a row
      * @param responseColumn the column of the response, which must not be blank
@@ -104,7 +104,7 @@ public record CausalLmFile(List<Example> examples, int truncated, List<Integer> 
         return examples.stream().mapToLong(Example::length).sum();
     }
 
-    /** Says in a line what was read. */
+    /** Describes in a line what was read. */
     public String summary() {
         return String.format(Locale.ROOT, "%,d examples, %,d tokens, longest %,d%s%s", examples.size(), tokens(),
                 examples.stream().mapToInt(Example::length).max().orElse(0),
@@ -112,10 +112,10 @@ public record CausalLmFile(List<Example> examples, int truncated, List<Integer> 
                 skipped.isEmpty() ? "" : String.format(Locale.ROOT, ", %,d skipped as too long", skipped.size()));
     }
 
-    /** A row before it is tokenized: either text, after a prompt or none, or tokens. */
+    /** A row before it is tokenized: either text, with or without a prompt before it, or tokens. */
     private record Row(long line, String prompt, String text, int[] inputIds, int[] labels) {}
 
-    /** Reads one file; lives as long as that takes. */
+    /** Reads one file and lives only while doing so. */
     private static final class Reader {
         private final Path file;
         private final Supplier<Tokenizer> supplier;
@@ -180,7 +180,7 @@ public record CausalLmFile(List<Example> examples, int truncated, List<Integer> 
                     Collections.unmodifiableList(skipped));
         }
 
-        /** The example of a row, counted from 1, as it is, or cut; null if it is skipped. */
+        /** The example of a row (numbered from 1), whole or cut; null if it is skipped. */
         private Example fitting(int row, Example whole) {
             if (whole.countedLabels() == 0) {
                 throw refuse("labels", "only " + Example.IGNORE_INDEX + " in positions 1 to " + (whole.length() - 1),
@@ -344,12 +344,12 @@ public record CausalLmFile(List<Example> examples, int truncated, List<Integer> 
             }
         }
 
-        /** The example of a row: whole, or of a long text as much as says that it is longer than examples may be. */
+        /** The example of a row: the whole text, or just enough of a long one to show that it exceeds the maximum. */
         private Example tokenize(Row row) {
             if (row.inputIds() != null) {
                 return new Example(row.inputIds(), row.labels());
             }
-            int most = (int) Math.min(Integer.MAX_VALUE, maxSeqLength + 1L); // one more says that there are more
+            int most = (int) Math.min(Integer.MAX_VALUE, maxSeqLength + 1L); // one more shows that there are more
             int[] ids;
             int[] prompt;
             try {
@@ -358,11 +358,12 @@ public record CausalLmFile(List<Example> examples, int truncated, List<Integer> 
             } catch (InputException e) {
                 throw new InputException(where(row.line()), e.source(), e.found(), e.expected(), e);
             }
-            // Where the encoding of the prompt alone ends differently, its last tokens reach into the response.
+            // Where the encoding of the prompt alone ends differently, the last tokens of the prompt reach into the
+            // response.
             int same = Arrays.mismatch(ids, prompt);
             int masked = same < 0 ? prompt.length : same;
             if (ids.length == most) {
-                masked = Math.min(masked, maxSeqLength); // the response counts, beyond
+                masked = Math.min(masked, maxSeqLength); // the response counts, and lies beyond
             }
             OptionalInt eos = tokenizer.eosTokenId();
             if (eos.isPresent() && (ids.length == 0 || ids[ids.length - 1] != eos.getAsInt())) {

@@ -6,15 +6,15 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Function;
 import java.util.stream.IntStream;
 
-/** Work on rows by all processors whose outcome does not depend on them. */
+/** Works on rows with all processors; the outcome does not depend on how many there are. */
 final class InParallel {
-    /** Rows below which handing them to other threads costs more than it saves. */
+    /** With fewer rows than this, handing them to other threads costs more than it saves. */
     private static final int FEW = 64;
 
     private InParallel() {}
 
     /**
-     * The results in the order of the rows. Where rows fail, the first of them fails the whole.
+     * The results in the order of the rows. If rows fail, the exception of the first of them is thrown.
      *
      * @param listener is told of each row that is done
      */

@@ -7,9 +7,9 @@ import java.util.function.LongSupplier;
 import java.util.stream.IntStream;
 
 /**
- * Tokenizes as much of long texts as the tokens at their beginning need. What follows a text may change its last
- * tokens, so it is tokenized as far as one length and as far as twice that, until both begin with the same tokens, and
- * more of them than are wanted.
+ * Tokenizes only as much of a long text as is needed for the tokens at its beginning. The last tokens of a piece of
+ * text may depend on what follows it. So the text is tokenized up to some length and up to twice that length, until
+ * both results begin with the same tokens, and with some more of them than are wanted.
  */
 final class LongText {
     /** Texts up to this length are tokenized whole. */
@@ -17,9 +17,9 @@ final class LongText {
 
     private static final int LEAST = 1 << 14;
     private static final int CHARACTERS_OF_TOKEN = 8;
-    /** Tokens that have to be the same beyond those wanted. */
+    /** How many tokens beyond the wanted ones have to be the same. */
     private static final int MARGIN = 64;
-    /** From when on it counts whether time grows faster than length. */
+    /** After this time it is checked whether time grows faster than length. */
     private static final long SLOW_NANOS = 5_000_000_000L;
 
     private final String source;
@@ -27,7 +27,7 @@ final class LongText {
     private final Encoder encoder;
     private final LongSupplier nanoTime;
 
-    /** A text, or two, tokenized whole. */
+    /** Tokenizes a whole text, or a pair of texts. */
     @FunctionalInterface
     interface Encoder {
         /** {@code pair} is null if there is none. */
@@ -35,10 +35,10 @@ final class LongText {
     }
 
     /**
-     * All that is known of tokens.
+     * All that is known of some tokens.
      *
-     * @param ids with special tokens, [length]
-     * @param types which text each belongs to, as the post-processor has it, [length]
+     * @param ids token ids with special tokens, [length]
+     * @param types the text that each token belongs to, according to the post-processor, [length]
      * @param texts 0 in the first text, 1 in the second, -1 at special tokens, [length]
      */
     record Tokens(int[] ids, int[] types, long[] texts) {
@@ -46,7 +46,7 @@ final class LongText {
             return (int) Arrays.stream(texts).filter(id -> id == text).count();
         }
 
-        /** Whether a text has more than so many tokens in both, and the same to there. */
+        /** Whether a text has more than {@code tokens} tokens in both, and its tokens are the same up to there. */
         boolean isSame(Tokens other, int text, int tokens) {
             int[] own = IntStream.range(0, ids.length).filter(i -> texts[i] == text).limit(tokens)
                     .map(i -> ids[i]).toArray();
@@ -67,9 +67,9 @@ final class LongText {
     }
 
     /**
-     * The tokens of texts, or of their beginnings if these have more than {@code most} tokens.
+     * The tokens of texts, or only of their beginnings where they have more than {@code most} tokens.
      *
-     * @throws InputException if more would have to be read than can be, or that takes a time that is not linear
+     * @throws InputException if more text would have to be read than can be, or if the time for it is not linear
      */
     Tokens encode(String text, String pair, int most) {
         int whole = Math.max(text.length(), pair == null ? 0 : pair.length());
@@ -108,7 +108,7 @@ final class LongText {
                 && (!cutPair || now.isSame(before, 1, most + MARGIN) && (cut || now.count(1) > now.count(0)));
     }
 
-    /** The beginning of a text, a little shorter where that would part two halves of a character. */
+    /** The beginning of a text; it is one shorter where it would otherwise end within a surrogate pair. */
     private static String start(String text, int length) {
         if (length >= text.length()) {
             return text;

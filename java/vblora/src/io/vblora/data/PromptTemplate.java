@@ -10,13 +10,13 @@ import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 
 /**
- * Text with the names of columns in braces, whose values take their place; two braces are one of the text. A template
- * may have a shorter variant for rows in which a column is blank. Immutable.
+ * Text with the names of columns in braces, which are replaced by the columns' values; a doubled brace stands for a
+ * single one in the text. A template may have a shorter variant for rows in which a column is blank. Immutable.
  */
 public final class PromptTemplate {
     /**
      * The two prompts that Stanford Alpaca was trained with (tatsu-lab/stanford_alpaca, train.py): one for rows with
-     * {@code instruction} and {@code input}, one for rows whose {@code input} is blank or not there.
+     * {@code instruction} and {@code input}, one for rows whose {@code input} is blank or missing.
      */
     public static final PromptTemplate ALPACA = parse("alpaca", """
             Below is an instruction that describes a task, paired with an input that provides further context. \
@@ -42,7 +42,7 @@ public final class PromptTemplate {
     private final String source;
     /** Text and names of columns in turn, text first and last. */
     private final List<String> pieces;
-    /** The column that may be blank, and the template for where it is; null if there is none. */
+    /** The column that may be blank, and the template for rows in which it is; null if there is none. */
     private final String optional;
     private final PromptTemplate shorter;
 
@@ -59,7 +59,8 @@ public final class PromptTemplate {
     }
 
     /**
-     * Reads a template from a UTF-8 file. Line ends become LF, and the file's last one does not belong to the prompt.
+     * Reads a template from a UTF-8 file. Line ends become LF, and the last line end of the file is not part of the
+     * prompt.
      *
      * @throws InputException if the file is missing or broken
      */
@@ -116,7 +117,7 @@ public final class PromptTemplate {
     }
 
     /**
-     * This template for rows in which {@code column} is not blank, and another for all others.
+     * This template for rows in which {@code column} is not blank, with another one for all other rows.
      *
      * @throws InputException as {@link #parse} does
      */
@@ -124,7 +125,7 @@ public final class PromptTemplate {
         return new PromptTemplate(source, pieces, column, parse(source, text));
     }
 
-    /** The text that {@link #parse} reads as this template; of two variants the longer. */
+    /** The text that {@link #parse} reads as this template; if there are two variants, that of the longer one. */
     String text() {
         StringBuilder text = new StringBuilder();
         for (int i = 0; i < pieces.size(); i++) {
@@ -133,12 +134,12 @@ public final class PromptTemplate {
         return text.toString();
     }
 
-    /** The column that it is, if that is all. */
+    /** The column that this template consists of, if there is nothing else in it. */
     Optional<String> singleColumn() {
         return pieces.equals(List.of("", pieces.get(1), "")) ? Optional.of(pieces.get(1)) : Optional.empty();
     }
 
-    /** The column that may be blank; then there is a {@link #shorter} variant. */
+    /** The column that may be blank; if there is one, there is also a {@link #shorter} variant. */
     Optional<String> optionalColumn() {
         return Optional.ofNullable(optional);
     }
@@ -157,7 +158,7 @@ public final class PromptTemplate {
     /**
      * The prompt of a row.
      *
-     * @param values the value of a column, or null if the row does not have it
+     * @param values gives the value of a column, or null if the row does not have it
      * @throws InputException if the row lacks a column
      */
     public String fill(UnaryOperator<String> values) {
@@ -175,7 +176,7 @@ public final class PromptTemplate {
         return prompt.toString();
     }
 
-    /** Whether both make the same prompts of all rows. */
+    /** Whether both make the same prompt of every row. */
     @Override
     public boolean equals(Object other) {
         return other instanceof PromptTemplate template && pieces.equals(template.pieces)

@@ -1,8 +1,10 @@
 package io.vblora.data;
 
-/** Is told how far the reading of a file of examples is. Rows are tokenized by several threads, which all call it. */
+/**
+ * Is told how far the reading of a file of examples has got. Several threads tokenize rows, and all of them call it.
+ */
 public interface ReadingListener {
-    /** Lets it pass. */
+    /** Ignores everything. */
     ReadingListener NONE = new ReadingListener() {
         @Override
         public void onBytes(long read) {}
@@ -11,9 +13,9 @@ public interface ReadingListener {
         public void onRows(long tokenized, long rows) {}
     };
 
-    /** So many bytes of the file have been read. */
+    /** This many bytes of the file have been read. */
     void onBytes(long read);
 
-    /** The file has been read, and of its rows so many are tokenized; not always told in order. */
+    /** The whole file has been read, and this many of its rows are tokenized; calls may come out of order. */
     void onRows(long tokenized, long rows);
 }

@@ -8,7 +8,7 @@ import java.util.Locale;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.LongSupplier;
 
-/** Prints a line every few seconds while a file is read; none for one that is read sooner. Thread-safe. */
+/** Prints a line every few seconds while a file is read, and none if that takes less time. Thread-safe. */
 public final class ReadingProgress implements ReadingListener {
     private static final long LINE_INTERVAL_NANOS = 5_000_000_000L;
 
@@ -17,7 +17,7 @@ public final class ReadingProgress implements ReadingListener {
     private final LongSupplier nanoTime;
     private final AtomicLong lastLineNanos;
 
-    /** For a file that is read from now on. */
+    /** For a file whose reading begins now. */
     public ReadingProgress(Path file, PrintWriter out) {
         this(file, out, System::nanoTime);
     }
@@ -43,7 +43,7 @@ public final class ReadingProgress implements ReadingListener {
         }
     }
 
-    /** How long the file is, where that is known: a pipe does not say. */
+    /** How long the file is, if that is known; of a pipe it is not. */
     private String ofAll() {
         try {
             return Files.isRegularFile(file) ? String.format(Locale.ROOT, "/%,d", Files.size(file)) : "";
@@ -52,7 +52,7 @@ public final class ReadingProgress implements ReadingListener {
         }
     }
 
-    /** True for one thread alone. */
+    /** True for only one of the threads that ask. */
     private boolean isLineDue() {
         long now = nanoTime.getAsLong();
         long last = lastLineNanos.get();

@@ -22,7 +22,7 @@ public record SequenceColumns(String text, String textPair, String label) {
         }
     }
 
-    /** Those that are there, in the order text, textPair, label. */
+    /** Those columns that there are, in the order text, textPair, label. */
     List<String> names() {
         return new ArrayList<>(Stream.of(text, textPair, label).filter(Objects::nonNull).toList());
     }

@@ -1,7 +1,7 @@
 package io.vblora.data;
 
 /**
- * A tokenized text or pair of texts with what is said of it as a whole. The arrays are not copied.
+ * A tokenized text or pair of texts with its label or value. The arrays are not copied.
  *
  * @param inputIds token ids with special tokens, [length]
  * @param tokenTypeIds 0 in the first text and 1 in the second, as the tokenizer gives them, [length]

@@ -17,14 +17,14 @@ import java.util.stream.Collectors;
 /**
  * The examples of a file for classification or regression of texts or pairs of texts, tokenized.
  *
- * <p>A text with a label must not be blank; of a pair one may be, not both. Space around a label does not count; a
- * label must not be blank. Where no label column is named, the targets are NaN, and a blank text is a text like others;
- * what is no text (null in JSON, or one without tokens) is skipped.
+ * <p>In data with labels, a text must not be blank, and of a pair only one text may be. Space around a label is
+ * ignored; a label must not be blank. Where no label column is named, the targets are NaN, and a blank text is treated
+ * like any other; a row that has no text (null in JSON, or one without tokens) is skipped.
  *
  * @param examples in the order of the file
  * @param labels the classes by index; empty for regression and data without labels
  * @param truncated how many examples were cut
- * @param skipped which rows gave no example: their indices, from 0, in order
+ * @param skipped the rows that gave no example: their indices, from 0, in order
  */
 public record SequenceFile(List<SequenceExample> examples, List<String> labels, int truncated,
         List<Integer> skipped) {
@@ -33,7 +33,7 @@ public record SequenceFile(List<SequenceExample> examples, List<String> labels, 
 
     /**
      * Reads data for classification as {@link #readClassification(Path, TableFormat, SequenceColumns, Tokenizer, int,
-     * Overlong, BertConfig, List, ReadingListener)} does, with nobody told how far it is.
+     * Overlong, BertConfig, List, ReadingListener)} does, without reporting progress.
      */
     public static SequenceFile readClassification(Path file, TableFormat format, SequenceColumns columns,
             Tokenizer tokenizer, int maxSeqLength, Overlong overlong, BertConfig encoder, List<String> labels) {
@@ -44,16 +44,16 @@ public record SequenceFile(List<SequenceExample> examples, List<String> labels, 
     /**
      * Reads data for classification.
      *
-     * @param tokenizer stays the caller's
-     * @param maxSeqLength tokens that an example has at most
-     * @param overlong what becomes of longer ones
-     * @param encoder whose vocabulary must have the tokens, and whose token types must be enough; where it has but one
-     *     type (RoBERTa), all tokens are of it
-     * @param labels the classes by index, which are all that the file may have; null to take those of the file, sorted
-     *     by number if all are integers, else by text
-     * @param listener is told how far it is
-     * @throws InputException if a row cannot be used, which it names with the file; or if of data with labels no
-     *     example is left
+     * @param tokenizer the caller closes it
+     * @param maxSeqLength the most tokens that an example has
+     * @param overlong what becomes of longer examples
+     * @param encoder its vocabulary must have the tokens, and it must have enough token types; where it has only one
+     *     type (RoBERTa), all tokens are of that type
+     * @param labels the classes by index, and the file may have no others; null to take those of the file, sorted by
+     *     number if all are integers, otherwise by text
+     * @param listener is told of the progress
+     * @throws InputException if a row cannot be used, naming the file and the row; or if no example is left of data
+     *     with labels
      * @throws java.io.UncheckedIOException if the file cannot be read
      */
     public static SequenceFile readClassification(Path file, TableFormat format, SequenceColumns columns,
@@ -78,7 +78,7 @@ public record SequenceFile(List<SequenceExample> examples, List<String> labels, 
 
     /**
      * Reads data for regression as {@link #readRegression(Path, TableFormat, SequenceColumns, Tokenizer, int, Overlong,
-     * BertConfig, ReadingListener)} does, with nobody told how far it is.
+     * BertConfig, ReadingListener)} does, without reporting progress.
      */
     public static SequenceFile readRegression(Path file, TableFormat format, SequenceColumns columns,
             Tokenizer tokenizer, int maxSeqLength, Overlong overlong, BertConfig encoder) {
@@ -86,9 +86,9 @@ public record SequenceFile(List<SequenceExample> examples, List<String> labels, 
     }
 
     /**
-     * Reads data for regression: labels are finite decimal numbers. Else as
-     * {@link #readClassification(Path, TableFormat, SequenceColumns, Tokenizer, int, Overlong, BertConfig, List,
-     * ReadingListener)}.
+     * Reads data for regression, in which labels are finite decimal numbers. Otherwise this does what {@link
+     * #readClassification(Path, TableFormat, SequenceColumns, Tokenizer, int, Overlong, BertConfig, List,
+     * ReadingListener)} does.
      */
     public static SequenceFile readRegression(Path file, TableFormat format, SequenceColumns columns,
             Tokenizer tokenizer, int maxSeqLength, Overlong overlong, BertConfig encoder, ReadingListener listener) {
@@ -111,7 +111,7 @@ public record SequenceFile(List<SequenceExample> examples, List<String> labels, 
         return examples.stream().mapToLong(SequenceExample::length).sum();
     }
 
-    /** Says in a line what was read. */
+    /** Describes in a line what was read. */
     public String summary() {
         return String.format(Locale.ROOT, "%,d examples%s, %,d tokens, longest %,d%s%s", examples.size(),
                 labels.isEmpty() ? "" : String.format(Locale.ROOT, " of %,d classes", labels.size()), tokens(),
@@ -193,7 +193,7 @@ public record SequenceFile(List<SequenceExample> examples, List<String> labels, 
                     Collections.unmodifiableList(skipped));
         }
 
-        /** Whether a row, whose encoding is null where it has no text, gives no example. */
+        /** Whether a row gives no example; its encoding is null if it has no text. */
         private boolean isSkipped(int index, Tokenizer.Encoding encoding, int maxSeqLength, Overlong overlong) {
             TableFile.Row row = rows.get(index);
             boolean empty = encoding == null || encoding.inputIds().length == 0;
@@ -213,8 +213,8 @@ public record SequenceFile(List<SequenceExample> examples, List<String> labels, 
         }
 
         /**
-         * Refuses rows that teach nothing; and, of data without labels, columns that no row has: rows of JSON may lack
-         * them.
+         * Refuses rows from which nothing can be learnt and, in data without labels, columns that no row has: rows of
+         * JSON may lack them.
          */
         private void checkTexts() {
             if (isLabelled()) {

@@ -23,9 +23,9 @@ import org.apache.commons.csv.CSVRecord;
 import org.apache.commons.csv.QuoteMode;
 
 /**
- * Named columns of a file of rows. With a header, whose names count without space around them, a row has as many fields
- * as the header; without one it has at least as many as the columns asked for need. In JSON strings, numbers and
- * booleans are taken as their text, and null as if the field were not there.
+ * Named columns of a file of rows. With a header, in whose names surrounding space is ignored, each row has as many
+ * fields as the header; without one it has at least as many as the wanted columns need. In JSON, strings, numbers and
+ * booleans are taken as their text, and null counts as a missing field.
  */
 public final class TableFile {
     private static final String EXPECTED = "rows of CSV, TSV or JSON";
@@ -34,7 +34,7 @@ public final class TableFile {
     private final TableFormat format;
     private final List<String> columns;
     private final List<Row> rows = new ArrayList<>();
-    /** Of a delimited file: where each of the columns stands, null until the header has been read. */
+    /** In a delimited file, the position of each column; null until the header has been read. */
     private int[] positions;
     private int width;
 
@@ -48,11 +48,13 @@ public final class TableFile {
      * A row.
      *
      * @param line where it begins, from 1
-     * @param values of the columns asked for, in their order; null where a JSON row does not have it
+     * @param values of the wanted columns, in their order; null where a JSON row does not have the column
      */
     public record Row(long line, List<String> values) {}
 
-    /** Reads a whole file as {@link #read(Path, TableFormat, List, ReadingListener)} does, with nobody told. */
+    /**
+     * Reads a whole file as {@link #read(Path, TableFormat, List, ReadingListener)} does, without reporting progress.
+     */
     public static List<Row> read(Path file, TableFormat format, List<String> columns) {
         return read(file, format, columns, ReadingListener.NONE);
     }
@@ -121,7 +123,7 @@ public final class TableFile {
         }
     }
 
-    /** Of empty fields those without quotes are null: a line of two quotes is a row with an empty text. */
+    /** An empty field is null if it has no quotes: a line of two quotes is a row with an empty text, and not blank. */
     private static boolean isBlankLine(List<String> fields) {
         String first = fields.get(0);
         return fields.size() == 1 && (first == null || !first.isEmpty() && first.isBlank());

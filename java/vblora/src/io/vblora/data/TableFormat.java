@@ -5,22 +5,22 @@ import java.nio.file.Path;
 import java.util.Locale;
 
 /**
- * How a file of rows is written; UTF-8 in any case, lines that end in LF, CRLF or CR, a byte order mark and
- * blank lines skipped.
+ * How a file of rows is written. In any case it is UTF-8, its lines end in LF, CRLF or CR, and a byte order mark and
+ * blank lines are skipped.
  *
  * @param json JSON Lines (an object on each line), or, if the first character is a bracket, one array of objects; the
- *     other values then mean nothing
+ *     other values then have no meaning
  * @param delimiter what stands between the fields of a row, not empty
  * @param quoted whether a field may stand in double quotes, within which delimiters and line ends are text and two
- *     quotes are one (RFC 4180); else quotes are text and a line is a row
- * @param header whether the first row names the columns; else their names are "1", "2", and so on
+ *     quotes stand for one (RFC 4180); otherwise quotes are text and each line is a row
+ * @param header whether the first row names the columns; otherwise their names are "1", "2", and so on
  */
 public record TableFormat(boolean json, String delimiter, boolean quoted, boolean header) {
     /** JSON Lines, or an array of objects. */
     public static final TableFormat JSON = new TableFormat(true, ",", false, true);
     /** Fields between commas, quoted where needed, with a header. */
     public static final TableFormat CSV = new TableFormat(false, ",", true, true);
-    /** Fields between tabs, quotes are text, with a header: as most data sets are published. */
+    /** Fields between tabs, with a header, and quotes that are text: the form in which most data sets are published. */
     public static final TableFormat TSV = new TableFormat(false, "\t", false, true);
 
     public TableFormat {
@@ -31,7 +31,7 @@ public record TableFormat(boolean json, String delimiter, boolean quoted, boolea
     }
 
     /**
-     * The format that a file's name tells: .csv, .tsv, .json or .jsonl.
+     * The format that a file's name implies: .csv, .tsv, .json or .jsonl.
      *
      * @throws InputException if it ends in none of these
      */

@@ -1,6 +1,8 @@
 package io.vblora.data;
 
-/** What a data set consists of and batches are made from: a sequence of tokens, and whatever is learnt about it. */
+/**
+ * What a data set consists of and batches are made from: a sequence of tokens, with whatever is to be learnt about it.
+ */
 public interface TokenSequence {
     /** Token ids, [length]; not a copy. */
     int[] inputIds();

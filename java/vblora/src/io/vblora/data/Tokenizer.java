@@ -17,20 +17,20 @@ import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 
 /**
- * Text to token ids and back by a Hugging Face {@code tokenizer.json}, through DJL's binding of the tokenizers library.
- * Truncation and padding that the file may ask for are off. Nothing is fetched from a network. Thread-safe until
- * closed.
+ * Turns text into token ids and back by a Hugging Face {@code tokenizer.json}, through DJL's binding of the tokenizers
+ * library. Truncation and padding that the file may ask for are switched off. Nothing is fetched from a network.
+ * Thread-safe until closed.
  */
 public final class Tokenizer implements AutoCloseable {
     private static final String FILE_NAME = "tokenizer.json";
-    /** Those with the largest vocabularies have some 30 MB. */
+    /** The files with the largest vocabularies have some 30 MB. */
     private static final int MAX_FILE_BYTES = 128 << 20;
     private static final TokenizersLibrary LIBRARY = TokenizersLibrary.LIB;
 
     private final Path file;
-    /** 0 when it is closed. */
+    /** 0 once it is closed. */
     private final AtomicLong handle;
-    /** Characters of a text that can be tokenized. */
+    /** The most characters that a text to be tokenized may have. */
     private final int longestText;
     private final OptionalInt eosTokenId;
 
@@ -42,8 +42,8 @@ public final class Tokenizer implements AutoCloseable {
     }
 
     /**
-     * Opens {@code tokenizer.json} and, for the end-of-sequence token, {@code tokenizer_config.json},
-     * {@code special_tokens_map.json} and {@code config.json} of the same folder, whichever knows it first.
+     * Opens {@code tokenizer.json}. The end-of-sequence token is taken from the first of {@code tokenizer_config.json},
+     * {@code special_tokens_map.json} and {@code config.json} in the same folder that names one.
      *
      * @param path a model folder, or the {@code tokenizer.json} itself
      * @throws InputException if a file is missing or cannot be used
@@ -59,7 +59,7 @@ public final class Tokenizer implements AutoCloseable {
     }
 
     /**
-     * Loads the native library, which opening a tokenizer does by itself.
+     * Loads the native library. Opening a tokenizer does this by itself.
      *
      * @return its version and platform
      * @throws NativeLibraryException if that fails
@@ -142,8 +142,8 @@ public final class Tokenizer implements AutoCloseable {
     }
 
     /**
-     * The first {@code most} token ids of those that {@link #encode(String)} gives, or all if they are fewer. Of a long
-     * text only the beginning is tokenized, as far as these need it.
+     * The first {@code most} of the token ids that {@link #encode(String)} gives, or all if there are fewer. Of a long
+     * text only as much of the beginning is tokenized as these ids need.
      *
      * @throws InputException if the tokenizer cannot express the text
      */
@@ -153,23 +153,23 @@ public final class Tokenizer implements AutoCloseable {
     }
 
     /**
-     * A tokenized text or pair of texts, special tokens among them.
+     * A tokenized text or pair of texts, with its special tokens.
      *
      * @param inputIds token ids, [length]
-     * @param tokenTypeIds which of the texts each token belongs to, as the file's post-processor has it, [length]
+     * @param tokenTypeIds the text that each token belongs to, according to the file's post-processor, [length]
      * @param truncated whether tokens were left out
      */
     public record Encoding(int[] inputIds, int[] tokenTypeIds, boolean truncated) {}
 
     /**
-     * Tokenizes a text or a pair of texts. What is longer than {@code maxLength} tokens loses tokens from the ends of
-     * its texts, never special ones, the longer text first, as Hugging Face's {@code longest_first} has it.
-     * Of texts of more than 65,536 characters only the beginning is tokenized, as far as that needs it; of two such the
-     * longer is the one whose beginning has more tokens.
+     * Tokenizes a text or a pair of texts. If the result is longer than {@code maxLength} tokens, the texts lose tokens
+     * at their ends, never special ones, the longer text first, as with Hugging Face's {@code longest_first}. Of texts
+     * of more than 65,536 characters only as much of the beginning is tokenized as is needed; if both are that long,
+     * the one whose beginning has more tokens counts as the longer.
      *
      * @param pair the second text; null if there is none
-     * @param maxLength tokens at most, special ones included
-     * @throws InputException if the tokenizer cannot express the text, or no more than special tokens fit
+     * @param maxLength the most tokens, special ones included
+     * @throws InputException if the tokenizer cannot express the text, or only special tokens fit
      */
     public Encoding encode(String text, String pair, int maxLength) {
         LongText.Tokens tokens = tokens(text, pair, maxLength);
@@ -186,8 +186,8 @@ public final class Tokenizer implements AutoCloseable {
     }
 
     private LongText.Tokens wholeTokens(String text, String pair) {
-        // The library's own functions: DJL's encode fetches much more, and its batchEncode aborts the process where a
-        // text cannot be expressed.
+        // These are the library's own functions: DJL's encode fetches much more, and its batchEncode aborts the process
+        // where a text cannot be expressed.
         long open = handle();
         long encoding;
         try {
@@ -214,7 +214,7 @@ public final class Tokenizer implements AutoCloseable {
             throw new InputException("max_seq_length", "", maxLength + ", of which special tokens take " + special,
                     "at least " + (special + 1));
         }
-        // The longer text is cut to what the shorter leaves; where that is less than the shorter has, they share.
+        // The longer text is cut to what the shorter one leaves; if that is less than the shorter one has, they share.
         int shorter = Math.min(first, second);
         int longer = Math.max(shorter, room - shorter);
         if (shorter + longer > room) {
@@ -245,17 +245,17 @@ public final class Tokenizer implements AutoCloseable {
         return ints;
     }
 
-    /** The text of token ids, special tokens left out. */
+    /** The text of token ids, without special tokens. */
     public String decode(int... ids) {
         return LIBRARY.decode(handle(), IntStream.of(ids).asLongStream().toArray(), true);
     }
 
-    /** How many UTF-16 characters a text may have that is to be tokenized whole. */
+    /** The most UTF-16 characters that a text may have that is to be tokenized whole. */
     int longestText() {
         return longestText;
     }
 
-    /** The end-of-sequence token, where the folder names one. */
+    /** The end-of-sequence token, if the folder names one. */
     public OptionalInt eosTokenId() {
         return eosTokenId;
     }

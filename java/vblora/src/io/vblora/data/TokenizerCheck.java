@@ -19,31 +19,34 @@ import java.util.Set;
 import java.util.stream.Stream;
 
 /**
- * Refuses a tokenizer.json over which the tokenizers library (0.21) would end the process instead of refusing it, when
- * it opens the file or later, or work without end. Parts are told by their fields, as the library does where a part's
- * type is not written.
+ * Refuses a tokenizer.json that would make the tokenizers library (0.21) end the process, when it opens the file or
+ * later, or work without end, instead of refusing it. Where a part's type is not written, the part is recognised by its
+ * fields, as the library does.
  *
- * <p>The library ends the process where Oniguruma steps back more than 10^7 times in one attempt to match a regular
- * expression. So an expression must be linear by {@link Backtracking}, as all those of known tokenizers are, and texts
- * have a largest length that keeps it below. Other libraries on the JVM read few kinds of tokenizer.json.
+ * <p>The library ends the process if Oniguruma steps back more than 10^7 times in one attempt to match a regular
+ * expression. So an expression must be linear by {@link Backtracking}, as those of all known tokenizers are, and texts
+ * have a largest length that keeps the number of steps below that. Other libraries on the JVM read only few kinds of
+ * tokenizer.json.
  */
 final class TokenizerCheck {
     private static final int MAX_DEPTH = 64;
     private static final int MAX_PARTS = 100;
-    /** The library's time is quadratic in them: for so many it takes some seconds. Models have some thousands. */
+    /**
+     * The library's time is quadratic in their number: it takes some seconds for this many. Models have some thousands.
+     */
     private static final int MAX_ADDED_TOKENS = 20_000;
     private static final int MAX_ADDED_CHARACTERS = 1_000_000;
-    /** Of what a normalizer inserts. */
+    /** The most characters that a normalizer may insert. */
     private static final int MAX_INSERTED = 1_000;
     /** WordPiece's time is cubic in it; models have 100. */
     private static final int MAX_WORD = 200;
 
     private static final long MAX_STEPS = 10_000_000;
-    /** Characters of a text as the library holds it when it is normalized. */
+    /** The most characters of a text as the library holds it after normalization. */
     private static final long MAX_NORMALIZED = 1 << 26;
     private static final int MAX_TEXT = 1 << 20;
     private static final int LEAST_TEXT = 1 << 14;
-    /** How many times longer Unicode's normal forms make a text at most, in characters. */
+    /** The most times that Unicode's normal forms can lengthen a text, in characters. */
     private static final int COMPATIBLE_FORM = 18;
     private static final int CANONICAL_FORM = 4;
     private static final int BYTES_OF_CHARACTER = 4;
@@ -52,14 +55,14 @@ final class TokenizerCheck {
     private int templates;
     private int parts;
     private long steps;
-    /** How many times longer than a text the normalizers may have made it, and then what is split. */
+    /** How many times longer than a text its normalized form may be, and then the text that is split. */
     private double expansion = 1;
 
     private TokenizerCheck(Path file) {
         this.file = file;
     }
 
-    /** Checks a tokenizer and returns how many UTF-16 characters a text may have that it is to tokenize. */
+    /** Checks a tokenizer and returns the most UTF-16 characters that a text may have that it is to tokenize. */
     static int check(Path file, ObjectNode tokenizer) {
         TokenizerCheck check = new TokenizerCheck(file);
         check.checkAddedTokens(tokenizer.path("added_tokens"));
@@ -95,9 +98,10 @@ final class TokenizerCheck {
     }
 
     /**
-     * The library takes an array for an object's values, too, by their order; no file that it writes has one.
+     * The library also accepts an array in place of an object, with the values in their order; no file that it writes
+     * has one.
      *
-     * @param sequence the field that holds the parts where a part is a sequence of its kind; "" if there is none such
+     * @param sequence the field that holds the parts if a part is a sequence of its kind; "" if there is no such part
      */
     private void checkPart(String name, JsonNode part, String sequence) {
         if (part.isArray()) {
@@ -147,7 +151,7 @@ final class TokenizerCheck {
         }
     }
 
-    /** What makes texts longer. */
+    /** Counts how much longer a normalizer may make a text. */
     private void checkLength(String name, JsonNode normalizer) {
         for (String field : List.of("prepend", "content")) {
             String inserted = normalizer.path(field).asText();
@@ -172,7 +176,10 @@ final class TokenizerCheck {
         }
     }
 
-    /** What JSON allows and the library's parser does not; elsewhere than in decoders that is an error. */
+    /**
+     * Refuses what JSON allows and the library's parser does not; outside of decoders the library reports that as an
+     * error.
+     */
     private void checkValues(JsonNode value, int depth) {
         if (depth > MAX_DEPTH || value.isNumber() && !Double.isFinite(value.doubleValue())
                 || value.isTextual() && !JsonRows.isUnicode(value.textValue())) {
@@ -184,8 +191,8 @@ final class TokenizerCheck {
     }
 
     /**
-     * A second template (it would be given the pieces of the first), one with a special token that it does not define,
-     * or one for a single text with the second of two.
+     * Refuses a second template (it would be given the pieces of the first one), one that uses a special token that it
+     * does not define, and one for a single text that uses the second text of two.
      */
     private void checkTemplates(String name, JsonNode processor) {
         templates += processor.has("single") || processor.has("pair") ? 1 : 0;
@@ -207,14 +214,16 @@ final class TokenizerCheck {
         }
     }
 
-    /** Characters to be cut from the end of a token that has fewer. */
+    /** Refuses to cut more characters from the end of a token than it has. */
     private void checkStrip(String name, JsonNode decoder) {
         if (decoder.has("stop") && !(decoder.get("stop").isIntegralNumber() && decoder.get("stop").intValue() == 0)) {
             throw refuse(name + ".stop", decoder.get("stop").toString(), "0: a token may be shorter than what is cut");
         }
     }
 
-    /** A merge whose second part is shorter than the prefix that is cut from it: the library cuts bytes. */
+    /**
+     * Refuses a merge whose second part is shorter than the prefix that is cut from it, since the library cuts bytes.
+     */
     private void checkMerges(String name, JsonNode model) {
         String prefix = model.path("continuing_subword_prefix").textValue();
         if (prefix == null || !model.has("merges")) {
@@ -235,8 +244,8 @@ final class TokenizerCheck {
     }
 
     /**
-     * A broken character map (SentencePiece's: length of a trie in bytes as uint32, the trie as a double array of
-     * uint32, replacement text in UTF-8 whose pieces end in NUL).
+     * Refuses a broken character map. SentencePiece's is the length of a trie in bytes as uint32, the trie as a double
+     * array of uint32, and replacement text in UTF-8 whose pieces end in NUL.
      */
     private void checkCharsmap(String name, JsonNode normalizer) {
         String charsmap = normalizer.path("precompiled_charsmap").asText();
@@ -267,9 +276,9 @@ final class TokenizerCheck {
     }
 
     /**
-     * Follows every path that a text may take. A unit holds a character's byte (or, with the highest bit, a value) in
-     * bits 0 to 7, whether it has a value in bit 8, and in bits 10 and up the offset to its children, eight bits higher
-     * where bit 9 is set.
+     * Follows every path that a text may take. A unit holds a character's byte (or, with the highest bit set, a value)
+     * in bits 0 to 7, in bit 8 whether it has a value, and from bit 10 up the offset to its children, which is shifted
+     * by another eight bits if bit 9 is set.
      */
     private static void checkTrie(int[] trie, byte[] text) {
         Deque<Long> nodes = new ArrayDeque<>();
@@ -307,7 +316,7 @@ final class TokenizerCheck {
         return trie[(int) index];
     }
 
-    /** Whether a byte of UTF-8 is not the first of a character. */
+    /** Whether a byte of UTF-8 is not the first one of a character. */
     private static boolean isWithinCharacter(byte b) {
         return (b & 0xC0) == 0x80;
     }

@@ -18,10 +18,11 @@ import java.util.zip.CheckedInputStream;
 import org.bytedeco.javacpp.Loader;
 
 /**
- * Loads the tokenizers' native library, once, when it is first needed. It is unpacked from DJL's jar into JavaCPP's
- * cache, as the other natives are; the environment variable {@code RUST_LIBRARY_PATH} names a library that lies
- * elsewhere. DJL's own loader is not used: it takes what it finds in its cache for whole, and a library that is cut
- * short ends the process; and it asks for GPUs, aloud where there are none. A program may use DJL as well. Thread-safe.
+ * Loads the tokenizers' native library once, when it is first needed. It is unpacked from DJL's jar into JavaCPP's
+ * cache, as the other natives are; the environment variable {@code RUST_LIBRARY_PATH} names a library elsewhere. DJL's
+ * own loader is not used, for two reasons: it does not check that what it finds in its cache is complete, and a
+ * truncated library ends the process; and it looks for GPUs, and prints a message where there are none. A program may
+ * use DJL as well. Thread-safe.
  */
 final class TokenizersNative {
     private static final String PATH_VARIABLE = "RUST_LIBRARY_PATH";
@@ -37,7 +38,7 @@ final class TokenizersNative {
     private record Content(long bytes, long crc) {}
 
     /**
-     * Makes sure the library is there.
+     * Makes sure that the library is loaded.
      *
      * @throws NativeLibraryException the same one at every call, if it cannot be loaded
      */
@@ -74,7 +75,9 @@ final class TokenizersNative {
         return properties.getProperty("version") + " " + Loader.getPlatform();
     }
 
-    /** Whether a program that uses DJL as well has loaded the library: of two, each would get some of the calls. */
+    /**
+     * Whether a program that also uses DJL has loaded the library: if there were two, each would get some of the calls.
+     */
     private static boolean isLoaded() {
         try {
             TokenizersLibrary.LIB.createTokenizerFromString("");
@@ -82,11 +85,11 @@ final class TokenizersNative {
         } catch (UnsatisfiedLinkError e) {
             return false;
         } catch (RuntimeException e) {
-            return true; // it refuses that text
+            return true; // it refuses this text
         }
     }
 
-    /** The library that the environment names, by its path or its folder's as in DJL; null if it names none. */
+    /** The library that the environment names, by its own path or, as in DJL, its folder's; null if it names none. */
     private static Path named() {
         String path = System.getenv(PATH_VARIABLE);
         return path == null ? null : Files.isDirectory(Path.of(path)) ? Path.of(path, FILE_NAME) : Path.of(path);
@@ -101,11 +104,11 @@ final class TokenizersNative {
         Content expected = content(url);
         Path folder = Loader.getCacheDir().toPath().resolve("tokenizers-" + Long.toHexString(expected.crc()));
         Path file = unpack(url, expected, folder.resolve(FILE_NAME));
-        System.setProperty(PATH_VARIABLE, file.toString()); // for DJL, should the program use it later
+        System.setProperty(PATH_VARIABLE, file.toString()); // for DJL, in case the program uses it later
         return file;
     }
 
-    /** The file itself, if it is whole; else it is unpacked, for all who load it at the same time. */
+    /** Leaves the file as it is if it is complete; otherwise unpacks it, once for all who load it at the same time. */
     private static Path unpack(URL url, Content expected, Path file) throws IOException {
         if (!Files.isRegularFile(file) || Files.size(file) != expected.bytes() || !content(file).equals(expected)) {
             Files.createDirectories(file.getParent());
@@ -120,7 +123,7 @@ final class TokenizersNative {
         return file;
     }
 
-    /** A jar knows it; a resource elsewhere is read. */
+    /** A jar knows this of its entry; any other resource is read. */
     private static Content content(URL url) throws IOException {
         URLConnection connection = url.openConnection();
         if (connection instanceof JarURLConnection jar) {

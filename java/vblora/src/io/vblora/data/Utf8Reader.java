@@ -16,12 +16,14 @@ import java.nio.file.Path;
 import java.util.Locale;
 
 /**
- * The characters of a UTF-8 file, a byte order mark skipped. The file is read once, from its beginning to its end: it
- * may be a pipe. Bytes that are not UTF-8 give an {@link InputException} that names file and line, once everything
- * before them has been read. Lines end in LF, CRLF or CR.
+ * Reads the characters of a UTF-8 file without its byte order mark. The file is read once, from its beginning to its
+ * end, so it may be a pipe. Bytes that are not UTF-8 cause an {@link InputException} that names file and line, once
+ * everything before them has been read. Lines end in LF, CRLF or CR.
  */
 final class Utf8Reader extends Reader {
-    /** Characters of a line, or of a row over several: more than texts have, and what memory holds. */
+    /**
+     * The most characters of a line, or of a row over several lines: more than texts have, and small enough for memory.
+     */
     static final int LONGEST_LINE = 1 << 24;
 
     private static final int BUFFER = 1 << 14;
@@ -38,14 +40,14 @@ final class Utf8Reader extends Reader {
     private boolean ended;
     private boolean afterCarriageReturn;
     private long lineEnds;
-    /** Where the row began that is read, and how many characters of it have been read. */
+    /** Where the row that is being read began, and how many of its characters have been read. */
     private long row = 1;
     private long charactersOfRow;
-    /** Without bound where rows are not said. */
+    /** Unlimited unless the caller says where rows begin. */
     private long longestRow = Long.MAX_VALUE;
 
     /**
-     * Opens a file, which is refused if it is a folder or not there.
+     * Opens a file. A folder, or one that does not exist, is refused.
      *
      * @param expected what it should hold
      * @param listener is told of the bytes
@@ -80,7 +82,7 @@ final class Utf8Reader extends Reader {
         return n;
     }
 
-    /** The rest of the line without its end; null at the end of the file. */
+    /** The rest of the line without its line end; null at the end of the file. */
     String readLine() {
         // A line feed after a carriage return is skipped only now: a pipe may not have it yet.
         if (afterCarriageReturn && fill() && chars.get(chars.position()) == '\n') {
@@ -111,7 +113,10 @@ final class Utf8Reader extends Reader {
         return line.toString();
     }
 
-    /** Says where a row begins: what {@link #read(char[], int, int)} gives of it has no more than a line may have. */
+    /**
+     * Tells the reader that a row begins here: {@link #read(char[], int, int)} then refuses to give more of it than a
+     * line may have.
+     */
     void beginRow(long line) {
         longestRow = LONGEST_LINE;
         row = line;
@@ -123,7 +128,10 @@ final class Utf8Reader extends Reader {
                 "a %s of more than %,d characters", what, LONGEST_LINE), "a shorter one");
     }
 
-    /** Skips white space, line ends among it; the character behind it, which is not skipped, or -1 at the end. */
+    /**
+     * Skips white space, including line ends, and returns the character after it without skipping that, or -1 at the
+     * end.
+     */
     int skipBlank() {
         while (fill()) {
             char c = chars.get(chars.position());
@@ -140,12 +148,12 @@ final class Utf8Reader extends Reader {
         afterCarriageReturn = read == '\r';
     }
 
-    /** Line ends read so far. */
+    /** Number of line ends read so far. */
     long lineEnds() {
         return lineEnds;
     }
 
-    /** Sees to it that there are characters to read; false at the end of the file. */
+    /** Makes sure that there are characters to read; false at the end of the file. */
     private boolean fill() {
         while (!chars.hasRemaining() && !ended) {
             decode();
