@@ -1,6 +1,6 @@
 /**
- * VB-LoRA fine-tuning for the JVM: adapters, models, data and training. The native libraries are in modules of their
- * own, which are found on the module path.
+ * VB-LoRA fine-tuning for the JVM: adapters, models, data and training. The native libraries are modules of their own,
+ * which are found on the module path.
  */
 @SuppressWarnings({"requires-automatic", "requires-transitive-automatic"}) // of DJL and Protocol Buffers
 module io.vblora {

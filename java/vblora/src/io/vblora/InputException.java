@@ -14,7 +14,7 @@ public class InputException extends RuntimeException {
 
     /**
      * @param source the file, or the option or argument, that holds the input
-     * @param field the field in it, or "" if the input as a whole is meant
+     * @param field the field in it, or "" if the whole input is meant
      * @param found what was found
      * @param expected what was expected
      */

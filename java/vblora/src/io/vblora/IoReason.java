@@ -11,14 +11,17 @@ import java.nio.file.NotDirectoryException;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** Why a file could not be read or written, in words for a message that names the file itself. */
+/** Why a file could not be read or written, in words for a message that already names the file. */
 public final class IoReason {
-    /** The system's words, which stand behind the file's name. */
+    /** The system's words, which follow the file's name in parentheses. */
     private static final Pattern OF_FILE_NOT_FOUND = Pattern.compile(".* \\(([^()]+)\\)", Pattern.DOTALL);
 
     private IoReason() {}
 
-    /** The reason, as "permission denied" or the system's own words: without the file's name and without Java's. */
+    /**
+     * The reason, such as "permission denied" or the system's own words, without the file's name and Java's class
+     * names.
+     */
     public static String of(IOException e) {
         if (e instanceof NoSuchFileException) {
             return "no such file or folder";

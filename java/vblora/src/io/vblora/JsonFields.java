@@ -40,7 +40,7 @@ public final class JsonFields {
         return parse(file.toString(), WholeFile.read(file, "a JSON file", MAX_FILE_BYTES));
     }
 
-    /** What is wrong with a text that is not JSON, without the parser's advice to programmers on how to allow it. */
+    /** What is wrong with a text that is not JSON, without the parser's advice to programmers on how to permit it. */
     public static String problem(JsonProcessingException e) {
         return e.getOriginalMessage().lines().findFirst().orElse("")
                 .replaceAll(": enable `[^`]*` to allow| \\(consider enabling `.*"

@@ -4,13 +4,13 @@ import java.util.Collection;
 import java.util.Locale;
 import java.util.stream.Collectors;
 
-/** Text from files as a person may be shown it. */
+/** Text from files in a form that can be shown to a person. */
 public final class PrintableText {
-    /** Names that a list in a message has. */
+    /** The most names in a list of a message. */
     private static final int MOST_NAMES = 10;
-    /** Characters that a name in a message has. */
+    /** The most characters of a name in a message. */
     private static final int MOST_CHARACTERS = 100;
-    /** Characters that a message keeps of its beginning, and of its end, which says what was expected. */
+    /** How many characters a long message keeps of its beginning, and of its end, which says what was expected. */
     private static final int BEGINNING = 2000;
     private static final int END = 1000;
 
@@ -18,7 +18,8 @@ public final class PrintableText {
 
     /**
      * The text with a Unicode escape (four hexadecimal digits, as Java and JSON write it) in place of each control
-     * character, line or paragraph separator and unpaired surrogate: on a terminal they would act, not show.
+     * character, line or paragraph separator and unpaired surrogate: a terminal would obey these instead of showing
+     * them.
      */
     public static String of(String text) {
         StringBuilder printable = new StringBuilder(text.length());
@@ -32,7 +33,10 @@ public final class PrintableText {
         return printable.toString();
     }
 
-    /** {@link #of} a message, without the middle if it is long, as one that repeats a value of a million digits is. */
+    /**
+     * A message as {@link #of} gives it, but without the middle if it is long, as when it repeats a value of a million
+     * digits.
+     */
     public static String message(String text) {
         String printable = of(text);
         int left = printable.length() - BEGINNING - END;
@@ -47,14 +51,17 @@ public final class PrintableText {
                 + printable.substring(next);
     }
 
-    /** A name in quotation marks, which may come from a file and be of any length: its beginning, if it is long. */
+    /**
+     * A name in quotation marks. It may come from a file and be of any length; of a long one only the beginning is
+     * shown.
+     */
     public static String quoted(String name) {
         int end = Math.min(name.length(), MOST_CHARACTERS);
         return '"' + name.substring(0, end) + '"' + (end == name.length() ? ""
                 : String.format(Locale.ROOT, " (the first %d of %,d characters)", end, name.length()));
     }
 
-    /** Names in quotation marks, of which there may be any number: ten at most, and how many more there are. */
+    /** Names in quotation marks, of which there may be any number: at most ten of them, and how many more there are. */
     public static String list(Collection<String> names) {
         int more = names.size() - MOST_NAMES;
         return names.stream().limit(MOST_NAMES).map(PrintableText::quoted).collect(Collectors.joining(", "))

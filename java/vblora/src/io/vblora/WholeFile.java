@@ -8,16 +8,16 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
 
-/** Reads files that are held in memory whole. */
+/** Reads whole files into memory. */
 public final class WholeFile {
     private WholeFile() {}
 
     /**
-     * The bytes of a regular file: reading a pipe or a device may never end.
+     * The bytes of a regular file. Pipes and devices are refused, because reading them may never end.
      *
      * @param expected what it should be, for messages
-     * @param maxBytes its largest size; no more is read of a file that grows meanwhile, or does not know its size
-     * @throws InputException if there is none, it is no regular file or it is larger
+     * @param maxBytes its largest size; a file that grows meanwhile, or reports no size, is not read beyond it
+     * @throws InputException if there is none, if it is not a regular file or if it is larger
      * @throws UncheckedIOException naming the file, if it cannot be read
      */
     public static byte[] read(Path file, String expected, int maxBytes) {

@@ -9,16 +9,16 @@ import io.vblora.kernels.Tensor;
 public interface Blas {
     /**
      * C [m,n] = alpha · op(A) [m,k] · op(B) [k,n] + beta · C, row-major. A and C are float32; B may also be bfloat16 or
-     * float16. With beta 0, C is not read. Scratch comes from the arena and goes back.
+     * float16. With beta 0, C is not read. Scratch is taken from the arena and given back.
      *
-     * @param transA whether A is stored [k,m]
-     * @param transB whether B is stored [n,k]
+     * @param transA whether A is stored as [k,m]
+     * @param transB whether B is stored as [n,k]
      */
     void gemm(Stream stream, Arena arena, boolean transA, boolean transB, long m, long n, long k, float alpha, Tensor a,
             Tensor b, float beta, Tensor c);
 
     /**
-     * The library for a device.
+     * The BLAS library for a device.
      *
      * @throws BlasException if it cannot be loaded
      */

@@ -12,7 +12,7 @@ import org.bytedeco.javacpp.Loader;
 
 /**
  * OpenBLAS from the JavaCPP presets. Our own threads call its single-threaded sgemm on fixed tiles, so that results do
- * not depend on the number of threads and two thread pools do not fight.
+ * not depend on the number of threads and no two thread pools compete.
  */
 public final class OpenBlas implements Blas {
     private static final List<String> NAMES = List.of("libopenblas_nolapack.so.0", "libopenblas.so.0");

@@ -55,7 +55,9 @@ public final class ClassificationMetrics {
         return (double) right / all;
     }
 
-    /** Of two classes that of class 1, as GLUE scores MRPC; of more the mean over the classes that occur (macro). */
+    /**
+     * With two classes the F1 of class 1, as GLUE scores MRPC; with more, the mean over the classes that occur (macro).
+     */
     private static double f1(long[][] confusion) {
         if (confusion.length == 2) {
             return row(confusion, 1) + column(confusion, 1) == 0 ? 0 : f1(confusion, 1);
@@ -75,7 +77,10 @@ public final class ClassificationMetrics {
         return 2.0 * confusion[c][c] / (row(confusion, c) + column(confusion, c));
     }
 
-    /** Gorodkin's R_K, which is Matthews' phi for two classes; 0 where all predictions or all references are one. */
+    /**
+     * Gorodkin's R_K, which is Matthews' phi for two classes; 0 if all predictions or all references are the same
+     * class.
+     */
     private static double matthewsCorrelation(long[][] confusion) {
         double right = 0;
         double all = 0;

@@ -8,8 +8,8 @@ import java.util.stream.IntStream;
 
 /**
  * Scores of predicted values, as SciPy defines them: {@code pearson} and {@code spearmanr}, the correlation of values
- * and of ranks, equal values sharing the mean of their ranks. Both are NaN where all predictions or all references are
- * one and the same value, or one of them is NaN.
+ * and of ranks, where equal values share the mean of their ranks. Both are NaN if all predictions or all references are
+ * the same value, or if one of them is NaN.
  */
 public final class RegressionMetrics {
     private RegressionMetrics() {}
@@ -34,7 +34,7 @@ public final class RegressionMetrics {
 
     private static double correlation(double[] x, double[] y) {
         if (Arrays.stream(x).allMatch(v -> v == x[0]) || Arrays.stream(y).allMatch(v -> v == y[0])) {
-            return Double.NaN; // rounding of the mean would make them vary
+            return Double.NaN; // the rounded mean would make them seem to vary
         }
         double meanX = Arrays.stream(x).sum() / x.length;
         double meanY = Arrays.stream(y).sum() / y.length;
@@ -53,7 +53,7 @@ public final class RegressionMetrics {
 
     private static double[] ranks(double[] values) {
         if (Arrays.stream(values).anyMatch(Double::isNaN)) {
-            return values; // there is no order, and what follows from a NaN is NaN
+            return values; // a NaN has no place in an order, and everything computed from it is NaN
         }
         int[] order = IntStream.range(0, values.length).boxed().sorted(Comparator.comparingDouble(i -> values[i]))
                 .mapToInt(i -> i).toArray();

@@ -11,19 +11,20 @@ import java.util.function.IntPredicate;
 import java.util.stream.IntStream;
 
 /**
- * How often an engine that backtracks steps back in one attempt to match an expression, per character of the text, at
- * most. What cannot be shown to be linear is refused, some of it without need.
+ * Bounds how often an engine that backtracks steps back in one attempt to match an expression, per character of the
+ * text. An expression that cannot be shown to be linear is refused, although it may be linear all the same.
  *
- * <p>The expression becomes an automaton whose states are its characters. Where an engine has read a character after
- * which nothing more has to match, it never steps back beyond: such a state is safe. All others it may leave again for
- * another way. The number of ways through them has a bound, whatever the text, if each of their loops knows at each
- * character how it goes on, and two loops on one way have no character in common: then the text says where the first is
- * left. Ways are counted without regard to characters, so too many of them.
+ * <p>The expression becomes an automaton whose states are its characters. Once an engine has read a character after
+ * which nothing more has to match, it never steps back past it; such a state is called safe. It may leave any other
+ * state again to try another way. Whatever the text, the number of ways through these states is bounded if each of
+ * their loops can tell at every character how it goes on, and if no two loops on one way have a character in common,
+ * because the text then shows where the first of them is left. Ways are counted without regard to characters, so the
+ * count is too high rather than too low.
  */
 public final class Backtracking {
     private static final int MAX_LENGTH = 10_000;
     private static final int MAX_STATES = 500;
-    /** Where counts of ways stop, far beyond what is allowed. */
+    /** Counting of ways stops here, far beyond what is allowed. */
     private static final long MANY = 1L << 40;
     private static final long MAX_WAYS = 100_000;
 
@@ -32,7 +33,7 @@ public final class Backtracking {
     private final List<CharacterSet> characters = new ArrayList<>();
     private final List<int[]> next = new ArrayList<>();
     private final List<Boolean> assertions = new ArrayList<>();
-    /** Assertions with a loop in them, which may not stand after another. */
+    /** Assertions that contain a loop; none of them may follow another. */
     private final BitSet loops = new BitSet();
     private long most;
 
@@ -41,7 +42,7 @@ public final class Backtracking {
     }
 
     /**
-     * Steps back per character of the text, at most; 0 if their number does not depend on the text's length.
+     * The most steps back per character of the text; 0 if their number does not depend on the text's length.
      *
      * @throws IllegalArgumentException saying what is not understood, or not linear
      */
@@ -68,7 +69,7 @@ public final class Backtracking {
         return next.size() - 1;
     }
 
-    /** The state at which an expression begins that {@code end} follows. */
+    /** The state at which an expression begins, given the state {@code end} that follows it. */
     private int build(Regex regex, int end) {
         if (regex instanceof Regex.One one) {
             return add(one.set(), false, end);
@@ -121,7 +122,7 @@ public final class Backtracking {
         return state;
     }
 
-    /** The characters that may follow a state, each with the number of ways to it. */
+    /** The characters that may follow a state, each with the number of ways to reach it. */
     private Map<Integer, Long> following(int state, Map<Integer, Map<Integer, Long>> known) {
         Map<Integer, Long> following = known.get(state);
         if (following == null) {
@@ -148,14 +149,14 @@ public final class Backtracking {
         return accepting;
     }
 
-    /** The states at which an assertion with a loop stands, or may be met before the next character. */
+    /** The states at which an assertion with a loop stands or may be met before the next character. */
     private BitSet meetingLoops() {
         BitSet meeting = (BitSet) loops.clone();
         spread(meeting, state -> characters.get(state) == null);
         return meeting;
     }
 
-    /** Adds the states of a kind that one of the set may follow at once, until there are no more. */
+    /** Adds states of a kind that may directly follow a state of the set, in turn, until no more are found. */
     private void spread(BitSet set, IntPredicate kind) {
         for (int before = -1; before < set.cardinality();) {
             before = set.cardinality();
@@ -197,7 +198,7 @@ public final class Backtracking {
         return count(first, edges, safe, reach, unsafeReach);
     }
 
-    /** States reached in one step or more, without entering those left out. */
+    /** The states that are reached in one step or more without entering those that are left out. */
     private BitSet reached(int from, List<Map<Integer, Long>> edges, BitSet leftOut) {
         BitSet reached = new BitSet();
         Deque<Integer> open = new ArrayDeque<>(List.of(from));
@@ -232,7 +233,10 @@ public final class Backtracking {
         return IntStream.range(0, reach.length).anyMatch(b -> reach[b].get(b) && reach[b].get(c));
     }
 
-    /** Refuses a loop that may go on from {@code c} to {@code d} in two ways, or to another of its states. */
+    /**
+     * Refuses a loop that can go on from {@code c} to {@code d} in two ways, or by the same character to another of its
+     * states.
+     */
     private void checkFork(int c, int d, Map<Integer, Long> following, BitSet[] unsafeReach) {
         for (Map.Entry<Integer, Long> other : following.entrySet()) {
             int e = other.getKey();
@@ -243,7 +247,7 @@ public final class Backtracking {
         }
     }
 
-    /** Ways that an engine may have begun when it leaves a loop, and what it tries then. */
+    /** The number of ways that an engine may have begun when it leaves a loop, times what it tries then. */
     private long count(Map<Integer, Long> first, List<Map<Integer, Long>> edges, BitSet safe, BitSet[] reach,
             BitSet[] unsafeReach) {
         long[] tries = new long[edges.size()];
@@ -271,7 +275,9 @@ public final class Backtracking {
         return Math.max(perCharacter, most) + perSafeCharacter;
     }
 
-    /** What is tried after a character, in all; of a safe one, in its own loop, as what follows is tried once. */
+    /**
+     * All that is tried after a character; for a safe one, within its own loop, since what follows is tried only once.
+     */
     private long tries(int c, List<Map<Integer, Long>> edges, BitSet safe, BitSet[] reach, BitSet[] unsafeReach,
             long[] known) {
         if (known[c] == 0) {
@@ -290,7 +296,7 @@ public final class Backtracking {
         return known[c];
     }
 
-    /** Ways from the beginning to a state that is not safe, in which a loop is one step. */
+    /** Ways from the beginning to a state that is not safe, where a whole loop counts as one step. */
     private long ways(int c, Map<Integer, Long> first, List<Map<Integer, Long>> edges, BitSet safe,
             BitSet[] unsafeReach, long[] known) {
         if (known[c] == 0) {

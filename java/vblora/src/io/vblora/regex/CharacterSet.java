@@ -4,15 +4,15 @@ import java.util.BitSet;
 import java.util.Locale;
 
 /**
- * A set of characters between bounds, as versions of Unicode and engines differ: {@code least} are in it surely,
- * {@code most} perhaps. Immutable.
+ * A set of characters between two bounds, since versions of Unicode and engines differ: the characters in {@code least}
+ * surely belong to it, those in {@code most} perhaps. Immutable.
  */
 record CharacterSet(BitSet least, BitSet most) {
     private static final int CODE_POINTS = Character.MAX_CODE_POINT + 1;
 
-    /** Nothing is known of it. */
+    /** A set of which nothing is known. */
     static final CharacterSet UNKNOWN = new CharacterSet(new BitSet(), all());
-    /** What a dot stands for: a line's end may be in it or not. */
+    /** What a dot stands for: a line end may belong to it or not. */
     static final CharacterSet DOT = of('\n').not().or(new CharacterSet(new BitSet(), all()));
 
     /** The characters of each general category, by its number in {@link Character}, read once. */
@@ -54,7 +54,7 @@ record CharacterSet(BitSet least, BitSet most) {
         return new CharacterSet(set, set);
     }
 
-    /** A general category or a letter for several of them; {@link #UNKNOWN} for any other property. */
+    /** A general category, or a letter that stands for several of them; {@link #UNKNOWN} for any other property. */
     static CharacterSet property(String name) {
         String wanted = name.toLowerCase(Locale.ROOT);
         BitSet least = new BitSet();
@@ -67,13 +67,13 @@ record CharacterSet(BitSet least, BitSet most) {
         if (least.isEmpty()) {
             return UNKNOWN;
         }
-        // What this Java's Unicode has not assigned, the engine's may have
+        // The engine's Unicode may have assigned what this Java's has not
         BitSet most = (BitSet) least.clone();
         most.or(Categories.OF[Character.UNASSIGNED]);
         return new CharacterSet(least, most);
     }
 
-    /** White space: all that Unicode, Java or an engine may take for it. */
+    /** White space: everything that Unicode, Java or an engine may count as such. */
     static CharacterSet space() {
         CharacterSet least = of(" \t\n\r\f\u000b");
         return new CharacterSet(least.least, least.or(property("z")).or(range(0, 31)).or(of(0x85)).or(of(0xa0)).most);

@@ -2,23 +2,23 @@ package io.vblora.regex;
 
 import java.util.List;
 
-/** A parsed regular expression, without what has no influence on the number of steps: names, and which way is first. */
+/** A parsed regular expression, without what does not affect the number of steps: names, and the order of choices. */
 sealed interface Regex {
     /** One character. */
     record One(CharacterSet set) implements Regex {}
 
-    /** One after the other. */
+    /** One part after the other. */
     record Sequence(List<Regex> parts) implements Regex {}
 
-    /** One of them. */
+    /** One of several ways. */
     record Choice(List<Regex> ways) implements Regex {}
 
-    /** From {@code min} to {@code max} times; {@link #UNBOUNDED} if as often as it goes. */
+    /** From {@code min} to {@code max} times; {@link #UNBOUNDED} stands for any number. */
     record Repeat(Regex body, int min, int max) implements Regex {
         static final int UNBOUNDED = Integer.MAX_VALUE;
     }
 
-    /** Matches no character: an anchor, with the body null, or what looks ahead, or behind. */
+    /** Matches no characters itself: an anchor, whose body is null, or an expression that looks ahead or behind. */
     record Assertion(Regex body, boolean behind) implements Regex {}
 
     /** Whether it may match the empty text. */
@@ -35,7 +35,7 @@ sealed interface Regex {
         return this instanceof Assertion;
     }
 
-    /** Whether the length of what it matches has no bound. */
+    /** Whether what it matches may be of any length. */
     default boolean isUnbounded() {
         if (this instanceof Sequence sequence) {
             return sequence.parts().stream().anyMatch(Regex::isUnbounded);

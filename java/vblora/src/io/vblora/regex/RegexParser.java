@@ -4,12 +4,12 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Reads regular expressions as Oniguruma writes them, its back references, calls, conditions and comments left out: such
- * a one is refused, as is what engines read in different ways.
+ * Reads regular expressions in Oniguruma's syntax, except for back references, calls, conditions and comments. An
+ * expression with one of these is refused, and so is one that engines read in different ways.
  */
 final class RegexParser {
     private static final int MAX_DEPTH = 100;
-    /** Sets of more than one character: each takes memory for all characters. */
+    /** The most sets of more than one character: each takes memory for all characters. */
     private static final int MAX_SETS = 100;
     private static final int MAX_TIMES = 100_000;
 
@@ -124,7 +124,7 @@ final class RegexParser {
         return new Regex.Repeat(regex, Math.max(0, min), max < 0 ? Regex.Repeat.UNBOUNDED : max);
     }
 
-    /** -1 if there is none. */
+    /** The number, or -1 if there is none. */
     private int number() {
         int number = -1;
         while (at < text.length && text[at] >= '0' && text[at] <= '9') {
@@ -194,7 +194,7 @@ final class RegexParser {
                 flag = next();
             }
             if (flag == ')') {
-                return choice(); // the rest of the group that this stands in; its alternatives, too, are in this one
+                return choice(); // the rest of the group that this stands in, whose alternatives belong to it, too
             }
             body = choice();
             anyCase = outer;

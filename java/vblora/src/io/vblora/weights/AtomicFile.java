@@ -14,11 +14,11 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 
 /**
- * Replaces a file whole or not at all: a temporary file in the same folder, flushed to the disk, renamed over the old
- * one, and the folder flushed. Whatever happens on the way, the file's old content (or absence) stays. The temporary
- * file is then removed, that of a killed process when the file is written next. An interrupt of the thread does not
- * keep it from writing, and is still there afterwards. What is no file but can be written to, /dev/stdout for instance,
- * is written to as it stands.
+ * Replaces a file whole or not at all: a temporary file in the same folder is written, flushed to the disk and renamed
+ * over the old one, and the folder is flushed. Whatever happens on the way, the file's old content (or absence) stays.
+ * The temporary file is then removed; that of a killed process is removed when the file is written next. An interrupt
+ * of the thread does not prevent the writing, and is still set afterwards. What is no file but can be written to, such
+ * as /dev/stdout, is written to as it stands.
  */
 public final class AtomicFile {
     private AtomicFile() {}
@@ -26,7 +26,7 @@ public final class AtomicFile {
     /** Writes the content of a file. */
     @FunctionalInterface
     public interface Content {
-        /** Writes all of it, once more if the thread is interrupted; an exception leaves the old file in place. */
+        /** Writes all of it, and again if the thread is interrupted; an exception leaves the old file in place. */
         void writeTo(WritableByteChannel channel) throws IOException;
     }
 
@@ -74,7 +74,7 @@ public final class AtomicFile {
         return channel -> writeFully(channel, ByteBuffer.wrap(bytes));
     }
 
-    /** Makes sure that what was created, renamed and deleted in a folder is so on the disk. */
+    /** Makes sure that all files created, renamed and deleted in a folder are so on the disk, too. */
     static void flush(Path folder) throws IOException {
         try (FileChannel directory = FileChannel.open(folder, StandardOpenOption.READ)) {
             directory.force(true);
@@ -89,7 +89,8 @@ public final class AtomicFile {
     }
 
     /**
-     * Whether it is the link to a stream of a process: redirected to a file, /dev/stdout is that file by another name.
+     * Whether this is the link to a stream of a process: if that is redirected to a file, /dev/stdout is another name
+     * of the file.
      */
     private static boolean isStream(Path target) {
         return Files.isSymbolicLink(target) && (target.startsWith("/dev") || target.startsWith("/proc"));

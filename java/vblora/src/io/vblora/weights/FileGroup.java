@@ -33,31 +33,31 @@ import java.util.function.Predicate;
 import java.util.function.Supplier;
 
 /**
- * Files of a folder that belong together: they are replaced together and read together, so that whatever happens on the
- * way, nobody sees some of one save beside some of another.
+ * Files of a folder that belong together. They are replaced together and read together, so that whatever happens on the
+ * way, nobody sees some files of one save beside some of another.
  *
- * <p>A save writes all new files into a hidden folder and flushes them to the disk. Renaming that folder to
- * {@value SaveJournal#FOLDER} decides: before, the folder is the old one, after it the new one, although its files get
- * into their places one by one. A process that is killed between leaves the rest to whoever opens the folder next, by
- * {@link #read}, {@link #finish} or {@link #replace}. What a process leaves that was killed before is removed by the
- * next save. Processes and threads may save and read at the same time.
+ * <p>A save writes all new files into a hidden folder and flushes them to the disk. Renaming that folder to {@value
+ * SaveJournal#FOLDER} decides: before it the folder holds the old files, after it the new ones, although these are
+ * moved to their places one by one. If a process is killed in between, whoever opens the folder next by {@link #read},
+ * {@link #finish} or {@link #replace} does the rest. What a process leaves behind that was killed before the decision
+ * is removed by the next save. Processes and threads may save and read at the same time.
  */
 public final class FileGroup {
     private static final int ATTEMPTS = 50;
-    /** How long others may take to put files in their places, which are only renamed. */
+    /** How long others may take to put files in their places, for which they only rename them. */
     private static final long PATIENCE_MILLIS = 10_000;
-    /** How long a folder that seems to need what we cannot do is watched: others may just be doing that. */
+    /** How long a folder is watched that seems to need something we cannot do: others may be doing just that. */
     private static final long DOUBT_MILLIS = 500;
     private static final long PAUSE_MILLIS = 5;
 
-    /** Between threads, where locks of files do not hold. */
+    /** Serialises threads, between which file locks have no effect. */
     private static final ReentrantLock CARRYING_OUT = new ReentrantLock();
 
     private final Path folder;
     private final Predicate<String> names;
     private final Consumer<String> steps;
 
-    /** @param names says of a name whether this file, if it is in the folder, belongs to the group */
+    /** @param names tells whether a file of this name, if it is in the folder, belongs to the group */
     public FileGroup(Path folder, Predicate<String> names) {
         this(folder, names, step -> {});
     }
@@ -71,11 +71,10 @@ public final class FileGroup {
 
     /**
      * Makes these the files of the group: writes them, in the map's order, and removes all others of the group. The
-     * folder is made if it is missing. An interrupt of the thread does not keep it from that, and is still there
-     * afterwards.
+     * folder is made if it is missing. An interrupt of the thread does not prevent that, and is still set afterwards.
      *
      * @throws UncheckedIOException if a file cannot be written; the files are then the old ones, or, if the message
-     * says so, the new ones
+     *     says so, the new ones
      * @throws InputException as {@link #finish}
      */
     public void replace(Map<String, AtomicFile.Content> files) {
@@ -97,7 +96,7 @@ public final class FileGroup {
     private void tryReplace(Map<String, AtomicFile.Content> files) throws IOException {
         finish();
         Temporary.clear(folder, temporaryName(), SaveJournal.FILE);
-        files.keySet().forEach(name -> Temporary.clear(folder, name, null)); // as earlier versions left them
+        files.keySet().forEach(name -> Temporary.clear(folder, name, null)); // as left by earlier versions
         steps.accept("begin");
         try (Temporary temporary = Temporary.folder(folder, temporaryName(), SaveJournal.FILE)) {
             Map<String, FileStamp> stamps = new TreeMap<>();
@@ -146,7 +145,7 @@ public final class FileGroup {
         return FileStamp.of(file);
     }
 
-    /** Makes the new files valid; after that only renames are left to do. */
+    /** Makes the new files the valid ones; after that, only renames are left to do. */
     private SaveJournal decide(Temporary temporary, Map<String, FileStamp> stamps) throws IOException {
         for (int attempt = 1;; attempt++) {
             finish();
@@ -156,7 +155,7 @@ public final class FileGroup {
             AtomicFile.flush(temporary.path());
             steps.accept("decide");
             try {
-                // Fails if somebody else has decided meanwhile: no folder is renamed to one with files in it
+                // Fails if somebody else has decided meanwhile: a folder cannot be renamed to one that has files in it
                 Files.move(temporary.path(), folder.resolve(SaveJournal.FOLDER), StandardCopyOption.ATOMIC_MOVE);
             } catch (FileSystemException e) {
                 if (attempt == ATTEMPTS || !Files.exists(temporary.path())) {
@@ -206,10 +205,10 @@ public final class FileGroup {
     }
 
     /**
-     * Reads files of the group, all of one save: again if one was replaced meanwhile.
+     * Reads files of the group, all of one save: reads them again if one of them was replaced meanwhile.
      *
-     * @param reader what reads them; a result that is not good is closed if it is {@link AutoCloseable}
-     * @throws InputException as {@link #finish}, or if they were replaced every time
+     * @param reader what reads them; a result that is not of one save is closed if it is {@link AutoCloseable}
+     * @throws InputException as {@link #finish}, or if they were replaced at every attempt
      */
     public <T> T read(Supplier<T> reader) {
         for (int attempt = 1; attempt <= ATTEMPTS; attempt++) {
@@ -234,10 +233,10 @@ public final class FileGroup {
                 + " times that they were read", "a folder that is not written all the time");
     }
 
-    /** Whether the files that were read, whose states are given, are still there, and no save is half done. */
+    /** Whether the files that were read, whose states are given, are still there, and no save is unfinished. */
     private boolean isOfOneSave(Map<String, State> read, Object result) {
         try {
-            // In this order: now no save is half done, and what was read is in the folder later still
+            // In this order: first no save is unfinished, and after that what was read is still in the folder
             return !isPending() && states().equals(read);
         } catch (RuntimeException e) {
             close(result);
@@ -266,7 +265,7 @@ public final class FileGroup {
                 states.put(name, new State(found.fileKey(), found.size(), found.lastModifiedTime()));
             }
         } catch (NoSuchFileException e) {
-            // Removed meanwhile, or a link that leads nowhere: its reader says so
+            // It was removed meanwhile, or is a link that leads nowhere: whoever reads it reports that
         } catch (IOException e) {
             throw new UncheckedIOException("The folder " + folder + " cannot be read: " + IoReason.of(e), e);
         }
@@ -278,10 +277,10 @@ public final class FileGroup {
     }
 
     /**
-     * Puts the files in their places that a killed process has decided to put there.
+     * Moves files to their places if a killed process had decided to do so.
      *
-     * @throws InputException if the folder must not be written, or somebody else has changed its files since, or what
-     * is there is no unfinished save
+     * @throws InputException if the folder cannot be written, if somebody else has changed its files since, or if what
+     *     is there is not an unfinished save
      */
     public void finish() {
         try {
@@ -328,7 +327,7 @@ public final class FileGroup {
         }
     }
 
-    /** Null if there is nothing to do any more, or the next try will do it; else why it could not be done. */
+    /** Null if nothing is left to do, or if the next attempt will do it; otherwise why it could not be done. */
     private String tryFinish(long start) throws IOException {
         Path held = folder.resolve(SaveJournal.FOLDER);
         Path file = held.resolve(SaveJournal.FILE);
@@ -365,7 +364,7 @@ public final class FileGroup {
         }
     }
 
-    /** Of a save that is carried out the folder itself may be left. */
+    /** After a save has been carried out, its folder may be left over. */
     private static String finishWithoutList(Path held) throws IOException {
         try {
             Files.deleteIfExists(held);
@@ -383,7 +382,8 @@ public final class FileGroup {
     }
 
     /**
-     * Waits for the process that carries it out. Where files cannot be locked, goes on: twice is not worse than once.
+     * Waits for the process that is carrying it out. Where files cannot be locked this goes on, since carrying it out
+     * twice does no harm.
      */
     private void lock(FileChannel channel, long start) throws ClosedByInterruptException {
         try {

@@ -8,16 +8,16 @@ import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
 
 /**
- * By what a file is recognised after it was renamed, or copied with its times; of a link, the link's own.
+ * What a file is recognised by after it was renamed, or copied together with its times; for a link, the link's own.
  *
  * @param size bytes
  * @param modified when it was last written, in milliseconds since 1970 in UTC
  */
 record FileStamp(long size, long modified) {
-    /** How exactly archives and simple file systems keep times. */
+    /** How exactly archives and simple file systems store times. */
     private static final long TOLERANCE_MILLIS = 2000;
 
-    /** Null if there is no file. */
+    /** Null if the file does not exist. */
     static FileStamp of(Path file) throws IOException {
         try {
             BasicFileAttributes found = Files.readAttributes(file, BasicFileAttributes.class,
@@ -28,7 +28,7 @@ record FileStamp(long size, long modified) {
         }
     }
 
-    /** Whether both can be of the same file; null is of none. */
+    /** Whether both can be of the same file; null is of no file. */
     static boolean match(FileStamp a, FileStamp b) {
         return a == null || b == null ? a == b
                 : a.size == b.size && Math.abs(a.modified - b.modified) <= TOLERANCE_MILLIS;

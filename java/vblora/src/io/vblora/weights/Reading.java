@@ -25,8 +25,8 @@ public final class Reading {
     private Reading() {}
 
     /**
-     * Bytes of a tensor of this type and shape; empty if 64 bits cannot count them, or could not if sizes of 0 were 1:
-     * then products of some of the sizes would overflow elsewhere.
+     * Bytes of a tensor of this type and shape; empty if they exceed 64 bits, or would if sizes of 0 were 1, since
+     * products of some of the sizes would then overflow elsewhere.
      */
     public static OptionalLong bytes(DType dtype, List<Long> shape) {
         try {
@@ -127,7 +127,7 @@ public final class Reading {
         }
     }
 
-    /** Fills a tensor and returns it; closes it where that fails. */
+    /** Fills a tensor and returns it; closes it if that fails. */
     public static Tensor fill(Tensor tensor, Consumer<Tensor> reader) {
         try {
             reader.accept(tensor);

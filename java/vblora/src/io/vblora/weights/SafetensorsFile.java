@@ -9,9 +9,9 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * A safetensors file, open for reading: eight bytes with the header's length, the header (JSON), the tensors' bytes,
- * all little-endian. Opening checks the whole header: a file that breaks the format anywhere is refused. Reading copies
- * straight into native memory, so sizes beyond 2 GiB are no special case, and is safe from several threads.
+ * A safetensors file, open for reading: eight bytes with the header's length, the header (JSON) and the tensors' bytes,
+ * all little-endian. Opening checks the whole header, and a file that breaks the format anywhere is refused. Reading
+ * copies straight into native memory, so sizes beyond 2 GiB need no special case, and is safe from several threads.
  */
 public final class SafetensorsFile implements WeightSource {
     private final Path path;

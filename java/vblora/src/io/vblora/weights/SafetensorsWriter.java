@@ -20,12 +20,12 @@ import java.util.TreeMap;
 import java.util.function.Supplier;
 
 /**
- * Writes a safetensors file with the bytes that Hugging Face's library writes: tensors by the size of their elements,
- * the widest first, then by name; the header padded with spaces to a multiple of 8. Data is streamed, one tensor at a
- * time, and the file appears whole or not at all ({@link AtomicFile}).
+ * Writes a safetensors file with the same bytes that Hugging Face's library writes: tensors are ordered by the size of
+ * their elements, the widest first, then by name; the header is padded with spaces to a multiple of 8. Data is
+ * streamed, one tensor at a time, and the file appears whole or not at all ({@link AtomicFile}).
  */
 public final class SafetensorsWriter {
-    /** The order of UTF-8 bytes, by which the library sorts. */
+    /** The order of UTF-8 bytes, by which the library sorts names. */
     private static final Comparator<String> UTF8_BYTES =
             (a, b) -> Arrays.compareUnsigned(a.getBytes(StandardCharsets.UTF_8), b.getBytes(StandardCharsets.UTF_8));
     private static final int CHUNK = 8 << 20;
@@ -40,7 +40,7 @@ public final class SafetensorsWriter {
     private final TreeMap<String, Item> items = new TreeMap<>(UTF8_BYTES);
     private final TreeMap<String, String> metadata = new TreeMap<>(UTF8_BYTES);
 
-    /** Of a file with no tensors yet. */
+    /** A writer of a file without tensors so far. */
     public SafetensorsWriter() {}
 
     /** Adds a string to {@code __metadata__}; PEFT and Transformers write format = pt. */
@@ -61,8 +61,8 @@ public final class SafetensorsWriter {
     }
 
     /**
-     * Adds a CPU tensor that is made when its turn has come and closed when it is written, so that never more than one
-     * of them is in memory.
+     * Adds a CPU tensor that is made when its turn comes and closed when it is written, so that only one of them is in
+     * memory at a time.
      */
     public SafetensorsWriter add(String name, DType dtype, long[] shape, Supplier<Tensor> source) {
         return add(new Item(name, dtype, shape.clone(), source, true));
@@ -90,7 +90,7 @@ public final class SafetensorsWriter {
         AtomicFile.write(file, this::writeTo);
     }
 
-    /** Writes what a file of these tensors holds. */
+    /** Writes the bytes of a file with these tensors. */
     public void writeTo(WritableByteChannel channel) throws IOException {
         byte[] header = header();
         ByteBuffer start = ByteBuffer.allocate(Long.BYTES + header.length).order(ByteOrder.LITTLE_ENDIAN);
@@ -118,7 +118,7 @@ public final class SafetensorsWriter {
     }
 
     private List<Item> sorted() {
-        // Stable: items come by name.
+        // The sort is stable, and items come in the order of their names.
         return items.values().stream().sorted(Comparator.comparingInt(item -> -item.dtype.bytes())).toList();
     }
 

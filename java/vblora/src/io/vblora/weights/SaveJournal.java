@@ -20,14 +20,14 @@ import java.util.function.Consumer;
 import java.util.function.Predicate;
 
 /**
- * A save that is decided: a hidden folder in the folder of a {@link FileGroup}, which holds the new files that are not
- * in their places yet, and {@value #FILE}, which says for each file of the group what was there before and what will
- * be. Carrying it out twice, or twice at once, does no more than once.
+ * A save that is decided: a hidden folder in the folder of a {@link FileGroup}. It holds the new files that are not in
+ * their places yet, and {@value #FILE}, which says for each file of the group what was there before and what will be.
+ * Carrying it out twice, or twice at once, has the same effect as once.
  */
 final class SaveJournal {
     /** Name of the hidden folder. */
     static final String FOLDER = ".vblora-save";
-    /** Name of the file in it that lists the changes. Whoever carries them out has it locked. */
+    /** Name of the file in it that lists the changes. Whoever carries them out holds a lock on it. */
     static final String FILE = ".journal.json";
 
     private static final int MAX_BYTES = 1 << 20;
@@ -51,13 +51,13 @@ final class SaveJournal {
         this.changes = changes;
     }
 
-    /** Whether a journal may name this file: one of the folder's own, neither hidden nor the folder itself. */
+    /** Whether a journal may name this file: it must lie in the folder itself and be neither hidden nor the folder. */
     static boolean isPlain(String name) {
         return !name.isEmpty() && !name.startsWith(".")
                 && name.chars().noneMatch(c -> c == '/' || c == '\\' || c < ' ');
     }
 
-    /** Replaces a file's content by the list of changes. */
+    /** Replaces a file's content with the list of changes. */
     void write(FileChannel file) throws IOException {
         ObjectNode json = MAPPER.createObjectNode();
         ObjectNode files = json.putObject("files");
@@ -80,8 +80,8 @@ final class SaveJournal {
     /**
      * Reads the list of changes.
      *
-     * @param names the files of the group
-     * @throws InputException if it is none that a save of this group writes, or its folder holds anything else
+     * @param names tells which files belong to the group
+     * @throws InputException if it is not a list that a save of this group writes, or if its folder holds anything else
      */
     static SaveJournal read(Path folder, FileChannel file, Predicate<String> names) throws IOException {
         Path path = folder.resolve(FOLDER).resolve(FILE);
@@ -146,7 +146,7 @@ final class SaveJournal {
         }
     }
 
-    /** What somebody else has done since, in words; null if all files are as the save left them. */
+    /** Describes what somebody else has changed since; null if all files are as the save left them. */
     String contradiction() throws IOException {
         for (Change change : changes) {
             FileStamp now = FileStamp.of(folder.resolve(change.name));
@@ -166,7 +166,7 @@ final class SaveJournal {
         return null;
     }
 
-    /** Puts the new files in their places, removes what is to go, then the journal. */
+    /** Moves the new files to their places, then removes the files that are to go, then the journal. */
     void carryOut(Consumer<String> steps) throws IOException {
         for (Change change : changes) {
             Path target = folder.resolve(change.name);
@@ -177,7 +177,7 @@ final class SaveJournal {
                 try {
                     Files.move(held.resolve(change.name), target, StandardCopyOption.ATOMIC_MOVE);
                 } catch (NoSuchFileException e) {
-                    // It is in its place.
+                    // It is in its place already.
                 }
             }
         }

@@ -19,14 +19,15 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * A file that is being written under the name {@code .NAME.ID.tmp}, to be renamed once it is whole; or a folder of
- * such files, of which one stands for all. The file is locked until this is closed. So whoever writes next can tell
- * what is being written from what a killed process has left, and removes only that.
+ * A file that is being written under the name {@code .NAME.ID.tmp}, to be renamed once it is complete; or a folder of
+ * such files, one of which is locked for all. The lock is held until this is closed. So whoever writes next can tell
+ * what is being written from what a killed process has left behind, and removes only the latter.
  */
 final class Temporary implements AutoCloseable {
     private static final int ATTEMPTS = 100;
     /**
-     * Closing a file ends all locks that its process has on it: files with these IDs must not be opened to try them.
+     * The IDs in use by this process. Closing a file releases all locks that its process holds on it, so files with
+     * these IDs must not be opened to test their locks.
      */
     private static final Set<String> IDS_OF_THIS_PROCESS = ConcurrentHashMap.newKeySet();
 
@@ -40,12 +41,12 @@ final class Temporary implements AutoCloseable {
         this.channel = channel;
     }
 
-    /** Makes an empty file for the content of {@code name}. */
+    /** Makes an empty file for the new content of {@code name}. */
     static Temporary file(Path folder, String name) throws IOException {
         return create(folder, name, null);
     }
 
-    /** Makes a folder that is to get the name {@code name}, with an empty file {@code locked} in it. */
+    /** Makes a folder that will get the name {@code name}, with an empty file {@code locked} in it. */
     static Temporary folder(Path folder, String name, String locked) throws IOException {
         return create(folder, name, locked);
     }
@@ -68,7 +69,7 @@ final class Temporary implements AutoCloseable {
         throw new IOException("temporary files are removed as soon as they are made");
     }
 
-    /** Null if another process has taken it for one that was left behind, before it was locked. */
+    /** Null if another process has removed it as left behind, before it was locked. */
     private static Temporary tryCreate(String id, Path path, String locked) throws IOException {
         deleteOnExit(path);
         if (locked != null) {
@@ -97,7 +98,7 @@ final class Temporary implements AutoCloseable {
         return isOurs ? made : null;
     }
 
-    /** True also where files cannot be locked: nobody can take one for left behind there. */
+    /** Also true where files cannot be locked: nobody can mistake a file for one left behind there. */
     private static boolean isLocked(FileChannel channel) throws ClosedByInterruptException {
         try {
             return channel.tryLock() != null;
@@ -108,12 +109,12 @@ final class Temporary implements AutoCloseable {
         }
     }
 
-    /** Has a file or folder removed, if it is still there, when a signal ends the process. */
+    /** Makes sure that a file or folder is removed, if it is still there, when a signal ends the process. */
     static void deleteOnExit(Path path) {
         path.toFile().deleteOnExit();
     }
 
-    /** Where it lies until it is renamed. */
+    /** Where the file or folder lies until it is renamed. */
     Path path() {
         return path;
     }
@@ -123,7 +124,7 @@ final class Temporary implements AutoCloseable {
         return channel;
     }
 
-    /** Removes it if it has not been renamed. */
+    /** Removes the file or folder if it has not been renamed. */
     @Override
     public void close() throws IOException {
         try (channel) {
@@ -134,8 +135,8 @@ final class Temporary implements AutoCloseable {
     }
 
     /**
-     * Removes what killed processes have left of temporary files, or folders with a file {@code locked}, for
-     * {@code name}. What cannot be removed stays: it harms nobody, and the next writer tries again.
+     * Removes temporary files for {@code name}, or folders with a file {@code locked}, that killed processes have left
+     * behind. What cannot be removed stays: it does no harm, and the next writer tries again.
      */
     static void clear(Path folder, String name, String locked) {
         Pattern temporary = Pattern.compile(Pattern.quote("." + name + ".") + "([0-9a-z]{1,13})\\.tmp");
@@ -175,7 +176,9 @@ final class Temporary implements AutoCloseable {
         }
     }
 
-    /** Deletes a file, or a folder of files; {@code last} of these after the others, null if that does not matter. */
+    /**
+     * Deletes a file, or a folder of files, the file {@code last} after the others; null if the order does not matter.
+     */
     private static void delete(Path path, Path last) throws IOException {
         if (Files.isDirectory(path, LinkOption.NOFOLLOW_LINKS)) {
             try (DirectoryStream<Path> files = Files.newDirectoryStream(path)) {

@@ -3,18 +3,18 @@ package io.vblora.weights;
 import java.io.IOException;
 import java.nio.channels.ClosedByInterruptException;
 
-/** Work on files that an interrupt of the thread does not keep from its end. */
+/** Work on files that is completed even if the thread is interrupted. */
 final class Uninterrupted {
     private Uninterrupted() {}
 
-    /** What can be done once more from its beginning. */
+    /** Work that can be repeated from its beginning. */
     @FunctionalInterface
     interface Work {
         void run() throws IOException;
     }
 
     /**
-     * An interrupt closes the channel that a thread works with: it is put off, and what it struck is done again.
+     * An interrupt closes the channel that a thread is using. It is put off, and the work that it struck is repeated.
      * Afterwards the thread is marked as interrupted.
      */
     static void run(Work work) throws IOException {

@@ -10,13 +10,13 @@ import java.util.List;
 import java.util.Set;
 
 /**
- * Named tensors on disk that a model or an adapter is loaded from: one safetensors file, or the shards of a folder as
- * Hugging Face writes them. Opening one checks all headers; reading is safe from several threads. Close it when all is
- * read.
+ * Named tensors on disk from which a model or an adapter is loaded: one safetensors file, or the shards of a folder as
+ * Hugging Face writes them. Opening a source checks all headers; reading is safe from several threads. Close it once
+ * everything is read.
  */
 public interface WeightSource extends AutoCloseable {
     /**
-     * What a file says of one tensor.
+     * What a file says about one tensor.
      *
      * @param dtype element type as stored
      * @param shape sizes, none negative
@@ -35,8 +35,8 @@ public interface WeightSource extends AutoCloseable {
     }
 
     /**
-     * Opens the weights of a Hugging Face folder: {@code model.safetensors}, else the shards that
-     * {@code model.safetensors.index.json} lists. A path to a safetensors file is opened as it is.
+     * Opens the weights of a Hugging Face folder: {@code model.safetensors}, or else the shards that {@code
+     * model.safetensors.index.json} lists. A path to a safetensors file is opened as it is.
      *
      * @throws InputException if there are none, or a file breaks the format
      */
@@ -78,7 +78,8 @@ public interface WeightSource extends AutoCloseable {
     /**
      * Reads a tensor into a CPU tensor of the same type and number of elements.
      *
-     * @throws InputException if there is none of this name, or its type or size differs, or the file cannot be read
+     * @throws InputException if there is no tensor of this name, if its type or size differs, or if the file cannot be
+     *     read
      */
     void readInto(String name, Tensor destination);
 
