@@ -1,6 +1,6 @@
 /**
  * The native kernels of VB-LoRA over raw pointers. The native library is in a jar of its own, the module {@code
- * io.vblora.kernels.linux.x86_64}, which an application requires beside this one.
+ * io.vblora.kernels.linux.x86_64}, which an application requires in addition to this one.
  */
 module io.vblora.kernels {
     requires transitive org.bytedeco.javacpp;

@@ -4,17 +4,17 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Memory for the intermediate tensors of one pass: taken from the front, given back by returning to a mark. Nothing is
- * allocated between {@link #reserve} calls. Tensors that are given back are closed, their views, too. A planning arena
- * hands out tensors without memory and only counts; run the same code over both, so that plan and execution cannot
- * disagree. Not thread-safe.
+ * Memory for the intermediate tensors of one pass: it is taken from the front, and given back by returning to a mark.
+ * Nothing is allocated between {@link #reserve} calls. Tensors that are given back are closed, and so are their views.
+ * A planning arena hands out tensors without memory and only counts; running the same code over both ensures that plan
+ * and execution cannot disagree. Not thread-safe.
  */
 public final class Arena implements AutoCloseable {
     private static final long ALIGNMENT = 64;
 
     private final Device device;
     private final boolean planning;
-    /** The tensors taken and not given back, and where each begins. */
+    /** The tensors that were taken and not given back, and where each begins. */
     private final List<Taken> taken = new ArrayList<>();
     private Tensor memory;
     private long used;
@@ -27,17 +27,17 @@ public final class Arena implements AutoCloseable {
         this.planning = planning;
     }
 
-    /** An arena without memory yet. */
+    /** An arena that has no memory yet. */
     public static Arena on(Device device) {
         return new Arena(device, false);
     }
 
-    /** An arena that counts. */
+    /** An arena that only counts. */
     public static Arena planning(Device device) {
         return new Arena(device, true);
     }
 
-    /** Makes sure that the arena, which must be empty, holds so many bytes. */
+    /** Makes sure that the arena, which must be empty, holds this many bytes. */
     public void reserve(long bytes) {
         if (used != 0 || planning) {
             throw new IllegalStateException(planning ? "A planning arena has no memory" : "The arena is in use");
@@ -48,9 +48,10 @@ public final class Arena implements AutoCloseable {
         }
     }
 
-    /** Takes a tensor. Its contents are undefined. Valid until the arena returns to an earlier mark or closes. */
+    /** Takes a tensor with undefined contents. It is valid until the arena returns to an earlier mark or is closed. */
     public Tensor take(DType dtype, long... shape) {
-        // At least one byte, so that no two tensors begin at one offset and a mark lies before or behind each.
+        // At least one byte, so that no two tensors begin at the same offset and a mark lies before or behind each of
+        // them.
         long bytes = Math.max(1, Math.multiplyExact(Tensor.count(shape), dtype.bytes()));
         long offset = used;
         long end = Math.addExact(used, Math.addExact(bytes, ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
@@ -74,7 +75,7 @@ public final class Arena implements AutoCloseable {
         return take(DType.FLOAT32, shape);
     }
 
-    /** The present mark. */
+    /** The current mark. */
     public long mark() {
         return used;
     }

@@ -26,13 +26,13 @@ public final class BenchProgram {
         NativeLibrary.load();
         Path library = Path.of(Loader.getLoadedLibraries().get("vblora"));
         for (Path candidate : List.of(library.resolveSibling(NAME), library.resolve("../../bin/" + NAME).normalize())) {
-            // What lies in the cache may be of another build: the jar has to be asked.
+            // What lies in the cache may come from another build: the jar has to be asked.
             if (Files.isExecutable(candidate) && !isCached(candidate)) {
                 return candidate;
             }
         }
         String resource = "io/vblora/kernels/" + Loader.getPlatform() + "/" + NAME;
-        URL bundled = BenchProgram.class.getClassLoader().getResource(resource); // in a module of its own, maybe
+        URL bundled = BenchProgram.class.getClassLoader().getResource(resource); // possibly in another module
         if (bundled == null) {
             throw new NativeLibraryException("The program " + NAME + " is not beside " + library
                     + " and not in a jar as " + resource, null);

@@ -34,12 +34,12 @@ public record Device(int index) {
 
     /**
      * What is known of CUDA on this machine: the architectures that the library was compiled for, as CMake names them
-     * ({@code 80} with PTX for later ones, {@code 90-real} without; {@code none} without CUDA code, {@code simt} on the SIMT
-     * host), and the devices, or why there are none.
+     * ({@code 80} with PTX for later ones, {@code 90-real} without; {@code none} without CUDA code, {@code simt} on the
+     * SIMT host), and the number of devices, or why there are none.
      */
     public record Cuda(boolean compiledIn, String architectures, int count, String reason) {}
 
-    /** What the driver says of a CUDA device. */
+    /** What the driver says about a CUDA device. */
     public record Properties(String name, int major, int minor, int multiprocessors, long memoryBytes, long l2Bytes) {
         @Override
         public String toString() {
@@ -62,7 +62,7 @@ public record Device(int index) {
         }
     }
 
-    /** Asks the driver. Never throws for want of a device. */
+    /** Asks the driver. A missing device is no reason to throw. */
     public static Cuda probeCuda() {
         NativeLibrary.load();
         try (IntPointer count = new IntPointer(1)) {

@@ -12,12 +12,12 @@ import org.bytedeco.javacpp.FloatPointer;
 import org.bytedeco.javacpp.IntPointer;
 
 /**
- * A mark in the work of a device's streams, to wait for and to time by. On the CPU, where streams run each op at once,
- * a mark is reached as soon as it is set. Used by one thread at a time.
+ * A mark in the work of a device's streams, to wait for and to measure time with. On the CPU, where a stream runs each
+ * op at once, a mark is reached as soon as it is set. Used by one thread at a time.
  */
 public final class Event implements AutoCloseable {
     private final vbl_event handle = new vbl_event();
-    /** Where the answers of {@link #isDone} go, which is asked in loops. */
+    /** Receives the answers of {@link #isDone}, which is called in loops. */
     private final IntPointer done;
     private boolean closed;
 
@@ -28,7 +28,10 @@ public final class Event implements AutoCloseable {
         done = new IntPointer(1);
     }
 
-    /** Marks the end of what the stream, of this event's device, has been given so far; an earlier mark is forgotten. */
+    /**
+     * Marks the end of what the stream, which must be of this event's device, has been given so far; an earlier mark is
+     * forgotten.
+     */
     public Event record(Stream stream) {
         stream.run(real -> vbl_event_record(handle(), real));
         return this;
@@ -39,7 +42,7 @@ public final class Event implements AutoCloseable {
         KernelException.check(vbl_event_synchronize(handle()));
     }
 
-    /** Whether the work before the mark is done; does not wait. */
+    /** Whether the work before the mark is done; does not wait for it. */
     public boolean isDone() {
         KernelException.check(vbl_event_query(handle(), done));
         return done.get() != 0;
@@ -60,7 +63,7 @@ public final class Event implements AutoCloseable {
         return handle;
     }
 
-    /** Frees it. Calling it again does nothing. */
+    /** Frees the event. Calling it again does nothing. */
     @Override
     public void close() {
         if (!closed) {

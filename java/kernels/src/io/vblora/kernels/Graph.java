@@ -8,9 +8,9 @@ import static io.vblora.kernels.global.vblora.vbl_graph_launch;
 import io.vblora.kernels.bindings.vbl_graph;
 
 /**
- * Ops on a CUDA stream, captured once and launched as a whole, at the cost of one launch. They run with the memory they
- * were captured with; what changes between launches is read from device memory
- * ({@link io.vblora.kernels.ops.StepState}). Used by one thread at a time.
+ * Ops on a CUDA stream that are captured once and launched as a whole, at the cost of one launch. They run with the
+ * memory that they were captured with; what changes between launches is read from device memory ({@link
+ * io.vblora.kernels.ops.StepState}). Used by one thread at a time.
  */
 public final class Graph implements AutoCloseable {
     private final vbl_graph handle = new vbl_graph();
@@ -19,8 +19,8 @@ public final class Graph implements AutoCloseable {
     private Graph() {}
 
     /**
-     * Captures what {@code ops} gives to the stream; nothing of it runs. Ops may not wait for the stream or allocate
-     * device memory meanwhile.
+     * Captures what {@code ops} gives to the stream; none of it runs. Meanwhile, ops may not wait for the stream or
+     * allocate device memory.
      *
      * @throws KernelException if the stream is the CPU's, or an op cannot be captured
      */
@@ -50,7 +50,7 @@ public final class Graph implements AutoCloseable {
         stream.run(real -> vbl_graph_launch(real, handle));
     }
 
-    /** Frees it; its launches must be done. Calling it again does nothing. */
+    /** Frees the graph, whose launches must be done. Calling it again does nothing. */
     @Override
     public void close() {
         if (!closed) {

@@ -5,7 +5,7 @@ import static io.vblora.kernels.global.vblora.vbl_last_error;
 
 import java.nio.charset.StandardCharsets;
 
-/** A native op that failed: wrong arguments, no memory, no device, an unreadable file. */
+/** A native op that failed: wrong arguments, not enough memory, no device, an unreadable file. */
 public class KernelException extends RuntimeException {
     private final int status;
 
@@ -20,7 +20,7 @@ public class KernelException extends RuntimeException {
     }
 
     /**
-     * Throws what the thread's last native call reported unless {@code status} is {@code VBL_OK}.
+     * Throws what the thread's last native call reported, unless {@code status} is {@code VBL_OK}.
      *
      * @throws KernelException with the native message
      */

@@ -10,8 +10,8 @@ import java.nio.file.Path;
 import org.bytedeco.javacpp.Pointer;
 
 /**
- * A file read at given offsets straight into native memory. Files larger than 2 GiB are no special case, and a file cut
- * short while it is open gives an exception. Reads may run concurrently.
+ * A file that is read at given offsets straight into native memory. Files larger than 2 GiB need no special case, and a
+ * file that is truncated while it is open causes an exception. Reads may run concurrently.
  */
 public final class NativeFile implements AutoCloseable {
     private final vbl_file handle = open();
@@ -33,7 +33,7 @@ public final class NativeFile implements AutoCloseable {
         return new vbl_file();
     }
 
-    /** Size in bytes when it was opened. */
+    /** Size in bytes when the file was opened. */
     public long size() {
         return size;
     }

@@ -3,7 +3,7 @@ package io.vblora.kernels;
 import org.bytedeco.javacpp.Loader;
 
 /**
- * Loads the native library, once, when it is first needed. JavaCPP's rules apply: it is extracted from the
+ * Loads the native library once, when it is first needed. JavaCPP's rules apply: the library is extracted from the
  * {@code vblora-kernels} jar with the platform's classifier into JavaCPP's cache ({@code
  * org.bytedeco.javacpp.cachedir}), or found through {@code org.bytedeco.javacpp.pathsFirst} and {@code
  * java.library.path}. Thread-safe.
@@ -15,7 +15,7 @@ public final class NativeLibrary {
     private NativeLibrary() {}
 
     /**
-     * Makes sure the native library is there.
+     * Makes sure that the native library is loaded.
      *
      * @throws NativeLibraryException the same one at every call, if it cannot be loaded
      */

@@ -17,7 +17,7 @@ import org.bytedeco.javacpp.Pointer;
 
 /**
  * An execution queue on one device. A CPU stream owns a team of threads and runs each op to its end before returning;
- * results do not depend on the number of threads. A CUDA stream only takes ops in: what they write may be used by later
+ * results do not depend on the number of threads. A CUDA stream only queues ops: what they write may be used by later
  * ops on it, by another stream that {@link #waitFor waits for an event}, or by the host once {@link #synchronize} has
  * returned. Used by one thread at a time: a thread that runs an op, or closes the stream, while another one runs an op
  * on it gets an {@link IllegalStateException} and changes nothing. Close it to free the threads.
@@ -29,7 +29,7 @@ public final class Stream implements AutoCloseable {
     private final vbl_stream handle;
     private final int threads;
     private final boolean planning;
-    /** Shared with the planning streams. */
+    /** Shared with the planning streams of this one. */
     private final AtomicReference<State> state;
 
     private Stream(Stream real) {
@@ -51,28 +51,30 @@ public final class Stream implements AutoCloseable {
         this.state = new AtomicReference<>(State.FREE);
     }
 
-    /** A CPU stream with the given number of threads, the caller's included; 0 takes what this process may use. */
+    /**
+     * A CPU stream with the given number of threads, the caller's included; 0 stands for all that this process may use.
+     */
     public static Stream cpu(int threads) {
         return on(Device.CPU, threads);
     }
 
-    /** A stream on a device; {@code threads} counts on the CPU only. */
+    /** A stream on a device; {@code threads} matters on the CPU only. */
     public static Stream on(Device device, int threads) {
         return new Stream(device, created -> vbl_stream_create(device.index(), threads, created));
     }
 
     /**
-     * A stream over somebody else's {@code cudaStream_t}, which stays theirs and outlives this one; null is the device's
-     * default stream. {@link #close Closing} it does not wait.
+     * A stream over somebody else's {@code cudaStream_t}, which remains theirs and must outlive this one; null is the
+     * device's default stream. {@link #close Closing} it does not wait.
      */
     public static Stream wrap(Device device, Pointer cudaStream) {
         return new Stream(device, created -> vbl_stream_wrap(device.index(), cudaStream, created));
     }
 
     /**
-     * A stream on which ops check their arguments and do nothing else: with an {@link Arena#planning} arena, a dry run
-     * of a model's code that tells how much memory the real run on this stream takes. Closing it does nothing; it is
-     * closed with this stream.
+     * A stream on which ops check their arguments and do nothing else. With an {@link Arena#planning} arena, it makes a
+     * dry run of a model's code that tells how much memory the real run on this stream takes. Closing it does nothing;
+     * it is closed with this stream.
      */
     public Stream planning() {
         return new Stream(this);
@@ -100,7 +102,7 @@ public final class Stream implements AutoCloseable {
 
     /**
      * Runs a native op, which gets this stream's handle and returns its status; does nothing on a planning stream. The
-     * handle is valid in the op only.
+     * handle is valid only inside the op.
      *
      * @throws KernelException if the op fails
      * @throws IllegalStateException if the stream is closed or in use by another thread
@@ -119,9 +121,10 @@ public final class Stream implements AutoCloseable {
     }
 
     /**
-     * Asks for a native op's scratch bytes, on a planning stream, too.
+     * Asks how many scratch bytes a native op needs, on a planning stream as well.
      *
-     * @throws KernelException if the answer is negative, a status with a minus sign: the op would refuse such arguments
+     * @throws KernelException if the answer is negative, which is a status with a minus sign: the op would refuse such
+     *     arguments
      * @throws IllegalStateException as {@link #run}
      */
     public long scratchBytes(ToLongFunction<vbl_stream> query) {
@@ -138,15 +141,15 @@ public final class Stream implements AutoCloseable {
     }
 
     /**
-     * The {@code cudaStream_t} of a CUDA stream, for other libraries' calls, valid until closed; null on the CPU, and for
-     * a device's default stream.
+     * The {@code cudaStream_t} of a CUDA stream, for calls of other libraries, valid until this is closed; null on the
+     * CPU and for a device's default stream.
      */
     public Pointer cudaStream() {
         requireOpen();
         return vbl_stream_cuda(handle);
     }
 
-    /** What this stream is given from now on waits until what the event marks is done. */
+    /** Everything that this stream is given from now on waits until the work that the event marks is done. */
     public void waitFor(Event event) {
         run(real -> vbl_stream_wait(real, event.handle()));
     }
@@ -157,8 +160,8 @@ public final class Stream implements AutoCloseable {
     }
 
     /**
-     * Frees the threads. A CUDA stream waits for its work first; a {@linkplain #wrap wrapped} one is left alone, with
-     * its work: its owner may be capturing it. Calling it again does nothing.
+     * Frees the threads. A CUDA stream waits for its work first; a {@linkplain #wrap wrapped} one and its work are left
+     * alone, since its owner may be capturing it. Calling it again does nothing.
      *
      * @throws IllegalStateException if another thread runs an op on this stream
      */

@@ -20,15 +20,16 @@ import org.bytedeco.javacpp.Pointer;
 /**
  * Dense, row-major memory of one device: pointer, shape and element type. A tensor made by {@link #allocate} owns its
  * memory and frees it in {@link #close()}, never through the garbage collector. A {@link #view} owns nothing and is
- * closed with the tensor whose memory it shows; what {@link #wrap} gives owns nothing and must not outlive the memory.
- * A closed tensor has a shape, but whatever needs its memory throws {@link IllegalStateException}. Not thread-safe.
+ * closed together with the tensor whose memory it shows; the result of {@link #wrap} owns nothing and must not outlive
+ * the memory. A closed tensor still has a shape, but whatever needs its memory throws {@link IllegalStateException}.
+ * Not thread-safe.
  *
  * <p>Elements can be read and written from Java on every device: on a CUDA device each such call first waits for all of
- * the device's work, then copies. That is for set-up and for results; in a loop, {@link io.vblora.kernels.ops.Memory}
- * copies in a stream's order.
+ * the device's work, then copies. That is meant for set-up and results; inside a loop, {@link
+ * io.vblora.kernels.ops.Memory} copies in a stream's order.
  */
 public final class Tensor implements AutoCloseable {
-    /** Memory at an address, without owner or bounds. */
+    /** Memory at an address, without an owner or bounds. */
     private static final class RawPointer extends Pointer {
         RawPointer(long address) {
             super((Pointer) null);
@@ -40,11 +41,11 @@ public final class Tensor implements AutoCloseable {
     private final DType dtype;
     private final long[] shape;
     private final long elements;
-    /** What vbl_malloc was asked for, if close() frees the memory; else null. */
+    /** The kind of memory requested from vbl_malloc, if close() frees the memory; otherwise null. */
     private final Integer allocation;
-    /** The tensor that this one is a view of, directly or not; this one itself if it is none. */
+    /** The tensor that this one is a view of, directly or indirectly; this one itself if it is not a view. */
     private final Tensor root;
-    /** Whether this comes from a planning arena and never had memory. */
+    /** Whether this comes from a planning arena and never had any memory. */
     private final boolean planned;
     /** Null when closed or planned. */
     private Pointer pointer;
@@ -63,17 +64,17 @@ public final class Tensor implements AutoCloseable {
     /**
      * Allocates a tensor filled with zeros.
      *
-     * @throws KernelException if the memory is not to be had
+     * @throws KernelException if the memory is not available
      */
     public static Tensor allocate(Device device, DType dtype, long... shape) {
         return allocate(device, device.index(), dtype, shape);
     }
 
     /**
-     * Allocates a CPU tensor filled with zeros in page-locked memory, with which copies to and from CUDA devices do not
-     * hold up the host.
+     * Allocates a CPU tensor filled with zeros in page-locked memory, to and from which CUDA devices can copy without
+     * holding up the host.
      *
-     * @throws KernelException if there is no CUDA device or the memory is not to be had
+     * @throws KernelException if there is no CUDA device or the memory is not available
      */
     public static Tensor pinned(DType dtype, long... shape) {
         return allocate(Device.CPU, VBL_HOST_PINNED, dtype, shape);
@@ -113,8 +114,8 @@ public final class Tensor implements AutoCloseable {
     }
 
     /**
-     * A tensor over memory that somebody else owns. It keeps the address alone: a {@code memory} that frees its memory
-     * when it is collected must be held on to.
+     * A tensor over memory that somebody else owns. It keeps only the address: a {@code memory} that frees its memory
+     * when it is collected must be kept reachable.
      */
     public static Tensor wrap(Device device, DType dtype, Pointer memory, long... shape) {
         long address = memory.address() + memory.position() * memory.sizeof();
@@ -148,13 +149,15 @@ public final class Tensor implements AutoCloseable {
         return new Tensor(device, dtype, viewShape.clone(), start, null, root);
     }
 
-    /** A tensor of another type over some bytes. It is no view: whoever takes it closes it before this one. */
+    /**
+     * A tensor of another type over some of the bytes. It is not a view: whoever takes it closes it before this one.
+     */
     Tensor piece(long firstByte, DType pieceType, long... pieceShape) {
         Pointer start = new RawPointer(pointer().address() + firstByte);
         return new Tensor(device, pieceType, pieceShape.clone(), start, null, null);
     }
 
-    /** The same memory in another shape of as many elements. */
+    /** The same memory in another shape with as many elements. */
     public Tensor reshape(long... newShape) {
         if (count(newShape) != elements) {
             throw new IllegalArgumentException("Shape " + Arrays.toString(shape) + " cannot become "
@@ -199,7 +202,7 @@ public final class Tensor implements AutoCloseable {
     /**
      * The memory. Valid until this tensor, or the one that it is a view of, is closed.
      *
-     * @throws IllegalStateException if it is closed, or comes from a planning arena and has no memory
+     * @throws IllegalStateException if this is closed, or comes from a planning arena and has no memory
      */
     public Pointer pointer() {
         if (pointer == null || root.pointer == null) {
@@ -290,7 +293,7 @@ public final class Tensor implements AutoCloseable {
         return value[0];
     }
 
-    /** Lets {@code reader} read n elements from {@code first} in host memory. */
+    /** Lets {@code reader} read n elements, beginning with {@code first}, in host memory. */
     private void read(long first, long n, Consumer<Pointer> reader) {
         Pointer from = new RawPointer(pointer().address() + first * dtype.bytes());
         if (device.isCpu()) {
@@ -320,7 +323,8 @@ public final class Tensor implements AutoCloseable {
     }
 
     /**
-     * The bytes of a CPU tensor in native order; at most 2^31 - 1 from {@code offset}. Valid until {@link #close()}.
+     * The bytes of a CPU tensor in native order, at most 2^31 - 1 of them from {@code offset} on. Valid until {@link
+     * #close()}.
      */
     public ByteBuffer buffer(long offset, int length) {
         if (offset < 0 || length < 0 || offset > bytes() - length) {

@@ -4,14 +4,14 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Tensors of one device that are allocated one after the other and closed together: where one cannot be had, those
- * before it are closed, so that a constructor that allocates several leaves nothing behind. Not thread-safe.
+ * Tensors of one device that are allocated one after the other and closed together. If one of them cannot be allocated,
+ * those before it are closed, so that a constructor that allocates several leaves nothing behind. Not thread-safe.
  */
 public final class Tensors implements AutoCloseable {
     private final Device device;
     private final List<Tensor> tensors = new ArrayList<>();
 
-    /** No tensors yet. */
+    /** A group without tensors so far. */
     public Tensors(Device device) {
         this.device = device;
     }
@@ -19,7 +19,7 @@ public final class Tensors implements AutoCloseable {
     /**
      * Allocates a tensor filled with zeros.
      *
-     * @throws KernelException if the memory is not to be had; all tensors are closed then
+     * @throws KernelException if the memory is not available; all tensors are closed then
      */
     public Tensor allocate(DType dtype, long... shape) {
         try {

@@ -12,17 +12,17 @@ import java.util.Set;
 import java.util.function.Predicate;
 
 /**
- * Finds out what a graph computes by running it for small inputs, so that it need not matter in what words an exporter
- * has put it. A first pass gives every value its shape, and numbers to whatever does not depend on rows of an embedding
- * table: positions, masks, shapes. Then the graph between two values can be run with numbers of one's own
- * ({@link #evaluate}). Arithmetic is float64; casts to narrower floats do not round. Nothing recurses; how much is
- * computed, and how much of it is held at a time, is bounded.
+ * Finds out what a graph computes by running it for small inputs, so that it does not matter how an exporter has
+ * expressed it. A first pass determines the shape of every value, and the numbers of all values that do not depend on
+ * rows of an embedding table: positions, masks, shapes. After that, the graph between two values can be run with
+ * numbers of the caller's choice ({@link #evaluate}). Arithmetic is float64; casts to narrower floats do not round.
+ * Nothing recurses, and both the amount that is computed and the amount held at a time are bounded.
  */
 public final class OnnxEvaluator {
-    /** Larger constants are not read: their numbers stay open. */
+    /** Larger constants are not read: their numbers stay unknown. */
     private static final long MAX_CONSTANT = 1 << 16;
     private static final long MAX_WORK = 1L << 30;
-    /** Numbers held by the first pass and by each run: 128 MiB. Of bge-small the first pass holds 62,548. */
+    /** The most numbers held by the first pass and by each run: 128 MiB. For bge-small the first pass holds 62,548. */
     private static final long MAX_HELD = 1 << 24;
     private static final String TOO_MUCH = "a graph of which more than " + MAX_HELD + " numbers have to be kept for a "
             + "few tokens";
@@ -54,7 +54,7 @@ public final class OnnxEvaluator {
     /**
      * What the first pass found.
      *
-     * @throws InputException if the value depends on a node that cannot be evaluated; it names that
+     * @throws InputException if the value depends on a node that cannot be evaluated; it names that node
      */
     public OnnxValue value(String name) {
         OnnxValue value = values.get(name);
@@ -80,9 +80,9 @@ public final class OnnxEvaluator {
     }
 
     /**
-     * Evaluates the part of the graph that lies between some values and another, with numbers for those.
+     * Evaluates the part of the graph that lies between some values and another one, with given numbers for the former.
      *
-     * @throws InputException if a node between them cannot be evaluated, or the numbers given do not suffice
+     * @throws InputException if a node between them cannot be evaluated, or the given numbers do not suffice
      */
     public OnnxValue evaluate(String target, Map<String, OnnxValue> given) {
         Set<OnnxNode> needed = new HashSet<>();
@@ -98,8 +98,8 @@ public final class OnnxEvaluator {
     }
 
     /**
-     * The values that {@code target} is computed from, where the way back through hidden values ends at those for which
-     * {@code stop} holds. A hidden value that no further hidden one leads to ends it, too.
+     * The values that {@code target} is computed from. The way back through hidden values ends at those for which
+     * {@code stop} holds, and at a hidden value that no other hidden value leads to.
      */
     public Set<String> sources(String target, Predicate<String> stop) {
         Set<String> sources = new LinkedHashSet<>();
@@ -118,7 +118,7 @@ public final class OnnxEvaluator {
         return node != null && node.inputs().stream().anyMatch(input -> !input.isEmpty() && value(input).hidden());
     }
 
-    /** What is done with a value and the node that gives it. */
+    /** What is done with a value and the node that produces it. */
     @FunctionalInterface
     private interface Visitor {
         void visit(String name, OnnxNode node);
@@ -145,11 +145,11 @@ public final class OnnxEvaluator {
         }
     }
 
-    /** Counts numbers that are held. */
+    /** Counts the numbers that are held. */
     private static final class Held {
         private long numbers;
 
-        /** Whether there was room for so many more; without it nothing has changed. */
+        /** Whether there was room for this many more; if not, nothing has changed. */
         boolean add(long more) {
             boolean fits = more <= MAX_HELD - numbers;
             numbers += fits ? more : 0;

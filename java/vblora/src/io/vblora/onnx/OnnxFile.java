@@ -15,10 +15,10 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * An ONNX model, open for reading: its graph, and as a {@link WeightSource} its constants, that is initialisers and
- * outputs of {@code Constant} nodes, under the names they have in the graph. Opening reads and checks all but the
- * tensors' bytes, which are read on demand; data outside the file is read from files of the same folder only. Reading
- * tensors is safe from several threads.
+ * An ONNX model, open for reading: its graph and, as a {@link WeightSource}, its constants, which are initialisers and
+ * outputs of {@code Constant} nodes, under the names that they have in the graph. Opening reads and checks everything
+ * but the tensors' bytes, which are read on demand; data outside the file is read from files of the same folder only.
+ * Reading tensors is safe from several threads.
  */
 public final class OnnxFile implements WeightSource {
     private final Path path;
@@ -35,8 +35,8 @@ public final class OnnxFile implements WeightSource {
     /**
      * Opens a model.
      *
-     * @throws InputException naming the file, the part of it, what was found and what was expected: if it is no ONNX
-     * model, a tensor's size disagrees with its shape, or a node reads what no earlier one writes
+     * @throws InputException naming the file, the part of it, what was found and what was expected: if it is not an
+     *     ONNX model, if a tensor's size disagrees with its shape, or if a node reads what no earlier one writes
      */
     public static OnnxFile open(Path path) {
         List<NativeFile> files = new ArrayList<>();
@@ -88,12 +88,12 @@ public final class OnnxFile implements WeightSource {
         return graph.opset();
     }
 
-    /** The nodes but for {@code Constant} ones, in the order of their execution. */
+    /** The nodes except {@code Constant} ones, in the order of their execution. */
     public List<OnnxNode> nodes() {
         return graph.nodes();
     }
 
-    /** Names of the inputs without those that initialisers give a value. */
+    /** Names of the inputs, without those to which initialisers give a value. */
     public List<String> inputs() {
         return graph.inputs();
     }
@@ -103,7 +103,7 @@ public final class OnnxFile implements WeightSource {
         return graph.outputs();
     }
 
-    /** The node that gives a value; null for inputs and constants. */
+    /** The node that produces a value; null for inputs and constants. */
     public OnnxNode producer(String value) {
         return producers.get(value);
     }

@@ -9,13 +9,13 @@ import java.util.Map;
  * A node of a graph.
  *
  * @param file the ONNX file, for messages
- * @param index its place in the graph; what it reads was produced before
- * @param name its name, may be empty
+ * @param index its place in the graph; what it reads was produced before it
+ * @param name its name, which may be empty
  * @param op the operator, with its domain before a colon unless that is ONNX's own: "MatMul", "com.microsoft:Attention"
  * @param inputs names of values, "" for an optional one that is left out
  * @param outputs names of values, "" for one that is not used
- * @param attributes by name: Long, Float, String, {@code List<Long>}, {@code List<Float>}, OnnxTensor or, where the
- * type is another, {@link #OTHER}
+ * @param attributes by name: Long, Float, String, {@code List<Long>}, {@code List<Float>}, OnnxTensor or, for any other
+ *     type, {@link #OTHER}
  */
 public record OnnxNode(Path file, int index, String name, String op, List<String> inputs, List<String> outputs,
         Map<String, Object> attributes) {
@@ -23,7 +23,7 @@ public record OnnxNode(Path file, int index, String name, String op, List<String
     /** Stands for an attribute of a type that is not read. */
     public static final Object OTHER = new Object();
 
-    /** Whether there is an input of this number. */
+    /** Whether the node has an input of this number. */
     public boolean hasInput(int i) {
         return i < inputs.size() && !inputs.get(i).isEmpty();
     }
@@ -31,7 +31,7 @@ public record OnnxNode(Path file, int index, String name, String op, List<String
     /**
      * The name of an input.
      *
-     * @throws InputException if there is none of this number
+     * @throws InputException if the node has none of this number
      */
     public String input(int i) {
         if (!hasInput(i)) {
@@ -47,7 +47,7 @@ public record OnnxNode(Path file, int index, String name, String op, List<String
     /**
      * An attribute.
      *
-     * @throws InputException if it has another type, or is not there and {@code otherwise} is null
+     * @throws InputException if it has another type, or if it is missing and {@code otherwise} is null
      */
     public <T> T attribute(String attribute, Class<T> type, T otherwise) {
         Object value = attributes.getOrDefault(attribute, otherwise);

@@ -8,8 +8,8 @@ import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 
 /**
- * ONNX's operators as far as encoders use them, on values whose numbers may be unknown: the shape is always computed,
- * numbers where all that they depend on is known.
+ * ONNX's operators as far as encoders use them, on values whose numbers may be unknown. The shape is always computed,
+ * the numbers only if everything that they depend on is known.
  */
 final class OnnxOps {
     private static final int MAX_RANK = 8;
@@ -22,23 +22,23 @@ final class OnnxOps {
 
         long opset();
 
-        /** Whether a value is a constant of the file, perhaps cast. */
+        /** Whether a value is a constant of the file, possibly cast. */
         boolean isConstant(String name);
 
-        /** Counts numbers that are about to be computed; throws where they are too many. */
+        /** Counts numbers that are about to be computed; throws if they are too many. */
         void charge(OnnxNode node, long amount);
 
-        /** Counts numbers that are about to be stored; throws where they are too many. */
+        /** Counts numbers that are about to be stored; throws if they are too many. */
         void hold(OnnxNode node, long amount);
     }
 
-    /** A function of the numbers at one place of all inputs. */
+    /** A function of the numbers at the same place of all inputs. */
     @FunctionalInterface
     private interface Elementwise {
         double apply(double[] x);
     }
 
-    /** The outputs of a node, the first of them at least. */
+    /** The outputs of a node, at least the first of them. */
     static OnnxValue[] evaluate(OnnxNode node, Context context) {
         return new Evaluation(node, context).outputs();
     }
@@ -275,7 +275,7 @@ final class OnnxOps {
             return reshaped(x, shape);
         }
 
-        /** Which axes an attribute, or since a later version an input, names. */
+        /** The axes that are named by an attribute or, since a later version, by an input. */
         private boolean[] axes(int rank, int input) {
             boolean[] marked = new boolean[rank];
             for (long axis : node.hasInput(input) ? integers(in(input)) : node.integers("axes")) {
@@ -366,7 +366,7 @@ final class OnnxOps {
                 if (!Arrays.equals(rest, shape)) {
                     throw node.refused(part + " beside " + parts[0], "shapes that differ in dimension " + axis);
                 }
-                shape[axis] += part.shape()[axis]; // a size of a file, below 2^63, added to a checked one
+                shape[axis] += part.shape()[axis]; // a size from a file, below 2^63, added to a checked one
                 checkShape(shape);
             }
             double[] data = allocate(shape, parts);
@@ -644,7 +644,7 @@ final class OnnxOps {
             return new OnnxValue(kind, shape, data, Arrays.stream(inputs).anyMatch(OnnxValue::hidden));
         }
 
-        /** Room for numbers where all inputs' are known and they are not too many; else null. */
+        /** Room for numbers if those of all inputs are known and they are not too many; otherwise null. */
         private double[] allocate(long[] shape, OnnxValue... inputs) {
             checkShape(shape);
             long n = OnnxValue.count(shape);
@@ -715,7 +715,9 @@ final class OnnxOps {
         return strides;
     }
 
-    /** Goes through all places of a shape in row-major order and knows the offset that strides give each. */
+    /**
+     * Goes through all places of a shape in row-major order and keeps the offset that the strides give each of them.
+     */
     private static final class Places {
         private final long[] shape;
         private final long[][] strides;

@@ -37,7 +37,7 @@ import java.util.Set;
  * Other fields are skipped. Subgraphs are not entered, so nothing nests without end.
  */
 final class OnnxReader {
-    /** Nodes, tensors, names and numbers of attributes that a graph may have, each; real ones have some thousands. */
+    /** The most nodes, tensors, names and numbers of attributes, each, in a graph; real ones have some thousands. */
     private static final int MAX_ITEMS = 1 << 20;
     private static final int MAX_OUTPUTS = 1 << 10;
 
@@ -61,9 +61,9 @@ final class OnnxReader {
     }
 
     /**
-     * Reads all but the tensors' bytes.
+     * Reads everything but the tensors' bytes.
      *
-     * @param files the model's, open; files with external data are added
+     * @param files the model's file, open; files with external data are added
      */
     static OnnxGraph read(Path path, List<NativeFile> files) {
         if (files.get(0).size() > Integer.MAX_VALUE) {
@@ -83,7 +83,7 @@ final class OnnxReader {
         }
     }
 
-    /** Reads one field of a message; false if it is not one of those that are read. */
+    /** Reads one field of a message; false if the field is not one of those that are read. */
     @FunctionalInterface
     interface Field {
         boolean read(int number, int wireType) throws IOException;
@@ -316,7 +316,7 @@ final class OnnxReader {
             }
             return true;
         });
-        // AttributeProto.type: FLOAT 1, INT 2, STRING 3, TENSOR 4, FLOATS 6, INTS 7. Zeros may be left out.
+        // AttributeProto.type: FLOAT 1, INT 2, STRING 3, TENSOR 4, FLOATS 6, INTS 7. Zeros may be left out of a file.
         Object result = switch ((int) declared[0]) {
             case 0 -> value[0] != null ? value[0] : list.isEmpty() ? OnnxNode.OTHER : List.copyOf(list);
             case 1 -> value[0] == null ? 0f : value[0];
@@ -337,7 +337,7 @@ final class OnnxReader {
         Object read() throws IOException;
     }
 
-    /** Packed or not. */
+    /** Reads a repeated field, packed or not. */
     private void repeated(int wireType, int numberType, List<Object> list, NumberReader reader) throws IOException {
         if (wireType == numberType) {
             count();

@@ -14,7 +14,7 @@ import java.nio.file.Path;
  *
  * @param path the file that holds it
  * @param entry its type, shape and place
- * @param bytes where the entry's offset counts from: a file, or memory for what is not stored as plain bytes
+ * @param bytes what the entry's offset refers to: a file, or memory if the tensor is not stored as plain bytes
  */
 record OnnxTensor(Path path, Entry entry, Reading.Bytes bytes) {
     void readInto(String name, Tensor destination) {
@@ -33,7 +33,7 @@ record OnnxTensor(Path path, Entry entry, Reading.Bytes bytes) {
         };
     }
 
-    /** Its numbers as float64, to which integers beyond 2^53 are rounded. */
+    /** Its numbers as float64; integers beyond 2^53 are rounded. */
     double[] numbers(String name) {
         boolean half = entry.dtype() == DType.FLOAT16 || entry.dtype() == DType.BFLOAT16;
         try (Tensor tensor = half ? readFloat32(name) : Reading.fill(

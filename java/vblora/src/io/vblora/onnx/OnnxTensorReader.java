@@ -34,7 +34,7 @@ final class OnnxTensorReader {
             DType.INT16, 6L, DType.INT32, 7L, DType.INT64, 9L, DType.BOOL, 10L, DType.FLOAT16, 11L, DType.FLOAT64, 16L,
             DType.BFLOAT16);
     private static final int MAX_RANK = 16;
-    /** Bytes of a tensor that is kept in memory. */
+    /** The most bytes of a tensor that is kept in memory. */
     private static final int MAX_IN_MEMORY = 1 << 28;
 
     private static final int FLOAT_DATA = 4;
@@ -44,7 +44,7 @@ final class OnnxTensorReader {
     private static final int DOUBLE_DATA = 10;
     private static final int EXTERNAL_DATA = 13;
 
-    /** A tensor and its name, which attributes leave empty. */
+    /** A tensor and its name, which is empty in attributes. */
     record Named(String name, OnnxTensor tensor) {}
 
     private final Path path;
@@ -73,14 +73,14 @@ final class OnnxTensorReader {
         return new Named(message.name, message.tensor());
     }
 
-    /** What one message says. */
+    /** The content of one message. */
     private final class Message {
         private final List<Long> shape = new ArrayList<>();
         private final Map<String, String> place = new HashMap<>();
         private String name = "";
         private long type;
         private long location;
-        /** The field that holds the data, 0 if there was none. */
+        /** The number of the field that holds the data; 0 if there was none. */
         private int data;
         private long offset;
         private long length;
@@ -153,7 +153,7 @@ final class OnnxTensorReader {
             return dtype;
         }
 
-        /** Keeps them as 64-bit numbers; {@link #narrowed} makes the tensor's type of them when that is known. */
+        /** Keeps the varints as 64-bit numbers; {@link #narrowed} converts them once the tensor's type is known. */
         private void varints() throws IOException {
             int limit = in.pushLimit(in.readRawVarint32());
             ByteBuffer buffer = ByteBuffer.allocate(64);

@@ -3,18 +3,18 @@ package io.vblora.onnx;
 import java.util.Arrays;
 
 /**
- * A value of a graph: its shape and, where they are known, its numbers.
+ * A value of a graph: its shape and, if they are known, its numbers.
  *
  * @param kind what the numbers are
  * @param shape sizes
- * @param data the numbers in row-major order; null where they are not known
- * @param hidden whether it is computed from rows of an embedding table, so that its numbers are left open
+ * @param data the numbers in row-major order; null if they are not known
+ * @param hidden whether it is computed from rows of an embedding table, so that its numbers are left unknown
  */
 public record OnnxValue(Kind kind, long[] shape, double[] data, boolean hidden) {
-    /** What numbers are. */
+    /** What the numbers are. */
     public enum Kind { FLOAT, INTEGER, BOOL }
 
-    /** Numbers that are computed at most for one value. */
+    /** The most numbers that are computed for one value. */
     public static final long MAX_NUMBERS = 1 << 20;
 
     /** A value with known numbers. */
@@ -48,7 +48,7 @@ public record OnnxValue(Kind kind, long[] shape, double[] data, boolean hidden) 
         return Arrays.stream(shape).reduce(1, Math::multiplyExact);
     }
 
-    /** The same numbers in another shape of as many. */
+    /** The same numbers in another shape with as many elements. */
     OnnxValue reshaped(long[] newShape) {
         return new OnnxValue(kind, newShape, data, hidden);
     }

@@ -19,7 +19,7 @@ public class vblora implements InfoMapper {
     @Override
     public void map(InfoMap infoMap) {
         infoMap.put(new Info("VBL_API").cppTypes().annotations());
-        // Plain pointers: the caller says what they hold, and no overload copies Java arrays.
+        // Plain pointers: the caller knows what they hold, and no overload copies Java arrays.
         for (String type : new String[] {"float", "double", "int32_t", "int64_t"}) {
             String java = switch (type) {
                 case "int32_t" -> "int";
