@@ -23,6 +23,8 @@ module io.vblora {
     exports io.vblora.data;
     exports io.vblora.eval;
     exports io.vblora.model;
+    exports io.vblora.model.config;
+    exports io.vblora.model.onnx;
     exports io.vblora.onnx;
     exports io.vblora.train;
     exports io.vblora.weights;

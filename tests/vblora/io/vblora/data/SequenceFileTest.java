@@ -7,7 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.vblora.Golden;
 import io.vblora.InputException;
-import io.vblora.model.BertConfig;
+import io.vblora.model.config.BertConfig;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

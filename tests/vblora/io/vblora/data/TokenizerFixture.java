@@ -1,7 +1,7 @@
 package io.vblora.data;
 
 import io.vblora.kernels.ops.Activation;
-import io.vblora.model.BertConfig;
+import io.vblora.model.config.BertConfig;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

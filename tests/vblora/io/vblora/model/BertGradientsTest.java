@@ -18,6 +18,7 @@ import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.LowRank;
 import io.vblora.kernels.ops.StepState;
+import io.vblora.model.config.Pooling;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;

@@ -14,6 +14,8 @@ import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Activation;
 import io.vblora.kernels.ops.Memory;
+import io.vblora.model.config.Pooling;
+import io.vblora.model.onnx.OnnxBert;
 import io.vblora.weights.SafetensorsWriter;
 import java.io.IOException;
 import java.nio.file.Files;

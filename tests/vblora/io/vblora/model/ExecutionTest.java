@@ -8,6 +8,7 @@ import io.vblora.adapter.LoraConfig;
 import io.vblora.blas.Blas;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.ops.Activation;
+import io.vblora.model.config.Pooling;
 import java.io.IOException;
 import java.lang.ref.WeakReference;
 import java.nio.file.Path;

@@ -13,6 +13,7 @@ import io.vblora.blas.Blas;
 import io.vblora.data.SequenceExample;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
+import io.vblora.model.config.Pooling;
 import io.vblora.train.SequenceObjective;
 import io.vblora.weights.SafetensorsFile;
 import java.io.IOException;

@@ -2,6 +2,8 @@ package io.vblora.model;
 
 import io.vblora.kernels.ops.Activation;
 import io.vblora.model.ReferenceLlama.Branch;
+import io.vblora.model.config.BertConfig;
+import io.vblora.model.config.Pooling;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;

@@ -1,5 +1,6 @@
 package io.vblora.model;
 
+import io.vblora.model.config.LlamaConfig;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.stream.IntStream;

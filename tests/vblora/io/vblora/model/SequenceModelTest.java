@@ -17,6 +17,7 @@ import io.vblora.blas.Blas;
 import io.vblora.kernels.Device;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.ops.StepState;
+import io.vblora.model.config.Pooling;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -26,8 +27,8 @@ import java.util.Map;
 import java.util.Random;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.api.function.Executable;
+import org.junit.jupiter.api.io.TempDir;
 
 /** How models with a head name their modules, take adapters and refuse what does not fit; their numbers elsewhere. */
 class SequenceModelTest {

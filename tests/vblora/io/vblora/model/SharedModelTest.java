@@ -18,6 +18,7 @@ import io.vblora.kernels.Device;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Activation;
+import io.vblora.model.config.Pooling;
 import io.vblora.train.CausalLmObjective;
 import io.vblora.train.SequenceObjective;
 import io.vblora.train.Trainer;

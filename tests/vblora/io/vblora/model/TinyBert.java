@@ -2,6 +2,7 @@ package io.vblora.model;
 
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Activation;
+import io.vblora.model.config.BertConfig;
 import io.vblora.weights.SafetensorsWriter;
 import java.io.IOException;
 import java.nio.file.Files;

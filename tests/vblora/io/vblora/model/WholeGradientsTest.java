@@ -15,6 +15,8 @@ import io.vblora.adapter.VbLoraConfig;
 import io.vblora.blas.Blas;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
+import io.vblora.model.config.LlamaConfig;
+import io.vblora.model.config.Pooling;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -1,6 +1,6 @@
 package io.vblora.cli;
 
-import io.vblora.model.Pooling;
+import io.vblora.model.config.Pooling;
 import java.util.Locale;
 
 /** Values of {@code --pooling}: how an encoder's output becomes one vector per sequence. */

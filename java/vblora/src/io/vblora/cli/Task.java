@@ -4,9 +4,9 @@ import io.vblora.InputException;
 import io.vblora.adapter.AdapterConfig;
 import io.vblora.adapter.AdapterFolder;
 import io.vblora.data.CausalLmConfig;
-import io.vblora.model.Pooling;
 import io.vblora.model.ProblemType;
 import io.vblora.model.SequenceConfig;
+import io.vblora.model.config.Pooling;
 import java.nio.file.Path;
 import java.util.Locale;
 

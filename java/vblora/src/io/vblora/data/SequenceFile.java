@@ -2,7 +2,7 @@ package io.vblora.data;
 
 import io.vblora.InputException;
 import io.vblora.PrintableText;
-import io.vblora.model.BertConfig;
+import io.vblora.model.config.BertConfig;
 import java.math.BigInteger;
 import java.nio.file.Path;
 import java.util.ArrayList;

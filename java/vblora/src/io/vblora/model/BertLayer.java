@@ -7,6 +7,7 @@ import io.vblora.kernels.ops.Attention;
 import io.vblora.kernels.ops.Memory;
 import io.vblora.kernels.ops.Sequences;
 import io.vblora.kernels.ops.Transformer;
+import io.vblora.model.config.BertConfig;
 import java.util.ArrayList;
 import java.util.List;
 

@@ -2,6 +2,9 @@ package io.vblora.model;
 
 import io.vblora.InputException;
 import io.vblora.JsonFields;
+import io.vblora.model.config.BertConfig;
+import io.vblora.model.config.Pooling;
+import io.vblora.model.onnx.OnnxBert;
 import io.vblora.weights.WeightSource;
 import java.nio.file.Files;
 import java.nio.file.Path;

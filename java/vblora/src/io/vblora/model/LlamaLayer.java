@@ -6,6 +6,7 @@ import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Attention;
 import io.vblora.kernels.ops.Memory;
 import io.vblora.kernels.ops.Transformer;
+import io.vblora.model.config.LlamaConfig;
 import java.util.ArrayList;
 import java.util.List;
 

@@ -5,6 +5,7 @@ import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Activation;
 import io.vblora.kernels.ops.PoolingMode;
 import io.vblora.kernels.ops.Transformer;
+import io.vblora.model.config.Pooling;
 import java.util.Optional;
 
 /** Makes one vector [hidden] of each sequence's output. */

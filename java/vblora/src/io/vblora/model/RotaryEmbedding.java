@@ -4,6 +4,7 @@ import io.vblora.kernels.DType;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Transformer;
+import io.vblora.model.config.RopeParameters;
 import java.util.ArrayList;
 import java.util.List;
 

@@ -7,6 +7,7 @@ import io.vblora.InputException;
 import io.vblora.JsonFields;
 import io.vblora.PrintableText;
 import io.vblora.adapter.AdapterFolder;
+import io.vblora.model.config.Pooling;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;

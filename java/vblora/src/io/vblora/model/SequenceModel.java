@@ -10,6 +10,7 @@ import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Memory;
 import io.vblora.kernels.ops.Transformer;
+import io.vblora.model.config.Pooling;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;

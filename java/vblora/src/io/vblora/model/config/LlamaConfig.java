@@ -1,4 +1,4 @@
-package io.vblora.model;
+package io.vblora.model.config;
 
 import io.vblora.JsonFields;
 import java.nio.file.Path;

@@ -1,4 +1,4 @@
-package io.vblora.model;
+package io.vblora.model.config;
 
 import java.util.Locale;
 

@@ -1,6 +1,8 @@
-package io.vblora.model;
+package io.vblora.model.onnx;
 
 import io.vblora.kernels.ops.Activation;
+import io.vblora.model.config.BertConfig;
+import io.vblora.model.config.Pooling;
 import io.vblora.onnx.OnnxBuilder;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;

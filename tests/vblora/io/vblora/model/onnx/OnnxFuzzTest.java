@@ -1,7 +1,7 @@
-package io.vblora.model;
+package io.vblora.model.onnx;
 
 import io.vblora.InputException;
-import io.vblora.model.TinyOnnx.Style;
+import io.vblora.model.onnx.TinyOnnx.Style;
 import io.vblora.onnx.OnnxMutator;
 import java.io.IOException;
 import java.nio.file.Files;

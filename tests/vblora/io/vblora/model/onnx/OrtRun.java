@@ -1,9 +1,10 @@
-package io.vblora.model;
+package io.vblora.model.onnx;
 
 import ai.onnxruntime.OnnxTensor;
 import ai.onnxruntime.OrtEnvironment;
 import ai.onnxruntime.OrtException;
 import ai.onnxruntime.OrtSession;
+import io.vblora.model.TokenRows;
 import java.nio.FloatBuffer;
 import java.nio.file.Path;
 import java.util.Arrays;

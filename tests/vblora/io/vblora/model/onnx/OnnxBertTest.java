@@ -1,4 +1,4 @@
-package io.vblora.model;
+package io.vblora.model.onnx;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -10,9 +10,12 @@ import io.vblora.blas.Blas;
 import io.vblora.kernels.Needed;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
-import io.vblora.model.TinyOnnx.Output;
-import io.vblora.model.TinyOnnx.Style;
-import io.vblora.model.TinyOnnx.Types;
+import io.vblora.model.BertModel;
+import io.vblora.model.Execution;
+import io.vblora.model.TokenRows;
+import io.vblora.model.onnx.TinyOnnx.Output;
+import io.vblora.model.onnx.TinyOnnx.Style;
+import io.vblora.model.onnx.TinyOnnx.Types;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -1,5 +1,7 @@
-package io.vblora.model;
+package io.vblora.model.onnx;
 
+import io.vblora.model.config.BertConfig;
+import io.vblora.model.config.Pooling;
 import io.vblora.onnx.OnnxFile;
 import io.vblora.weights.WeightSource;
 import java.nio.file.Path;

@@ -1,4 +1,4 @@
-package io.vblora.model;
+package io.vblora.model.onnx;
 
 import io.vblora.InputException;
 import io.vblora.onnx.OnnxEvaluator;

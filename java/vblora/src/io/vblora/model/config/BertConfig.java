@@ -1,4 +1,4 @@
-package io.vblora.model;
+package io.vblora.model.config;
 
 import io.vblora.JsonFields;
 import io.vblora.kernels.ops.Activation;
@@ -22,11 +22,13 @@ public record BertConfig(String modelType, int hiddenSize, int intermediateSize,
         float layerNormEps, Activation hiddenAct, int padTokenId, double initializerRange) {
 
     /** {@link #initializerRange} where nothing else is said: Hugging Face's. */
-    static final double USUAL_INITIALIZER_RANGE = 0.02;
+    public static final double USUAL_INITIALIZER_RANGE = 0.02;
 
     /** Rows of a table, and features, at most. */
-    static final int MAX_SIZE = 1 << 24;
-    static final List<String> MODEL_TYPES = List.of("bert", "roberta", "xlm-roberta");
+    public static final int MAX_SIZE = 1 << 24;
+
+    /** What {@link #modelType} may be. */
+    public static final List<String> MODEL_TYPES = List.of("bert", "roberta", "xlm-roberta");
     private static final Map<String, Activation> ACTIVATIONS = Map.of("gelu", Activation.GELU, "gelu_python",
             Activation.GELU, "gelu_new", Activation.GELU_TANH, "gelu_pytorch_tanh", Activation.GELU_TANH, "gelu_fast",
             Activation.GELU_TANH, "relu", Activation.RELU, "tanh", Activation.TANH);

@@ -1,7 +1,8 @@
-package io.vblora.model;
+package io.vblora.model.onnx;
 
 import io.vblora.InputException;
-import io.vblora.model.OnnxModules.Linear;
+import io.vblora.model.config.Pooling;
+import io.vblora.model.onnx.OnnxModules.Linear;
 import io.vblora.onnx.OnnxEvaluator;
 import io.vblora.onnx.OnnxFile;
 import io.vblora.onnx.OnnxNode;

@@ -1,4 +1,4 @@
-package io.vblora.model;
+package io.vblora.model.onnx;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -10,6 +10,11 @@ import io.vblora.data.Tokenizer;
 import io.vblora.kernels.Needed;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.ops.Activation;
+import io.vblora.model.BertModel;
+import io.vblora.model.Execution;
+import io.vblora.model.TokenRows;
+import io.vblora.model.config.BertConfig;
+import io.vblora.model.config.Pooling;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.IntStream;

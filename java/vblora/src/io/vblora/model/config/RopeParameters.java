@@ -1,4 +1,4 @@
-package io.vblora.model;
+package io.vblora.model.config;
 
 import io.vblora.JsonFields;
 
@@ -33,7 +33,7 @@ public record RopeParameters(double theta, String type, double factor, double lo
     }
 
     /** Angle per position of each pair of a head: headDim / 2 numbers. */
-    double[] inverseFrequencies(int headDim) {
+    public double[] inverseFrequencies(int headDim) {
         double[] frequencies = new double[headDim / 2];
         for (int i = 0; i < frequencies.length; i++) {
             frequencies[i] = scale(Math.pow(theta, -2.0 * i / headDim));

@@ -1,5 +1,6 @@
-package io.vblora.model;
+package io.vblora.model.onnx;
 
+import io.vblora.model.config.BertConfig;
 import io.vblora.onnx.OnnxEvaluator;
 import io.vblora.onnx.OnnxFile;
 import io.vblora.onnx.OnnxNode;
