@@ -26,6 +26,7 @@ module io.vblora {
     exports io.vblora.model.config;
     exports io.vblora.model.onnx;
     exports io.vblora.onnx;
+    exports io.vblora.parameters;
     exports io.vblora.train;
     exports io.vblora.weights;
 

@@ -15,6 +15,8 @@ import io.vblora.kernels.Device;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.TestDevice;
+import io.vblora.parameters.Floats;
+import io.vblora.parameters.NamedTensors;
 import io.vblora.weights.SafetensorsFile;
 import io.vblora.weights.SafetensorsWriter;
 import java.io.ByteArrayOutputStream;

@@ -1,6 +1,7 @@
 package io.vblora.adapter;
 
 import io.vblora.kernels.Stream;
+import io.vblora.parameters.NamedTensors;
 import java.util.List;
 
 /**

@@ -16,6 +16,8 @@ import io.vblora.kernels.Tensor;
 import io.vblora.kernels.TestDevice;
 import io.vblora.kernels.ops.Optimizer;
 import io.vblora.kernels.ops.StepState;
+import io.vblora.parameters.Floats;
+import io.vblora.parameters.ParameterGroup;
 import io.vblora.weights.SafetensorsFile;
 import io.vblora.weights.SafetensorsWriter;
 import java.io.IOException;

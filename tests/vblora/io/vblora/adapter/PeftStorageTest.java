@@ -14,6 +14,7 @@ import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.TestDevice;
+import io.vblora.parameters.Floats;
 import io.vblora.weights.SafetensorsFile;
 import java.io.IOException;
 import java.nio.file.Files;

@@ -10,6 +10,7 @@ import io.vblora.kernels.DType;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.TestDevice;
 import io.vblora.kernels.ops.Memory;
+import io.vblora.parameters.ParameterGroup;
 import io.vblora.weights.SafetensorsFile;
 import io.vblora.weights.SafetensorsWriter;
 import java.nio.file.Path;

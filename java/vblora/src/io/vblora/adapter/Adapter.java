@@ -2,12 +2,14 @@ package io.vblora.adapter;
 
 import io.vblora.InputException;
 import io.vblora.PrintableText;
-import io.vblora.SharedUse;
 import io.vblora.SharedUse.Use;
+import io.vblora.SharedUse;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
+import io.vblora.parameters.NamedTensors;
+import io.vblora.parameters.Trainable;
 import io.vblora.weights.AtomicFile;
 import io.vblora.weights.SafetensorsWriter;
 import java.nio.charset.StandardCharsets;

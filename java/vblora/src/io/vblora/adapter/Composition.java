@@ -3,6 +3,7 @@ package io.vblora.adapter;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Memory;
+import io.vblora.parameters.Trainable;
 
 /**
  * The seam between adapter methods and everything else: turns trainable parameters into the packed A and Bᵀ of all

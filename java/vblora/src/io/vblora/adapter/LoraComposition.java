@@ -3,6 +3,10 @@ package io.vblora.adapter;
 import io.vblora.InputException;
 import io.vblora.kernels.Device;
 import io.vblora.kernels.Tensor;
+import io.vblora.parameters.FlatParameters;
+import io.vblora.parameters.Floats;
+import io.vblora.parameters.NamedTensors;
+import io.vblora.parameters.ParameterGroup;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
@@ -53,7 +57,7 @@ final class LoraComposition extends FlatParameters implements Composition {
 
     /** B as PEFT has it is a copy, A a view. */
     @Override
-    NamedTensors named(Tensor buffer, NamedTensors result) {
+    public NamedTensors named(Tensor buffer, NamedTensors result) {
         forEach(buffer, (module, a, bt) -> {
             result.view(PeftKeys.loraA(module.path()), a);
             Tensor b = result.allocate(module.outFeatures(), a.dimension(0));
@@ -64,7 +68,7 @@ final class LoraComposition extends FlatParameters implements Composition {
     }
 
     @Override
-    void copy(Map<String, Tensor> from, Tensor buffer) {
+    protected void copy(Map<String, Tensor> from, Tensor buffer) {
         forEach(buffer, (module, a, bt) -> {
             a.copyFrom(from.get(PeftKeys.loraA(module.path())));
             Floats.transpose(from.get(PeftKeys.loraB(module.path())), bt);

@@ -6,6 +6,8 @@ import io.vblora.kernels.Device;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Memory;
+import io.vblora.parameters.Floats;
+import io.vblora.parameters.NamedTensors;
 import io.vblora.weights.SafetensorsWriter;
 import java.nio.ByteBuffer;
 import java.util.function.Function;

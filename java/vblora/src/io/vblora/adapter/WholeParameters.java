@@ -5,6 +5,10 @@ import io.vblora.kernels.Device;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Memory;
+import io.vblora.parameters.FlatParameters;
+import io.vblora.parameters.Floats;
+import io.vblora.parameters.NamedTensors;
+import io.vblora.parameters.ParameterGroup;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -145,14 +149,14 @@ public final class WholeParameters extends FlatParameters {
     }
 
     @Override
-    NamedTensors named(Tensor buffer, NamedTensors result) {
+    public NamedTensors named(Tensor buffer, NamedTensors result) {
         Map<String, Tensor> views = views(buffer);
         parameters.forEach(parameter -> result.view(parameter.key(), views.get(parameter.name())));
         return result;
     }
 
     @Override
-    void copy(Map<String, Tensor> from, Tensor buffer) {
+    protected void copy(Map<String, Tensor> from, Tensor buffer) {
         named(buffer, new NamedTensors(buffer.device())).copyFrom(from);
     }
 }

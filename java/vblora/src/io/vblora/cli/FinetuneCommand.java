@@ -4,13 +4,13 @@ import io.vblora.InputException;
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.AdapterConfig;
 import io.vblora.adapter.AdapterFolder;
-import io.vblora.adapter.ParameterGroup;
-import io.vblora.adapter.Trainable;
 import io.vblora.blas.Blas;
 import io.vblora.cli.AdapterOptions.Method;
 import io.vblora.data.TokenSequence;
 import io.vblora.kernels.Stream;
 import io.vblora.model.Execution;
+import io.vblora.parameters.ParameterGroup;
+import io.vblora.parameters.Trainable;
 import io.vblora.train.Ending;
 import io.vblora.train.MetricsFile;
 import io.vblora.train.Objective;
@@ -26,7 +26,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
-import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Mixin;
@@ -34,6 +33,7 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParentCommand;
 import picocli.CommandLine.Spec;
+import picocli.CommandLine;
 
 /** Trains an adapter on a file of examples and writes it as PEFT does. */
 @Command(name = "finetune", mixinStandardHelpOptions = true, versionProvider = Main.Version.class, sortOptions = false,

@@ -1,9 +1,9 @@
 package io.vblora.train;
 
 import io.vblora.InputException;
-import io.vblora.adapter.NamedTensors;
-import io.vblora.adapter.Trainable;
 import io.vblora.kernels.Stream;
+import io.vblora.parameters.NamedTensors;
+import io.vblora.parameters.Trainable;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;

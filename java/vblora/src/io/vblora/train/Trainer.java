@@ -2,8 +2,6 @@ package io.vblora.train;
 
 import io.vblora.InputException;
 import io.vblora.SharedUse;
-import io.vblora.adapter.ParameterGroup;
-import io.vblora.adapter.Trainable;
 import io.vblora.data.BatchSampler;
 import io.vblora.data.TokenSequence;
 import io.vblora.kernels.DType;
@@ -13,6 +11,8 @@ import io.vblora.kernels.ops.Memory;
 import io.vblora.kernels.ops.Optimizer;
 import io.vblora.kernels.ops.StepState;
 import io.vblora.model.Execution;
+import io.vblora.parameters.ParameterGroup;
+import io.vblora.parameters.Trainable;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.LinkedHashMap;

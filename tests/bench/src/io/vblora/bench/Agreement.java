@@ -1,8 +1,8 @@
 package io.vblora.bench;
 
 import io.vblora.adapter.AdaptedModule;
-import io.vblora.adapter.NamedTensors;
 import io.vblora.kernels.Tensor;
+import io.vblora.parameters.NamedTensors;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;

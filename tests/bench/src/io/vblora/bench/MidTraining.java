@@ -1,7 +1,7 @@
 package io.vblora.bench;
 
-import io.vblora.adapter.NamedTensors;
 import io.vblora.kernels.Tensor;
+import io.vblora.parameters.NamedTensors;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
 import java.util.SplittableRandom;

@@ -2,11 +2,11 @@ package io.vblora.bench;
 
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.Composition;
-import io.vblora.adapter.ParameterGroup;
 import io.vblora.adapter.VbLoraConfig;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.StepState;
+import io.vblora.parameters.ParameterGroup;
 
 /**
  * The admixture's part of an optimizer step as this project's trainer does it: from dA and dBᵀ of all modules to the

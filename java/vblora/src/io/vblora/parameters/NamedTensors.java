@@ -1,4 +1,4 @@
-package io.vblora.adapter;
+package io.vblora.parameters;
 
 import io.vblora.InputException;
 import io.vblora.kernels.DType;
@@ -18,17 +18,17 @@ public final class NamedTensors implements AutoCloseable {
     private final Tensors owned;
 
     /** No tensors yet; what {@link #allocate} gives lies on this device. */
-    NamedTensors(Device device) {
+    public NamedTensors(Device device) {
         owned = new Tensors(device);
     }
 
     /** Adds a tensor that somebody else owns. */
-    void view(String name, Tensor tensor) {
+    public void view(String name, Tensor tensor) {
         tensors.put(name, tensor);
     }
 
     /** Allocates a tensor that is closed with this; all such tensors are if it cannot be had. */
-    Tensor allocate(long... shape) {
+    public Tensor allocate(long... shape) {
         return owned.allocate(DType.FLOAT32, shape);
     }
 
@@ -49,7 +49,7 @@ public final class NamedTensors implements AutoCloseable {
     }
 
     /** Requires a tensor of the same name and shape for each of these; {@code source} is what messages call them. */
-    void check(String source, Map<String, Tensor> values) {
+    public void check(String source, Map<String, Tensor> values) {
         tensors.forEach((name, tensor) -> {
             Tensor value = values.get(name);
             if (value == null || value.dtype() != tensor.dtype() || !value.hasShape(tensor.shape())) {
@@ -59,12 +59,12 @@ public final class NamedTensors implements AutoCloseable {
     }
 
     /** Requires finite elements of the checked values of these names. */
-    void requireFinite(String source, Map<String, Tensor> values) {
+    public void requireFinite(String source, Map<String, Tensor> values) {
         tensors.keySet().forEach(name -> Floats.requireFinite(source, name, values.get(name)));
     }
 
     /** Copies checked values. */
-    void copyFrom(Map<String, Tensor> values) {
+    public void copyFrom(Map<String, Tensor> values) {
         tensors.forEach((name, tensor) -> tensor.copyFrom(values.get(name)));
     }
 

@@ -1,4 +1,4 @@
-package io.vblora.adapter;
+package io.vblora.parameters;
 
 /** Parameters that share AdamW's constants: each is a group of a {@link io.vblora.kernels.ops.StepState}. */
 public enum ParameterGroup {

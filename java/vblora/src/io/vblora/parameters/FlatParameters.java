@@ -1,4 +1,4 @@
-package io.vblora.adapter;
+package io.vblora.parameters;
 
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;
@@ -15,7 +15,7 @@ import java.util.Map;
  * Parameters that lie one after the other in one float32 buffer, group by group, and are themselves what the model
  * reads. Gradient and moments are buffers laid out alike.
  */
-abstract class FlatParameters implements Trainable {
+public abstract class FlatParameters implements Trainable {
     private final Device device;
     private final String source;
     private final Tensor values;
@@ -24,7 +24,7 @@ abstract class FlatParameters implements Trainable {
     private long version;
 
     /** The parameters of one group: the next so many of the buffer. */
-    record Part(ParameterGroup group, long elements) {}
+    public record Part(ParameterGroup group, long elements) {}
 
     /** Gradient and optimizer state of the whole buffer. */
     private final class Training implements AutoCloseable {
@@ -52,39 +52,39 @@ abstract class FlatParameters implements Trainable {
      *
      * @param source what messages call them
      */
-    FlatParameters(Device device, String source, long elements) {
+    protected FlatParameters(Device device, String source, long elements) {
         this.device = device;
         this.source = source;
         this.values = Tensor.allocate(device, DType.FLOAT32, elements);
     }
 
     /** Says which groups the parameters belong to, from the first on. */
-    void parts(List<Part> newParts) {
+    protected void parts(List<Part> newParts) {
         parts = newParts;
     }
 
     /** Adds the tensors in a buffer laid out like the parameters' to {@code result}, under PEFT's names. */
-    abstract NamedTensors named(Tensor buffer, NamedTensors result);
+    public abstract NamedTensors named(Tensor buffer, NamedTensors result);
 
     /** Copies tensors under PEFT's names, whose shapes are right, to a buffer laid out like the parameters'. */
-    abstract void copy(Map<String, Tensor> from, Tensor buffer);
+    protected abstract void copy(Map<String, Tensor> from, Tensor buffer);
 
-    String source() {
+    protected String source() {
         return source;
     }
 
     /** All parameters, float32 [parameterCount]. */
-    Tensor values() {
+    public Tensor values() {
         return values;
     }
 
     /** The gradient of {@link #values()}, to be added to. */
-    Tensor gradient() {
+    public Tensor gradient() {
         return training().gradient;
     }
 
     /** Notes that the parameters were written. */
-    void changed() {
+    public void changed() {
         version++;
     }
 

@@ -1,4 +1,4 @@
-package io.vblora.adapter;
+package io.vblora.parameters;
 
 import io.vblora.InputException;
 import io.vblora.kernels.Device;
@@ -14,8 +14,8 @@ import java.util.function.BiConsumer;
  * adds to the gradients and knows nothing of the rest.
  *
  * <p>An optimizer step is: {@link #zeroGradient}, forward and backward passes that add gradients, {@link #backward},
- * {@link #sumSquares} and {@code Optimizer.clip}, {@link #update}. Where an adapter has several
- * ({@link Adapter#trainables()}), each of these is called on all of them before the next. Used by one thread at a time.
+ * {@link #sumSquares} and {@code Optimizer.clip}, {@link #update}. Where an adapter has several,
+ * each of these is called on all of them before the next. Used by one thread at a time.
  */
 public interface Trainable extends AutoCloseable {
     /** The groups that the parameters belong to. */
@@ -93,7 +93,7 @@ public interface Trainable extends AutoCloseable {
     /** AdamW's state under the parameters' names: first and second moments. */
     record Moments(NamedTensors expAvg, NamedTensors expAvgSq) implements AutoCloseable {
         /** What {@code fill} put into both, or nothing if it failed. */
-        static Moments of(Device device, BiConsumer<NamedTensors, NamedTensors> fill) {
+        public static Moments of(Device device, BiConsumer<NamedTensors, NamedTensors> fill) {
             Moments moments = new Moments(new NamedTensors(device), new NamedTensors(device));
             try {
                 fill.accept(moments.expAvg, moments.expAvgSq);

@@ -1,4 +1,4 @@
-package io.vblora.adapter;
+package io.vblora.parameters;
 
 import io.vblora.InputException;
 import io.vblora.kernels.DType;
@@ -10,7 +10,7 @@ import java.nio.FloatBuffer;
 import java.util.function.DoubleSupplier;
 
 /** Loops over float32 tensors of any size, on any device. */
-final class Floats {
+public final class Floats {
     private static final long CHUNK = 1 << 20;
 
     private Floats() {}
@@ -42,7 +42,7 @@ final class Floats {
     }
 
     /** Sets every element, in order. */
-    static void fill(Tensor tensor, DoubleSupplier value) {
+    public static void fill(Tensor tensor, DoubleSupplier value) {
         chunks(tensor, true, (first, values) -> {
             while (values.hasRemaining()) {
                 values.put((float) value.getAsDouble());
@@ -55,13 +55,13 @@ final class Floats {
      *
      * @throws InputException naming the parameter and the first element that is not finite
      */
-    static void requireFinite(Stream stream, String source, String name, Tensor tensor) {
+    public static void requireFinite(Stream stream, String source, String name, Tensor tensor) {
         stream.synchronize();
         requireFinite(source, name, tensor);
     }
 
     /** As {@link #requireFinite(Stream, String, String, Tensor)}, of elements that no stream writes. */
-    static void requireFinite(String source, String name, Tensor tensor) {
+    public static void requireFinite(String source, String name, Tensor tensor) {
         chunks(tensor, false, (first, values) -> {
             for (int i = 0; i < values.limit(); i++) {
                 if (!Float.isFinite(values.get(i))) {
@@ -73,7 +73,7 @@ final class Floats {
     }
 
     /** Converts to float64 on the CPU. */
-    static void widen(Tensor source, Tensor destination) {
+    public static void widen(Tensor source, Tensor destination) {
         chunks(source, false, (first, values) -> {
             DoubleBuffer to = destination.buffer(first * Double.BYTES, values.limit() * Double.BYTES).asDoubleBuffer();
             while (values.hasRemaining()) {
@@ -83,7 +83,7 @@ final class Floats {
     }
 
     /** destination [columns, rows] = source [rows, columns] transposed. */
-    static void transpose(Tensor source, Tensor destination) {
+    public static void transpose(Tensor source, Tensor destination) {
         int rows = Math.toIntExact(source.dimension(0));
         int columns = Math.toIntExact(source.dimension(1));
         float[] from = source.toFloats();
