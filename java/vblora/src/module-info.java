@@ -31,4 +31,5 @@ module io.vblora {
     exports io.vblora.weights;
 
     opens io.vblora.cli to info.picocli;
+    opens io.vblora.train to info.picocli; // the options that are training arguments
 }

@@ -7,6 +7,7 @@ import io.vblora.adapter.VbLoraConfig;
 import io.vblora.train.TrainingArguments;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 
 /**
  * What the demo trains, with all that was chosen for it. The choices were made on the training data alone: of its 504
@@ -74,13 +75,14 @@ record DemoRecipe(String title, String description, String folder, AdapterConfig
         DemoRecipe recipe = vbLora();
         VbLoraConfig config = (VbLoraConfig) recipe.config();
         TrainingArguments arguments = recipe.arguments();
+        Map<String, Double> rates = arguments.optimizer().learningRates();
         return List.of(
                 String.format(Locale.ROOT, "--num-vectors %d --vector-length %d --num-train-epochs %.0f "
                         + "--per-device-train-batch-size %d", config.numVectors(), config.vectorLength(),
-                        arguments.numTrainEpochs(), arguments.perDeviceTrainBatchSize()),
+                        arguments.schedule().numTrainEpochs(), arguments.batches().perDeviceTrainBatchSize()),
                 String.format(Locale.ROOT, "--learning-rate-vector-bank %s --learning-rate-logits %s "
-                        + "--learning-rate-head %s", arguments.learningRateVectorBank(),
-                        arguments.learningRateLogits(), arguments.learningRateHead()));
+                        + "--learning-rate-head %s", rates.get("learning_rate_vector_bank"),
+                        rates.get("learning_rate_logits"), rates.get("learning_rate_head")));
     }
 
     private static TrainingArguments.Builder arguments(int epochs) {

@@ -67,7 +67,7 @@ final class EvaluateCommand implements Callable<Integer> {
 
     @Option(names = "--per-device-eval-batch-size", paramLabel = "N",
             description = "Examples in a batch (default: ${DEFAULT-VALUE}).")
-    private int batchSize = TrainingArguments.builder().build().perDeviceEvalBatchSize();
+    private int batchSize = TrainingArguments.builder().build().evaluation().perDeviceEvalBatchSize();
 
     @Mixin
     private ComputeOptions computeOptions = new ComputeOptions();

@@ -30,6 +30,7 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParentCommand;
 import picocli.CommandLine.Spec;
@@ -102,7 +103,7 @@ final class FinetuneCommand implements Callable<Integer> {
     private AdapterOptions adapterOptions = new AdapterOptions();
 
     @Mixin
-    private TrainingOptions trainingOptions = new TrainingOptions();
+    private TrainingArguments.Builder trainingOptions = TrainingArguments.builder();
 
     @ParentCommand
     private Main main;
@@ -125,7 +126,7 @@ final class FinetuneCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         invocation = new Invocation(spec);
-        TrainingArguments arguments = invocation.checked(trainingOptions::arguments);
+        TrainingArguments arguments = invocation.checked(trainingOptions::build);
         initial = initAdapter == null ? null : InitialAdapter.read(initAdapter);
         Task chosen = chosenTask();
         Method method = chosenMethod(chosen);
@@ -198,8 +199,8 @@ final class FinetuneCommand implements Callable<Integer> {
                 "Both --num-train-epochs and --max-steps are given; expected one of them");
         invocation.check(eval == null || !DataFile.areOnePipe(train, eval), "--eval: found " + eval + ", the pipe that "
                 + "--train reads to its end; expected another file");
-        for (String option : TrainingOptions.EVALUATION_ONLY) {
-            invocation.check(!invocation.isGiven(option) || eval != null, option
+        for (OptionSpec option : spec.mixins().get("trainingOptions").mixins().get("evaluation").options()) {
+            invocation.check(!invocation.isGiven(option.longestName()) || eval != null, option.longestName()
                     + " without --eval; expected --eval with held-out data");
         }
     }
@@ -282,9 +283,9 @@ final class FinetuneCommand implements Callable<Integer> {
         summary.line("training loss", "%.6f mean of all steps, %.6f last step", result.trainLoss(), result.lastLoss());
         result.metricsBefore().forEach((name, before) -> summary.line(Summary.heldOut(name), "%.6f before, %.6f after",
                 before, result.metricsAfter().get(name)));
-        if (arguments.loadBestModelAtEnd()) {
+        if (arguments.evaluation().loadBestModelAtEnd()) {
             summary.line("best", "the parameters after step %,d, by %s", result.bestStep(),
-                    arguments.metricForBestModel());
+                    arguments.evaluation().metricForBestModel());
         }
         summary.line("adapter", "%s, %,d bytes%s", output, adapter.storedBytes(saveOnlyTopkWeights),
                 Method.of(adapter.config()) == Method.VBLORA ? beside(adapter) : "");

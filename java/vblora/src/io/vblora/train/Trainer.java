@@ -33,6 +33,7 @@ public final class Trainer<E extends TokenSequence> {
     private final Objective<E> objective;
     private final Execution execution;
     private final TrainingArguments arguments;
+    private final EvaluationArguments evaluation;
     private final List<TrainingListener> listeners;
     private final List<Trainable> trainables;
 
@@ -42,6 +43,7 @@ public final class Trainer<E extends TokenSequence> {
         this.objective = objective;
         this.execution = execution;
         this.arguments = arguments;
+        this.evaluation = arguments.evaluation();
         this.listeners = List.copyOf(listeners);
         this.trainables = objective.adapter().trainables();
     }
@@ -51,17 +53,17 @@ public final class Trainer<E extends TokenSequence> {
      *
      * <p>If the thread is interrupted, the run ends before the next micro-batch, or batch of held-out data, and this
      * returns: {@link TrainingResult#ending} says so, and the thread is still marked as interrupted. The parameters are
-     * those after the last whole step, or, with {@link TrainingArguments#loadBestModelAtEnd}, the best so far; they can
-     * be saved.
+     * those after the last whole step, or, with {@link EvaluationArguments#loadBestModelAtEnd}, the best so far; they
+     * can be saved.
      *
      * @param examples training data, not empty
-     * @param heldOut held-out data, scored before the first step, every {@link TrainingArguments#evalSteps} steps and
+     * @param heldOut held-out data, scored before the first step, every {@link EvaluationArguments#evalSteps} steps and
      * after the last one; may be empty
      * @throws InputException if the adapter cannot be trained, the data holds nothing to learn from, or the arguments
      * ask for held-out data or a metric that is not there
      * @throws TrainingException if a loss, on held-out data too, or the gradients or parameters are no longer finite,
      * those that the last step leaves included; the adapter is of no use then. With
-     * {@link TrainingArguments#loadBestModelAtEnd} the run ends instead with the best parameters, if some have been
+     * {@link EvaluationArguments#loadBestModelAtEnd} the run ends instead with the best parameters, if some have been
      * scored since it began
      * @throws IllegalStateException if another thread uses the adapter, or the execution: both are this run's until
      * it is over
@@ -75,14 +77,14 @@ public final class Trainer<E extends TokenSequence> {
 
     private TrainingResult trainAlone(List<E> examples, List<E> heldOut) {
         long totalSteps = arguments.totalSteps(examples.size());
-        trainables.forEach(t -> t.enableTraining(execution.stream(), arguments.weightDecay()));
+        trainables.forEach(t -> t.enableTraining(execution.stream(), arguments.optimizer().weightDecay()));
         long parameters = trainables.stream().mapToLong(Trainable::parameterCount).sum();
         listeners.forEach(l -> l.onTrainingBegin(new TrainingListener.Run(totalSteps, examples.size(), parameters)));
         boolean interrupted = false;
         try (StepState state = new StepState(execution.stream().device());
                 Tensor squares = Tensor.allocate(execution.stream().device(), DType.FLOAT64, 1);
-                BestParameters best = new BestParameters(arguments.metricForBestModel(),
-                        arguments.loadBestModelAtEnd(), trainables, execution.stream())) {
+                BestParameters best = new BestParameters(evaluation.metricForBestModel(),
+                        evaluation.loadBestModelAtEnd(), trainables, execution.stream())) {
             TrainingResult result = new Run(examples, heldOut, totalSteps, state, squares, best).result();
             interrupted = result.ending() == Ending.INTERRUPTED;
             return result;
@@ -103,8 +105,8 @@ public final class Trainer<E extends TokenSequence> {
             throw new InputException("adapter", "", "no parameters", "an adapted module or one to save");
         }
         if (heldOut.isEmpty()) {
-            refuseWithoutHeldOut(arguments.evalSteps() > 0, "eval_steps", arguments.evalSteps());
-            refuseWithoutHeldOut(arguments.loadBestModelAtEnd(), "load_best_model_at_end", true);
+            refuseWithoutHeldOut(evaluation.evalSteps() > 0, "eval_steps", evaluation.evalSteps());
+            refuseWithoutHeldOut(evaluation.loadBestModelAtEnd(), "load_best_model_at_end", true);
         }
     }
 
@@ -117,26 +119,23 @@ public final class Trainer<E extends TokenSequence> {
 
     /** Sets the step's constants; returns the learning rates by name. */
     private Map<String, Double> prepare(StepState state, long step, long totalSteps) {
-        double factor = arguments.lrSchedulerType().factor(step, arguments.warmupStepsOf(totalSteps), totalSteps);
+        double factor = arguments.schedule().factor(step, totalSteps);
         state.step(step).seed(arguments.seed());
         Set<ParameterGroup> groups = new LinkedHashSet<>();
         trainables.forEach(t -> groups.addAll(t.groups()));
         Map<String, Double> rates = new LinkedHashMap<>();
+        OptimizerArguments optimizer = arguments.optimizer();
         for (ParameterGroup group : groups) {
-            double rate = factor * switch (group) {
-                case VECTOR_BANK -> arguments.learningRateVectorBank();
-                case LOGITS -> arguments.learningRateLogits();
-                case OTHER, BIAS -> arguments.learningRate();
-                case HEAD, HEAD_BIAS -> arguments.learningRateHead();
-            };
-            state.group(group.index(), rate, arguments.adamBeta1(), arguments.adamBeta2(), arguments.adamEpsilon(),
-                    group.decays() ? arguments.weightDecay() : 0);
-            rates.put(switch (group) {
+            String name = switch (group) {
                 case VECTOR_BANK -> "learning_rate_vector_bank";
                 case LOGITS -> "learning_rate_logits";
                 case OTHER, BIAS -> "learning_rate";
                 case HEAD, HEAD_BIAS -> "learning_rate_head";
-            }, rate);
+            };
+            double rate = factor * optimizer.learningRate(name);
+            state.group(group.index(), rate, optimizer.adamBeta1(), optimizer.adamBeta2(), optimizer.adamEpsilon(),
+                    group.decays() ? optimizer.weightDecay() : 0);
+            rates.put(name, rate);
         }
         return rates;
     }
@@ -194,12 +193,12 @@ public final class Trainer<E extends TokenSequence> {
             try {
                 ending = ending();
             } catch (TrainingException e) {
-                if (e != divergence || !arguments.loadBestModelAtEnd() || best.step() < 1) {
+                if (e != divergence || !evaluation.loadBestModelAtEnd() || best.step() < 1) {
                     throw e;
                 }
                 ending = Ending.DIVERGED;
             }
-            if (arguments.loadBestModelAtEnd() && best.step() >= 0) {
+            if (evaluation.loadBestModelAtEnd() && best.step() >= 0) {
                 best.restore();
                 after = best.metrics();
             }
@@ -214,7 +213,7 @@ public final class Trainer<E extends TokenSequence> {
                 after = before;
                 while (steps < totalSteps && !isOver()) {
                     step();
-                    if (steps == totalSteps || arguments.evalSteps() > 0 && steps % arguments.evalSteps() == 0) {
+                    if (steps == totalSteps || evaluation.isDueAfter(steps)) {
                         evaluate();
                     }
                 }
@@ -229,7 +228,7 @@ public final class Trainer<E extends TokenSequence> {
         }
 
         private boolean isOver() {
-            int patience = arguments.earlyStoppingPatience();
+            int patience = evaluation.earlyStoppingPatience();
             return patience > 0 && best.evaluationsSince() >= patience;
         }
 
@@ -275,7 +274,7 @@ public final class Trainer<E extends TokenSequence> {
             trainables.forEach(t -> t.backward(stream));
             Memory.zero(stream, squares);
             trainables.forEach(t -> t.sumSquares(stream, squares));
-            Optimizer.clip(stream, squares, (float) arguments.maxGradNorm(), state);
+            Optimizer.clip(stream, squares, (float) arguments.optimizer().maxGradNorm(), state);
             trainables.forEach(t -> t.update(stream, state));
             return loss;
         }
@@ -314,7 +313,7 @@ public final class Trainer<E extends TokenSequence> {
                 return Map.of();
             }
             endIfInterrupted();
-            Map<String, Double> metrics = objective.evaluate(execution, heldOut, arguments.perDeviceEvalBatchSize(),
+            Map<String, Double> metrics = objective.evaluate(execution, heldOut, evaluation.perDeviceEvalBatchSize(),
                     scored -> {
                         listeners.forEach(l -> l.onPredictionStep(
                                 new TrainingListener.PredictionStep(steps, scored, heldOut.size())));
@@ -339,7 +338,8 @@ public final class Trainer<E extends TokenSequence> {
         private TrainingException diverged(String what, InputException cause) {
             String advice = !updated ? "nothing has been trained yet, so the weights of the model or the adapter hold "
                     + "numbers that are not finite or far too large"
-                    : "lower the learning rates" + (arguments.maxGradNorm() > 0 ? "" : ", or set max_grad_norm");
+                    : "lower the learning rates"
+                    + (arguments.optimizer().maxGradNorm() > 0 ? "" : ", or set max_grad_norm");
             divergence = new TrainingException(what + " and the run cannot go on: " + advice, cause);
             return divergence;
         }
@@ -353,8 +353,9 @@ public final class Trainer<E extends TokenSequence> {
         private int taken;
 
         MicroBatches(List<E> examples) {
-            sampler = new BatchSampler<>(examples, arguments.perDeviceTrainBatchSize(), arguments.shuffle(),
-                    arguments.groupByLength(), arguments.seed());
+            BatchArguments batching = arguments.batches();
+            sampler = new BatchSampler<>(examples, batching.perDeviceTrainBatchSize(), batching.shuffle(),
+                    batching.groupByLength(), arguments.seed());
             current = sampler.epoch(0);
         }
 
@@ -364,7 +365,7 @@ public final class Trainer<E extends TokenSequence> {
                 taken = 0;
             }
             List<List<E>> step = new ArrayList<>();
-            while (step.size() < arguments.gradientAccumulationSteps() && current.hasNext()) {
+            while (step.size() < arguments.batches().gradientAccumulationSteps() && current.hasNext()) {
                 step.add(current.next());
                 taken++;
             }

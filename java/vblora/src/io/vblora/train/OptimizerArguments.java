@@ -1,0 +1,87 @@
+package io.vblora.train;
+
+import io.vblora.InputException;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import picocli.CommandLine.Option;
+
+/**
+ * How parameters are updated: learning rates, and what AdamW and clipping need.
+ *
+ * @param learningRates base learning rates by name, {@code learning_rate_head} for example
+ * @param weightDecay AdamW's decoupled weight decay, of all parameters but biases and norms
+ * @param adamBeta1 AdamW's beta1, in [0, 1)
+ * @param adamBeta2 AdamW's beta2, in [0, 1)
+ * @param adamEpsilon AdamW's epsilon, above 0
+ * @param maxGradNorm global norm to which gradients are clipped; 0 means no clipping
+ */
+public record OptimizerArguments(Map<String, Double> learningRates, double weightDecay, double adamBeta1,
+        double adamBeta2, double adamEpsilon, double maxGradNorm) {
+
+    public OptimizerArguments {
+        learningRates = Collections.unmodifiableMap(new LinkedHashMap<>(learningRates));
+        learningRates.forEach(TrainingArguments::requireNotNegative);
+        TrainingArguments.requireNotNegative("weight_decay", weightDecay);
+        TrainingArguments.require(adamBeta1 >= 0 && adamBeta1 < 1, "adam_beta1", adamBeta1, "a number in [0, 1)");
+        TrainingArguments.require(adamBeta2 >= 0 && adamBeta2 < 1, "adam_beta2", adamBeta2, "a number in [0, 1)");
+        TrainingArguments.require(adamEpsilon > 0 && Double.isFinite(adamEpsilon), "adam_epsilon", adamEpsilon,
+                "a number above 0");
+        TrainingArguments.requireNotNegative("max_grad_norm", maxGradNorm);
+    }
+
+    /**
+     * The base learning rate of this name.
+     *
+     * @throws InputException if none is set
+     */
+    public double learningRate(String name) {
+        Double rate = learningRates.get(name);
+        if (rate == null) {
+            throw new InputException("training arguments", name, "nothing", "a learning rate");
+        }
+        return rate;
+    }
+
+    /** The options and their defaults. */
+    static final class Options {
+        @Option(names = "--learning-rate-vector-bank", paramLabel = "RATE",
+                description = "VB-LoRA: learning rate of the vector bank (default: ${DEFAULT-VALUE}, the paper's).")
+        double learningRateVectorBank = 1e-3;
+
+        @Option(names = "--learning-rate-logits", paramLabel = "RATE",
+                description = "VB-LoRA: learning rate of the logits (default: ${DEFAULT-VALUE}, the paper's).")
+        double learningRateLogits = 1e-2;
+
+        @Option(names = "--learning-rate", paramLabel = "RATE",
+                description = "Learning rate of LoRA's A and B, and of the base model's biases (--bias) and modules "
+                        + "(--modules-to-save); nothing else of VB-LoRA (default: ${DEFAULT-VALUE}, usual for LoRA).")
+        double learningRate = 2e-4;
+
+        @Option(names = "--learning-rate-head", paramLabel = "RATE",
+                description = "Sequences: learning rate of the head (default: ${DEFAULT-VALUE}).")
+        double learningRateHead = 5e-3;
+
+        @Option(names = "--weight-decay", paramLabel = "X",
+                description = "AdamW's weight decay, of all but biases and norms (default: ${DEFAULT-VALUE}).")
+        double weightDecay;
+
+        double adamBeta1 = 0.9;
+        double adamBeta2 = 0.999;
+        double adamEpsilon = 1e-8;
+
+        @Option(names = "--max-grad-norm", paramLabel = "NORM",
+                description = "Clip gradients to this global 2-norm; 0 turns clipping off (default: "
+                        + "${DEFAULT-VALUE}).")
+        double maxGradNorm = 1;
+
+        OptimizerArguments build() {
+            Map<String, Double> rates = new LinkedHashMap<>();
+            rates.put("learning_rate_vector_bank", learningRateVectorBank);
+            rates.put("learning_rate_logits", learningRateLogits);
+            rates.put("learning_rate", learningRate);
+            rates.put("learning_rate_head", learningRateHead);
+            return new OptimizerArguments(rates, weightDecay, adamBeta1, adamBeta2, adamEpsilon, maxGradNorm);
+        }
+    }
+}
