@@ -20,9 +20,6 @@ vbl_status check_indices(const char *op, vbl_stream *stream, const vbl_admixture
 // Checks that slots, unless NULL, lie in 0 .. rows-1.
 vbl_status check_slots(const char *op, vbl_stream *stream, const vbl_admixture &admixture);
 
-// Rows that make a piece of a parallel loop, when a row touches so many elements.
-inline int64_t rows_per_piece(int64_t elements) { return elements < 32768 ? 32768 / elements : 1; }
-
 // The lowest of the numbers noted, from any number of threads; -1 if there is none.
 class Lowest {
  public:

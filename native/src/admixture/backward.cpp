@@ -48,7 +48,7 @@ void logits_gradient(vbl_stream *stream, const vbl_admixture &a, const Buffers &
   const int64_t length = a.vector_length;
   const int32_t topk = a.topk;
   const auto dots = VBL_SIMD(dots);
-  parallel_for(stream, a.rows, rows_per_piece(length * topk), [&](int64_t begin, int64_t end, int32_t worker) {
+  parallel_for(stream, a.rows, rows_per_task(length * topk), [&](int64_t begin, int64_t end, int32_t worker) {
     double *g = b.g + worker * topk;
     for (int64_t row = begin; row < end; ++row) {
       const float *du = dpacked + slot_of(a, row) * length, *weight = weights + row * topk;
@@ -120,7 +120,7 @@ void sum_chunks(vbl_stream *stream, const vbl_admixture &a, const Buffers &b, co
 // Vectors that no row uses, and those whose uses span chunks.
 void finish_bank(vbl_stream *stream, const vbl_admixture &a, const Buffers &b, float *dbank) {
   const int64_t length = a.vector_length;
-  parallel_for(stream, a.num_vectors, rows_per_piece(length), [&](int64_t begin, int64_t end) {
+  parallel_for(stream, a.num_vectors, rows_per_task(length), [&](int64_t begin, int64_t end) {
     for (int64_t s = begin; s < end; ++s) {
       float *out = dbank + s * length;
       if (b.first[s] == b.first[s + 1]) {

@@ -18,7 +18,7 @@ extern "C" vbl_status vbl_compose(vbl_stream *stream, const vbl_admixture *admix
   const int64_t length = admixture->vector_length, bytes = vbl::dtype_bytes(dtype);
   const int32_t topk = admixture->topk;
   const auto mix = VBL_SIMD(mix);
-  vbl::parallel_for(stream, admixture->rows, vbl::rows_per_piece(length), [&](int64_t begin, int64_t end) {
+  vbl::parallel_for(stream, admixture->rows, vbl::rows_per_task(length), [&](int64_t begin, int64_t end) {
     constexpr int64_t kColumns = 1024;
     float buffer[kColumns];
     for (int64_t row = begin; row < end; ++row) {

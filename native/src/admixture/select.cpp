@@ -42,7 +42,7 @@ extern "C" vbl_status vbl_select(vbl_stream *stream, const vbl_admixture *admixt
   const int64_t num_vectors = admixture->num_vectors;
   const auto scan = VBL_SIMD(topk_scan);
   vbl::Lowest bad;
-  vbl::parallel_for(stream, admixture->rows, vbl::rows_per_piece(num_vectors), [&](int64_t begin, int64_t end) {
+  vbl::parallel_for(stream, admixture->rows, vbl::rows_per_task(num_vectors), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       vbl::TopK selection = vbl::selection_of_row(row, admixture->topk, indices, weights);
       scan(&selection, num_vectors, logits + row * num_vectors, nullptr, nullptr);

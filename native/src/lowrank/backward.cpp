@@ -82,14 +82,14 @@ extern "C" vbl_status vbl_lowrank_backward(vbl_stream *stream, const vbl_lowrank
   const float *xs = static_cast<const float *>(x), *dys = static_cast<const float *>(dy);
   const float *as = static_cast<const float *>(a), *bts = static_cast<const float *>(bt);
   float *dxs = static_cast<float *>(dx);
-  vbl::parallel_for(stream, l.tokens, vbl::lowrank_grain(in + out), [&](int64_t begin, int64_t end) {
+  vbl::parallel_for(stream, l.tokens, vbl::rows_per_task(in + out, vbl::kLowrankTask), [&](int64_t begin, int64_t end) {
     float *qs = q + begin * l.r;
     VBL_SIMD(lowrank_project)(end - begin, out, l.r, dys + begin * out, bts, l.scaling, nullptr, begin, qs);
     if (dxs != nullptr) VBL_SIMD(lowrank_expand)(end - begin, in, l.r, qs, as, 1, dropout, begin, dxs + begin * in);
   });
   const auto pieces = [](int64_t columns) { return (columns + kLowrankColumns - 1) / kLowrankColumns; };
   const int64_t in_pieces = pieces(in), all_pieces = in_pieces + pieces(out);
-  const int64_t grain = vbl::lowrank_grain(l.tokens * kLowrankColumns);
+  const int64_t grain = vbl::rows_per_task(l.tokens * kLowrankColumns, vbl::kLowrankTask);
   vbl::parallel_for(stream, all_pieces, grain, [&](int64_t first, int64_t last) {
     for (int64_t piece = first; piece < last; ++piece) {
       const bool of_a = piece < in_pieces;

@@ -13,7 +13,7 @@ extern "C" vbl_status vbl_dropout_mask(vbl_stream *stream, const vbl_lowrank *lo
   vbl::Dropout dropout = vbl::module_dropout(*lowrank);
   if (lowrank->dropout > 0) vbl::set_key(dropout, *step);
   const int64_t n = lowrank->tokens * lowrank->in_features;
-  vbl::parallel_for(stream, n, vbl::lowrank_grain(1), [&](int64_t begin, int64_t end) {
+  vbl::parallel_for(stream, n, vbl::kLowrankTask, [&](int64_t begin, int64_t end) {
     VBL_SIMD(dropout_mask)(dropout, static_cast<uint64_t>(begin), end - begin, mask + begin);
   });
   return VBL_OK;

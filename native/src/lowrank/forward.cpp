@@ -21,7 +21,7 @@ extern "C" vbl_status vbl_lowrank_forward(vbl_stream *stream, const vbl_lowrank 
   const vbl::Dropout *dropout = l.dropout > 0 ? &drawn : nullptr;
   const float *from = static_cast<const float *>(x);
   float *to = static_cast<float *>(y);
-  vbl::parallel_for(stream, l.tokens, vbl::lowrank_grain(in + out), [&](int64_t begin, int64_t end) {
+  vbl::parallel_for(stream, l.tokens, vbl::rows_per_task(in + out, vbl::kLowrankTask), [&](int64_t begin, int64_t end) {
     VBL_SIMD(lowrank_project)(end - begin, in, l.r, from + begin * in, static_cast<const float *>(a), 1, dropout, begin,
                               p + begin * l.r);
     VBL_SIMD(lowrank_expand)(end - begin, out, l.r, p + begin * l.r, static_cast<const float *>(bt), l.scaling, nullptr,

@@ -10,6 +10,9 @@
 
 namespace vbl {
 
+// Elements of matrices, or products, that are worth a task of their own.
+constexpr int64_t kLowrankTask = 64 << 10;
+
 // Checks the arguments of op: what of lowrank the weights' update depends on; all of it; and the step with it, which on
 // CUDA cannot be looked into.
 vbl_status check_factors(const char *op, const vbl_lowrank *lowrank);

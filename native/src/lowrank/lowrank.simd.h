@@ -9,14 +9,6 @@
 // Columns that one call of lowrank_accumulate takes at most.
 constexpr int64_t kLowrankColumns = 256;
 
-namespace vbl {
-// Rows or pieces per task, where one has this many elements.
-inline int64_t lowrank_grain(int64_t elements) {
-  constexpr int64_t kTaskFloats = 64 << 10;  // matrix elements that are worth a task of their own
-  return elements >= kTaskFloats ? 1 : kTaskFloats / elements;
-}
-}  // namespace vbl
-
 // mask[i] = 0 or dropout.kept for elements first .. first + n - 1.
 VBL_SIMD_FUNCTION(void, dropout_mask, (const vbl::Dropout &dropout, uint64_t first, int64_t n, float *mask))
 

@@ -6,8 +6,7 @@
 
 namespace {
 
-constexpr int64_t kPiece = 512;        // columns of a row at a time
-constexpr int64_t kTaskTerms = 1 << 16;  // products that are worth a task of their own
+constexpr int64_t kPiece = 512;  // columns of a row at a time
 
 vbl_status check_update(const char *op, const vbl_stream *stream, const vbl_lowrank *lowrank, int32_t fan_in_fan_out,
                         const void *a, const void *bt, vbl::Update *update) {
@@ -35,8 +34,8 @@ void read_factors(const vbl::Update &u, const void *factors, int64_t first, int6
 // Calls write(row, first column, columns, sums) for all pieces of rows.
 template <typename Write>
 void for_each_piece(vbl_stream *stream, const vbl::Update &u, const Write &write) {
-  const int64_t pieces = (u.columns + kPiece - 1) / kPiece, terms = kPiece * u.r;
-  const int64_t grain = terms >= kTaskTerms ? 1 : kTaskTerms / terms;
+  const int64_t pieces = (u.columns + kPiece - 1) / kPiece;
+  const int64_t grain = vbl::rows_per_task(kPiece * u.r, vbl::kLowrankTask);
   vbl::parallel_for(stream, u.rows * pieces, grain, [&](int64_t begin, int64_t end) {
     for (int64_t piece = begin; piece < end; ++piece) {
       const int64_t row = piece / pieces, first = piece % pieces * kPiece;

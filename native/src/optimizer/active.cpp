@@ -61,7 +61,7 @@ vbl_status check_capacity(const char *op, const vbl_active &active, int32_t need
 
 namespace {
 
-int64_t list_rows_per_piece(const vbl_active &active) { return rows_per_piece(active.capacity + active.candidates); }
+int64_t list_rows_per_task(const vbl_active &active) { return rows_per_task(active.capacity + active.candidates); }
 
 template <typename T>
 void copy(T *to, const T *from, int64_t n) {
@@ -96,7 +96,7 @@ extern "C" vbl_status vbl_active_load(vbl_stream *stream, const vbl_admixture *a
   VBL_ON_CUDA(stream, vbl::cuda::active_load(stream, *admixture, *active, logits, exp_avg, exp_avg_sq,
                                              vbl::cuda::lay_out_active(memory, *admixture)));
   const vbl::CandidateScratch candidates = vbl::lay_out_candidates(memory, vbl_stream_threads(stream), *admixture);
-  const int64_t num_vectors = admixture->num_vectors, grain = vbl::rows_per_piece(num_vectors);
+  const int64_t num_vectors = admixture->num_vectors, grain = vbl::rows_per_task(num_vectors);
   const auto moved = [&](int64_t i) { return exp_avg != nullptr && (exp_avg[i] != 0 || exp_avg_sq[i] != 0); };
 
   vbl::HighestCount need;
@@ -147,7 +147,7 @@ extern "C" vbl_status vbl_active_store(vbl_stream *stream, const vbl_admixture *
     std::memset(dense + row * num_vectors, 0, static_cast<size_t>(num_vectors) * sizeof *dense);
     store(row, values, dense);
   };
-  vbl::parallel_for(stream, admixture->rows, vbl::rows_per_piece(num_vectors), [&](int64_t begin, int64_t end) {
+  vbl::parallel_for(stream, admixture->rows, vbl::rows_per_task(num_vectors), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       store(row, active->logit, logits);
       store_moments(row, active->exp_avg, exp_avg);
@@ -167,7 +167,7 @@ extern "C" vbl_status vbl_active_copy(vbl_stream *stream, const vbl_admixture *a
   int32_t need = 0;
   for (int64_t row = 0; row < admixture->rows; ++row) need = from->count[row] > need ? from->count[row] : need;
   VBL_TRY(vbl::check_capacity(__func__, *to, need));
-  vbl::parallel_for(stream, admixture->rows, vbl::list_rows_per_piece(*to), [&](int64_t begin, int64_t end) {
+  vbl::parallel_for(stream, admixture->rows, vbl::list_rows_per_task(*to), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const int64_t out = row * to->capacity, in = row * from->capacity, count = from->count[row];
       to->count[row] = from->count[row];

@@ -24,7 +24,7 @@ extern "C" vbl_status vbl_adamw_select(vbl_stream *stream, const vbl_admixture *
   const auto scan = VBL_SIMD(topk_scan);
   const int64_t at_once = num_vectors < 1024 ? 1024 / num_vectors : 1;
   vbl::Lowest bad;
-  vbl::parallel_for(stream, admixture->rows, vbl::rows_per_piece(num_vectors), [&](int64_t begin, int64_t end) {
+  vbl::parallel_for(stream, admixture->rows, vbl::rows_per_task(num_vectors), [&](int64_t begin, int64_t end) {
     for (int64_t first = begin; first < end; first += at_once) {  // selected while they are in the nearest cache
       const int64_t last = first + at_once < end ? first + at_once : end, at = first * num_vectors;
       adamw_sparse(last - first, num_vectors, step, group, logits + at, topk, indices + first * topk,

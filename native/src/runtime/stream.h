@@ -50,6 +50,11 @@ struct vbl_stream {
 
 namespace vbl {
 
+// Rows that are worth a task of their own, where a row has so many elements and a task is to have about `task`.
+inline int64_t rows_per_task(int64_t elements, int64_t task = 32 << 10) {
+  return elements >= task ? 1 : task / (elements > 0 ? elements : 1);
+}
+
 // Splits [0, n) into pieces of `grain` and calls body(begin, end), or body(begin, end, worker), for each. Pieces do not
 // depend on the thread count; worker numbers scratch memory and nothing else.
 template <typename Body>

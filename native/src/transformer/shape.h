@@ -1,16 +1,10 @@
-// Checks and cuts that the ops of this folder share.
+// Checks that the ops of this folder share.
 #pragma once
 #include <cstdint>
 
 #include "runtime/stream.h"
 
 namespace vbl {
-
-// Rows of this many elements that are worth a task of their own.
-inline int64_t rows_per_task(int64_t elements) {
-  constexpr int64_t task = 32 << 10;
-  return elements >= task ? 1 : task / (elements > 0 ? elements : 1);
-}
 
 // values[i] must lie in [0, end), or be `other`.
 inline vbl_status check_range(const char *op, const char *name, int64_t n, const int32_t *values, int64_t end,
