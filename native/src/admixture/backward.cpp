@@ -5,6 +5,7 @@
 #include "admixture/backward.h"
 
 #include "admixture/admixture.h"
+#include "admixture/backward.simd.h"
 #include "runtime/scratch.h"
 
 namespace vbl {

@@ -1,4 +1,5 @@
-#include "admixture/backward.h"
+#include "admixture/backward.simd.h"
+
 #include "runtime/simd.h"
 
 namespace vbl {

@@ -1,6 +1,7 @@
 #include "admixture/compose.h"
 
 #include "admixture/admixture.h"
+#include "admixture/compose.simd.h"
 #include "runtime/convert.h"
 
 extern "C" vbl_status vbl_compose(vbl_stream *stream, const vbl_admixture *admixture, const float *bank,

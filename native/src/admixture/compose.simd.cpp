@@ -1,4 +1,5 @@
-#include "admixture/compose.h"
+#include "admixture/compose.simd.h"
+
 #include "runtime/simd.h"
 
 namespace vbl {

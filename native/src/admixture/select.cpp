@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "admixture/admixture.h"
+#include "admixture/topk.simd.h"
 
 namespace vbl {
 

@@ -8,8 +8,6 @@
 #pragma once
 #include <cstdint>
 
-#include "runtime/isa.h"
-
 namespace vbl {
 
 namespace cuda {
@@ -79,8 +77,3 @@ static inline void topk_sort(TopK *top) {
 }
 
 }  // namespace vbl
-
-// Offers n logits. Their indices are index[i], or i where index is NULL; those whose bit is set in excluded, unless
-// NULL, are passed over.
-VBL_SIMD_FUNCTION(void, topk_scan, (TopK * top, int64_t n, const float *logits, const int32_t *index,
-                                    const uint64_t *excluded))

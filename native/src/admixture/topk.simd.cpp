@@ -1,4 +1,4 @@
-#include "admixture/topk.h"
+#include "admixture/topk.simd.h"
 
 #include "runtime/simd.h"
 

@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "admixture/topk.h"
+#include "admixture/topk.simd.h"
 
 namespace vbl {
 

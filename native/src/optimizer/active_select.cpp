@@ -1,7 +1,9 @@
 #include "admixture/select.h"
+#include "admixture/topk.simd.h"
 #include "optimizer/active.h"
 #include "optimizer/adamw.h"
-#include "optimizer/find_index.h"
+#include "optimizer/adamw.simd.h"
+#include "optimizer/find_index.simd.h"
 
 namespace vbl {
 namespace {

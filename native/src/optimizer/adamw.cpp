@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "optimizer/adamw.simd.h"
 #include "runtime/stream.h"
 
 namespace vbl {

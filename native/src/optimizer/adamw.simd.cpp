@@ -1,3 +1,5 @@
+#include "optimizer/adamw.simd.h"
+
 #include "optimizer/adamw.h"
 
 namespace vbl {

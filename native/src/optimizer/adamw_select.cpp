@@ -1,6 +1,8 @@
 #include "admixture/admixture.h"
 #include "admixture/select.h"
+#include "admixture/topk.simd.h"
 #include "optimizer/adamw.h"
+#include "optimizer/adamw.simd.h"
 
 extern "C" vbl_status vbl_adamw_select(vbl_stream *stream, const vbl_admixture *admixture, const vbl_step *step,
                                        int32_t group, float *logits, const float *dlogits, float *exp_avg,

@@ -1,5 +1,6 @@
 #include "optimizer/sum_squares.h"
 
+#include "optimizer/sum_squares.simd.h"
 #include "runtime/scratch.h"
 #include "runtime/stream.h"
 #include "vblora/optimizer.h"

@@ -1,8 +1,7 @@
-// The gradient norm: its inner loop, and its ops on CUDA.
+// The gradient norm's ops on CUDA.
 #pragma once
 #include <cstdint>
 
-#include "runtime/isa.h"
 #include "vblora/optimizer.h"
 
 namespace vbl {
@@ -16,7 +15,3 @@ vbl_status sum_squares(vbl_stream *stream, int64_t n, const float *x, double *su
 vbl_status clip(vbl_stream *stream, const double *sum, float max_norm, vbl_step *step);
 }  // namespace cuda
 }  // namespace vbl
-
-// The sum of x[i]^2 over n elements, in float64 on a fixed set of lanes: the squares are exact, so that every instruction
-// set gives the same bits.
-VBL_SIMD_FUNCTION(double, sum_squares, (int64_t n, const float *x))

@@ -1,4 +1,4 @@
-#include "optimizer/sum_squares.h"
+#include "optimizer/sum_squares.simd.h"
 
 namespace vbl {
 namespace VBL_ISA {

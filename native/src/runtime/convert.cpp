@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "runtime/convert.simd.h"
 #include "runtime/stream.h"
 
 namespace vbl {

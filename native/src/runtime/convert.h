@@ -2,13 +2,7 @@
 #pragma once
 #include <cstdint>
 
-#include "runtime/isa.h"
 #include "vblora/runtime.h"
-
-VBL_SIMD_FUNCTION(void, widen_bfloat16, (int64_t n, const uint16_t *source, float *destination))
-VBL_SIMD_FUNCTION(void, widen_float16, (int64_t n, const uint16_t *source, float *destination))
-VBL_SIMD_FUNCTION(void, narrow_bfloat16, (int64_t n, const float *source, uint16_t *destination))
-VBL_SIMD_FUNCTION(void, narrow_float16, (int64_t n, const float *source, uint16_t *destination))
 
 namespace vbl {
 

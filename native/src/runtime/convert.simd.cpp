@@ -1,4 +1,4 @@
-#include "runtime/convert.h"
+#include "runtime/convert.simd.h"
 
 #if defined(__F16C__)
 #include <immintrin.h>

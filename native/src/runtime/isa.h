@@ -1,6 +1,6 @@
 // Run-time choice among the instruction sets that *.simd.cpp files are compiled for.
 //
-// A file src/<family>/<op>.simd.h declares its inner loops with
+// A file src/<family>/<op>.simd.h, and no other, declares inner loops with
 //     VBL_SIMD_FUNCTION(void, scale, (int64_t n, float a, float *x))
 // src/<family>/<op>.simd.cpp defines them once, inside namespace vbl::VBL_ISA { }, and callers write
 //     VBL_SIMD(scale)(n, a, x);
