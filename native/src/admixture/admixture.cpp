@@ -21,7 +21,7 @@ int64_t find_outside(vbl_stream *stream, int64_t n, const int32_t *values, int32
 }  // namespace
 
 vbl_status check_admixture(const char *op, const vbl_admixture *admixture) {
-  VBL_REQUIRE(admixture != nullptr, "%s: admixture must not be NULL", op);
+  VBL_REQUIRE_NOT_NULL_OF(op, admixture);
   const vbl_admixture &a = *admixture;
   VBL_REQUIRE(a.rows >= 1 && a.rows <= INT32_MAX, "%s: rows must lie in 1 .. 2147483647, found %lld", op,
               static_cast<long long>(a.rows));
@@ -34,7 +34,7 @@ vbl_status check_admixture(const char *op, const vbl_admixture *admixture) {
 }
 
 vbl_status check_stream_and_admixture(const char *op, const vbl_stream *stream, const vbl_admixture *admixture) {
-  VBL_REQUIRE(stream != nullptr, "%s: stream must not be NULL", op);
+  VBL_REQUIRE_NOT_NULL_OF(op, stream);
   return check_admixture(op, admixture);
 }
 

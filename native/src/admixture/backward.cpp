@@ -154,14 +154,9 @@ extern "C" int64_t vbl_admixture_backward_scratch_bytes(const vbl_stream *stream
 extern "C" vbl_status vbl_admixture_backward(vbl_stream *stream, const vbl_admixture *admixture, const float *bank,
                                              const int32_t *indices, const float *weights, const float *dpacked,
                                              float *dlogits, float *dbank, void *scratch, int64_t scratch_bytes) {
-  VBL_REQUIRE_POINTER(stream);
+  VBL_REQUIRE_NOT_NULL(stream);
   VBL_TRY(vbl::check_admixture(__func__, admixture));
-  VBL_REQUIRE_POINTER(bank);
-  VBL_REQUIRE_POINTER(indices);
-  VBL_REQUIRE_POINTER(weights);
-  VBL_REQUIRE_POINTER(dpacked);
-  VBL_REQUIRE_POINTER(dlogits);
-  VBL_REQUIRE_POINTER(dbank);
+  VBL_REQUIRE_NOT_NULL(bank, indices, weights, dpacked, dlogits, dbank);
   const int64_t needed = vbl_admixture_backward_scratch_bytes(stream, admixture);
   if (needed < 0) return static_cast<vbl_status>(-needed);
   VBL_TRY(vbl::check_scratch(__func__, scratch, scratch_bytes, needed));

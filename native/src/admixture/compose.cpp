@@ -6,13 +6,10 @@
 
 extern "C" vbl_status vbl_compose(vbl_stream *stream, const vbl_admixture *admixture, const float *bank,
                                   const int32_t *indices, const float *weights, void *packed, int32_t dtype) {
-  VBL_REQUIRE_POINTER(stream);
+  VBL_REQUIRE_NOT_NULL(stream);
   VBL_TRY(vbl::check_admixture(__func__, admixture));
   VBL_REQUIRE(dtype >= VBL_FLOAT32 && dtype <= VBL_FLOAT16, "%s: unknown dtype %d", __func__, dtype);
-  VBL_REQUIRE_POINTER(bank);
-  VBL_REQUIRE_POINTER(indices);
-  VBL_REQUIRE_POINTER(weights);
-  VBL_REQUIRE_POINTER(packed);
+  VBL_REQUIRE_NOT_NULL(bank, indices, weights, packed);
   VBL_ON_CUDA(stream, vbl::cuda::compose(stream, *admixture, bank, indices, weights, packed, dtype));
   VBL_TRY(vbl::check_indices(__func__, stream, *admixture, indices));
   VBL_TRY(vbl::check_slots(__func__, stream, *admixture));

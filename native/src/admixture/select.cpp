@@ -33,12 +33,9 @@ bool finish_selection(TopK *selection) {
 
 extern "C" vbl_status vbl_select(vbl_stream *stream, const vbl_admixture *admixture, const float *logits,
                                  int32_t *indices, float *weights, int64_t *bad_row) {
-  VBL_REQUIRE_POINTER(stream);
+  VBL_REQUIRE_NOT_NULL(stream);
   VBL_TRY(vbl::check_admixture(__func__, admixture));
-  VBL_REQUIRE_POINTER(logits);
-  VBL_REQUIRE_POINTER(indices);
-  VBL_REQUIRE_POINTER(weights);
-  VBL_REQUIRE_POINTER(bad_row);
+  VBL_REQUIRE_NOT_NULL(logits, indices, weights, bad_row);
   VBL_ON_CUDA(stream, vbl::cuda::select(stream, *admixture, logits, indices, weights, bad_row));
   const int64_t num_vectors = admixture->num_vectors;
   const auto scan = VBL_SIMD(topk_scan);

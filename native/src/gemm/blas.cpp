@@ -19,9 +19,9 @@ std::list<vbl_blas> &opened() {
 
 extern "C" vbl_status vbl_blas_open(const char *path, vbl_blas **blas) {
   return vbl::guarded([&]() -> vbl_status {
-    VBL_REQUIRE(blas != nullptr, "vbl_blas_open: blas must not be NULL");
+    VBL_REQUIRE_NOT_NULL_OF("vbl_blas_open", blas);
     *blas = nullptr;
-    VBL_REQUIRE(path != nullptr, "vbl_blas_open: path must not be NULL");
+    VBL_REQUIRE_NOT_NULL_OF("vbl_blas_open", path);
     static std::mutex mutex;
     const std::lock_guard<std::mutex> lock(mutex);
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);

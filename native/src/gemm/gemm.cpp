@@ -45,7 +45,7 @@ Tiles tiles_of(const vbl_gemm &g) {
 }
 
 vbl_status check(const char *op, const vbl_gemm *gemm) {
-  VBL_REQUIRE(gemm != nullptr, "%s: gemm must not be NULL", op);
+  VBL_REQUIRE_NOT_NULL_OF(op, gemm);
   const vbl_gemm &g = *gemm;
   VBL_REQUIRE(g.b_dtype >= VBL_FLOAT32 && g.b_dtype <= VBL_FLOAT16, "%s: unknown b_dtype %d", op, g.b_dtype);
   VBL_REQUIRE((g.trans_a | g.trans_b | 1) == 1, "%s: trans_a and trans_b must be 0 or 1, found %d and %d", op,
@@ -75,7 +75,7 @@ float *lay_out(vbl::Scratch &scratch, int32_t threads, const vbl_gemm &g) {
 
 extern "C" int64_t vbl_cpu_gemm_scratch_bytes(const vbl_stream *stream, const vbl_gemm *gemm) {
   const auto checked = [&]() -> vbl_status {
-    VBL_REQUIRE(stream != nullptr, "vbl_cpu_gemm_scratch_bytes: stream must not be NULL");
+    VBL_REQUIRE_NOT_NULL_OF("vbl_cpu_gemm_scratch_bytes", stream);
     return check("vbl_cpu_gemm_scratch_bytes", gemm);
   };
   if (checked() != VBL_OK) return -1;
@@ -87,14 +87,13 @@ extern "C" int64_t vbl_cpu_gemm_scratch_bytes(const vbl_stream *stream, const vb
 extern "C" vbl_status vbl_cpu_gemm(vbl_stream *stream, const vbl_blas *blas, const vbl_gemm *gemm, const float *a,
                                    const void *b, float *c, void *scratch, int64_t scratch_bytes) {
   VBL_REQUIRE_CPU(stream);
-  VBL_REQUIRE_POINTER(blas);
+  VBL_REQUIRE_NOT_NULL(blas);
   VBL_TRY(check(__func__, gemm));
   const vbl_gemm &g = *gemm;
   if (g.m == 0 || g.n == 0) return VBL_OK;
-  VBL_REQUIRE_POINTER(c);
+  VBL_REQUIRE_NOT_NULL(c);
   if (g.k > 0) {
-    VBL_REQUIRE_POINTER(a);
-    VBL_REQUIRE_POINTER(b);
+    VBL_REQUIRE_NOT_NULL(a, b);
   }
   VBL_TRY(vbl::check_scratch(__func__, scratch, scratch_bytes, vbl_cpu_gemm_scratch_bytes(stream, gemm)));
   vbl::Scratch memory(scratch);

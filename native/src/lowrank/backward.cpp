@@ -50,7 +50,7 @@ int64_t backward_scratch_bytes(const vbl_stream *stream, const vbl_lowrank &lowr
 
 extern "C" int64_t vbl_lowrank_scratch_bytes(const vbl_stream *stream, const vbl_lowrank *lowrank) {
   const auto checked = [&]() -> vbl_status {
-    VBL_REQUIRE(stream != nullptr, "vbl_lowrank_scratch_bytes: stream must not be NULL");
+    VBL_REQUIRE_NOT_NULL_OF("vbl_lowrank_scratch_bytes", stream);
     return vbl::check_shape("vbl_lowrank_scratch_bytes", stream, lowrank);
   };
   const vbl_status status = checked();
@@ -61,17 +61,10 @@ extern "C" vbl_status vbl_lowrank_backward(vbl_stream *stream, const vbl_lowrank
                                            const void *x, const void *dy, const void *a, const void *bt, const float *p,
                                            float *q, void *dx, float *da, float *dbt, void *scratch,
                                            int64_t scratch_bytes) {
-  VBL_REQUIRE_POINTER(stream);
+  VBL_REQUIRE_NOT_NULL(stream);
   VBL_TRY(vbl::check_lowrank(__func__, stream, lowrank, step));
   if (lowrank->tokens == 0) return VBL_OK;
-  VBL_REQUIRE_POINTER(x);
-  VBL_REQUIRE_POINTER(dy);
-  VBL_REQUIRE_POINTER(a);
-  VBL_REQUIRE_POINTER(bt);
-  VBL_REQUIRE_POINTER(p);
-  VBL_REQUIRE_POINTER(q);
-  VBL_REQUIRE_POINTER(da);
-  VBL_REQUIRE_POINTER(dbt);
+  VBL_REQUIRE_NOT_NULL(x, dy, a, bt, p, q, da, dbt);
   VBL_TRY(vbl::check_scratch(__func__, scratch, scratch_bytes, backward_scratch_bytes(stream, *lowrank)));
   VBL_ON_CUDA(stream, vbl::cuda::lowrank_backward(stream, *lowrank, step, x, dy, a, bt, p, q, dx, da, dbt, scratch));
   const vbl_lowrank l = *lowrank;

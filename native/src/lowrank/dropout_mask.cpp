@@ -5,10 +5,10 @@
 
 extern "C" vbl_status vbl_dropout_mask(vbl_stream *stream, const vbl_lowrank *lowrank, const vbl_step *step,
                                        float *mask) {
-  VBL_REQUIRE_POINTER(stream);
+  VBL_REQUIRE_NOT_NULL(stream);
   VBL_TRY(vbl::check_lowrank(__func__, stream, lowrank, step));
   if (lowrank->tokens == 0) return VBL_OK;
-  VBL_REQUIRE_POINTER(mask);
+  VBL_REQUIRE_NOT_NULL(mask);
   VBL_ON_CUDA(stream, vbl::cuda::dropout_mask(stream, *lowrank, step, mask));
   vbl::Dropout dropout = vbl::module_dropout(*lowrank);
   if (lowrank->dropout > 0) vbl::set_key(dropout, *step);

@@ -5,14 +5,10 @@
 
 extern "C" vbl_status vbl_lowrank_forward(vbl_stream *stream, const vbl_lowrank *lowrank, const vbl_step *step,
                                           const void *x, const void *a, const void *bt, float *p, void *y) {
-  VBL_REQUIRE_POINTER(stream);
+  VBL_REQUIRE_NOT_NULL(stream);
   VBL_TRY(vbl::check_lowrank(__func__, stream, lowrank, step));
   if (lowrank->tokens == 0) return VBL_OK;
-  VBL_REQUIRE_POINTER(x);
-  VBL_REQUIRE_POINTER(a);
-  VBL_REQUIRE_POINTER(bt);
-  VBL_REQUIRE_POINTER(p);
-  VBL_REQUIRE_POINTER(y);
+  VBL_REQUIRE_NOT_NULL(x, a, bt, p, y);
   VBL_ON_CUDA(stream, vbl::cuda::lowrank_forward(stream, *lowrank, step, x, a, bt, p, y));
   const vbl_lowrank l = *lowrank;
   const int64_t in = l.in_features, out = l.out_features;

@@ -7,7 +7,7 @@
 namespace vbl {
 
 vbl_status check_factors(const char *op, const vbl_lowrank *lowrank) {
-  VBL_REQUIRE(lowrank != nullptr, "%s: lowrank must not be NULL", op);
+  VBL_REQUIRE_NOT_NULL_OF(op, lowrank);
   const vbl_lowrank &l = *lowrank;
   const long long in = l.in_features, out = l.out_features, most = INT64_C(1) << 50;
   VBL_REQUIRE(in >= 1, "%s: in_features must be positive, found %lld", op, in);

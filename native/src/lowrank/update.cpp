@@ -10,10 +10,9 @@ constexpr int64_t kPiece = 512;  // columns of a row at a time
 
 vbl_status check_update(const char *op, const vbl_stream *stream, const vbl_lowrank *lowrank, int32_t fan_in_fan_out,
                         const void *a, const void *bt, vbl::Update *update) {
-  VBL_REQUIRE(stream != nullptr, "%s: stream must not be NULL", op);
+  VBL_REQUIRE_NOT_NULL_OF(op, stream);
   VBL_TRY(vbl::check_factors(op, lowrank));
-  VBL_REQUIRE(a != nullptr, "%s: a must not be NULL", op);
-  VBL_REQUIRE(bt != nullptr, "%s: bt must not be NULL", op);
+  VBL_REQUIRE_NOT_NULL_OF(op, a, bt);
   const vbl_lowrank &l = *lowrank;
   const bool by_in = fan_in_fan_out != 0;
   *update = {by_in ? l.in_features : l.out_features,
@@ -59,7 +58,7 @@ extern "C" vbl_status vbl_lowrank_delta(vbl_stream *stream, const vbl_lowrank *l
                                         const void *a, const void *bt, float *delta) {
   vbl::Update update;
   VBL_TRY(check_update(__func__, stream, lowrank, fan_in_fan_out, a, bt, &update));
-  VBL_REQUIRE_POINTER(delta);
+  VBL_REQUIRE_NOT_NULL(delta);
   VBL_ON_CUDA(stream, vbl::cuda::lowrank_delta(stream, update, delta));
   for_each_piece(stream, update, [&](int64_t row, int64_t first, int64_t columns, const double *sums) {
     float *to = delta + row * update.columns + first;
@@ -76,7 +75,7 @@ extern "C" vbl_status vbl_lowrank_merge(vbl_stream *stream, const vbl_lowrank *l
   VBL_REQUIRE(sign == 1 || sign == -1, "vbl_lowrank_merge: sign must be 1 or -1, found %d", sign);
   VBL_REQUIRE(weight_dtype >= VBL_FLOAT32 && weight_dtype <= VBL_FLOAT16, "vbl_lowrank_merge: unknown weight_dtype %d",
               weight_dtype);
-  VBL_REQUIRE_POINTER(weight);
+  VBL_REQUIRE_NOT_NULL(weight);
   VBL_ON_CUDA(stream, vbl::cuda::lowrank_merge(stream, update, sign, weight, weight_dtype));
   const int64_t bytes = vbl::dtype_bytes(weight_dtype);
   for_each_piece(stream, update, [&](int64_t row, int64_t first, int64_t columns, const double *sums) {

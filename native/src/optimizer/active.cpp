@@ -85,10 +85,10 @@ extern "C" int64_t vbl_active_scratch_bytes(const vbl_stream *stream, const vbl_
 extern "C" vbl_status vbl_active_load(vbl_stream *stream, const vbl_admixture *admixture, const vbl_active *active,
                                       const float *logits, const float *exp_avg, const float *exp_avg_sq, void *scratch,
                                       int64_t scratch_bytes) {
-  VBL_REQUIRE_POINTER(stream);
+  VBL_REQUIRE_NOT_NULL(stream);
   VBL_TRY(vbl::check_admixture(__func__, admixture));
   VBL_TRY(vbl::check_active(__func__, "active", *admixture, active));
-  VBL_REQUIRE_POINTER(logits);
+  VBL_REQUIRE_NOT_NULL(logits);
   VBL_REQUIRE((exp_avg == nullptr) == (exp_avg_sq == nullptr),
               "%s: exp_avg and exp_avg_sq must both be NULL or neither", __func__);
   VBL_TRY(vbl::check_scratch(__func__, scratch, scratch_bytes, vbl_active_scratch_bytes(stream, admixture)));
@@ -132,10 +132,10 @@ extern "C" vbl_status vbl_active_load(vbl_stream *stream, const vbl_admixture *a
 
 extern "C" vbl_status vbl_active_store(vbl_stream *stream, const vbl_admixture *admixture, const vbl_active *active,
                                        float *logits, float *exp_avg, float *exp_avg_sq) {
-  VBL_REQUIRE_POINTER(stream);
+  VBL_REQUIRE_NOT_NULL(stream);
   VBL_TRY(vbl::check_admixture(__func__, admixture));
   VBL_TRY(vbl::check_active(__func__, "active", *admixture, active));
-  VBL_REQUIRE_POINTER(logits);
+  VBL_REQUIRE_NOT_NULL(logits);
   VBL_ON_CUDA(stream, vbl::cuda::active_store(stream, *admixture, *active, logits, exp_avg, exp_avg_sq));
   const int64_t num_vectors = admixture->num_vectors;
   const auto store = [&](int64_t row, const float *values, float *dense) {
@@ -159,7 +159,7 @@ extern "C" vbl_status vbl_active_store(vbl_stream *stream, const vbl_admixture *
 
 extern "C" vbl_status vbl_active_copy(vbl_stream *stream, const vbl_admixture *admixture, const vbl_active *from,
                                       const vbl_active *to) {
-  VBL_REQUIRE_POINTER(stream);
+  VBL_REQUIRE_NOT_NULL(stream);
   VBL_TRY(vbl::check_admixture(__func__, admixture));
   VBL_TRY(vbl::check_active(__func__, "from", *admixture, from));
   VBL_TRY(vbl::check_active(__func__, "to", *admixture, to));

@@ -49,18 +49,14 @@ extern "C" vbl_status vbl_adamw_active_select(vbl_stream *stream, const vbl_admi
                                               const vbl_active *active, const vbl_step *step, int32_t group,
                                               const float *logits, const float *dlogits, int32_t *indices,
                                               float *weights, int64_t *bad_row, void *scratch, int64_t scratch_bytes) {
-  VBL_REQUIRE_POINTER(stream);
+  VBL_REQUIRE_NOT_NULL(stream);
   VBL_TRY(vbl::check_admixture(__func__, admixture));
   VBL_TRY(vbl::check_active(__func__, "active", *admixture, active));
   VBL_TRY(vbl::check_group(__func__, stream, step, group));
   VBL_REQUIRE(stream->device != VBL_DEVICE_CPU || step->group[group].decay == 1,
               "%s: weight decay must be 0, found decay %.9g in group %d: use vbl_adamw_select", __func__,
               static_cast<double>(step->group[group].decay), group);
-  VBL_REQUIRE_POINTER(logits);
-  VBL_REQUIRE_POINTER(dlogits);
-  VBL_REQUIRE_POINTER(indices);
-  VBL_REQUIRE_POINTER(weights);
-  VBL_REQUIRE_POINTER(bad_row);
+  VBL_REQUIRE_NOT_NULL(logits, dlogits, indices, weights, bad_row);
   VBL_TRY(vbl::check_scratch(__func__, scratch, scratch_bytes, vbl_active_scratch_bytes(stream, admixture)));
   vbl::Scratch memory(scratch);
   VBL_ON_CUDA(stream, vbl::cuda::adamw_active_select(stream, *admixture, *active, step, group, logits, dlogits, indices,

@@ -8,7 +8,7 @@
 namespace vbl {
 
 vbl_status check_group(const char *op, const vbl_stream *stream, const vbl_step *step, int32_t group) {
-  VBL_REQUIRE(step != nullptr, "%s: step must not be NULL", op);
+  VBL_REQUIRE_NOT_NULL_OF(op, step);
   VBL_REQUIRE(group >= 0 && group < VBL_STEP_GROUPS, "%s: group must lie in 0 .. %d, found %d", op, VBL_STEP_GROUPS - 1,
               group);
   if (stream->device != VBL_DEVICE_CPU) return VBL_OK;
@@ -22,7 +22,7 @@ vbl_status check_group(const char *op, const vbl_stream *stream, const vbl_step 
 
 extern "C" vbl_status vbl_adamw_group_set(vbl_adamw_group *group, int64_t step, double learning_rate, double beta1,
                                           double beta2, double eps, double weight_decay) {
-  VBL_REQUIRE_POINTER(group);
+  VBL_REQUIRE_NOT_NULL(group);
   VBL_REQUIRE(step >= 1, "%s: step must be at least 1, found %lld", __func__, static_cast<long long>(step));
   VBL_REQUIRE(learning_rate >= 0 && std::isfinite(learning_rate),
               "%s: learning_rate must be finite and not negative, found %g", __func__, learning_rate);
@@ -46,14 +46,11 @@ extern "C" vbl_status vbl_adamw_group_set(vbl_adamw_group *group, int64_t step, 
 
 extern "C" vbl_status vbl_adamw(vbl_stream *stream, int64_t n, const vbl_step *step, int32_t group, float *parameter,
                                 const float *gradient, float *exp_avg, float *exp_avg_sq) {
-  VBL_REQUIRE_POINTER(stream);
+  VBL_REQUIRE_NOT_NULL(stream);
   VBL_REQUIRE(n >= 0, "%s: n must not be negative, found %lld", __func__, static_cast<long long>(n));
   VBL_TRY(vbl::check_group(__func__, stream, step, group));
   if (n == 0) return VBL_OK;
-  VBL_REQUIRE_POINTER(parameter);
-  VBL_REQUIRE_POINTER(gradient);
-  VBL_REQUIRE_POINTER(exp_avg);
-  VBL_REQUIRE_POINTER(exp_avg_sq);
+  VBL_REQUIRE_NOT_NULL(parameter, gradient, exp_avg, exp_avg_sq);
   VBL_ON_CUDA(stream, vbl::cuda::adamw(stream, n, step, group, parameter, gradient, exp_avg, exp_avg_sq));
   const auto adamw = VBL_SIMD(adamw);
   vbl::parallel_for(stream, n, 1 << 15, [&](int64_t begin, int64_t end) {

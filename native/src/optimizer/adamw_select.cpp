@@ -7,16 +7,10 @@
 extern "C" vbl_status vbl_adamw_select(vbl_stream *stream, const vbl_admixture *admixture, const vbl_step *step,
                                        int32_t group, float *logits, const float *dlogits, float *exp_avg,
                                        float *exp_avg_sq, int32_t *indices, float *weights, int64_t *bad_row) {
-  VBL_REQUIRE_POINTER(stream);
+  VBL_REQUIRE_NOT_NULL(stream);
   VBL_TRY(vbl::check_admixture(__func__, admixture));
   VBL_TRY(vbl::check_group(__func__, stream, step, group));
-  VBL_REQUIRE_POINTER(logits);
-  VBL_REQUIRE_POINTER(dlogits);
-  VBL_REQUIRE_POINTER(exp_avg);
-  VBL_REQUIRE_POINTER(exp_avg_sq);
-  VBL_REQUIRE_POINTER(indices);
-  VBL_REQUIRE_POINTER(weights);
-  VBL_REQUIRE_POINTER(bad_row);
+  VBL_REQUIRE_NOT_NULL(logits, dlogits, exp_avg, exp_avg_sq, indices, weights, bad_row);
   VBL_ON_CUDA(stream, vbl::cuda::adamw_select(stream, *admixture, step, group, logits, dlogits, exp_avg, exp_avg_sq,
                                               indices, weights, bad_row));
   VBL_TRY(vbl::check_indices(__func__, stream, *admixture, indices));

@@ -4,9 +4,7 @@
 #include "runtime/stream.h"
 
 extern "C" vbl_status vbl_clip(vbl_stream *stream, const double *sum, float max_norm, vbl_step *step) {
-  VBL_REQUIRE_POINTER(stream);
-  VBL_REQUIRE_POINTER(sum);
-  VBL_REQUIRE_POINTER(step);
+  VBL_REQUIRE_NOT_NULL(stream, sum, step);
   VBL_REQUIRE(max_norm >= 0, "%s: max_norm must not be negative or NaN, found %g", __func__,
               static_cast<double>(max_norm));
   VBL_ON_CUDA(stream, vbl::cuda::clip(stream, sum, max_norm, step));

@@ -11,7 +11,7 @@ namespace {
 constexpr int64_t kPiece = 1 << 16;
 
 vbl_status check(const char *op, const vbl_stream *stream, int64_t n) {
-  VBL_REQUIRE(stream != nullptr, "%s: stream must not be NULL", op);
+  VBL_REQUIRE_NOT_NULL_OF(op, stream);
   VBL_REQUIRE(n >= 0, "%s: n must not be negative, found %lld", op, static_cast<long long>(n));
   return VBL_OK;
 }
@@ -34,9 +34,9 @@ extern "C" int64_t vbl_sum_squares_scratch_bytes(const vbl_stream *stream, int64
 extern "C" vbl_status vbl_sum_squares(vbl_stream *stream, int64_t n, const float *x, double *sum, void *scratch,
                                       int64_t scratch_bytes) {
   VBL_TRY(vbl::check(__func__, stream, n));
-  VBL_REQUIRE_POINTER(sum);
+  VBL_REQUIRE_NOT_NULL(sum);
   if (n == 0) return VBL_OK;
-  VBL_REQUIRE_POINTER(x);
+  VBL_REQUIRE_NOT_NULL(x);
   VBL_TRY(vbl::check_scratch(__func__, scratch, scratch_bytes, vbl_sum_squares_scratch_bytes(stream, n)));
   vbl::Scratch memory(scratch);
   double *partial = vbl::lay_out(memory, stream, n);

@@ -27,14 +27,13 @@ void narrow(int64_t n, const float *source, void *destination, int32_t dtype) {
 
 extern "C" vbl_status vbl_convert(vbl_stream *stream, int64_t n, const void *source, int32_t source_dtype,
                                   void *destination, int32_t destination_dtype) {
-  VBL_REQUIRE_POINTER(stream);
+  VBL_REQUIRE_NOT_NULL(stream);
   VBL_REQUIRE(n >= 0, "vbl_convert: n must not be negative, found %lld", static_cast<long long>(n));
   VBL_REQUIRE(source_dtype >= VBL_FLOAT32 && source_dtype <= VBL_FLOAT16, "vbl_convert: unknown source_dtype %d", source_dtype);
   VBL_REQUIRE(destination_dtype >= VBL_FLOAT32 && destination_dtype <= VBL_FLOAT16,
               "vbl_convert: unknown destination_dtype %d", destination_dtype);
   if (n == 0) return VBL_OK;
-  VBL_REQUIRE_POINTER(source);
-  VBL_REQUIRE_POINTER(destination);
+  VBL_REQUIRE_NOT_NULL(source, destination);
   VBL_ON_CUDA(stream, vbl::cuda::convert(stream, n, source, source_dtype, destination, destination_dtype));
   const char *from = static_cast<const char *>(source);
   char *to = static_cast<char *>(destination);

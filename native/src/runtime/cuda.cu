@@ -8,7 +8,7 @@ extern "C" int32_t vbl_cuda_compiled(void) { return 1; }
 extern "C" const char *vbl_cuda_architectures(void) { return VBL_CUDA_ARCHITECTURES; }
 
 extern "C" vbl_status vbl_cuda_device_count(int32_t *count) {
-  VBL_REQUIRE_POINTER(count);
+  VBL_REQUIRE_NOT_NULL(count);
   *count = 0;
   int found = 0;
   const cudaError_t error = cudaGetDeviceCount(&found);
@@ -28,7 +28,7 @@ extern "C" vbl_status vbl_cuda_device_count(int32_t *count) {
 }
 
 extern "C" vbl_status vbl_cuda_device_properties(int32_t device, vbl_cuda_properties *properties) {
-  VBL_REQUIRE_POINTER(properties);
+  VBL_REQUIRE_NOT_NULL(properties);
   VBL_TRY(vbl::cuda::require_device(device));
   cudaDeviceProp found;
   VBL_TRY(vbl::cuda::status_of("vbl_cuda_device_properties", cudaGetDeviceProperties(&found, device)));

@@ -2,6 +2,7 @@
 
 #include <cstdarg>
 #include <cstdio>
+#include <cstring>
 
 namespace vbl {
 namespace {
@@ -14,6 +15,15 @@ vbl_status fail(vbl_status status, const char *format, ...) {
   std::vsnprintf(last_error, sizeof last_error, format, arguments);
   va_end(arguments);
   return status;
+}
+
+vbl_status check_not_null(const char *op, const char *names, std::initializer_list<const void *> pointers) {
+  for (const void *pointer : pointers) {
+    const size_t length = std::strcspn(names, ",");
+    VBL_REQUIRE(pointer != nullptr, "%s: %.*s must not be NULL", op, static_cast<int>(length), names);
+    names += length + std::strspn(names + length, ", ");
+  }
+  return VBL_OK;
 }
 
 }  // namespace vbl

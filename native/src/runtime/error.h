@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <exception>
+#include <initializer_list>
 #include <new>
 
 #include "vblora/common.h"
@@ -10,6 +11,9 @@ namespace vbl {
 
 // Records the thread's error message (printf style) and returns the status.
 __attribute__((format(printf, 2, 3))) vbl_status fail(vbl_status status, const char *format, ...);
+
+// Fails for the first NULL of the pointers, whose names are separated by commas.
+vbl_status check_not_null(const char *op, const char *names, std::initializer_list<const void *> pointers);
 
 // Runs an entry point's body; whatever it throws becomes a status.
 template <typename Body>
@@ -33,7 +37,9 @@ vbl_status guarded(Body &&body) noexcept {
     if (!(condition)) return ::vbl::fail(VBL_INVALID_ARGUMENT, __VA_ARGS__); \
   } while (0)
 
-#define VBL_REQUIRE_POINTER(p) VBL_REQUIRE((p) != nullptr, "%s: " #p " must not be NULL", __func__)
+// Checks pointers in the body of an op, or of a function that checks the arguments of `op`.
+#define VBL_REQUIRE_NOT_NULL(...) VBL_TRY(::vbl::check_not_null(__func__, #__VA_ARGS__, {__VA_ARGS__}))
+#define VBL_REQUIRE_NOT_NULL_OF(op, ...) VBL_TRY(::vbl::check_not_null(op, #__VA_ARGS__, {__VA_ARGS__}))
 
 // Returns early on a failed status.
 #define VBL_TRY(expression) \

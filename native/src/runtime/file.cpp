@@ -16,8 +16,7 @@ struct vbl_file {
 
 extern "C" vbl_status vbl_file_open(const char *path, vbl_file **file) {
   return vbl::guarded([&]() -> vbl_status {
-    VBL_REQUIRE_POINTER(path);
-    VBL_REQUIRE_POINTER(file);
+    VBL_REQUIRE_NOT_NULL(path, file);
     *file = nullptr;
     const int descriptor = ::open(path, O_RDONLY | O_CLOEXEC);
     if (descriptor < 0) return vbl::fail(VBL_IO_ERROR, "%s: cannot be opened: %s", path, std::strerror(errno));
@@ -40,7 +39,7 @@ extern "C" vbl_status vbl_file_close(vbl_file *file) {
 extern "C" int64_t vbl_file_size(const vbl_file *file) { return file != nullptr ? file->size : 0; }
 
 extern "C" vbl_status vbl_file_read(vbl_file *file, int64_t offset, void *destination, int64_t bytes) {
-  VBL_REQUIRE_POINTER(file);
+  VBL_REQUIRE_NOT_NULL(file);
   VBL_REQUIRE(offset >= 0 && bytes >= 0, "vbl_file_read: offset and bytes must not be negative, found %lld and %lld",
               static_cast<long long>(offset), static_cast<long long>(bytes));
   VBL_REQUIRE(bytes == 0 || destination != nullptr, "vbl_file_read: destination must not be NULL");

@@ -7,15 +7,14 @@ struct vbl_graph {
 };
 
 extern "C" vbl_status vbl_graph_begin(vbl_stream *stream) {
-  VBL_REQUIRE_POINTER(stream);
+  VBL_REQUIRE_NOT_NULL(stream);
   VBL_ON_CUDA(stream, vbl::cuda::graph_begin(stream));
   return vbl::fail(VBL_UNSUPPORTED, "%s: a CPU stream runs each op at once and has no graphs", __func__);
 }
 
 extern "C" vbl_status vbl_graph_end(vbl_stream *stream, vbl_graph **graph) {
   return vbl::guarded([&]() -> vbl_status {
-    VBL_REQUIRE_POINTER(stream);
-    VBL_REQUIRE_POINTER(graph);
+    VBL_REQUIRE_NOT_NULL(stream, graph);
     *graph = nullptr;
     VBL_REQUIRE(stream->device != VBL_DEVICE_CPU, "%s: a CPU stream has no graphs", "vbl_graph_end");
     std::unique_ptr<vbl_graph> captured(new vbl_graph{stream->device, nullptr});
@@ -26,8 +25,7 @@ extern "C" vbl_status vbl_graph_end(vbl_stream *stream, vbl_graph **graph) {
 }
 
 extern "C" vbl_status vbl_graph_launch(vbl_stream *stream, vbl_graph *graph) {
-  VBL_REQUIRE_POINTER(stream);
-  VBL_REQUIRE_POINTER(graph);
+  VBL_REQUIRE_NOT_NULL(stream, graph);
   VBL_REQUIRE(stream->device == graph->device, "%s: the graph is of device %d, the stream of %d", __func__,
               graph->device, stream->device);
   return VBL_CUDA(vbl::cuda::graph_launch(stream, graph->cuda));

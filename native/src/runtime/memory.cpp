@@ -69,7 +69,7 @@ vbl_status host_free(void *memory) {
 
 extern "C" vbl_status vbl_malloc(int32_t device, int64_t bytes, void **memory) {
   return vbl::guarded([&]() -> vbl_status {
-    VBL_REQUIRE_POINTER(memory);
+    VBL_REQUIRE_NOT_NULL(memory);
     *memory = nullptr;
     VBL_REQUIRE(bytes >= 0, "vbl_malloc: bytes must not be negative, found %lld", static_cast<long long>(bytes));
     if (device == VBL_DEVICE_CPU) return host_malloc(bytes, memory);
@@ -94,11 +94,10 @@ extern "C" vbl_status vbl_free(int32_t device, void *memory) {
 extern "C" int64_t vbl_allocated_bytes(void) { return allocated_bytes; }
 
 extern "C" vbl_status vbl_memcpy(vbl_stream *stream, void *destination, const void *source, int64_t bytes) {
-  VBL_REQUIRE_POINTER(stream);
+  VBL_REQUIRE_NOT_NULL(stream);
   VBL_REQUIRE(bytes >= 0, "vbl_memcpy: bytes must not be negative, found %lld", static_cast<long long>(bytes));
   if (bytes == 0) return VBL_OK;
-  VBL_REQUIRE_POINTER(destination);
-  VBL_REQUIRE_POINTER(source);
+  VBL_REQUIRE_NOT_NULL(destination, source);
   VBL_ON_CUDA(stream, vbl::cuda::copy(stream, destination, source, bytes));
   vbl::parallel_for(stream, bytes, 1 << 22, [&](int64_t begin, int64_t end) {
     std::memcpy(static_cast<char *>(destination) + begin, static_cast<const char *>(source) + begin,
@@ -110,8 +109,7 @@ extern "C" vbl_status vbl_memcpy(vbl_stream *stream, void *destination, const vo
 extern "C" vbl_status vbl_memcpy_blocking(int32_t device, void *destination, const void *source, int64_t bytes) {
   VBL_REQUIRE(bytes >= 0, "%s: bytes must not be negative, found %lld", __func__, static_cast<long long>(bytes));
   if (bytes == 0) return VBL_OK;
-  VBL_REQUIRE_POINTER(destination);
-  VBL_REQUIRE_POINTER(source);
+  VBL_REQUIRE_NOT_NULL(destination, source);
   if (device != VBL_DEVICE_CPU) return VBL_CUDA(vbl::cuda::copy_blocking(device, destination, source, bytes));
   std::memcpy(destination, source, static_cast<size_t>(bytes));
   return VBL_OK;
@@ -120,17 +118,17 @@ extern "C" vbl_status vbl_memcpy_blocking(int32_t device, void *destination, con
 extern "C" vbl_status vbl_memset_blocking(int32_t device, void *destination, int32_t value, int64_t bytes) {
   VBL_REQUIRE(bytes >= 0, "%s: bytes must not be negative, found %lld", __func__, static_cast<long long>(bytes));
   if (bytes == 0) return VBL_OK;
-  VBL_REQUIRE_POINTER(destination);
+  VBL_REQUIRE_NOT_NULL(destination);
   if (device != VBL_DEVICE_CPU) return VBL_CUDA(vbl::cuda::fill_blocking(device, destination, value, bytes));
   std::memset(destination, value, static_cast<size_t>(bytes));
   return VBL_OK;
 }
 
 extern "C" vbl_status vbl_memset(vbl_stream *stream, void *destination, int32_t value, int64_t bytes) {
-  VBL_REQUIRE_POINTER(stream);
+  VBL_REQUIRE_NOT_NULL(stream);
   VBL_REQUIRE(bytes >= 0, "vbl_memset: bytes must not be negative, found %lld", static_cast<long long>(bytes));
   if (bytes == 0) return VBL_OK;
-  VBL_REQUIRE_POINTER(destination);
+  VBL_REQUIRE_NOT_NULL(destination);
   VBL_ON_CUDA(stream, vbl::cuda::fill(stream, destination, value, bytes));
   vbl::parallel_for(stream, bytes, 1 << 22, [&](int64_t begin, int64_t end) {
     std::memset(static_cast<char *>(destination) + begin, value, static_cast<size_t>(end - begin));

@@ -154,7 +154,7 @@ int32_t usable_processors() {
 
 extern "C" vbl_status vbl_stream_create(int32_t device, int32_t threads, vbl_stream **stream) {
   return vbl::guarded([&]() -> vbl_status {
-    VBL_REQUIRE_POINTER(stream);
+    VBL_REQUIRE_NOT_NULL(stream);
     *stream = nullptr;
     VBL_REQUIRE(threads >= 0 && threads <= 1024, "threads must lie in 0 .. 1024, found %d", threads);
     if (device != VBL_DEVICE_CPU) {
@@ -177,7 +177,7 @@ extern "C" vbl_status vbl_stream_create(int32_t device, int32_t threads, vbl_str
 
 extern "C" vbl_status vbl_stream_wrap(int32_t device, void *cuda_stream, vbl_stream **stream) {
   return vbl::guarded([&]() -> vbl_status {
-    VBL_REQUIRE_POINTER(stream);
+    VBL_REQUIRE_NOT_NULL(stream);
     *stream = nullptr;
     VBL_REQUIRE(device != VBL_DEVICE_CPU, "%s: device must be a CUDA device, found the CPU", __func__);
     VBL_TRY(VBL_CUDA(vbl::cuda::require_device(device)));
@@ -195,7 +195,7 @@ extern "C" vbl_status vbl_stream_destroy(vbl_stream *stream) {
 }
 
 extern "C" vbl_status vbl_stream_synchronize(vbl_stream *stream) {
-  VBL_REQUIRE_POINTER(stream);
+  VBL_REQUIRE_NOT_NULL(stream);
   VBL_ON_CUDA(stream, vbl::cuda::stream_synchronize(stream));
   return VBL_OK;
 }

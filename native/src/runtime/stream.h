@@ -95,7 +95,7 @@ void parallel_for(vbl_stream *stream, int64_t n, int64_t grain, const Body &body
 // The same for an op that has none.
 #define VBL_REQUIRE_CPU(stream) \
   do { \
-    VBL_REQUIRE_POINTER(stream); \
+    VBL_REQUIRE_NOT_NULL(stream); \
     if ((stream)->device != VBL_DEVICE_CPU) \
       return ::vbl::fail(VBL_UNSUPPORTED, "%s is not available on CUDA devices", __func__); \
   } while (0)

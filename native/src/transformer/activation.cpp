@@ -18,8 +18,7 @@ extern "C" vbl_status vbl_activation_forward(vbl_stream *stream, int32_t activat
   VBL_REQUIRE_CPU(stream);
   VBL_TRY(check(__func__, activation, n));
   if (n == 0) return VBL_OK;
-  VBL_REQUIRE_POINTER(x);
-  VBL_REQUIRE_POINTER(y);
+  VBL_REQUIRE_NOT_NULL(x, y);
   vbl::parallel_for(stream, n, vbl::rows_per_task(1), [&](int64_t begin, int64_t end) {
     VBL_SIMD(activation_forward)(activation, end - begin, x + begin, y + begin);
   });
@@ -31,9 +30,7 @@ extern "C" vbl_status vbl_activation_backward(vbl_stream *stream, int32_t activa
   VBL_REQUIRE_CPU(stream);
   VBL_TRY(check(__func__, activation, n));
   if (n == 0) return VBL_OK;
-  VBL_REQUIRE_POINTER(x);
-  VBL_REQUIRE_POINTER(dy);
-  VBL_REQUIRE_POINTER(dx);
+  VBL_REQUIRE_NOT_NULL(x, dy, dx);
   vbl::parallel_for(stream, n, vbl::rows_per_task(1), [&](int64_t begin, int64_t end) {
     VBL_SIMD(activation_backward)(activation, end - begin, x + begin, dy + begin, dx + begin);
   });

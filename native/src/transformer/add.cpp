@@ -7,8 +7,7 @@ extern "C" vbl_status vbl_add(vbl_stream *stream, int64_t n, const float *x, flo
   VBL_REQUIRE_CPU(stream);
   VBL_REQUIRE_SIZE(n, 0);
   if (n == 0) return VBL_OK;
-  VBL_REQUIRE_POINTER(x);
-  VBL_REQUIRE_POINTER(y);
+  VBL_REQUIRE_NOT_NULL(x, y);
   vbl::parallel_for(stream, n, vbl::rows_per_task(1), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) y[i] += x[i];
   });
@@ -20,8 +19,7 @@ extern "C" vbl_status vbl_add_bias(vbl_stream *stream, int64_t rows, int64_t col
   VBL_REQUIRE_SIZE(rows, 0);
   VBL_REQUIRE_SIZE(columns, 0);
   if (rows == 0 || columns == 0) return VBL_OK;
-  VBL_REQUIRE_POINTER(bias);
-  VBL_REQUIRE_POINTER(y);
+  VBL_REQUIRE_NOT_NULL(bias, y);
   vbl::parallel_for(stream, rows, vbl::rows_per_task(columns), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i)
       for (int64_t j = 0; j < columns; ++j) y[i * columns + j] += bias[j];
@@ -35,8 +33,7 @@ extern "C" vbl_status vbl_add_bias_backward(vbl_stream *stream, int64_t rows, in
   VBL_REQUIRE_SIZE(rows, 0);
   VBL_REQUIRE_SIZE(columns, 0);
   if (rows == 0 || columns == 0) return VBL_OK;
-  VBL_REQUIRE_POINTER(dy);
-  VBL_REQUIRE_POINTER(dbias);
+  VBL_REQUIRE_NOT_NULL(dy, dbias);
   vbl::parallel_for(stream, columns, vbl::kSummedColumns, [&](int64_t begin, int64_t end) {
     double sums[vbl::kSummedColumns];
     vbl::column_sums(rows, end - begin, columns, dy + begin, sums);

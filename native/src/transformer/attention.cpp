@@ -3,7 +3,6 @@
 // Floor, for a causal sequence of n tokens and h heads of d: forward 2 n² h d FLOPs, backward 5 n² h d.
 #include <algorithm>
 #include <cmath>
-#include <initializer_list>
 
 #include "runtime/scratch.h"
 #include "runtime/stream.h"
@@ -17,7 +16,7 @@ constexpr int64_t kTaskScores = 1 << 16;  // scores times head_dim that are wort
 constexpr int64_t kBackwardTasks = 32;    // tasks of the backward pass that are enough for any machine
 
 vbl_status check(const char *op, const vbl_attention *attention) {
-  VBL_REQUIRE(attention != nullptr, "%s: attention must not be NULL", op);
+  VBL_REQUIRE_NOT_NULL_OF(op, attention);
   const vbl_attention &a = *attention;
   const struct {
     const char *name;
@@ -108,18 +107,11 @@ Buffers lay_out(vbl::Scratch &scratch, int32_t threads, const Layout &layout) {
   return b;
 }
 
-struct Argument {
-  const char *name;
-  const void *pointer;
-};
-
-vbl_status check_pass(const char *op, const vbl_stream *stream, const vbl_attention *attention,
-                      std::initializer_list<Argument> arguments, const void *scratch, int64_t scratch_bytes) {
-  VBL_TRY(check(op, attention));
-  for (const Argument &argument : arguments)
-    VBL_REQUIRE(argument.pointer != nullptr, "%s: %s must not be NULL", op, argument.name);
-  VBL_TRY(vbl::check_scratch(op, scratch, scratch_bytes, vbl_attention_scratch_bytes(stream, attention)));
-  return check_lengths(op, *attention);
+// Checks the scratch memory of a pass, and the lengths of its sequences.
+vbl_status check_memory(const char *op, const vbl_stream *stream, const vbl_attention &attention, const void *scratch,
+                        int64_t scratch_bytes) {
+  VBL_TRY(vbl::check_scratch(op, scratch, scratch_bytes, vbl_attention_scratch_bytes(stream, &attention)));
+  return check_lengths(op, attention);
 }
 
 // What a pass over checked arguments works with.
@@ -144,7 +136,7 @@ void clear(int64_t begin, int64_t end, int64_t stride, int64_t head_dim, float *
 
 extern "C" int64_t vbl_attention_scratch_bytes(const vbl_stream *stream, const vbl_attention *attention) {
   const auto checked = [&]() -> vbl_status {
-    VBL_REQUIRE(stream != nullptr, "vbl_attention_scratch_bytes: stream must not be NULL");
+    VBL_REQUIRE_NOT_NULL_OF("vbl_attention_scratch_bytes", stream);
     return check("vbl_attention_scratch_bytes", attention);
   };
   if (checked() != VBL_OK) return -1;
@@ -157,8 +149,9 @@ extern "C" vbl_status vbl_attention_forward(vbl_stream *stream, const vbl_attent
                                             const float *k, const float *v, float *out, float *lse, void *scratch,
                                             int64_t scratch_bytes) {
   VBL_REQUIRE_CPU(stream);
-  VBL_TRY(check_pass(__func__, stream, attention, {{"q", q}, {"k", k}, {"v", v}, {"out", out}, {"lse", lse}}, scratch,
-                     scratch_bytes));
+  VBL_TRY(check(__func__, attention));
+  VBL_REQUIRE_NOT_NULL(q, k, v, out, lse);
+  VBL_TRY(check_memory(__func__, stream, *attention, scratch, scratch_bytes));
   const Pass pass(stream, *attention, scratch);
   const vbl_attention &a = pass.a;
   const Layout &layout = pass.layout;
@@ -188,10 +181,9 @@ extern "C" vbl_status vbl_attention_backward(vbl_stream *stream, const vbl_atten
                                              const float *dout, float *dq, float *dk, float *dv, void *scratch,
                                              int64_t scratch_bytes) {
   VBL_REQUIRE_CPU(stream);
-  VBL_TRY(check_pass(__func__, stream, attention,
-                     {{"q", q}, {"k", k}, {"v", v}, {"out", out}, {"lse", lse}, {"dout", dout}, {"dq", dq}, {"dk", dk},
-                      {"dv", dv}},
-                     scratch, scratch_bytes));
+  VBL_TRY(check(__func__, attention));
+  VBL_REQUIRE_NOT_NULL(q, k, v, out, lse, dout, dq, dk, dv);
+  VBL_TRY(check_memory(__func__, stream, *attention, scratch, scratch_bytes));
   const Pass pass(stream, *attention, scratch);
   const vbl_attention &a = pass.a;
   const Layout &layout = pass.layout;

@@ -31,9 +31,7 @@ extern "C" vbl_status vbl_cross_entropy(vbl_stream *stream, int64_t rows, int64_
   VBL_REQUIRE_SIZE(rows, 0);
   VBL_REQUIRE_SIZE(vocab, 1);
   if (rows == 0) return VBL_OK;
-  VBL_REQUIRE_POINTER(logits);
-  VBL_REQUIRE_POINTER(labels);
-  VBL_REQUIRE_POINTER(loss_sum);
+  VBL_REQUIRE_NOT_NULL(logits, labels, loss_sum);
   VBL_REQUIRE(dlogits == nullptr || scale != nullptr, "vbl_cross_entropy: scale must not be NULL when dlogits is not");
   VBL_TRY(vbl::check_scratch(__func__, scratch, scratch_bytes, vbl_cross_entropy_scratch_bytes(stream, rows)));
   VBL_TRY(vbl::check_range(__func__, "labels", rows, labels, vocab, VBL_IGNORE_INDEX));

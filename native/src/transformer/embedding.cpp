@@ -12,7 +12,7 @@ vbl_status check(const char *op, int64_t tokens, int64_t hidden, int64_t vocab, 
   VBL_REQUIRE(hidden >= 1, "%s: hidden must be at least 1, found %lld", op, static_cast<long long>(hidden));
   VBL_REQUIRE(vocab >= 1, "%s: vocab must be at least 1, found %lld", op, static_cast<long long>(vocab));
   if (tokens == 0) return VBL_OK;
-  VBL_REQUIRE(ids != nullptr, "%s: ids must not be NULL", op);
+  VBL_REQUIRE_NOT_NULL_OF(op, ids);
   return vbl::check_range(op, "ids", tokens, ids, vocab);
 }
 
@@ -38,8 +38,7 @@ extern "C" vbl_status vbl_embedding_forward(vbl_stream *stream, int64_t tokens, 
   VBL_REQUIRE(accumulate == 0 || accumulate == 1, "vbl_embedding_forward: accumulate must be 0 or 1, found %d",
               accumulate);
   if (tokens == 0) return VBL_OK;
-  VBL_REQUIRE_POINTER(table);
-  VBL_REQUIRE_POINTER(out);
+  VBL_REQUIRE_NOT_NULL(table, out);
   const char *rows = static_cast<const char *>(table);
   const int64_t row_bytes = hidden * vbl::dtype_bytes(table_dtype);
   vbl::parallel_for(stream, tokens, vbl::rows_per_task(hidden), [&](int64_t begin, int64_t end) {
@@ -59,8 +58,7 @@ extern "C" vbl_status vbl_embedding_backward(vbl_stream *stream, int64_t tokens,
   VBL_REQUIRE_CPU(stream);
   VBL_TRY(check(__func__, tokens, hidden, vocab, ids));
   if (tokens == 0) return VBL_OK;
-  VBL_REQUIRE_POINTER(dout);
-  VBL_REQUIRE_POINTER(dtable);
+  VBL_REQUIRE_NOT_NULL(dout, dtable);
   // Cut along the columns, so that tokens with the same id are added in order.
   vbl::parallel_for(stream, hidden, vbl::rows_per_task(tokens), [&](int64_t begin, int64_t end) {
     for (int64_t t = 0; t < tokens; ++t) {

@@ -15,12 +15,7 @@ extern "C" vbl_status vbl_layernorm_forward(vbl_stream *stream, int64_t rows, in
   VBL_REQUIRE(eps >= 0 && std::isfinite(eps), "vbl_layernorm_forward: eps must be a number from 0, found %g",
               static_cast<double>(eps));
   if (rows == 0) return VBL_OK;
-  VBL_REQUIRE_POINTER(x);
-  VBL_REQUIRE_POINTER(weight);
-  VBL_REQUIRE_POINTER(bias);
-  VBL_REQUIRE_POINTER(y);
-  VBL_REQUIRE_POINTER(mean);
-  VBL_REQUIRE_POINTER(rstd);
+  VBL_REQUIRE_NOT_NULL(x, weight, bias, y, mean, rstd);
   vbl::parallel_for(stream, rows, vbl::rows_per_task(hidden), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i)
       VBL_SIMD(layernorm_forward)(hidden, eps, x + i * hidden, weight, bias, y + i * hidden, mean + i, rstd + i);
@@ -35,12 +30,7 @@ extern "C" vbl_status vbl_layernorm_backward(vbl_stream *stream, int64_t rows, i
   VBL_REQUIRE_SIZE(rows, 0);
   VBL_REQUIRE_SIZE(hidden, 1);
   if (rows == 0) return VBL_OK;
-  VBL_REQUIRE_POINTER(dy);
-  VBL_REQUIRE_POINTER(x);
-  VBL_REQUIRE_POINTER(weight);
-  VBL_REQUIRE_POINTER(mean);
-  VBL_REQUIRE_POINTER(rstd);
-  VBL_REQUIRE_POINTER(dx);
+  VBL_REQUIRE_NOT_NULL(dy, x, weight, mean, rstd, dx);
   vbl::parallel_for(stream, rows, vbl::rows_per_task(hidden), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i)
       VBL_SIMD(layernorm_backward)(hidden, dy + i * hidden, x + i * hidden, weight, mean[i], rstd[i], dx + i * hidden);

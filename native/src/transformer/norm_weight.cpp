@@ -12,10 +12,7 @@ extern "C" vbl_status vbl_norm_weight_backward(vbl_stream *stream, int64_t rows,
   VBL_REQUIRE_SIZE(rows, 0);
   VBL_REQUIRE_SIZE(hidden, 1);
   if (rows == 0) return VBL_OK;
-  VBL_REQUIRE_POINTER(dy);
-  VBL_REQUIRE_POINTER(x);
-  VBL_REQUIRE_POINTER(rstd);
-  VBL_REQUIRE_POINTER(dweight);
+  VBL_REQUIRE_NOT_NULL(dy, x, rstd, dweight);
   vbl::parallel_for(stream, hidden, vbl::kSummedColumns, [&](int64_t begin, int64_t end) {
     double sums[vbl::kSummedColumns];
     VBL_SIMD(norm_weight_sums)(rows, end - begin, hidden, dy + begin, x + begin, mean, rstd, sums);

@@ -32,8 +32,7 @@ extern "C" vbl_status vbl_pool_forward(vbl_stream *stream, int32_t pooling, int6
   VBL_REQUIRE_CPU(stream);
   VBL_TRY(check(__func__, pooling, batch, tokens, hidden, starts));
   if (batch == 0) return VBL_OK;
-  VBL_REQUIRE_POINTER(x);
-  VBL_REQUIRE_POINTER(out);
+  VBL_REQUIRE_NOT_NULL(x, out);
   vbl::parallel_for(stream, batch, sequences_per_task(batch, tokens, hidden), [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; ++b) {
       const int64_t rows = pooled(pooling, starts, b);
@@ -54,8 +53,7 @@ extern "C" vbl_status vbl_pool_backward(vbl_stream *stream, int32_t pooling, int
   VBL_REQUIRE_CPU(stream);
   VBL_TRY(check(__func__, pooling, batch, tokens, hidden, starts));
   if (batch == 0) return VBL_OK;
-  VBL_REQUIRE_POINTER(dout);
-  VBL_REQUIRE_POINTER(dx);
+  VBL_REQUIRE_NOT_NULL(dout, dx);
   vbl::parallel_for(stream, batch, sequences_per_task(batch, tokens, hidden), [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; ++b) {
       const int64_t rows = pooled(pooling, starts, b);

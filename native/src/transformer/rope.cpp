@@ -25,10 +25,7 @@ extern "C" vbl_status vbl_rope(vbl_stream *stream, int64_t tokens, int32_t heads
   VBL_REQUIRE(head_dim >= 2 && head_dim % 2 == 0, "vbl_rope: head_dim must be even and positive, found %d", head_dim);
   VBL_REQUIRE(inverse == 0 || inverse == 1, "vbl_rope: inverse must be 0 or 1, found %d", inverse);
   if (tokens == 0) return VBL_OK;
-  VBL_REQUIRE_POINTER(positions);
-  VBL_REQUIRE_POINTER(cos);
-  VBL_REQUIRE_POINTER(sin);
-  VBL_REQUIRE_POINTER(x);
+  VBL_REQUIRE_NOT_NULL(positions, cos, sin, x);
   VBL_TRY(vbl::check_range(__func__, "positions", tokens, positions, int64_t{1} << 31));
   const int64_t half = head_dim / 2, width = int64_t{heads} * head_dim;
   vbl::parallel_for(stream, tokens, vbl::rows_per_task(width), [&](int64_t begin, int64_t end) {

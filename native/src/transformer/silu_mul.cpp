@@ -9,9 +9,7 @@ extern "C" vbl_status vbl_silu_mul_forward(vbl_stream *stream, int64_t n, const 
   VBL_REQUIRE_CPU(stream);
   VBL_REQUIRE_SIZE(n, 0);
   if (n == 0) return VBL_OK;
-  VBL_REQUIRE_POINTER(gate);
-  VBL_REQUIRE_POINTER(up);
-  VBL_REQUIRE_POINTER(out);
+  VBL_REQUIRE_NOT_NULL(gate, up, out);
   vbl::parallel_for(stream, n, vbl::rows_per_task(1), [&](int64_t begin, int64_t end) {
     VBL_SIMD(silu_mul_forward)(end - begin, gate + begin, up + begin, out + begin);
   });
@@ -23,11 +21,7 @@ extern "C" vbl_status vbl_silu_mul_backward(vbl_stream *stream, int64_t n, const
   VBL_REQUIRE_CPU(stream);
   VBL_REQUIRE_SIZE(n, 0);
   if (n == 0) return VBL_OK;
-  VBL_REQUIRE_POINTER(gate);
-  VBL_REQUIRE_POINTER(up);
-  VBL_REQUIRE_POINTER(dout);
-  VBL_REQUIRE_POINTER(dgate);
-  VBL_REQUIRE_POINTER(dup);
+  VBL_REQUIRE_NOT_NULL(gate, up, dout, dgate, dup);
   VBL_REQUIRE(dgate != dup, "vbl_silu_mul_backward: dgate and dup must not be the same");
   vbl::parallel_for(stream, n, vbl::rows_per_task(1), [&](int64_t begin, int64_t end) {
     VBL_SIMD(silu_mul_backward)(end - begin, gate + begin, up + begin, dout + begin, dgate + begin, dup + begin);

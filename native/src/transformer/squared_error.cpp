@@ -28,9 +28,7 @@ extern "C" vbl_status vbl_squared_error(vbl_stream *stream, int64_t n, const flo
   VBL_REQUIRE_CPU(stream);
   VBL_REQUIRE_SIZE(n, 0);
   if (n == 0) return VBL_OK;
-  VBL_REQUIRE_POINTER(predictions);
-  VBL_REQUIRE_POINTER(targets);
-  VBL_REQUIRE_POINTER(loss_sum);
+  VBL_REQUIRE_NOT_NULL(predictions, targets, loss_sum);
   VBL_REQUIRE(dpredictions == nullptr || scale != nullptr,
               "vbl_squared_error: scale must not be NULL when dpredictions is not");
   VBL_TRY(vbl::check_scratch(__func__, scratch, scratch_bytes, vbl_squared_error_scratch_bytes(stream, n)));

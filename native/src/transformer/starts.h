@@ -8,7 +8,7 @@ namespace vbl {
 
 // Checks starts [batch + 1]: the first row of each sequence of 1 .. length rows and, last, tokens, the number of all.
 inline vbl_status check_starts(const char *op, int64_t batch, int64_t length, int64_t tokens, const int32_t *starts) {
-  VBL_REQUIRE(starts != nullptr, "%s: starts must not be NULL", op);
+  VBL_REQUIRE_NOT_NULL_OF(op, starts);
   VBL_REQUIRE(starts[0] == 0, "%s: starts[0] must be 0, found %d", op, starts[0]);
   for (int64_t b = 0; b < batch; ++b) {
     const int64_t rows = int64_t{starts[b + 1]} - starts[b];
