@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "active_set.h"
 #include "admixture/reference.h"
+#include "bench/active_set.h"
 #include "device.h"
 #include "lowrank/stored.h"
 
@@ -95,19 +95,13 @@ class Arrays {
 };
 
 // An active set that holds what no op has written.
-struct ActiveSet : check::ActiveSet {
+struct ActiveSet : reference::ActiveSet<check::Array> {
   ActiveSet(Arrays &arrays, const Shape &shape, int32_t capacity, int32_t candidates)
-      : check::ActiveSet([&](int64_t n, auto value) { return arrays.of(n, value); }, shape, capacity, candidates) {}
+      : reference::ActiveSet<check::Array>([&](int64_t n, auto value) { return arrays.of(n, value); }, shape.rows,
+                                           capacity, candidates) {}
 
   void add_to(Outputs &outputs, const std::string &op) const {
-    outputs.add(op + "'s count", count);
-    outputs.add(op + "'s index", index);
-    outputs.add(op + "'s logit", logit);
-    outputs.add(op + "'s exp_avg", exp_avg);
-    outputs.add(op + "'s exp_avg_sq", exp_avg_sq);
-    outputs.add(op + "'s candidate_count", candidate_count);
-    outputs.add(op + "'s candidate_index", candidate_index);
-    outputs.add(op + "'s max_count", max_count);
+    for_each([&](const char *name, const auto &array) { outputs.add(op + "'s " + name, array); });
   }
 };
 

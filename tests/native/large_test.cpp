@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "admixture/reference.h"
+#include "bench/active_set.h"
 #include "device.h"
 
 using reference::Shape;
@@ -51,25 +52,14 @@ void slowly_on_simt(const Body &body) {
 }
 
 // An active set: four candidates for each row, three active entries in a few of them.
-struct ActiveSet {
+struct ActiveSet : reference::ActiveSet<check::Array, Sparse> {
   Shape shape;
-  check::Array<int32_t> count, candidate_count, candidate_index, max_count;
-  Sparse<int32_t> index;
-  Sparse<float> logit, exp_avg, exp_avg_sq;
-  vbl_active active;
 
   ActiveSet(vbl_stream *stream, const Shape &s, int32_t capacity)
-      : shape(s),
-        count(stream, s.rows, 0),
-        candidate_count(stream, s.rows, 4),
-        candidate_index(stream, s.rows * 4, 0),
-        max_count(stream, 1, -1),
-        index(s.rows * capacity),
-        logit(s.rows * capacity),
-        exp_avg(s.rows * capacity),
-        exp_avg_sq(s.rows * capacity),
-        active{capacity,       4,                 count.data(),           index.data(),           logit.data(),
-               exp_avg.data(), exp_avg_sq.data(), candidate_count.data(), candidate_index.data(), max_count.data()} {}
+      : reference::ActiveSet<check::Array, Sparse>(
+            [&](int64_t n, auto value) { return check::Array<decltype(value)>(stream, n, value); },
+            [](int64_t n, auto value) { return Sparse<decltype(value)>(n); }, s.rows, capacity, 4),
+        shape(s) {}
 
   void fill() {
     std::vector<int32_t> counts(static_cast<size_t>(shape.rows), 0), candidates;
@@ -86,6 +76,7 @@ struct ActiveSet {
       }
     }
     count.set(counts);
+    candidate_count.set(std::vector<int32_t>(static_cast<size_t>(shape.rows), 4));
     candidate_index.set(candidates);
   }
 

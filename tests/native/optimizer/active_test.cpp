@@ -1,6 +1,6 @@
 // The active-set state: vbl_adamw_active_select must give, on every device, the bits of vbl_adamw_select on the CPU.
-#include "active_set.h"
 #include "admixture/reference.h"
+#include "bench/active_set.h"
 #include "device.h"
 
 using reference::Shape;
@@ -20,10 +20,10 @@ struct Lists {
 };
 
 // A state in memory that begins `shift` elements behind a 16-byte boundary.
-struct State : check::ActiveSet {
+struct State : reference::ActiveSet<check::Array> {
   State(vbl_stream *stream, const Shape &shape, int32_t capacity, int32_t candidates, int64_t shift = 0)
-      : check::ActiveSet([&](int64_t n, auto value) { return check::Array<decltype(value)>(stream, n, value, shift); },
-                         shape, capacity, candidates) {}
+      : ActiveSet([&](int64_t n, auto value) { return check::Array<decltype(value)>(stream, n, value, shift); },
+                  shape.rows, capacity, candidates) {}
 
   Lists lists() const {
     Lists l = {count.get(), {}, candidate_count.get(), {}, {}, {}, {}};
