@@ -45,7 +45,8 @@ class Cases {
 using Random = std::mt19937;
 
 std::unique_ptr<Cases> admixture_cases(vbl_stream *stream, const Shape &shape, Random &random);
-std::unique_ptr<Cases> optimizer_cases(vbl_stream *stream, const Shape &shape, Random &random);
+std::unique_ptr<Cases> logits_cases(vbl_stream *stream, const Shape &shape, Random &random);
+std::unique_ptr<Cases> adamw_cases(vbl_stream *stream, const Shape &shape, Random &random);
 std::unique_ptr<Cases> lowrank_cases(vbl_stream *stream, const Shape &shape, Random &random);
 std::unique_ptr<Cases> convert_cases(vbl_stream *stream, const Shape &shape, Random &random);
 

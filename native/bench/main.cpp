@@ -216,7 +216,8 @@ bench::Setting setting_of(const Options &options, vbl_stream *stream, double cop
   return setting;
 }
 
-constexpr auto kFamilies = {bench::admixture_cases, bench::optimizer_cases, bench::lowrank_cases, bench::convert_cases};
+constexpr auto kFamilies = {bench::admixture_cases, bench::logits_cases, bench::adamw_cases, bench::lowrank_cases,
+                            bench::convert_cases};
 
 // Refuses a --shape or --op that the table does not have, before anything is measured.
 void check_names(const Options &options, vbl_stream *stream) {
