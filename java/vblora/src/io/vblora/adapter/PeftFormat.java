@@ -72,10 +72,8 @@ final class PeftFormat {
     private static SafetensorsWriter addWhole(SafetensorsWriter writer, Adapter adapter,
             Function<String, DType> dtypes, Stream stream) {
         WholeParameters whole = adapter.wholeParameters();
-        NamedTensors values = new NamedTensors(whole.values().device());
-        whole.named(whole.values(), values).asMap().forEach((name, tensor) ->
-                writer.add(name, dtypes.apply(name), tensor.shape(),
-                        () -> convert(stream, tensor, dtypes.apply(name))));
+        whole.layout().tensors().forEach(entry -> writer.add(entry.name(), dtypes.apply(entry.name()),
+                entry.dimensions(), () -> convert(stream, entry.view(whole.values()), dtypes.apply(entry.name()))));
         return writer;
     }
 

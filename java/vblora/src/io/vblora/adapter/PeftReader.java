@@ -6,7 +6,6 @@ import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.parameters.FlatParameters;
 import io.vblora.parameters.Floats;
-import io.vblora.parameters.NamedTensors;
 import io.vblora.weights.SafetensorsFile;
 import io.vblora.weights.WeightSource.Entry;
 import java.nio.ByteBuffer;
@@ -289,8 +288,8 @@ final class PeftReader {
     /** Reads all parameters. */
     private void fill(FlatParameters parameters) {
         Map<String, Tensor> values = new HashMap<>();
-        try (NamedTensors expected = parameters.parameters(stream)) {
-            expected.asMap().keySet().forEach(name -> values.put(name, readFinite(name)));
+        try {
+            parameters.layout().names().forEach(name -> values.put(name, readFinite(name)));
             parameters.loadParameters(stream, values);
         } finally {
             values.values().forEach(Tensor::close);

@@ -16,6 +16,7 @@ import io.vblora.kernels.ops.StepState;
 import io.vblora.parameters.Floats;
 import io.vblora.parameters.NamedTensors;
 import io.vblora.parameters.ParameterGroup;
+import io.vblora.parameters.ParameterLayout;
 import java.math.BigInteger;
 import java.util.ArrayList;
 import java.util.List;
@@ -46,6 +47,8 @@ final class VbLoraComposition implements Composition {
     private final int numVectors;
     private final int topk;
     private final List<LogitsBlock> blocks;
+    private final ParameterLayout logitsLayout;
+    private final ParameterLayout bankLayout;
     private final AdmixtureShape shape;
     private final Tensor bank;
     private final Tensor logits;
@@ -219,6 +222,10 @@ final class VbLoraComposition implements Composition {
         if (rows > Integer.MAX_VALUE) {
             throw new InputException(source, "vector_length", rows + " sub-vectors", "at most " + Integer.MAX_VALUE);
         }
+        ParameterLayout.Builder layout = ParameterLayout.builder();
+        blocks.forEach(block -> layout.add(block.name(), block.shape(numVectors)));
+        this.logitsLayout = layout.build();
+        this.bankLayout = ParameterLayout.builder().add(PeftKeys.VECTOR_BANK, numVectors, vectorLength).build();
         int[] slots = slots((int) rows);
         this.memory = new Tensors(device);
         this.shape = new AdmixtureShape(rows, numVectors, vectorLength, topk,
@@ -445,20 +452,21 @@ final class VbLoraComposition implements Composition {
     public void loadParameters(Stream stream, Map<String, Tensor> values) {
         requireTrainable("to set its logits");
         stream.synchronize();
-        NamedTensors parameters = named(new NamedTensors(device), logits, bank);
-        parameters.check(source, values);
-        parameters.requireFinite(source, values);
+        for (ParameterLayout layout : List.of(logitsLayout, bankLayout)) {
+            layout.check(source, values);
+            layout.requireFinite(source, values);
+        }
         if (training != null && training.active != null) {
             try (Tensors moments = new Tensors(device)) {
                 Tensor expAvg = moments.allocate(DType.FLOAT32, logits.shape());
                 Tensor expAvgSq = moments.allocate(DType.FLOAT32, logits.shape());
                 Optimizer.activeStore(stream, shape, training.active, logits, expAvg, expAvgSq);
                 stream.synchronize();
-                parameters.copyFrom(values);
+                copy(values, logits, bank);
                 training.load(stream, training.active.capacity(), expAvg, expAvgSq);
             }
         } else {
-            parameters.copyFrom(values);
+            copy(values, logits, bank);
         }
         logitsSource = source;
         select(stream);
@@ -471,7 +479,7 @@ final class VbLoraComposition implements Composition {
         int[] index = indices.toInts();
         float[] value = t.dlogits.toFloats();
         NamedTensors gradients = new NamedTensors(Device.CPU);
-        Tensor dense = gradients.allocate(logits.shape());
+        Tensor dense = gradients.allocate(DType.FLOAT32, logits.shape());
         for (int i = 0; i < index.length; i++) {
             dense.setFloat((long) (i / topk) * numVectors + index[i], value[i]);
         }
@@ -483,8 +491,8 @@ final class VbLoraComposition implements Composition {
         Training t = training();
         return Moments.of(device, (first, second) -> {
             boolean dense = t.active == null;
-            Tensor expAvg = dense ? t.expAvg : first.allocate(logits.shape());
-            Tensor expAvgSq = dense ? t.expAvgSq : second.allocate(logits.shape());
+            Tensor expAvg = dense ? t.expAvg : first.allocate(DType.FLOAT32, logits.shape());
+            Tensor expAvgSq = dense ? t.expAvgSq : second.allocate(DType.FLOAT32, logits.shape());
             if (!dense) {
                 Optimizer.activeStore(stream, shape, t.active, logits, expAvg, expAvgSq);
             }
@@ -499,12 +507,14 @@ final class VbLoraComposition implements Composition {
         Training t = training();
         try (NamedTensors first = new NamedTensors(device); NamedTensors second = new NamedTensors(device)) {
             boolean dense = t.active == null;
-            Tensor m = dense ? t.expAvg : first.allocate(logits.shape());
-            Tensor v = dense ? t.expAvgSq : second.allocate(logits.shape());
-            named(first, m, t.bankExpAvg).check(source, expAvg);
-            named(second, v, t.bankExpAvgSq).check(source, expAvgSq);
-            first.copyFrom(expAvg);
-            second.copyFrom(expAvgSq);
+            Tensor m = dense ? t.expAvg : first.allocate(DType.FLOAT32, logits.shape());
+            Tensor v = dense ? t.expAvgSq : second.allocate(DType.FLOAT32, logits.shape());
+            for (Map<String, Tensor> moment : List.of(expAvg, expAvgSq)) {
+                logitsLayout.check(source, moment);
+                bankLayout.check(source, moment);
+            }
+            copy(expAvg, m, t.bankExpAvg);
+            copy(expAvgSq, v, t.bankExpAvgSq);
             if (!dense) {
                 storeActive(stream);
                 t.load(stream, t.active.capacity(), m, v);
@@ -513,11 +523,14 @@ final class VbLoraComposition implements Composition {
     }
 
     private NamedTensors named(NamedTensors result, Tensor matrix, Tensor bankLike) {
-        for (LogitsBlock block : blocks) {
-            result.view(block.name(), block.view(matrix, numVectors));
-        }
-        result.view(PeftKeys.VECTOR_BANK, bankLike);
+        logitsLayout.addTo(result, matrix);
+        bankLayout.addTo(result, bankLike);
         return result;
+    }
+
+    private void copy(Map<String, Tensor> from, Tensor matrix, Tensor bankLike) {
+        logitsLayout.copy(from, matrix);
+        bankLayout.copy(from, bankLike);
     }
 
     @Override

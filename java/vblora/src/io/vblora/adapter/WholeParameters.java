@@ -7,8 +7,8 @@ import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Memory;
 import io.vblora.parameters.FlatParameters;
 import io.vblora.parameters.Floats;
-import io.vblora.parameters.NamedTensors;
 import io.vblora.parameters.ParameterGroup;
+import io.vblora.parameters.ParameterLayout;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -31,12 +31,22 @@ public final class WholeParameters extends FlatParameters {
 
     /** Allocates the parameters, all zero. */
     WholeParameters(Device device, String source, List<WholeParameter> parameters) {
-        super(device, source, parameters.stream().mapToLong(WholeParameter::elements).sum());
-        this.parameters = parameters.stream().sorted((a, b) -> a.isMatrix() != b.isMatrix()
-                ? Boolean.compare(b.isMatrix(), a.isMatrix()) : NaturalOrder.INSTANCE.compare(a.name(), b.name()))
-                .toList();
+        super(device, source, layout(ordered(parameters)));
+        this.parameters = ordered(parameters);
         this.values = views(values());
         group(Set.of()); // until a model is known
+    }
+
+    private static List<WholeParameter> ordered(List<WholeParameter> parameters) {
+        return parameters.stream().sorted((a, b) -> a.isMatrix() != b.isMatrix()
+                ? Boolean.compare(b.isMatrix(), a.isMatrix()) : NaturalOrder.INSTANCE.compare(a.name(), b.name()))
+                .toList();
+    }
+
+    private static ParameterLayout layout(List<WholeParameter> ordered) {
+        ParameterLayout.Builder layout = ParameterLayout.builder();
+        ordered.forEach(parameter -> layout.add(parameter.key(), parameter.dimensions()));
+        return layout.build();
     }
 
     /**
@@ -91,10 +101,8 @@ public final class WholeParameters extends FlatParameters {
 
     private Map<String, Tensor> views(Tensor buffer) {
         Map<String, Tensor> views = new LinkedHashMap<>();
-        long begin = 0;
-        for (WholeParameter parameter : parameters) {
-            views.put(parameter.name(), buffer.view(begin, parameter.dimensions()));
-            begin += parameter.elements();
+        for (int i = 0; i < parameters.size(); i++) {
+            views.put(parameters.get(i).name(), layout().tensors().get(i).view(buffer));
         }
         return views;
     }
@@ -146,17 +154,5 @@ public final class WholeParameters extends FlatParameters {
     public void enableTraining(Stream stream, double weightDecay) {
         super.enableTraining(stream, weightDecay);
         gradients = views(gradient());
-    }
-
-    @Override
-    public NamedTensors named(Tensor buffer, NamedTensors result) {
-        Map<String, Tensor> views = views(buffer);
-        parameters.forEach(parameter -> result.view(parameter.key(), views.get(parameter.name())));
-        return result;
-    }
-
-    @Override
-    protected void copy(Map<String, Tensor> from, Tensor buffer) {
-        named(buffer, new NamedTensors(buffer.device())).copyFrom(from);
     }
 }

@@ -18,6 +18,7 @@ import java.util.Map;
 public abstract class FlatParameters implements Trainable {
     private final Device device;
     private final String source;
+    private final ParameterLayout layout;
     private final Tensor values;
     private volatile List<Part> parts = List.of();
     private Training training;
@@ -52,10 +53,11 @@ public abstract class FlatParameters implements Trainable {
      *
      * @param source what messages call them
      */
-    protected FlatParameters(Device device, String source, long elements) {
+    protected FlatParameters(Device device, String source, ParameterLayout layout) {
         this.device = device;
         this.source = source;
-        this.values = Tensor.allocate(device, DType.FLOAT32, elements);
+        this.layout = layout;
+        this.values = Tensor.allocate(device, DType.FLOAT32, layout.elements());
     }
 
     /** Says which groups the parameters belong to, from the first on. */
@@ -63,11 +65,10 @@ public abstract class FlatParameters implements Trainable {
         parts = newParts;
     }
 
-    /** Adds the tensors in a buffer laid out like the parameters' to {@code result}, under PEFT's names. */
-    public abstract NamedTensors named(Tensor buffer, NamedTensors result);
-
-    /** Copies tensors under PEFT's names, whose shapes are right, to a buffer laid out like the parameters'. */
-    protected abstract void copy(Map<String, Tensor> from, Tensor buffer);
+    /** Where the parameters lie in {@link #values()}, under PEFT's names. */
+    public ParameterLayout layout() {
+        return layout;
+    }
 
     protected String source() {
         return source;
@@ -156,9 +157,8 @@ public abstract class FlatParameters implements Trainable {
 
     @Override
     public void verify(Stream stream) {
-        try (NamedTensors parameters = parameters(stream)) {
-            parameters.requireFinite(source, parameters.asMap());
-        }
+        stream.synchronize();
+        layout.requireFinite(source, values);
     }
 
     @Override
@@ -168,11 +168,10 @@ public abstract class FlatParameters implements Trainable {
 
     @Override
     public void loadParameters(Stream stream, Map<String, Tensor> from) {
-        try (NamedTensors parameters = parameters(stream)) {
-            parameters.check(source, from);
-            parameters.requireFinite(source, from);
-        }
-        copy(from, values);
+        stream.synchronize();
+        layout.check(source, from);
+        layout.requireFinite(source, from);
+        layout.copy(from, values);
         changed();
     }
 
@@ -186,30 +185,24 @@ public abstract class FlatParameters implements Trainable {
         Training t = training();
         stream.synchronize();
         return Moments.of(device, (first, second) -> {
-            named(t.expAvg, first);
-            named(t.expAvgSq, second);
+            layout.addTo(first, t.expAvg);
+            layout.addTo(second, t.expAvgSq);
         });
     }
 
     @Override
     public void loadMoments(Stream stream, Map<String, Tensor> expAvg, Map<String, Tensor> expAvgSq) {
-        try (Moments moments = moments(stream)) {
-            moments.expAvg().check(source, expAvg);
-            moments.expAvgSq().check(source, expAvgSq);
-        }
-        copy(expAvg, training.expAvg);
-        copy(expAvgSq, training.expAvgSq);
+        Training t = training();
+        stream.synchronize();
+        layout.check(source, expAvg);
+        layout.check(source, expAvgSq);
+        layout.copy(expAvg, t.expAvg);
+        layout.copy(expAvgSq, t.expAvgSq);
     }
 
     private NamedTensors named(Stream stream, Tensor buffer) {
         stream.synchronize();
-        NamedTensors result = new NamedTensors(device);
-        try {
-            return named(buffer, result);
-        } catch (RuntimeException | Error e) {
-            result.close();
-            throw e;
-        }
+        return layout.named(device, buffer);
     }
 
     @Override

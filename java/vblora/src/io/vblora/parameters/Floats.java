@@ -62,14 +62,30 @@ public final class Floats {
 
     /** As {@link #requireFinite(Stream, String, String, Tensor)}, of elements that no stream writes. */
     public static void requireFinite(String source, String name, Tensor tensor) {
+        long found = firstNotFinite(tensor);
+        if (found >= 0) {
+            throw notFinite(source, name, tensor, found, found);
+        }
+    }
+
+    /** The first element that is not finite, or -1. */
+    static long firstNotFinite(Tensor tensor) {
+        long[] found = {-1};
         chunks(tensor, false, (first, values) -> {
-            for (int i = 0; i < values.limit(); i++) {
+            for (int i = 0; found[0] < 0 && i < values.limit(); i++) {
                 if (!Float.isFinite(values.get(i))) {
-                    throw new InputException(source, name, values.get(i) + " at element " + (first + i),
-                            "finite numbers");
+                    found[0] = first + i;
                 }
             }
         });
+        return found[0];
+    }
+
+    /** @param element what messages call the element {@code found} */
+    static InputException notFinite(String source, String name, Tensor tensor, long found, long element) {
+        float[] value = new float[1];
+        chunks(tensor.view(found, 1), false, (first, values) -> value[0] = values.get(0));
+        return new InputException(source, name, value[0] + " at element " + element, "finite numbers");
     }
 
     /** Converts to float64 on the CPU. */

@@ -1,0 +1,170 @@
+package io.vblora.parameters;
+
+import io.vblora.InputException;
+import io.vblora.kernels.DType;
+import io.vblora.kernels.Device;
+import io.vblora.kernels.Tensor;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Under which names, in which shapes and where the parameters of one float32 buffer are stored: a value that is known
+ * before there is a buffer. The parameters' gradients and an optimizer's moments are buffers with the same layout.
+ * Immutable.
+ *
+ * @param tensors one after the other in the buffer, without gaps
+ */
+public record ParameterLayout(List<Entry> tensors) {
+    public ParameterLayout {
+        tensors = List.copyOf(tensors);
+    }
+
+    /**
+     * A tensor of the buffer.
+     *
+     * @param shape as it is stored
+     * @param first its first element in the buffer
+     * @param transposed whether the buffer has the transpose of this matrix
+     */
+    public record Entry(String name, List<Long> shape, long first, boolean transposed) {
+        public Entry {
+            shape = List.copyOf(shape);
+        }
+
+        public long elements() {
+            return shape.stream().reduce(1L, Math::multiplyExact);
+        }
+
+        public long[] dimensions() {
+            return shape.stream().mapToLong(n -> n).toArray();
+        }
+
+        /** This tensor's elements of a buffer, in the buffer's order: a view. */
+        public Tensor view(Tensor buffer) {
+            return transposed ? buffer.view(first, shape.get(1), shape.get(0)) : buffer.view(first, dimensions());
+        }
+
+        private void copy(Tensor from, Tensor buffer) {
+            if (transposed) {
+                Floats.transpose(from, view(buffer));
+            } else {
+                view(buffer).copyFrom(from);
+            }
+        }
+    }
+
+    /** Elements of the buffer. */
+    public long elements() {
+        return tensors.stream().mapToLong(Entry::elements).sum();
+    }
+
+    /** Names of all tensors, in the buffer's order. */
+    public List<String> names() {
+        return tensors.stream().map(Entry::name).toList();
+    }
+
+    /** Adds the tensors in a buffer to {@code result}: those that are transposed as copies, others as views. */
+    public void addTo(NamedTensors result, Tensor buffer) {
+        for (Entry entry : tensors) {
+            if (entry.transposed) {
+                Tensor stored = result.allocate(DType.FLOAT32, entry.dimensions());
+                Floats.transpose(entry.view(buffer), stored);
+                result.view(entry.name, stored);
+            } else {
+                result.view(entry.name, entry.view(buffer));
+            }
+        }
+    }
+
+    /** The tensors in a buffer, as {@link #addTo} gives them. */
+    public NamedTensors named(Device device, Tensor buffer) {
+        NamedTensors result = new NamedTensors(device);
+        try {
+            addTo(result, buffer);
+            return result;
+        } catch (RuntimeException | Error e) {
+            result.close();
+            throw e;
+        }
+    }
+
+    /**
+     * Requires a float32 tensor of each name and its shape; others are ignored.
+     *
+     * @param source what messages call them
+     * @throws InputException naming the first that is missing or has another type or shape
+     */
+    public void check(String source, Map<String, Tensor> values) {
+        for (Entry entry : tensors) {
+            Tensor value = values.get(entry.name);
+            if (value == null || value.dtype() != DType.FLOAT32 || !value.hasShape(entry.dimensions())) {
+                throw new InputException(source, entry.name, value == null ? "nothing" : value.toString(),
+                        DType.FLOAT32 + Arrays.toString(entry.dimensions()));
+            }
+        }
+    }
+
+    /**
+     * Requires finite elements of the checked values of these names.
+     *
+     * @throws InputException naming the first that is not finite
+     */
+    public void requireFinite(String source, Map<String, Tensor> values) {
+        tensors.forEach(entry -> Floats.requireFinite(source, entry.name, values.get(entry.name)));
+    }
+
+    /**
+     * Requires finite elements of a buffer.
+     *
+     * @throws InputException naming the first tensor, and its element, that is not finite
+     */
+    public void requireFinite(String source, Tensor buffer) {
+        for (Entry entry : tensors) {
+            Tensor view = entry.view(buffer);
+            long found = Floats.firstNotFinite(view);
+            if (found >= 0) {
+                throw Floats.notFinite(source, entry.name, view, found, entry.transposed
+                        ? found % view.dimension(1) * view.dimension(0) + found / view.dimension(1) : found);
+            }
+        }
+    }
+
+    /** Copies checked values to a buffer. */
+    public void copy(Map<String, Tensor> from, Tensor buffer) {
+        tensors.forEach(entry -> entry.copy(from.get(entry.name), buffer));
+    }
+
+    public static Builder builder() {
+        return new Builder();
+    }
+
+    /** Puts one tensor behind the other. */
+    public static final class Builder {
+        private final List<Entry> tensors = new ArrayList<>();
+        private long elements;
+
+        private Builder() {}
+
+        /** Adds a tensor that lies in the buffer as it is stored. */
+        public Builder add(String name, long... shape) {
+            return add(new Entry(name, Arrays.stream(shape).boxed().toList(), elements, false));
+        }
+
+        /** Adds a matrix [rows, columns] whose transpose lies in the buffer. */
+        public Builder addTransposed(String name, long rows, long columns) {
+            return add(new Entry(name, List.of(rows, columns), elements, true));
+        }
+
+        private Builder add(Entry entry) {
+            tensors.add(entry);
+            elements = Math.addExact(elements, entry.elements());
+            return this;
+        }
+
+        public ParameterLayout build() {
+            return new ParameterLayout(tensors);
+        }
+    }
+}
