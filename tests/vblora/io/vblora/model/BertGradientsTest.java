@@ -133,18 +133,18 @@ class BertGradientsTest {
             return head;
         }
 
-        double lossSum(TokenRows rows, float[] targets, Map<String, float[]> masks) {
+        double lossSum(TokenBatch rows, float[] targets, Map<String, float[]> masks) {
             return bert.lossSum(rows, targets, model.config(), adapter.branches(masks), head());
         }
 
-        double[] logits(TokenRows rows, int row) {
+        double[] logits(TokenBatch rows, int row) {
             return bert.logits(rows, row, model.config().pooling(), adapter.branches(Map.of()), head());
         }
     }
 
     /** The micro-batches of one optimizer step, what they gave, and the dropout masks that they had. */
     private static final class Run {
-        final List<TokenRows> batches = new ArrayList<>();
+        final List<TokenBatch> batches = new ArrayList<>();
         final List<float[]> targets = new ArrayList<>();
         final List<Map<String, float[]>> masks = new ArrayList<>();
         final double scale;
@@ -160,11 +160,11 @@ class BertGradientsTest {
             double sum = 0;
             int microBatches = 1 + random.nextInt(2);
             for (int i = 0; i < microBatches; i++) {
-                TokenRows rows = tiny.rows(random, 1 + random.nextInt(4));
+                TokenBatch rows = tiny.rows(random, 1 + random.nextInt(4));
                 execution.step(step.microBatch(i).upload(execution.stream()));
                 batches.add(rows);
                 targets.add(targets(random, model.config(), rows.size()));
-                masks.add(masks(execution.stream(), model.adapter(), step, rows.size() * rows.length()));
+                masks.add(masks(execution.stream(), model.adapter(), step, rows.tokens()));
                 sum += model.lossSumAndGradients(execution, rows, targets.get(i), scale);
             }
             execution.step(null);
@@ -173,7 +173,7 @@ class BertGradientsTest {
         }
 
         int rows() {
-            return batches.stream().mapToInt(TokenRows::size).sum();
+            return batches.stream().mapToInt(TokenBatch::size).sum();
         }
 
         private static float[] targets(Random random, SequenceConfig task, int size) {
@@ -224,7 +224,7 @@ class BertGradientsTest {
     /** Without dropout. The loss of an evaluation is made of logits, elsewhere. */
     private static void checkEvaluation(String what, Run run, Execution execution, SequenceModel model,
             Reference reference) {
-        TokenRows rows = run.batches.get(0);
+        TokenBatch rows = run.batches.get(0);
         float[] logits = model.logits(execution, rows);
         int labels = model.config().numLabels();
         assertEquals(rows.size() * labels, logits.length);
@@ -292,7 +292,7 @@ class BertGradientsTest {
         adapter.trainables().forEach(trainable -> trainable.zeroGradient(execution.stream()));
         double sum = 0;
         for (int i = 0; i < run.batches.size(); i++) {
-            TokenRows rows = run.batches.get(i);
+            TokenBatch rows = run.batches.get(i);
             float[] targets = run.targets.get(i);
             float[] features = model.features(execution, rows);
             sum += model.lossSumAndGradientsOf(execution, features, targets, run.scale);

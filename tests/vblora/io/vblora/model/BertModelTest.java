@@ -21,6 +21,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
@@ -63,7 +64,7 @@ class BertModelTest {
         for (int seed = 1; seed <= 10; seed++) {
             Random random = new Random(seed);
             TinyBert tiny = write(seed % 2 == 0, random);
-            TokenRows rows = tiny.rows(random, 1 + random.nextInt(4));
+            TokenBatch rows = tiny.rows(random, 1 + random.nextInt(4));
             try (BertModel model = BertModel.load(folder, null, stream)) {
                 assertEquals(tiny.weights().values().stream().mapToLong(w -> w.length).sum(), model.parameterCount());
                 check("seed " + seed, rows, model, tiny.reference());
@@ -71,16 +72,15 @@ class BertModelTest {
         }
     }
 
-    private void check(String what, TokenRows rows, BertModel model, ReferenceBert reference) {
+    private void check(String what, TokenBatch rows, BertModel model, ReferenceBert reference) {
         int hidden = model.config().hiddenSize();
         float[] states = model.lastHiddenState(execution, rows);
-        assertEquals(rows.size() * rows.length() * hidden, states.length);
+        assertEquals(rows.tokens() * hidden, states.length);
         for (int row = 0; row < rows.size(); row++) {
             double[][] expected = reference.hidden(rows, row, Map.of());
-            for (int t = 0; t < rows.length(); t++) {
+            for (int t = 0; t < expected.length; t++) {
                 for (int i = 0; i < hidden; i++) {
-                    assertClose(what, t < expected.length ? expected[t][i] : 0,
-                            states[(row * rows.length() + t) * hidden + i]);
+                    assertClose(what, expected[t][i], states[(rows.starts()[row] + t) * hidden + i]);
                 }
             }
             for (Pooling pooling : Pooling.values()) {
@@ -117,7 +117,7 @@ class BertModelTest {
                  "layer_norm_eps": 1e-12, "hidden_act": "gelu", "pad_token_id": 0}
                 """);
         assertEquals(BertModel.config(folder), BertModel.config(onnxFile));
-        TokenRows rows = new TokenRows(2, 4, ids(101, 7592, 102, 0, 101, 2088, 999, 102), null, ids(3, 4));
+        TokenBatch rows = TokenBatch.of(ids(101, 7592, 102), ids(101, 2088, 999, 102));
         try (BertModel onnx = BertModel.load(onnxFile, null, stream);
                 BertModel huggingFace = BertModel.load(folder, null, stream)) {
             assertArrayEquals(onnx.lastHiddenState(execution, rows), huggingFace.lastHiddenState(execution, rows));
@@ -128,7 +128,7 @@ class BertModelTest {
     void weightsMayBeHeldInSixteenBits() throws IOException {
         Random random = new Random(3);
         TinyBert tiny = write(false, random);
-        TokenRows rows = tiny.rows(random, 3);
+        TokenBatch rows = tiny.rows(random, 3);
         for (DType dtype : new DType[] {DType.BFLOAT16, DType.FLOAT16}) {
             Map<String, float[]> rounded = new LinkedHashMap<>(tiny.weights());
             rounded.replaceAll((name, values) -> name.contains("Norm") || name.endsWith("bias") ? values
@@ -149,42 +149,30 @@ class BertModelTest {
     }
 
     @Test
-    void paddingIsNotRead() throws IOException {
-        TinyBert tiny = write(false, new Random(4));
-        int[] ids = {1, 2, 3, 4, 5, 0};
-        int[] other = {1, 2, -7, 4, 5, 1 << 30}; // not even in the vocabulary
-        int[] types = {0, 1, 0, 1, 1, 0};
-        int[] otherTypes = {0, 1, 99, 1, 1, -1};
-        int[] lengths = {2, 2};
-        try (BertModel model = BertModel.load(tiny.folder(), null, stream)) {
-            assertArrayEquals(model.lastHiddenState(execution, new TokenRows(2, 3, ids, types, lengths)),
-                    model.lastHiddenState(execution, new TokenRows(2, 3, other, otherTypes, lengths)));
-        }
-    }
-
-    @Test
-    void refusesRowsThatDoNotFit() throws IOException {
+    void refusesBatchesThatDoNotFit() throws IOException {
         int[] ids = {1, 2, 3, 4};
-        assertThrows(IllegalArgumentException.class, () -> new TokenRows(2, 3, ids, null, new int[] {1, 1}));
-        assertThrows(IllegalArgumentException.class, () -> new TokenRows(2, 2, ids, null, new int[] {1}));
-        assertThrows(IllegalArgumentException.class, () -> new TokenRows(2, 2, ids, ids, new int[] {1, 0}));
-        assertThrows(IllegalArgumentException.class, () -> new TokenRows(2, 2, ids, ids, new int[] {1, 3}));
-        assertThrows(IllegalArgumentException.class, () -> new TokenRows(1, 4, ids, new int[3], new int[] {4}));
+        for (int[] starts : new int[][] {{}, {0}, {1, 4}, {0, 3}, {0, 5}, {0, 3, 2, 4}, {0, -1, 4}, {0, 2, 2, 4}}) {
+            assertThrows(IllegalArgumentException.class, () -> new TokenBatch(starts, ids, null));
+        }
+        assertThrows(IllegalArgumentException.class, () -> new TokenBatch(ids(0, 4), ids, new int[3]));
+        assertThrows(IllegalArgumentException.class, () -> TokenBatch.of());
+        assertThrows(IllegalArgumentException.class, () -> TokenBatch.of(ids(), ids(1)));
+        assertThrows(IllegalArgumentException.class, () -> TokenBatch.of(List.of(ids(1), ids(2, 3)),
+                List.of(ids(0, 0), ids(0))));
         TinyBert tiny = write(true, new Random(5));
         try (BertModel model = BertModel.load(tiny.folder(), null, stream)) {
             // 32 positions, of which a token's first is pad_token_id + 1 = 2.
             assertEquals(30, model.config().maxLength());
-            model.lastHiddenState(execution, new TokenRows(1, 30, new int[30], null, new int[] {30}));
-            assertRefused("31 tokens", () -> model.lastHiddenState(execution,
-                    new TokenRows(1, 31, new int[31], null, new int[] {5})));
+            model.lastHiddenState(execution, TokenBatch.of(new int[30]));
+            assertRefused("31 tokens", () -> model.lastHiddenState(execution, TokenBatch.of(new int[2], new int[31])));
             int[] unknown = {tiny.config().vocabSize(), 2};
             assertRefused("input_ids: found " + unknown[0] + "; expected 0 to " + (unknown[0] - 1),
-                    () -> model.lastHiddenState(execution, new TokenRows(1, 2, unknown, null, ids(2))));
+                    () -> model.lastHiddenState(execution, TokenBatch.of(unknown)));
             assertRefused("token_type_ids: found 1; expected 0 to 0",
-                    () -> model.lastHiddenState(execution, new TokenRows(1, 2, ids(1, 2), ids(0, 1), ids(2))));
+                    () -> model.lastHiddenState(execution, new TokenBatch(ids(0, 2), ids(1, 2), ids(0, 1))));
             assertRefused("token_type_ids: found -1",
-                    () -> model.embeddings(execution, new TokenRows(1, 2, ids(1, 2), ids(0, -1), ids(2)), Pooling.CLS,
-                            true));
+                    () -> model.embeddings(execution, new TokenBatch(ids(0, 2), ids(1, 2), ids(0, -1)),
+                            Pooling.CLS, true));
         }
     }
 

@@ -20,7 +20,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** Memory is planned anew for whatever takes more of it. */
 class ExecutionTest {
-    private static final TokenRows ROWS = new TokenRows(2, 3, new int[] {1, 2, 3, 4, 1, 0}, null, new int[] {3, 2});
+    private static final TokenBatch BATCH = TokenBatch.of(new int[] {1, 2, 3}, new int[] {4, 1});
 
     @TempDir
     Path folder;
@@ -35,7 +35,7 @@ class ExecutionTest {
     }
 
     private float[] logits(LlamaModel model, Execution on) {
-        return model.logits(on, ROWS.size(), ROWS.length(), ROWS.inputIds(), ROWS.lengths());
+        return model.logits(on, BATCH);
     }
 
     @Test
@@ -66,7 +66,7 @@ class ExecutionTest {
         try (SequenceModel model = bert()) {
             WeakReference<Adapter> adapter = new WeakReference<>(adapter(model, stream));
             model.attach(adapter.get());
-            model.logits(execution, ROWS);
+            model.logits(execution, BATCH);
             model.attach(null);
             adapter.get().close();
             for (int i = 0; i < 100 && adapter.get() != null; i++) {

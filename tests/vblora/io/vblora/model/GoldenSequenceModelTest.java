@@ -52,7 +52,7 @@ class GoldenSequenceModelTest {
                 SafetensorsFile expected = SafetensorsFile.open(folder.resolve(method).resolve("expected.safetensors"));
                 Tensor labels = batch.read("labels")) {
             model.attach(adapter);
-            TokenRows rows = new TokenRows(4, 7, ints(batch, "input_ids"), ints(batch, "token_type_ids"),
+            TokenBatch rows = PaddedRows.batch(7, ints(batch, "input_ids"), ints(batch, "token_type_ids"),
                     ints(batch, "lengths"));
             float[] logits = model.logits(execution, rows);
             assertNear(expected, "logits", logits, bounds.number("logits_f32_error", 0, 1));
@@ -81,7 +81,7 @@ class GoldenSequenceModelTest {
     }
 
     /** Returns the mean loss. */
-    private static double compareGradients(SequenceModel model, Execution execution, TokenRows rows, float[] labels,
+    private static double compareGradients(SequenceModel model, Execution execution, TokenBatch rows, float[] labels,
             SafetensorsFile expected, double bound) {
         List<Trainable> trainables = model.adapter().trainables();
         trainables.forEach(t -> t.enableTraining(execution.stream(), 0));

@@ -8,8 +8,6 @@ import io.vblora.adapter.Adapter;
 import io.vblora.adapter.Composition;
 import io.vblora.adapter.ModuleShape;
 import io.vblora.blas.Blas;
-import io.vblora.data.Batch;
-import io.vblora.data.Example;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;
 import io.vblora.kernels.Stream;
@@ -95,9 +93,12 @@ class LlamaGradientsTest {
         return some;
     }
 
+    /** @param labels [tokens] */
+    private record Labelled(TokenBatch tokens, int[] labels) {}
+
     /** The micro-batches of one optimizer step, what they gave, and the dropout masks that they had. */
     private static final class Run {
-        final List<Batch> batches = new ArrayList<>();
+        final List<Labelled> batches = new ArrayList<>();
         final List<Map<String, float[]>> masks = new ArrayList<>();
         final double scale;
         final double loss;
@@ -112,12 +113,11 @@ class LlamaGradientsTest {
             double sum = 0;
             int microBatches = 1 + random.nextInt(2);
             for (int i = 0; i < microBatches; i++) {
-                Batch batch = batch(random, model.config().vocabSize());
+                Labelled batch = batch(random, model.config().vocabSize());
                 execution.step(step.microBatch(i).upload(stream));
                 batches.add(batch);
-                masks.add(masks(stream, model.adapter(), step, batch.size() * batch.length()));
-                sum += model.lossSumAndGradients(execution, batch.size(), batch.length(), batch.inputIds(),
-                        batch.labels(), batch.lengths(), scale);
+                masks.add(masks(stream, model.adapter(), step, batch.tokens.tokens()));
+                sum += model.lossSumAndGradients(execution, batch.tokens, batch.labels, scale);
             }
             execution.step(null);
             loss = sum;
@@ -127,24 +127,20 @@ class LlamaGradientsTest {
             }
         }
 
-        /** Sequences of random lengths with arbitrary labels, some ignored; padding tokens are arbitrary, too. */
-        private static Batch batch(Random random, int vocab) {
-            List<Example> examples = new ArrayList<>();
+        /** Sequences of random lengths with arbitrary labels, some ignored. */
+        private static Labelled batch(Random random, int vocab) {
+            List<int[]> sequences = new ArrayList<>();
+            List<int[]> allLabels = new ArrayList<>();
             int size = 1 + random.nextInt(3);
             for (int row = 0; row < size; row++) {
                 int length = (row == 0 ? 2 : 1) + random.nextInt(8);
                 int[] ids = random.ints(length, 0, vocab).toArray();
                 int[] labels = random.ints(length, 0, vocab).map(id -> random.nextInt(4) == 0 ? -100 : id).toArray();
                 labels[1 % length] = ids[0]; // at least one that counts
-                examples.add(new Example(ids, labels));
+                sequences.add(ids);
+                allLabels.add(labels);
             }
-            Batch batch = Batch.of(examples);
-            for (int i = 0; i < batch.inputIds().length; i++) {
-                if (i % batch.length() >= batch.lengths()[i / batch.length()]) {
-                    batch.inputIds()[i] = random.nextInt(vocab);
-                }
-            }
-            return batch;
+            return new Labelled(TokenBatch.of(sequences), TokenBatch.pack(allLabels));
         }
 
         private static Map<String, float[]> masks(Stream stream, Adapter adapter, StepState step, int tokens) {
@@ -164,16 +160,14 @@ class LlamaGradientsTest {
     }
 
     /** Without dropout, with the adapter and without it. */
-    private static void checkEvaluation(String what, Batch batch, Execution execution, LlamaModel model,
+    private static void checkEvaluation(String what, Labelled batch, Execution execution, LlamaModel model,
             ReferenceLlama llama, ReferenceAdapter adapter) {
         Adapter attached = model.adapter();
         for (Map<String, ReferenceLlama.Branch> branches : List.of(adapter.branches(Map.of()),
                 Map.<String, ReferenceLlama.Branch>of())) {
             model.attach(branches.isEmpty() ? null : attached);
-            double expected = llama.lossSum(batch.size(), batch.length(), batch.inputIds(), batch.labels(),
-                    batch.lengths(), branches);
-            double found = model.lossSum(execution, batch.size(), batch.length(), batch.inputIds(), batch.labels(),
-                    batch.lengths());
+            double expected = llama.lossSum(batch.tokens, batch.labels, branches);
+            double found = model.lossSum(execution, batch.tokens, batch.labels);
             note("evaluation loss", Math.abs(found - expected) / expected);
             assertEquals(expected, found, LOSS_TOLERANCE * expected, what);
         }
@@ -189,9 +183,8 @@ class LlamaGradientsTest {
         DoubleSupplier referenceLoss = () -> {
             double sum = 0;
             for (int i = 0; i < run.batches.size(); i++) {
-                Batch batch = run.batches.get(i);
-                sum += llama.lossSum(batch.size(), batch.length(), batch.inputIds(), batch.labels(), batch.lengths(),
-                        adapter.branches(run.masks.get(i)));
+                Labelled batch = run.batches.get(i);
+                sum += llama.lossSum(batch.tokens, batch.labels, adapter.branches(run.masks.get(i)));
             }
             return sum;
         };

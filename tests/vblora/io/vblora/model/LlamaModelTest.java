@@ -19,7 +19,7 @@ class LlamaModelTest {
     private final Stream stream = Stream.cpu(2);
     private final Execution execution = new Execution(stream, Blas.on(stream.device()));
     private final LlamaModel model = LlamaModel.load(Golden.own("models/tinyrand"), null, stream);
-    private final int[] ids = {1, 2, 3, 4, 5, 6};
+    private final TokenBatch batch = TokenBatch.of(new int[] {1, 2, 3}, new int[] {4, 5, 6});
 
     @AfterEach
     void close() {
@@ -30,34 +30,29 @@ class LlamaModelTest {
 
     @Test
     void refusesBatchesThatDoNotFit() {
-        assertMessage("found 6 and 1", () -> model.logits(execution, 2, 3, ids, new int[] {3}));
-        assertMessage("found 6 and 2", () -> model.lossSum(execution, 2, 4, ids, ids, new int[] {4, 4}));
-        assertMessage("found 2", () -> model.lossSum(execution, 2, 3, ids, new int[] {1, 2}, new int[] {3, 3}));
-        assertMessage("0 rows", () -> model.logits(execution, 0, 3, new int[0], new int[0]));
-        int[] unknown = {1, 2, 3, 4, 5, 512};
-        assertThrows(KernelException.class, () -> model.logits(execution, 2, 3, unknown, new int[] {3, 3}));
-        assertThrows(KernelException.class, () -> model.logits(execution, 2, 3, ids, new int[] {3, 0}));
-        assertThrows(InputException.class, () -> model.logits(execution, 1, 513, new int[513], new int[] {513}));
+        assertMessage("found 2", () -> model.lossSum(execution, batch, new int[] {1, 2}));
+        TokenBatch unknown = TokenBatch.of(new int[] {1, 2, 512});
+        assertThrows(KernelException.class, () -> model.logits(execution, unknown));
+        assertThrows(InputException.class, () -> model.logits(execution, TokenBatch.of(new int[513])));
         assertThrows(IllegalStateException.class,
-                () -> model.lossSumAndGradients(execution, 2, 3, ids, ids, new int[] {3, 3}, 1));
+                () -> model.lossSumAndGradients(execution, batch, batch.inputIds(), 1));
     }
 
     @Test
     void anAdapterChangesTheLogitsWhileItIsAttached() {
-        int[] lengths = {3, 3};
         VbLoraConfig config = VbLoraConfig.builder().targetModules("all-linear").numVectors(32).vectorLength(16)
                 .initVectorBankBound(1).build();
-        float[] base = model.logits(execution, 2, 3, ids, lengths);
+        float[] base = model.logits(execution, batch);
         try (Adapter adapter = Adapter.create(config, model.linears(), stream, 1)) {
             model.attach(adapter);
-            float[] adapted = model.logits(execution, 2, 3, ids, lengths);
+            float[] adapted = model.logits(execution, batch);
             assertTrue(Math.abs(adapted[0] - base[0]) > 1e-6);
             model.attach(null);
-            assertArrayEquals(base, model.logits(execution, 2, 3, ids, lengths));
+            assertArrayEquals(base, model.logits(execution, batch));
             model.attach(adapter);
         }
         // The adapter is closed but still attached: an error, not whatever its memory holds by now.
-        String message = assertThrows(IllegalStateException.class, () -> model.logits(execution, 2, 3, ids, lengths))
+        String message = assertThrows(IllegalStateException.class, () -> model.logits(execution, batch))
                 .getMessage();
         assertTrue(message.startsWith("The tensor is closed"), message);
     }

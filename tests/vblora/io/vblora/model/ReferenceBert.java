@@ -11,7 +11,7 @@ import java.util.function.DoubleUnaryOperator;
 
 /**
  * A BERT-type encoder with low-rank updates and a head in plain float64: the equations one after the other, sharing no
- * code with what it is there to check. Sequences are computed one by one without their padding.
+ * code with what it is there to check. Sequences are computed one by one.
  */
 final class ReferenceBert {
     private final BertConfig config;
@@ -39,7 +39,7 @@ final class ReferenceBert {
      *
      * @param head weights and biases of the head under the modules' names, for example {@code classifier.weight}
      */
-    double lossSum(TokenRows rows, float[] targets, SequenceConfig task, Map<String, Branch> branches,
+    double lossSum(TokenBatch rows, float[] targets, SequenceConfig task, Map<String, Branch> branches,
             Map<String, double[]> head) {
         double sum = 0;
         for (int row = 0; row < rows.size(); row++) {
@@ -55,7 +55,7 @@ final class ReferenceBert {
         return sum;
     }
 
-    double[] logits(TokenRows rows, int row, Pooling pooling, Map<String, Branch> branches,
+    double[] logits(TokenBatch rows, int row, Pooling pooling, Map<String, Branch> branches,
             Map<String, double[]> head) {
         double[] features = pooled(rows, row, pooling, branches);
         if (head.containsKey("classifier.weight")) {
@@ -77,7 +77,7 @@ final class ReferenceBert {
     }
 
     /** The vector of one sequence. */
-    double[] pooled(TokenRows rows, int row, Pooling pooling, Map<String, Branch> branches) {
+    double[] pooled(TokenBatch rows, int row, Pooling pooling, Map<String, Branch> branches) {
         double[][] hidden = hidden(rows, row, branches);
         if (pooling == Pooling.MEAN) {
             double[] mean = new double[config.hiddenSize()];
@@ -95,14 +95,13 @@ final class ReferenceBert {
     }
 
     /** The output of the last layer for the tokens of one sequence. */
-    double[][] hidden(TokenRows rows, int row, Map<String, Branch> branches) {
-        int padded = row * rows.length();
-        int first = Arrays.stream(rows.lengths()).limit(row).sum(); // dropout counts tokens that are not padding
-        double[][] x = new double[rows.lengths()[row]][config.hiddenSize()];
+    double[][] hidden(TokenBatch rows, int row, Map<String, Branch> branches) {
+        int first = rows.starts()[row];
+        double[][] x = new double[rows.length(row)][config.hiddenSize()];
         for (int t = 0; t < x.length; t++) {
-            addRow(x[t], "word", rows.inputIds()[padded + t]);
+            addRow(x[t], "word", rows.inputIds()[first + t]);
             addRow(x[t], "position", config.positionOffset() + t);
-            addRow(x[t], "token_type", rows.tokenTypeIds() == null ? 0 : rows.tokenTypeIds()[padded + t]);
+            addRow(x[t], "token_type", rows.tokenTypeIds() == null ? 0 : rows.tokenTypeIds()[first + t]);
         }
         x = norm(x, "embeddings.LayerNorm");
         for (int layer = 0; layer < config.numHiddenLayers(); layer++) {

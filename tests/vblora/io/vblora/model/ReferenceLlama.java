@@ -7,7 +7,7 @@ import java.util.stream.IntStream;
 
 /**
  * A Llama-type decoder with low-rank updates in plain float64: the equations one after the other, sharing no code with
- * what it is there to check. Sequences are computed one by one without their padding.
+ * what it is there to check. Sequences are computed one by one.
  */
 final class ReferenceLlama {
     private final LlamaConfig config;
@@ -19,7 +19,7 @@ final class ReferenceLlama {
      *
      * @param a [r][in]
      * @param b [out][r]
-     * @param mask dropout of the whole padded batch [tokens, in], 0 or 1 / (1 - p); null without dropout
+     * @param mask dropout of the whole batch [tokens, in], 0 or 1 / (1 - p); null without dropout
      */
     record Branch(double[][] a, double[][] b, double scaling, float[] mask) {}
 
@@ -52,13 +52,13 @@ final class ReferenceLlama {
         return new ReferenceLlama(this, whole);
     }
 
-    /** Sum of the cross-entropy of a batch [size · length]; position t is scored on label t + 1 unless it is -100. */
-    double lossSum(int size, int length, int[] inputIds, int[] labels, int[] lengths, Map<String, Branch> branches) {
+    /** Sum of the cross-entropy of a batch; position t is scored on label t + 1 of its sequence unless it is -100. */
+    double lossSum(TokenBatch batch, int[] labels, Map<String, Branch> branches) {
         double sum = 0;
-        for (int row = 0; row < size; row++) {
-            int first = row * length;
-            double[][] logits = logits(inputIds, first, lengths[row], branches);
-            for (int t = 0; t + 1 < lengths[row]; t++) {
+        for (int row = 0; row < batch.size(); row++) {
+            int first = batch.starts()[row];
+            double[][] logits = logits(batch.inputIds(), first, batch.length(row), branches);
+            for (int t = 0; t + 1 < batch.length(row); t++) {
                 int label = labels[first + t + 1];
                 if (label != -100) {
                     sum += logSumExp(logits[t]) - logits[t][label];

@@ -32,7 +32,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** How models with a head name their modules, take adapters and refuse what does not fit; their numbers elsewhere. */
 class SequenceModelTest {
-    private static final TokenRows ROWS = new TokenRows(2, 3, new int[] {1, 2, 3, 4, 5, 6}, null, new int[] {3, 2});
+    private static final TokenBatch ROWS = TokenBatch.of(new int[] {1, 2, 3}, new int[] {4, 5});
 
     @TempDir
     Path folder;
@@ -208,7 +208,7 @@ class SequenceModelTest {
         TinyBert tiny = write(false);
         Random random = new Random(9);
         int[] lengths = random.ints(64, 1, 13).toArray();
-        TokenRows rows = new TokenRows(64, 12, random.ints(64 * 12, 0, tiny.config().vocabSize()).toArray(), null,
+        TokenBatch rows = PaddedRows.batch(12, random.ints(64 * 12, 0, tiny.config().vocabSize()).toArray(), null,
                 lengths);
         float[] targets = new float[64];
         for (int i = 0; i < targets.length; i++) {
@@ -221,7 +221,7 @@ class SequenceModelTest {
         }
     }
 
-    private Map<String, float[]> numbers(int threads, TokenRows rows, float[] targets) {
+    private Map<String, float[]> numbers(int threads, TokenBatch rows, float[] targets) {
         Map<String, float[]> numbers = new LinkedHashMap<>();
         try (Stream threaded = Stream.cpu(threads);
                 Execution run = new Execution(threaded, Blas.on(threaded.device()));

@@ -127,13 +127,13 @@ class SharedModelTest {
     }
 
     /** Rows of as many shapes as there are calls. */
-    private static List<TokenRows> rows(int vocab) {
+    private static List<TokenBatch> rows(int vocab) {
         Random random = new Random(7);
-        List<TokenRows> all = new ArrayList<>();
+        List<TokenBatch> all = new ArrayList<>();
         for (int call = 0; call < CALLS; call++) {
             int size = 1 + random.nextInt(4);
             int length = 1 + random.nextInt(16);
-            all.add(new TokenRows(size, length, random.ints(size * length, 0, vocab).toArray(), null,
+            all.add(PaddedRows.batch(length, random.ints(size * length, 0, vocab).toArray(), null,
                     random.ints(size, 1, length + 1).toArray()));
         }
         return all;
@@ -145,7 +145,7 @@ class SharedModelTest {
         try (SequenceModel model = bert(); Adapter adapter = adapter(model, vbLora)) {
             model.attach(adapter);
             List<Call> calls = new ArrayList<>();
-            for (TokenRows rows : rows(model.encoder().config().vocabSize())) {
+            for (TokenBatch rows : rows(model.encoder().config().vocabSize())) {
                 calls.add(Call.of(execution, run -> model.features(run, rows)));
                 calls.add(Call.of(execution, run -> model.logits(run, rows)));
                 calls.add(Call.of(execution, run -> model.encoder().lastHiddenState(run, rows)));
@@ -165,11 +165,8 @@ class SharedModelTest {
             for (LlamaModel alone : List.of(model, LlamaModel.load(folder, null, stream))) {
                 alone.attach(adapter);
                 if (alone != model) {
-                    for (TokenRows rows : rows(model.config().vocabSize())) {
-                        int[] lengths = rows.lengths();
-                        calls.add(new Call(
-                                run -> model.logits(run, rows.size(), rows.length(), rows.inputIds(), lengths),
-                                alone.logits(execution, rows.size(), rows.length(), rows.inputIds(), lengths)));
+                    for (TokenBatch rows : rows(model.config().vocabSize())) {
+                        calls.add(new Call(run -> model.logits(run, rows), alone.logits(execution, rows)));
                         calls.add(new Call(run -> loss(model, run, rows), loss(alone, execution, rows)));
                     }
                     alone.close();
@@ -179,9 +176,8 @@ class SharedModelTest {
         }
     }
 
-    private static float[] loss(LlamaModel model, Execution run, TokenRows rows) {
-        return new float[] {(float) model.lossSum(run, rows.size(), rows.length(), rows.inputIds(), rows.inputIds(),
-                rows.lengths())};
+    private static float[] loss(LlamaModel model, Execution run, TokenBatch rows) {
+        return new float[] {(float) model.lossSum(run, rows, rows.inputIds())};
     }
 
     /** The features that the objective keeps are computed by whoever needs them first. */
@@ -208,7 +204,7 @@ class SharedModelTest {
     @Test
     void oneExecutionServesOneThread() throws Exception {
         try (SequenceModel model = bert()) {
-            List<TokenRows> rows = rows(model.encoder().config().vocabSize());
+            List<TokenBatch> rows = rows(model.encoder().config().vocabSize());
             List<float[]> alone = rows.stream().map(r -> model.features(execution, r)).toList();
             AtomicInteger done = new AtomicInteger();
             inAllThreads(() -> {
@@ -255,7 +251,7 @@ class SharedModelTest {
     @Test
     void whatAPassReadsIsNeitherChangedNorClosedMeanwhile() throws Exception {
         WaitingBlas waiting = new WaitingBlas();
-        TokenRows rows = new TokenRows(1, 2, new int[] {1, 2}, null, new int[] {2});
+        TokenBatch rows = TokenBatch.of(new int[] {1, 2});
         try (SequenceModel model = bert(); Adapter adapter = adapter(model, false);
                 Adapter other = adapter(model, true);
                 Stream own = Stream.cpu(1); Execution slow = new Execution(own, waiting)) {
@@ -285,7 +281,7 @@ class SharedModelTest {
     void anAdapterIsTrainedByOneThreadWhileNobodyElseUsesIt() throws Exception {
         List<Example> examples = List.of(Example.of(new int[] {1, 2, 3, 4}), Example.of(new int[] {3, 1, 2}));
         TrainingArguments arguments = TrainingArguments.builder().maxSteps(3).warmupSteps(0).build();
-        int[] ids = {1, 2};
+        TokenBatch batch = TokenBatch.of(new int[] {1, 2});
         try (LlamaModel model = llama(); LlamaModel second = LlamaModel.load(folder, null, stream);
                 Adapter undisturbed = Adapter.create(config(true, List.of()), model.linears(), stream, 1);
                 Adapter adapter = Adapter.create(config(true, List.of()), model.linears(), stream, 1)) {
@@ -314,9 +310,9 @@ class SharedModelTest {
             for (Executable use : new Executable[] {
                 () -> new Trainer<>(new CausalLmObjective(second), execution, arguments, List.of()).train(examples,
                         List.of()),
-                () -> model.logits(execution, 1, 2, ids, new int[] {2}),
-                () -> second.logits(execution, 1, 2, ids, new int[] {2}),
-                () -> second.lossSumAndGradients(execution, 1, 2, ids, ids, new int[] {2}, 1),
+                () -> model.logits(execution, batch),
+                () -> second.logits(execution, batch),
+                () -> second.lossSumAndGradients(execution, batch, batch.inputIds(), 1),
                 () -> model.attach(null), () -> adapter.save(folder.resolve("adapter"), false, stream),
                 () -> adapter.delta(stream), adapter::close}) {
                 assertInUse("The adapter", use);
@@ -331,7 +327,7 @@ class SharedModelTest {
                             two.asMap().get(name).toFloats(), name));
                 }
             }
-            assertEquals(2 * model.config().vocabSize(), model.logits(execution, 1, 2, ids, new int[] {2}).length);
+            assertEquals(2 * model.config().vocabSize(), model.logits(execution, batch).length);
         }
     }
 }

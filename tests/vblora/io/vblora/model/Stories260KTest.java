@@ -34,8 +34,7 @@ class Stories260KTest {
                 for (int i = 0; i < expected.length; i++) {
                     assertEquals(expected[i], last[i], 1e-4 * largest);
                 }
-                double loss = model.lossSum(execution, 1, ids.length, ids, ids, new int[] {ids.length})
-                        / (ids.length - 1);
+                double loss = model.lossSum(execution, TokenBatch.of(ids), ids) / (ids.length - 1);
                 double nll = reference.get("mean_nll").doubleValue();
                 assertEquals(nll, loss, 1e-5 * nll);
 
@@ -51,7 +50,7 @@ class Stories260KTest {
     }
 
     private static float[] lastLogits(LlamaModel model, Execution execution, int[] ids) {
-        float[] all = model.logits(execution, 1, ids.length, ids, new int[] {ids.length});
+        float[] all = model.logits(execution, TokenBatch.of(ids));
         return Arrays.copyOfRange(all, all.length - model.config().vocabSize(), all.length);
     }
 

@@ -98,14 +98,14 @@ public record TinyBert(Path folder, BertConfig config, int multiple, Map<String,
         return new ReferenceBert(config, weights);
     }
 
-    /** Rows of random lengths with random tokens; padding is arbitrary, too. */
-    TokenRows rows(Random random, int size) {
+    /** Sequences of random lengths with random tokens. */
+    TokenBatch rows(Random random, int size) {
         int length = 1 + random.nextInt(9);
         int[] lengths = random.ints(size, 1, length + 1).toArray();
         lengths[random.nextInt(size)] = length;
         int tokens = size * length;
         boolean noTypes = config.typeVocabSize() == 1 || random.nextBoolean();
-        return new TokenRows(size, length, random.ints(tokens, 0, config.vocabSize()).toArray(),
+        return PaddedRows.batch(length, random.ints(tokens, 0, config.vocabSize()).toArray(),
                 noTypes ? null : random.ints(tokens, 0, config.typeVocabSize()).toArray(), lengths);
     }
 }

@@ -60,9 +60,13 @@ class WeightTypesTest {
         }
     }
 
+    private static TokenBatch batch(int[] ids) {
+        return PaddedRows.batch(12, ids, null, new int[] {12, 12});
+    }
+
     /** Without an adapter. */
     private static void assertLoss(String what, ReferenceLlama reference, int[] ids, Result result) {
-        double expected = reference.lossSum(2, 12, ids, ids, new int[] {12, 12}, Map.of());
+        double expected = reference.lossSum(batch(ids), ids, Map.of());
         assertEquals(expected, result.loss, LOSS_TOLERANCE * expected, what);
     }
 
@@ -71,9 +75,8 @@ class WeightTypesTest {
 
     private Result result(Execution execution, TinyLlama tiny, DType dtype, int[] ids) throws Exception {
         Stream stream = execution.stream();
-        int[] lengths = {12, 12};
         try (LlamaModel model = LlamaModel.load(tiny.folder(), dtype, stream)) {
-            double loss = model.lossSum(execution, 2, 12, ids, ids, lengths);
+            double loss = model.lossSum(execution, batch(ids), ids);
             List<ModuleShape> modules = model.linears();
             Random random = new Random(5);
             TinyAdapter written = TinyAdapter.write(folder.resolve("adapter"), random,
@@ -82,7 +85,7 @@ class WeightTypesTest {
                 model.attach(adapter);
                 adapter.composition().enableTraining(stream, 0);
                 adapter.composition().zeroGradient(stream);
-                model.lossSumAndGradients(execution, 2, 12, ids, ids, lengths, 1);
+                model.lossSumAndGradients(execution, batch(ids), ids, 1);
                 return new Result(loss, adapter.composition().packedGradient().toFloats());
             }
         }

@@ -156,29 +156,28 @@ class WholeGradientsTest {
             int length = 2 + random.nextInt(7);
             int vocab = tiny.config().vocabSize();
             int[] ids = random.ints((long) size * length, 0, vocab).toArray();
-            int[] labels = random.ints((long) size * length, 0, vocab).toArray();
+            int[] ofAll = random.ints((long) size * length, 0, vocab).toArray();
             int[] lengths = random.ints(size, 2, length + 1).toArray();
-            for (int i = 0; i < ids.length; i++) {
-                labels[i] = i % length < lengths[i / length] ? labels[i] : -100;
-            }
+            TokenBatch batch = PaddedRows.batch(length, ids, null, lengths);
+            int[] labels = PaddedRows.pack(length, ofAll, lengths);
             try (Adapter adapter = adapter(random, config, model.linears(), model.parameters(), stream)) {
                 Map<String, double[]> parameters = wide(adapter, stream);
                 List<ModuleShape> modules = adapter.modules().stream().map(module -> module.shape()).toList();
                 ReferenceAdapter updates = new ReferenceAdapter(config, modules, parameters);
                 Map<String, double[]> whole = whole(adapter, parameters);
                 ReferenceLlama reference = tiny.reference().with(whole);
-                DoubleSupplier loss = () -> reference.lossSum(size, length, ids, labels, lengths,
+                DoubleSupplier loss = () -> reference.lossSum(batch, labels,
                         updates.branches(Map.of()));
                 model.attach(adapter);
-                assertLoss(what, loss.getAsDouble(), model.lossSum(execution, size, length, ids, labels, lengths));
+                assertLoss(what, loss.getAsDouble(), model.lossSum(execution, batch, labels));
                 enable(adapter, stream);
                 double scale = 0.1 + random.nextDouble();
                 assertLoss(what, loss.getAsDouble(),
-                        model.lossSumAndGradients(execution, size, length, ids, labels, lengths, scale));
+                        model.lossSumAndGradients(execution, batch, labels, scale));
                 check(what, adapter, whole, loss, scale, tiny.config().hiddenSize(), random);
                 model.attach(null);
-                assertLoss(what, tiny.reference().lossSum(size, length, ids, labels, lengths, Map.of()),
-                        model.lossSum(execution, size, length, ids, labels, lengths));
+                assertLoss(what, tiny.reference().lossSum(batch, labels, Map.of()),
+                        model.lossSum(execution, batch, labels));
             }
         }
     }
@@ -201,7 +200,7 @@ class WholeGradientsTest {
             AdapterConfig config = config(random, vbLora, tiny.multiple(), model.linears(), saved,
                     List.of("classifier"));
             String what = "seed " + seed + ": " + tiny.config() + " " + task + " " + config;
-            TokenRows rows = tiny.rows(random, 1 + random.nextInt(4));
+            TokenBatch rows = tiny.rows(random, 1 + random.nextInt(4));
             float[] targets = new float[rows.size()];
             for (int i = 0; i < targets.length; i++) {
                 // Far from predictions, which are of order 1: a small difference would have the roundings of both.

@@ -19,10 +19,12 @@ import io.vblora.kernels.ops.Optimizer;
 import io.vblora.kernels.ops.StepState;
 import io.vblora.model.Execution;
 import io.vblora.model.LlamaModel;
+import io.vblora.model.TokenBatch;
 import io.vblora.parameters.NamedTensors;
 import io.vblora.parameters.ParameterGroup;
 import io.vblora.weights.SafetensorsFile;
 import java.util.Arrays;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 
 /**
@@ -93,8 +95,9 @@ class DeviceTrainingTest {
                 int[] ids = batch(number - 1);
                 mirror.composition.packed().copyFrom(found.composition.packed());
                 mirror.composition.zeroGradient(cpu);
-                model.lossSumAndGradients(execution, BATCH, TOKENS, ids, ids,
-                        new int[] {TOKENS, TOKENS, TOKENS, TOKENS}, 1.0 / (BATCH * (TOKENS - 1)));
+                int[] starts = IntStream.rangeClosed(0, BATCH).map(row -> row * TOKENS).toArray();
+                model.lossSumAndGradients(execution, new TokenBatch(starts, ids, null), ids,
+                        1.0 / (BATCH * (TOKENS - 1)));
                 found.composition.packedGradient().copyFrom(mirror.composition.packedGradient());
                 expected.composition.packedGradient().copyFrom(mirror.composition.packedGradient());
                 active.composition.packedGradient().copyFrom(mirror.composition.packedGradient());

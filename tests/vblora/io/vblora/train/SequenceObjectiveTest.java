@@ -22,7 +22,7 @@ import io.vblora.model.ProblemType;
 import io.vblora.model.SequenceConfig;
 import io.vblora.model.SequenceModel;
 import io.vblora.model.TinyBert;
-import io.vblora.model.TokenRows;
+import io.vblora.model.TokenBatch;
 import io.vblora.model.config.Pooling;
 import io.vblora.parameters.NamedTensors;
 import io.vblora.parameters.Trainable;
@@ -146,8 +146,8 @@ class SequenceObjectiveTest {
         })).train(examples, heldOut);
     }
 
-    private static TokenRows alone(SequenceExample example) {
-        return new TokenRows(1, example.length(), example.inputIds(), null, new int[] {example.length()});
+    private static TokenBatch alone(SequenceExample example) {
+        return TokenBatch.of(example.inputIds());
     }
 
     @ParameterizedTest

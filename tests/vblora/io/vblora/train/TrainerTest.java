@@ -19,6 +19,7 @@ import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.model.Execution;
 import io.vblora.model.LlamaModel;
+import io.vblora.model.TokenBatch;
 import io.vblora.parameters.NamedTensors;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -135,7 +136,7 @@ class TrainerTest {
         double sum = 0;
         long counted = 0;
         for (Example e : examples) {
-            sum += model.lossSum(execution, 1, e.length(), e.inputIds(), e.labels(), new int[] {e.length()});
+            sum += model.lossSum(execution, TokenBatch.of(e.inputIds()), e.labels());
             counted += e.countedLabels();
         }
         return sum / counted;

@@ -11,11 +11,10 @@ import java.util.NoSuchElementException;
  * Groups examples into batches, epoch by epoch: in their own order, or in a random one that depends on seed and epoch
  * alone. The last batch of an epoch may be smaller. Immutable.
  *
- * <p>If examples are grouped by length, those of similar length share a batch, which then needs little padding. As in
- * Hugging Face's {@code group_by_length}, the order is cut into stretches of up to 50 batches (fewer where there would
- * be less than four stretches), and each stretch is sorted from long to short, with equal lengths left in their order.
- * The longest example of all changes places with the very first one, so that a batch that does not fit into memory
- * shows at once.
+ * <p>If examples are grouped by length, those of similar length share a batch. As in Hugging Face's
+ * {@code group_by_length}, the order is cut into stretches of up to 50 batches (fewer where there would be less than
+ * four stretches), and each stretch is sorted from long to short, with equal lengths left in their order. The longest
+ * example of all changes places with the very first one, so that a batch that does not fit into memory shows at once.
  *
  * <p>The random order is the same on every platform: a Fisher-Yates shuffle (from the last position down, swapping i
  * with j in [0, i]) driven by SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) with start state mix(seed) + epoch, where

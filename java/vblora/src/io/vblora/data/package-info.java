@@ -1,5 +1,5 @@
 /**
  * Training data: tokenizers, files of examples (texts and tokens for causal language models, prompts with responses,
- * labelled texts and pairs of texts), padded batches and the order in which they are visited.
+ * labelled texts and pairs of texts), and the order in which they are visited.
  */
 package io.vblora.data;

@@ -30,19 +30,19 @@ record BertEmbeddings(Embedding word, Embedding position, Embedding tokenType, L
      *
      * @param tokenTypeIds [tokens]
      */
-    void forward(Execution run, TokenBatch batch, int[] tokenTypeIds, Tensor x) {
+    void forward(Execution run, Inputs batch, int[] tokenTypeIds, Tensor x) {
         long mark = run.arena().mark();
         normalise(run, batch, tokenTypeIds, x, x);
         run.arena().release(mark);
     }
 
     /** As {@link #forward}, of what {@link #backward} then reads. */
-    Saved forwardToTrain(Execution run, TokenBatch batch, int[] tokenTypeIds, Tensor x) {
+    Saved forwardToTrain(Execution run, Inputs batch, int[] tokenTypeIds, Tensor x) {
         return normalise(run, batch, tokenTypeIds, run.arena().floats(x.shape()), x);
     }
 
     /** @param sum written, and may be x */
-    private Saved normalise(Execution run, TokenBatch batch, int[] tokenTypeIds, Tensor sum, Tensor x) {
+    private Saved normalise(Execution run, Inputs batch, int[] tokenTypeIds, Tensor sum, Tensor x) {
         Tensor types = run.ints(tokenTypeIds);
         word.forward(run, batch.ids(), sum, false);
         tokenType.forward(run, types, sum, true);
@@ -51,7 +51,7 @@ record BertEmbeddings(Embedding word, Embedding position, Embedding tokenType, L
     }
 
     /** Adds the adapter's gradients; dx [tokens, hidden], the gradient of x, is undefined afterwards. */
-    void backward(Execution run, TokenBatch batch, Saved saved, Tensor dx) {
+    void backward(Execution run, Inputs batch, Saved saved, Tensor dx) {
         norm.backward(run, saved.sum, saved.statistics, dx);
         word.backward(run, batch.ids(), dx);
         tokenType.backward(run, saved.tokenTypes, dx);

@@ -74,7 +74,7 @@ final class BertLayer {
     }
 
     /** out [tokens, hidden] = the layer's output for x [tokens, hidden]. */
-    Saved forward(Execution run, TokenBatch batch, Tensor x, Tensor out) {
+    Saved forward(Execution run, Inputs batch, Tensor x, Tensor out) {
         Arena arena = run.arena();
         long tokens = batch.tokens();
         Tensor query = arena.floats(tokens, q.outFeatures());
@@ -118,7 +118,7 @@ final class BertLayer {
      *
      * @param inputGradient false if nobody needs the gradient of the input: dx is then undefined afterwards
      */
-    void backward(Execution run, TokenBatch batch, Saved saved, Tensor dx, boolean inputGradient) {
+    void backward(Execution run, Inputs batch, Saved saved, Tensor dx, boolean inputGradient) {
         long mark = run.arena().mark();
         outputNorm.backward(run, saved.outputSum(), saved.outputStatistics(), dx);
         mlpBackward(run, batch.tokens(), saved, dx);
@@ -142,7 +142,7 @@ final class BertLayer {
         intermediate.backward(run, 0, tokens, saved.middle(), dinner, saved.intermediatep(), dx, true);
     }
 
-    private void attentionBackward(Execution run, TokenBatch batch, Saved saved, Tensor dx, boolean inputGradient) {
+    private void attentionBackward(Execution run, Inputs batch, Saved saved, Tensor dx, boolean inputGradient) {
         Arena arena = run.arena();
         long tokens = batch.tokens();
         Tensor dattended = arena.floats(tokens, config.hiddenSize());

@@ -20,8 +20,7 @@ import java.util.function.Function;
 /**
  * A BERT-type encoder: embeddings, layers normalised behind their residual connections,
  * bidirectional attention, and a pooler if the weights have one. It is read from a Hugging Face folder whose
- * config.json has model_type bert, roberta or xlm-roberta, or from an ONNX file. No dropout of its own is drawn, and
- * padding is not computed.
+ * config.json has model_type bert, roberta or xlm-roberta, or from an ONNX file. No dropout of its own is drawn.
  *
  * <p>Threads may compute with one model at the same time, each with its own {@link Execution} and stream, with the bits
  * that they have alone; {@link #close} is for one thread while no other computes.
@@ -192,30 +191,30 @@ public final class BertModel implements AutoCloseable {
     }
 
     /**
-     * The output of the last layer [size · length, hidden]; 0 at padding.
+     * The output of the last layer [tokens, hidden].
      *
-     * @throws InputException if rows are longer than the model has positions, or hold tokens or types that it lacks
+     * @throws InputException if a sequence is longer than the model has positions, or holds tokens or types that it
+     * lacks
      */
-    public float[] lastHiddenState(Execution execution, TokenRows rows) {
-        check(rows);
-        float[] hidden = run(execution, "lastHiddenState", rows,
-                run -> run.read(hidden(run, rows, batch(run, rows), null)));
-        return rows.padded(hidden, config.hiddenSize());
+    public float[] lastHiddenState(Execution execution, TokenBatch batch) {
+        check(batch);
+        return run(execution, "lastHiddenState", batch,
+                run -> run.read(hidden(run, batch, inputs(run, batch), null)));
     }
 
     /**
      * A vector per sequence [size, hidden].
      *
      * @param normalize whether to divide each by its Euclidean length
-     * @throws InputException if rows do not fit the model, or it has no pooler and that is asked for
+     * @throws InputException if sequences do not fit the model, or it has no pooler and that is asked for
      */
-    public float[] embeddings(Execution execution, TokenRows rows, Pooling pooling, boolean normalize) {
-        check(rows);
+    public float[] embeddings(Execution execution, TokenBatch batch, Pooling pooling, boolean normalize) {
+        check(batch);
         Pooler pooler = pooler(pooling);
-        float[] pooled = run(execution, pooling.toString(), rows, run -> {
-            TokenBatch batch = batch(run, rows);
-            Tensor features = run.arena().floats(rows.size(), config.hiddenSize());
-            pooler.forward(run, batch, hidden(run, rows, batch, null), features);
+        float[] pooled = run(execution, pooling.toString(), batch, run -> {
+            Inputs inputs = inputs(run, batch);
+            Tensor features = run.arena().floats(batch.size(), config.hiddenSize());
+            pooler.forward(run, inputs, hidden(run, batch, inputs, null), features);
             return run.read(features);
         });
         if (normalize) {
@@ -237,12 +236,8 @@ public final class BertModel implements AutoCloseable {
         }
     }
 
-    /** Passes that take the same memory. */
-    private record PassShape(String kind, int size, int length, int tokens, ModelUse.Layout layout) {}
-
-    private <T> T run(Execution execution, String kind, TokenRows rows, Function<Execution, T> pass) {
-        return use.reading(() -> execution.run(
-                new PassShape(kind, rows.size(), rows.length(), rows.tokens(), use.layout()), pass));
+    private <T> T run(Execution execution, String kind, TokenBatch batch, Function<Execution, T> pass) {
+        return use.reading(() -> execution.run(PassShape.of(kind, batch, use.layout()), pass));
     }
 
     /** Who computes with the model, and the adapter that a {@link SequenceModel} attaches to it. */
@@ -280,15 +275,18 @@ public final class BertModel implements AutoCloseable {
         return new Pooler(pooling, pooling == Pooling.POOLER ? poolerDense : null);
     }
 
-    /** @throws InputException if rows are longer than the model has positions, or hold tokens or types that it lacks */
-    void check(TokenRows rows) {
-        if (rows.length() > config.maxLength()) {
-            throw new InputException("batch", "length", rows.length() + " tokens", "at most " + config.maxLength()
+    /**
+     * @throws InputException if a sequence is longer than the model has positions, or holds tokens or types that it
+     * lacks
+     */
+    void check(TokenBatch batch) {
+        if (batch.longest() > config.maxLength()) {
+            throw new InputException("batch", "length", batch.longest() + " tokens", "at most " + config.maxLength()
                     + ", for which the model has positions");
         }
-        checkIds("input_ids", rows.packed(rows.inputIds()), config.vocabSize(), "vocab_size");
-        if (rows.tokenTypeIds() != null) {
-            checkIds("token_type_ids", rows.packed(rows.tokenTypeIds()), config.typeVocabSize(), "type_vocab_size");
+        checkIds("input_ids", batch.inputIds(), config.vocabSize(), "vocab_size");
+        if (batch.tokenTypeIds() != null) {
+            checkIds("token_type_ids", batch.tokenTypeIds(), config.typeVocabSize(), "type_vocab_size");
         }
     }
 
@@ -302,8 +300,8 @@ public final class BertModel implements AutoCloseable {
     }
 
     /** The batch on the device, from the execution's arena. */
-    TokenBatch batch(Execution run, TokenRows rows) {
-        return TokenBatch.packed(run, rows, config.positionOffset());
+    Inputs inputs(Execution run, TokenBatch batch) {
+        return Inputs.of(run, batch, config.positionOffset());
     }
 
     /** Whether embeddings or a layer have something to train. */
@@ -334,20 +332,20 @@ public final class BertModel implements AutoCloseable {
      *
      * @param tape gets what {@link #backward} reads; null to keep nothing
      */
-    Tensor hidden(Execution run, TokenRows rows, TokenBatch batch, Tape tape) {
+    Tensor hidden(Execution run, TokenBatch batch, Inputs inputs, Tape tape) {
         Arena arena = run.arena();
         int lowest = tape == null ? layers.size() : lowestTrainedLayer();
         Tensor x = arena.floats(batch.tokens(), config.hiddenSize());
         Tensor y = lowest == 0 ? null : arena.floats(batch.tokens(), config.hiddenSize());
-        int[] types = rows.tokenTypeIds() == null ? new int[rows.tokens()] : rows.packed(rows.tokenTypeIds());
+        int[] types = batch.tokenTypeIds() == null ? new int[batch.tokens()] : batch.tokenTypeIds();
         if (tape != null && embeddings.isTrained()) {
-            tape.embeddings = embeddings.forwardToTrain(run, batch, types, x);
+            tape.embeddings = embeddings.forwardToTrain(run, inputs, types, x);
         } else {
-            embeddings.forward(run, batch, types, x);
+            embeddings.forward(run, inputs, types, x);
         }
         for (BertLayer layer : layers.subList(0, lowest)) {
             long mark = arena.mark();
-            layer.forward(run, batch, x, y);
+            layer.forward(run, inputs, x, y);
             arena.release(mark);
             Tensor swap = x;
             x = y;
@@ -355,14 +353,14 @@ public final class BertModel implements AutoCloseable {
         }
         for (BertLayer layer : layers.subList(lowest, layers.size())) {
             Tensor out = arena.floats(batch.tokens(), config.hiddenSize());
-            tape.layers.add(layer.forward(run, batch, x, out));
+            tape.layers.add(layer.forward(run, inputs, x, out));
             x = out;
         }
         return x;
     }
 
     /** Adds the adapter's gradients; dx [tokens, hidden], the gradient of the output, is undefined afterwards. */
-    void backward(Execution run, TokenBatch batch, Tape tape, Tensor dx) {
+    void backward(Execution run, Inputs batch, Tape tape, Tensor dx) {
         int lowest = layers.size() - tape.layers.size();
         for (int i = layers.size() - 1; i >= lowest; i--) {
             layers.get(i).backward(run, batch, tape.layers.get(i - lowest), dx, i > lowest || embeddings.isTrained());

@@ -5,6 +5,7 @@ import io.vblora.kernels.Arena;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Attention;
 import io.vblora.kernels.ops.Memory;
+import io.vblora.kernels.ops.Sequences;
 import io.vblora.kernels.ops.Transformer;
 import io.vblora.model.config.LlamaConfig;
 import java.util.ArrayList;
@@ -72,7 +73,7 @@ final class LlamaLayer {
     }
 
     /** out [tokens, hidden] = the layer's output for x [tokens, hidden]. */
-    Saved forward(Execution run, TokenBatch batch, Tensor x, Tensor out) {
+    Saved forward(Execution run, Inputs batch, Tensor x, Tensor out) {
         Arena arena = run.arena();
         long tokens = batch.tokens();
         int heads = config.numAttentionHeads();
@@ -92,8 +93,9 @@ final class LlamaLayer {
         rotary.apply(run, heads, batch.positions(), false, query);
         rotary.apply(run, kvHeads, batch.positions(), false, key);
         Tensor attended = arena.floats(tokens, o.inFeatures());
-        Tensor lse = arena.floats(tokens * heads);
-        attention.forward(run.stream(), arena, batch.sequences(), query, key, value, attended, lse);
+        Sequences sequences = batch.sequences();
+        Tensor lse = arena.floats(sequences.size(), heads, sequences.length());
+        attention.forward(run.stream(), arena, sequences, query, key, value, attended, lse);
 
         Tensor middle = arena.floats(tokens, config.hiddenSize());
         Memory.copy(run.stream(), x, middle);
@@ -126,7 +128,7 @@ final class LlamaLayer {
      *
      * @param inputGradient false if nobody needs the gradient of the input: dx is then undefined afterwards
      */
-    void backward(Execution run, TokenBatch batch, Saved saved, Tensor dx, boolean inputGradient) {
+    void backward(Execution run, Inputs batch, Saved saved, Tensor dx, boolean inputGradient) {
         long mark = run.arena().mark();
         mlpBackward(run, batch.tokens(), saved, dx);
         run.arena().release(mark);
@@ -151,7 +153,7 @@ final class LlamaLayer {
         postAttentionNorm.backward(run, dnormed, saved.middle(), saved.middleRstd(), dx);
     }
 
-    private void attentionBackward(Execution run, TokenBatch batch, Saved saved, Tensor dx, boolean inputGradient) {
+    private void attentionBackward(Execution run, Inputs batch, Saved saved, Tensor dx, boolean inputGradient) {
         Arena arena = run.arena();
         long tokens = batch.tokens();
         Tensor dattended = arena.floats(tokens, o.inFeatures());

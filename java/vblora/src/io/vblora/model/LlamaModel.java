@@ -25,8 +25,7 @@ import java.util.regex.Pattern;
  * A Llama-type decoder from a Hugging Face folder whose config.json has model_type llama: RMSNorm,
  * rotary positions (default, linear or llama3 scaling), grouped-query attention, SiLU-gated MLP, with or without
  * biases, tied or untied output head, weights in float32, bfloat16 or float16. Modules are named as there, for example
- * {@code model.layers.0.self_attn.q_proj}. Batches are given as arrays of size · length, row by row, padded at the end
- * of each row; {@code lengths} says how many tokens of each row are not padding.
+ * {@code model.layers.0.self_attn.q_proj}.
  *
  * <p>Threads may compute with one model at the same time, each with its own {@link Execution} and stream: {@link
  * #logits} and {@link #lossSum}, with the bits that they have alone. {@link #lossSumAndGradients}, which adds to the
@@ -170,17 +169,11 @@ public final class LlamaModel implements AutoCloseable {
         return use.adapter();
     }
 
-    /**
-     * Logits [size · length, vocab]: token v at position t of row i is element (i · length + t) · vocab + v.
-     *
-     * @param inputIds [size · length], padded at the end of each row
-     * @param lengths [size], tokens of each row that are not padding
-     */
-    public float[] logits(Execution execution, int size, int length, int[] inputIds, int[] lengths) {
-        check(size, length, inputIds, lengths);
-        return run(execution, "logits", size, length, run -> {
-            TokenBatch batch = TokenBatch.padded(run, size, length, inputIds, lengths);
-            Tensor hidden = hidden(run, batch, null);
+    /** Logits [tokens, vocab]. */
+    public float[] logits(Execution execution, TokenBatch batch) {
+        check(batch);
+        return run(execution, "logits", batch, run -> {
+            Tensor hidden = hidden(run, Inputs.of(run, batch, 0), null);
             Tensor logits = run.arena().floats(batch.tokens(), config.vocabSize());
             head.forward(run, 0, batch.tokens(), hidden, head.takeP(run.arena(), batch.tokens()), logits, false);
             return run.read(logits);
@@ -188,15 +181,17 @@ public final class LlamaModel implements AutoCloseable {
     }
 
     /**
-     * The sum of the cross-entropy over all label tokens. Labels are aligned with inputIds and shifted here: position t
-     * is scored on label t + 1, -100 does not count.
+     * The sum of the cross-entropy over all label tokens.
+     *
+     * @param labels [tokens], aligned with the batch's inputIds and shifted here: each token is scored on the label of
+     * the next one in its sequence, -100 does not count
      */
-    public double lossSum(Execution execution, int size, int length, int[] inputIds, int[] labels, int[] lengths) {
-        check(size, length, inputIds, lengths);
-        return run(execution, "loss", size, length, run -> {
-            TokenBatch batch = TokenBatch.padded(run, size, length, inputIds, lengths);
-            Tensor targets = run.ints(shiftedLabels(inputIds, labels, length));
-            Tensor hidden = hidden(run, batch, null);
+    public double lossSum(Execution execution, TokenBatch batch, int[] labels) {
+        check(batch, labels);
+        return run(execution, "loss", batch, run -> {
+            Inputs inputs = Inputs.of(run, batch, 0);
+            Tensor targets = run.ints(batch.next(labels, VBL_IGNORE_INDEX));
+            Tensor hidden = hidden(run, inputs, null);
             return headLoss(run, hidden, targets, null, null);
         });
     }
@@ -204,18 +199,17 @@ public final class LlamaModel implements AutoCloseable {
     /**
      * {@link #lossSum}, and the gradients of {@code gradientScale} times that sum added to the attached adapter's.
      */
-    public double lossSumAndGradients(Execution execution, int size, int length, int[] inputIds, int[] labels,
-            int[] lengths, double gradientScale) {
+    public double lossSumAndGradients(Execution execution, TokenBatch batch, int[] labels, double gradientScale) {
         if (adapter() == null) {
             throw new IllegalStateException("No adapter is attached: there is nothing to train");
         }
-        check(size, length, inputIds, lengths);
-        return use.training(() -> run(execution, "gradients", size, length, run -> {
-            TokenBatch batch = TokenBatch.padded(run, size, length, inputIds, lengths);
-            Tensor targets = run.ints(shiftedLabels(inputIds, labels, length));
+        check(batch, labels);
+        return use.training(() -> run(execution, "gradients", batch, run -> {
+            Inputs inputs = Inputs.of(run, batch, 0);
+            Tensor targets = run.ints(batch.next(labels, VBL_IGNORE_INDEX));
             Tensor scale = run.scalar((float) gradientScale);
             Tape tape = new Tape();
-            Tensor normed = hidden(run, batch, tape);
+            Tensor normed = hidden(run, inputs, tape);
             Tensor dx = run.arena().floats(batch.tokens(), config.hiddenSize());
             Tensor dnormed = run.arena().floats(batch.tokens(), config.hiddenSize());
             double loss = headLoss(run, normed, targets, scale, dnormed);
@@ -223,23 +217,19 @@ public final class LlamaModel implements AutoCloseable {
             norm.backward(run, dnormed, tape.last, tape.rstd, dx);
             int lowest = lowestTrainedLayer();
             for (int i = layers.size() - 1; i >= lowest; i--) {
-                layers.get(i).backward(run, batch, tape.layers.get(i), dx,
-                        i > lowest || embedding.isTrained());
+                layers.get(i).backward(run, inputs, tape.layers.get(i), dx, i > lowest || embedding.isTrained());
             }
-            embedding.backward(run, batch.ids(), dx);
+            embedding.backward(run, inputs.ids(), dx);
             return loss;
         }));
     }
 
-    private <T> T run(Execution execution, String kind, int size, int length, Function<Execution, T> pass) {
+    private <T> T run(Execution execution, String kind, TokenBatch batch, Function<Execution, T> pass) {
         return use.reading(() -> {
-            rotary.reserve(execution.stream(), length);
-            return execution.run(new PassShape(kind, size, length, use.layout()), pass);
+            rotary.reserve(execution.stream(), batch.longest());
+            return execution.run(PassShape.of(kind, batch, use.layout()), pass);
         });
     }
-
-    /** Passes that take the same memory. */
-    private record PassShape(String kind, int size, int length, ModelUse.Layout layout) {}
 
     /** What the backward pass needs of the forward pass. */
     private static final class Tape {
@@ -251,7 +241,7 @@ public final class LlamaModel implements AutoCloseable {
     /**
      * The normalised output of the last layer [tokens, hidden]. With a tape everything is kept, without one nothing.
      */
-    private Tensor hidden(Execution run, TokenBatch batch, Tape tape) {
+    private Tensor hidden(Execution run, Inputs batch, Tape tape) {
         Arena arena = run.arena();
         Tensor x = arena.floats(batch.tokens(), config.hiddenSize());
         Tensor y = tape == null ? arena.floats(batch.tokens(), config.hiddenSize()) : null;
@@ -316,24 +306,19 @@ public final class LlamaModel implements AutoCloseable {
         return lowest;
     }
 
-    private void check(int size, int length, int[] inputIds, int[] lengths) {
-        if (length > config.maxPositionEmbeddings()) {
-            throw new InputException("batch", "length", length + " tokens", "at most max_position_embeddings, "
+    private void check(TokenBatch batch) {
+        if (batch.longest() > config.maxPositionEmbeddings()) {
+            throw new InputException("batch", "length", batch.longest() + " tokens", "at most max_position_embeddings, "
                     + config.maxPositionEmbeddings());
-        }
-        long tokens = (long) size * length;
-        if (size < 1 || length < 1 || inputIds.length != tokens || lengths.length != size) {
-            throw new IllegalArgumentException("A batch of " + size + " rows of " + length + " tokens has " + tokens
-                    + " inputIds and " + size + " lengths, found " + inputIds.length + " and " + lengths.length);
         }
     }
 
-    private static int[] shiftedLabels(int[] inputIds, int[] labels, int length) {
-        if (labels.length != inputIds.length) {
-            throw new IllegalArgumentException(inputIds.length + " inputIds have as many labels, found "
+    private void check(TokenBatch batch, int[] labels) {
+        check(batch);
+        if (labels.length != batch.tokens()) {
+            throw new IllegalArgumentException(batch.tokens() + " inputIds have as many labels, found "
                     + labels.length);
         }
-        return TokenBatch.shift(labels, length, VBL_IGNORE_INDEX);
     }
 
     /**

@@ -32,7 +32,7 @@ final class Pooler {
     }
 
     /** features [size, hidden], written, of hidden [tokens, hidden]. */
-    Saved forward(Execution run, TokenBatch batch, Tensor hidden, Tensor features) {
+    Saved forward(Execution run, Inputs batch, Tensor hidden, Tensor features) {
         Arena arena = run.arena();
         Tensor pooled = dense == null ? features : arena.floats(features.shape());
         Transformer.poolForward(run.stream(), mode, batch.sequences(), hidden, pooled);
@@ -51,7 +51,7 @@ final class Pooler {
      * The adapter's gradients, and unless it is null dhidden [tokens, hidden], overwritten. dfeatures [size, hidden] is
      * undefined afterwards.
      */
-    void backward(Execution run, TokenBatch batch, Saved saved, Tensor dfeatures, Tensor dhidden) {
+    void backward(Execution run, Inputs batch, Saved saved, Tensor dfeatures, Tensor dhidden) {
         Tensor dpooled = dfeatures;
         if (dense != null) {
             Transformer.activationBackward(run.stream(), Activation.TANH, saved.inner, dfeatures, dfeatures);

@@ -129,37 +129,37 @@ public final class SequenceModel implements AutoCloseable {
      *
      * @throws IllegalStateException without an adapter
      */
-    public float[] logits(Execution execution, TokenRows rows) {
-        check(rows);
-        return run(execution, "logits", rows, run -> logits(run, pooled(run, rows), rows.size()));
+    public float[] logits(Execution execution, TokenBatch batch) {
+        check(batch);
+        return run(execution, "logits", batch, run -> logits(run, pooled(run, batch), batch.size()));
     }
 
     /**
-     * The loss summed over the rows, cross-entropy or the squared error, and its gradients times {@code gradientScale},
+     * The loss summed over the sequences, cross-entropy or the squared error, and its gradients times {@code gradientScale},
      * added to those of the adapter's composition and of its head.
      *
      * @param targets [size], index of the class, or the number
      * @throws IllegalStateException without an adapter, or if its training is not enabled
      */
-    public double lossSumAndGradients(Execution execution, TokenRows rows, float[] targets, double gradientScale) {
-        check(rows);
-        checkTargets(rows.size(), targets);
-        return encoder.use().training(() -> run(execution, "gradients", rows, run -> {
+    public double lossSumAndGradients(Execution execution, TokenBatch batch, float[] targets, double gradientScale) {
+        check(batch);
+        checkTargets(batch.size(), targets);
+        return encoder.use().training(() -> run(execution, "gradients", batch, run -> {
             Arena arena = run.arena();
             long hiddenSize = encoder.config().hiddenSize();
-            TokenBatch batch = encoder.batch(run, rows);
+            Inputs inputs = encoder.inputs(run, batch);
             BertModel.Tape tape = new BertModel.Tape();
-            Tensor hidden = encoder.hidden(run, rows, batch, tape);
-            Tensor features = arena.floats(rows.size(), hiddenSize);
-            Pooler.Saved pooled = pooler.forward(run, batch, hidden, features);
+            Tensor hidden = encoder.hidden(run, batch, inputs, tape);
+            Tensor features = arena.floats(batch.size(), hiddenSize);
+            Pooler.Saved pooled = pooler.forward(run, inputs, hidden, features);
             boolean trainsEncoder = encoder.isTrained();
-            Tensor dfeatures = trainsEncoder || pooler.isTrained() ? arena.floats(rows.size(), hiddenSize) : null;
+            Tensor dfeatures = trainsEncoder || pooler.isTrained() ? arena.floats(batch.size(), hiddenSize) : null;
             Tensor loss = headLoss(run, features, targets, run.scalar((float) gradientScale), dfeatures);
             if (dfeatures != null) {
                 Tensor dhidden = trainsEncoder ? arena.floats(batch.tokens(), hiddenSize) : null;
-                pooler.backward(run, batch, pooled, dfeatures, dhidden);
+                pooler.backward(run, inputs, pooled, dfeatures, dhidden);
                 if (trainsEncoder) {
-                    encoder.backward(run, batch, tape, dhidden);
+                    encoder.backward(run, inputs, tape, dhidden);
                 }
             }
             return run.readDouble(loss);
@@ -172,18 +172,18 @@ public final class SequenceModel implements AutoCloseable {
     }
 
     /** The pooled output of the encoder [size, hidden], which the head reads. */
-    public float[] features(Execution execution, TokenRows rows) {
-        encoder.check(rows);
-        return run(execution, "features", rows, run -> run.read(pooled(run, rows)));
+    public float[] features(Execution execution, TokenBatch batch) {
+        encoder.check(batch);
+        return run(execution, "features", batch, run -> run.read(pooled(run, batch)));
     }
 
-    /** {@link #logits} of rows whose {@link #features} are known. */
+    /** {@link #logits} of sequences whose {@link #features} are known. */
     public float[] logitsOf(Execution execution, float[] features) {
         int size = checkFeatures(features);
         return runHead(execution, "logits", size, run -> logits(run, onDevice(run, features, size), size));
     }
 
-    /** {@link #lossSumAndGradients} of rows whose {@link #features} are known, for an adapter that is but a head. */
+    /** {@link #lossSumAndGradients} of sequences whose {@link #features} are known, for an adapter that is but a head. */
     public double lossSumAndGradientsOf(Execution execution, float[] features, float[] targets, double gradientScale) {
         int size = checkFeatures(features);
         checkTargets(size, targets);
@@ -194,12 +194,8 @@ public final class SequenceModel implements AutoCloseable {
                 onDevice(run, features, size), targets, run.scalar((float) gradientScale), null))));
     }
 
-    /** Passes that take the same memory. */
-    private record PassShape(String kind, int size, int length, int tokens, ModelUse.Layout layout) {}
-
-    private <T> T run(Execution execution, String kind, TokenRows rows, Function<Execution, T> pass) {
-        return encoder.use().reading(() -> execution.run(
-                new PassShape(kind, rows.size(), rows.length(), rows.tokens(), encoder.use().layout()), pass));
+    private <T> T run(Execution execution, String kind, TokenBatch batch, Function<Execution, T> pass) {
+        return encoder.use().reading(() -> execution.run(PassShape.of(kind, batch, encoder.use().layout()), pass));
     }
 
     private <T> T runHead(Execution execution, String kind, int size, Function<Execution, T> pass) {
@@ -207,10 +203,10 @@ public final class SequenceModel implements AutoCloseable {
                 new PassShape(kind, size, 0, 0, encoder.use().layout()), pass));
     }
 
-    private Tensor pooled(Execution run, TokenRows rows) {
-        TokenBatch batch = encoder.batch(run, rows);
-        Tensor features = run.arena().floats(rows.size(), encoder.config().hiddenSize());
-        pooler.forward(run, batch, encoder.hidden(run, rows, batch, null), features);
+    private Tensor pooled(Execution run, TokenBatch batch) {
+        Inputs inputs = encoder.inputs(run, batch);
+        Tensor features = run.arena().floats(batch.size(), encoder.config().hiddenSize());
+        pooler.forward(run, inputs, encoder.hidden(run, batch, inputs, null), features);
         return features;
     }
 
@@ -249,8 +245,8 @@ public final class SequenceModel implements AutoCloseable {
         return classes;
     }
 
-    private void check(TokenRows rows) {
-        encoder.check(rows);
+    private void check(TokenBatch batch) {
+        encoder.check(batch);
         requireHead();
     }
 
@@ -272,7 +268,7 @@ public final class SequenceModel implements AutoCloseable {
 
     private void checkTargets(int size, float[] targets) {
         if (targets.length != size) {
-            throw new IllegalArgumentException(size + " rows have as many targets, found " + targets.length);
+            throw new IllegalArgumentException(size + " sequences have as many targets, found " + targets.length);
         }
         if (config.problemType() == ProblemType.SINGLE_LABEL_CLASSIFICATION) {
             for (float target : targets) {

@@ -1,51 +1,116 @@
 package io.vblora.model;
 
-import io.vblora.kernels.Tensor;
-import io.vblora.kernels.ops.Sequences;
 import java.util.Arrays;
+import java.util.List;
 
 /**
- * A batch on the device.
+ * The sequences of tokens that a model computes at a time, one behind the other without padding, each of at least one
+ * token. The arrays are not copied.
  *
- * @param ids int32 [tokens]
- * @param positions int32 [tokens], each token's in its sequence
+ * @param starts the place of each sequence's first token among all tokens and, last, the number of tokens, [size + 1]
+ * @param inputIds [tokens]
+ * @param tokenTypeIds [tokens], or null for zeros
  */
-record TokenBatch(Sequences sequences, Tensor ids, Tensor positions) {
-
-    /** Sequences padded at their end to one length; takes the tensors from the execution's arena. */
-    static TokenBatch padded(Execution run, int size, int length, int[] inputIds, int[] lengths) {
-        int[] positions = new int[size * length];
-        for (int i = 0; i < positions.length; i++) {
-            positions[i] = i % length;
+public record TokenBatch(int[] starts, int[] inputIds, int[] tokenTypeIds) {
+    /** @throws IllegalArgumentException if there is no sequence, one has no token, or the arrays do not fit each other */
+    public TokenBatch {
+        int tokens = inputIds.length;
+        if (tokens == 0 || starts.length < 2 || starts[0] != 0 || starts[starts.length - 1] != tokens
+                || tokenTypeIds != null && tokenTypeIds.length != tokens) {
+            throw new IllegalArgumentException("A batch has tokens, starts from 0 to their number, and as many "
+                    + "tokenTypeIds, found " + tokens + " inputIds, starts " + Arrays.toString(starts) + " and "
+                    + (tokenTypeIds == null ? "no" : Integer.toString(tokenTypeIds.length)) + " tokenTypeIds");
         }
-        return new TokenBatch(Sequences.padded(size, length, run.ints(lengths)), run.ints(inputIds),
-                run.ints(positions));
-    }
-
-    /** Sequences without padding, each from the given position on; takes the tensors from the execution's arena. */
-    static TokenBatch packed(Execution run, TokenRows rows, int firstPosition) {
-        int[] starts = rows.starts();
-        int[] positions = new int[rows.tokens()];
-        for (int row = 0; row < rows.size(); row++) {
-            for (int i = starts[row]; i < starts[row + 1]; i++) {
-                positions[i] = firstPosition + i - starts[row];
+        for (int row = 0; row + 1 < starts.length; row++) {
+            if (starts[row] >= starts[row + 1]) {
+                throw new IllegalArgumentException("A sequence starts at " + starts[row] + " and the next one at "
+                        + starts[row + 1] + ": it has no token");
             }
         }
-        return new TokenBatch(Sequences.packed(rows.size(), rows.length(), rows.tokens(), run.ints(starts)),
-                run.ints(rows.packed(rows.inputIds())), run.ints(positions));
     }
 
-    /** Labels shifted by one within each sequence: position t is scored on label t + 1, the last one not at all. */
-    static int[] shift(int[] labels, int length, int ignored) {
-        int[] shifted = new int[labels.length];
-        for (int start = 0; start < labels.length; start += length) {
-            System.arraycopy(labels, start + 1, shifted, start, length - 1);
-            Arrays.fill(shifted, start + length - 1, start + length, ignored);
+    /** A batch of these sequences, whose token types are all 0. */
+    public static TokenBatch of(int[]... sequences) {
+        return of(List.of(sequences));
+    }
+
+    /** A batch of these sequences, whose token types are all 0. */
+    public static TokenBatch of(List<int[]> sequences) {
+        return new TokenBatch(starts(sequences), pack(sequences), null);
+    }
+
+    /** A batch of these sequences; each has as many token types as tokens. */
+    public static TokenBatch of(List<int[]> sequences, List<int[]> tokenTypes) {
+        int[] starts = starts(sequences);
+        if (!Arrays.equals(starts, starts(tokenTypes))) {
+            throw new IllegalArgumentException("Sequences that start at " + Arrays.toString(starts)
+                    + " have token types that start at " + Arrays.toString(starts(tokenTypes)));
         }
-        return shifted;
+        return new TokenBatch(starts, pack(sequences), pack(tokenTypes));
     }
 
-    long tokens() {
-        return sequences.tokens();
+    private static int[] starts(List<int[]> sequences) {
+        int[] starts = new int[sequences.size() + 1];
+        for (int row = 0; row < sequences.size(); row++) {
+            starts[row + 1] = Math.addExact(starts[row], sequences.get(row).length);
+        }
+        return starts;
+    }
+
+    /** What is said of the tokens of each sequence as it is said of a batch's, one sequence behind the other. */
+    public static int[] pack(List<int[]> sequences) {
+        int[] packed = new int[starts(sequences)[sequences.size()]];
+        int start = 0;
+        for (int[] sequence : sequences) {
+            System.arraycopy(sequence, 0, packed, start, sequence.length);
+            start += sequence.length;
+        }
+        return packed;
+    }
+
+    /** Number of sequences. */
+    public int size() {
+        return starts.length - 1;
+    }
+
+    /** Number of tokens. */
+    public int tokens() {
+        return inputIds.length;
+    }
+
+    /** Number of tokens of one sequence. */
+    public int length(int row) {
+        return starts[row + 1] - starts[row];
+    }
+
+    /** Number of tokens of the longest sequence. */
+    public int longest() {
+        int longest = 0;
+        for (int row = 0; row < size(); row++) {
+            longest = Math.max(longest, length(row));
+        }
+        return longest;
+    }
+
+    /** The place of each token in its sequence, the first one's given, [tokens]. */
+    int[] positions(int first) {
+        int[] positions = new int[tokens()];
+        for (int row = 0; row < size(); row++) {
+            for (int i = starts[row]; i < starts[row + 1]; i++) {
+                positions[i] = first + i - starts[row];
+            }
+        }
+        return positions;
+    }
+
+    /** The value of the next token in the sequence for each of [tokens], and for the last token another one. */
+    int[] next(int[] values, int ofLast) {
+        int[] next = new int[tokens()];
+        for (int row = 0; row < size(); row++) {
+            int last = starts[row + 1] - 1;
+            System.arraycopy(values, starts[row] + 1, next, starts[row], last - starts[row]);
+            next[last] = ofLast;
+        }
+        return next;
     }
 }

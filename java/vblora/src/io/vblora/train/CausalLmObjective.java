@@ -2,11 +2,11 @@ package io.vblora.train;
 
 import io.vblora.InputException;
 import io.vblora.adapter.Adapter;
-import io.vblora.data.Batch;
 import io.vblora.data.BatchSampler;
 import io.vblora.data.Example;
 import io.vblora.model.Execution;
 import io.vblora.model.LlamaModel;
+import io.vblora.model.TokenBatch;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
@@ -40,9 +40,7 @@ public final class CausalLmObjective implements Objective<Example> {
 
     @Override
     public double lossSumAndGradients(Execution execution, List<Example> batch, double gradientScale) {
-        Batch b = Batch.of(batch);
-        return model.lossSumAndGradients(execution, b.size(), b.length(), b.inputIds(), b.labels(), b.lengths(),
-                gradientScale);
+        return model.lossSumAndGradients(execution, tokens(batch), labels(batch), gradientScale);
     }
 
     @Override
@@ -53,15 +51,23 @@ public final class CausalLmObjective implements Objective<Example> {
         int done = 0;
         Iterator<List<Example>> batches = new BatchSampler<>(examples, batchSize, false, false, 0).epoch(0);
         while (batches.hasNext()) {
-            Batch b = Batch.of(batches.next());
-            sum += model.lossSum(execution, b.size(), b.length(), b.inputIds(), b.labels(), b.lengths());
-            count += b.countedLabels();
-            done += b.size();
+            List<Example> batch = batches.next();
+            sum += model.lossSum(execution, tokens(batch), labels(batch));
+            count += counted(batch);
+            done += batch.size();
             scored.accept(done);
         }
         if (count == 0) {
             throw new InputException("held-out data", "labels", "none that counts", "at least one");
         }
         return Map.of(EVAL_LOSS, sum / count);
+    }
+
+    private static TokenBatch tokens(List<Example> batch) {
+        return TokenBatch.of(batch.stream().map(Example::inputIds).toList());
+    }
+
+    private static int[] labels(List<Example> batch) {
+        return TokenBatch.pack(batch.stream().map(Example::labels).toList());
     }
 }

@@ -8,7 +8,7 @@ import io.vblora.eval.RegressionMetrics;
 import io.vblora.model.Execution;
 import io.vblora.model.ProblemType;
 import io.vblora.model.SequenceModel;
-import io.vblora.model.TokenRows;
+import io.vblora.model.TokenBatch;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
@@ -61,7 +61,7 @@ public final class SequenceObjective implements Objective<SequenceExample> {
         float[] targets = targets("training data", batch);
         return isFrozen()
                 ? model.lossSumAndGradientsOf(execution, features(execution, batch), targets, gradientScale)
-                : model.lossSumAndGradients(execution, rows(batch), targets, gradientScale);
+                : model.lossSumAndGradients(execution, tokens(batch), targets, gradientScale);
     }
 
     /**
@@ -81,7 +81,7 @@ public final class SequenceObjective implements Objective<SequenceExample> {
             int[] indices = Arrays.copyOfRange(longestFirst, start, Math.min(longestFirst.length, start + batchSize));
             List<SequenceExample> batch = Arrays.stream(indices).mapToObj(examples::get).toList();
             float[] found = isFrozen() ? model.logitsOf(execution, features(execution, batch))
-                    : model.logits(execution, rows(batch));
+                    : model.logits(execution, tokens(batch));
             for (int row = 0; row < indices.length; row++) {
                 System.arraycopy(found, row * outputs, logits, indices[row] * outputs, outputs);
             }
@@ -166,7 +166,7 @@ public final class SequenceObjective implements Objective<SequenceExample> {
             }
         }
         if (!unknown.isEmpty()) {
-            float[] found = model.features(execution, rows(unknown));
+            float[] found = model.features(execution, tokens(unknown));
             int hidden = found.length / unknown.size();
             for (int i = 0; i < unknown.size(); i++) {
                 features.put(unknown.get(i), Arrays.copyOfRange(found, i * hidden, (i + 1) * hidden));
@@ -180,17 +180,8 @@ public final class SequenceObjective implements Objective<SequenceExample> {
         return all;
     }
 
-    private static TokenRows rows(List<SequenceExample> batch) {
-        int length = batch.stream().mapToInt(SequenceExample::length).max().orElseThrow();
-        int[] inputIds = new int[Math.multiplyExact(batch.size(), length)];
-        int[] tokenTypeIds = new int[inputIds.length];
-        int[] lengths = new int[batch.size()];
-        for (int row = 0; row < lengths.length; row++) {
-            SequenceExample example = batch.get(row);
-            lengths[row] = example.length();
-            System.arraycopy(example.inputIds(), 0, inputIds, row * length, lengths[row]);
-            System.arraycopy(example.tokenTypeIds(), 0, tokenTypeIds, row * length, lengths[row]);
-        }
-        return new TokenRows(batch.size(), length, inputIds, tokenTypeIds, lengths);
+    private static TokenBatch tokens(List<SequenceExample> batch) {
+        return TokenBatch.of(batch.stream().map(SequenceExample::inputIds).toList(),
+                batch.stream().map(SequenceExample::tokenTypeIds).toList());
     }
 }

@@ -12,7 +12,7 @@ import io.vblora.kernels.Stream;
 import io.vblora.kernels.ops.Activation;
 import io.vblora.model.BertModel;
 import io.vblora.model.Execution;
-import io.vblora.model.TokenRows;
+import io.vblora.model.TokenBatch;
 import io.vblora.model.config.BertConfig;
 import io.vblora.model.config.Pooling;
 import java.util.ArrayList;
@@ -41,60 +41,53 @@ class OnnxRuntimeParityTest {
     private static final List<String> PAIR =
             List.of("How do I change my PIN?", "At any cash machine, under settings, once you know the old one.");
 
-    /** A padded batch of encoded texts. */
-    private static TokenRows rows(List<Tokenizer.Encoding> encodings) {
-        int length = encodings.stream().mapToInt(encoding -> encoding.inputIds().length).max().orElseThrow();
-        int[] ids = new int[encodings.size() * length];
-        int[] types = new int[ids.length];
-        int[] lengths = new int[encodings.size()];
-        for (int row = 0; row < lengths.length; row++) {
-            lengths[row] = encodings.get(row).inputIds().length;
-            System.arraycopy(encodings.get(row).inputIds(), 0, ids, row * length, lengths[row]);
-            System.arraycopy(encodings.get(row).tokenTypeIds(), 0, types, row * length, lengths[row]);
-        }
-        return new TokenRows(lengths.length, length, ids, types, lengths);
+    /** A batch of encoded texts. */
+    private static TokenBatch batch(List<Tokenizer.Encoding> encodings) {
+        return TokenBatch.of(encodings.stream().map(Tokenizer.Encoding::inputIds).toList(),
+                encodings.stream().map(Tokenizer.Encoding::tokenTypeIds).toList());
     }
 
-    private static TokenRows shortTexts(Tokenizer tokenizer) {
+    private static TokenBatch shortTexts(Tokenizer tokenizer) {
         List<Tokenizer.Encoding> encodings = new ArrayList<>();
         SENTENCES.forEach(sentence -> encodings.add(tokenizer.encode(sentence, null, 512)));
         encodings.add(tokenizer.encode(PAIR.get(0), PAIR.get(1), 512));
-        return rows(encodings);
+        return batch(encodings);
     }
 
-    private static TokenRows longTexts(Tokenizer tokenizer, int repeat, int maxLength) {
+    private static TokenBatch longTexts(Tokenizer tokenizer, int repeat, int maxLength) {
         String text = String.join(" ", SENTENCES).repeat(repeat);
-        return rows(List.of(tokenizer.encode(text, null, maxLength),
+        return batch(List.of(tokenizer.encode(text, null, maxLength),
                 tokenizer.encode(text.substring(text.length() / 2), PAIR.get(1), maxLength)));
     }
 
-    /** Largest difference at tokens that are not padding. */
-    private static double distance(TokenRows rows, float[] expected, float[] found) {
-        assertEquals(expected.length, found.length);
-        int hidden = expected.length / rows.inputIds().length;
+    /** Largest difference of a packed state from one that is padded. */
+    private static double distance(TokenBatch rows, float[] expected, float[] found) {
+        int hidden = expected.length / rows.size() / rows.longest();
+        assertEquals(rows.tokens() * hidden, found.length);
         double max = 0;
         for (int row = 0; row < rows.size(); row++) {
-            int start = row * rows.length() * hidden;
-            for (int i = start; i < start + rows.lengths()[row] * hidden; i++) {
-                double difference = Math.abs((double) expected[i] - found[i]);
-                assertTrue(difference < Double.POSITIVE_INFINITY, "not a number at " + i);
+            int start = rows.starts()[row] * hidden;
+            int padded = row * rows.longest() * hidden;
+            for (int i = 0; i < rows.length(row) * hidden; i++) {
+                double difference = Math.abs((double) expected[padded + i] - found[start + i]);
+                assertTrue(difference < Double.POSITIVE_INFINITY, "not a number at " + (start + i));
                 max = Math.max(max, difference);
             }
         }
         return max;
     }
 
-    /** Pools and normalises in float64. */
-    private static double[] pooled(TokenRows rows, float[] state, Pooling pooling) {
-        int hidden = state.length / rows.inputIds().length;
+    /** Pools and normalises a padded state in float64. */
+    private static double[] pooled(TokenBatch rows, float[] state, Pooling pooling) {
+        int hidden = state.length / rows.size() / rows.longest();
         double[] result = new double[rows.size() * hidden];
         for (int row = 0; row < rows.size(); row++) {
-            int tokens = pooling == Pooling.CLS ? 1 : rows.lengths()[row];
+            int tokens = pooling == Pooling.CLS ? 1 : rows.length(row);
             double squares = 0;
             for (int i = 0; i < hidden; i++) {
                 double sum = 0;
                 for (int token = 0; token < tokens; token++) {
-                    sum += state[(row * rows.length() + token) * hidden + i];
+                    sum += state[(row * rows.longest() + token) * hidden + i];
                 }
                 result[row * hidden + i] = sum / tokens;
                 squares += sum / tokens * sum / tokens;
@@ -115,7 +108,7 @@ class OnnxRuntimeParityTest {
                 BertModel model = BertModel.load(encoder.folder(), null, stream);
                 Tokenizer tokenizer = Tokenizer.open(encoder.folder());
                 OrtRun runtime = new OrtRun(encoder.folder().resolve("model.onnx"))) {
-            for (TokenRows rows : List.of(shortTexts(tokenizer), longTexts(tokenizer, 2, 512),
+            for (TokenBatch rows : List.of(shortTexts(tokenizer), longTexts(tokenizer, 2, 512),
                     longTexts(tokenizer, 8, 512))) {
                 float[] expected = runtime.output(rows);
                 double distance = distance(rows, expected, model.lastHiddenState(execution, rows));
@@ -124,7 +117,7 @@ class OnnxRuntimeParityTest {
                 double embeddingDistance = IntStream.range(0, found.length)
                         .mapToDouble(i -> Math.abs(embeddings[i] - found[i])).max().orElseThrow();
                 System.out.printf("%s, %d texts of up to %d tokens: from ONNX Runtime's hidden states %.1e, from "
-                        + "its embeddings %.1e%n", encoder, rows.size(), rows.length(), distance,
+                        + "its embeddings %.1e%n", encoder, rows.size(), rows.longest(), distance,
                         embeddingDistance);
                 assertTrue(distance <= STATE_TOLERANCE, () -> "hidden states: " + distance);
                 assertTrue(embeddingDistance <= EMBEDDING_TOLERANCE, () -> "embeddings: " + embeddingDistance);

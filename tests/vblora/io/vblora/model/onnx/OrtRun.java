@@ -4,7 +4,7 @@ import ai.onnxruntime.OnnxTensor;
 import ai.onnxruntime.OrtEnvironment;
 import ai.onnxruntime.OrtException;
 import ai.onnxruntime.OrtSession;
-import io.vblora.model.TokenRows;
+import io.vblora.model.TokenBatch;
 import java.nio.FloatBuffer;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -26,11 +26,11 @@ final class OrtRun implements AutoCloseable {
         }
     }
 
-    /** The first output for a batch. */
-    float[] output(TokenRows rows) {
-        long[][] mask = new long[rows.size()][rows.length()];
+    /** The first output for a batch, of rows padded to the longest. */
+    float[] output(TokenBatch rows) {
+        long[][] mask = new long[rows.size()][rows.longest()];
         for (int row = 0; row < rows.size(); row++) {
-            Arrays.fill(mask[row], 0, rows.lengths()[row], 1);
+            Arrays.fill(mask[row], 0, rows.length(row), 1);
         }
         try (OnnxTensor ids = OnnxTensor.createTensor(environment, matrix(rows, rows.inputIds()));
                 OnnxTensor types = OnnxTensor.createTensor(environment, matrix(rows, rows.tokenTypeIds()));
@@ -49,9 +49,9 @@ final class OrtRun implements AutoCloseable {
         }
     }
 
-    private static long[][] matrix(TokenRows rows, int[] values) {
-        return IntStream.range(0, rows.size()).mapToObj(row -> Arrays.stream(values, row * rows.length(),
-                (row + 1) * rows.length()).asLongStream().toArray()).toArray(long[][]::new);
+    private static long[][] matrix(TokenBatch rows, int[] values) {
+        return IntStream.range(0, rows.size()).mapToObj(row -> Arrays.copyOf(Arrays.stream(values, rows.starts()[row],
+                rows.starts()[row + 1]).asLongStream().toArray(), rows.longest())).toArray(long[][]::new);
     }
 
     @Override
