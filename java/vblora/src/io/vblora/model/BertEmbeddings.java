@@ -1,28 +1,18 @@
 package io.vblora.model;
 
-import io.vblora.adapter.Adapter;
 import io.vblora.kernels.Tensor;
 import java.util.List;
+import java.util.stream.Stream;
 
 /** What goes into the first layer: the normalised sum of the embeddings of word, position and token type. */
-record BertEmbeddings(Embedding word, Embedding position, Embedding tokenType, LayerNorm norm) {
+record BertEmbeddings(Embedding word, Embedding position, Embedding tokenType, LayerNorm norm)
+        implements ModelPart {
     /** What the backward pass reads of the forward pass; tensors of the arena. */
     record Saved(Tensor tokenTypes, Tensor sum, LayerNorm.Saved statistics) {}
 
-    /** All parameters, in the order of the model. */
-    List<Parameter> parameters() {
-        return List.of(word.weight(), position.weight(), tokenType.weight(), norm.weight(), norm.bias());
-    }
-
-    /** Attaches what an adapter has of this; null detaches. */
-    void attach(Adapter adapter) {
-        List.of(word, position, tokenType).forEach(table -> table.attach(adapter));
-        norm.attach(adapter);
-    }
-
-    /** Whether an adapter trains anything of it. */
-    boolean isTrained() {
-        return word.isTrained() || position.isTrained() || tokenType.isTrained() || norm.isTrained();
+    @Override
+    public List<Parameter> parameters() {
+        return Stream.of(word, position, tokenType, norm).flatMap(part -> part.parameters().stream()).toList();
     }
 
     /**

@@ -1,6 +1,5 @@
 package io.vblora.model;
 
-import io.vblora.adapter.Adapter;
 import io.vblora.kernels.Arena;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Attention;
@@ -8,11 +7,11 @@ import io.vblora.kernels.ops.Memory;
 import io.vblora.kernels.ops.Sequences;
 import io.vblora.kernels.ops.Transformer;
 import io.vblora.model.config.BertConfig;
-import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Stream;
 
 /** One encoder layer: y = norm(x + attention(x)), then norm(y + mlp(y)). */
-final class BertLayer {
+final class BertLayer implements ModelLayer<BertLayer.Saved> {
     private final BertConfig config;
     private final Attention attention;
     private final Linear q;
@@ -23,6 +22,8 @@ final class BertLayer {
     private final Linear intermediate;
     private final Linear outputDense;
     private final LayerNorm outputNorm;
+    private final List<Linear> linears;
+    private final List<Parameter> parameters;
 
     /**
      * What the backward pass reads of the forward pass; tensors of the arena. The activation is not kept, but computed
@@ -46,35 +47,23 @@ final class BertLayer {
         this.outputDense = linears.get(5);
         this.attentionNorm = attentionNorm;
         this.outputNorm = outputNorm;
+        this.linears = List.copyOf(linears);
+        this.parameters = Stream.concat(linears.stream(), Stream.of(attentionNorm, outputNorm))
+                .flatMap(part -> part.parameters().stream()).toList();
     }
 
-    List<Linear> linears() {
-        return List.of(q, k, v, attentionDense, intermediate, outputDense);
+    @Override
+    public List<Linear> linears() {
+        return linears;
     }
 
-    /** All parameters, in the order of the model. */
-    List<Parameter> parameters() {
-        List<Parameter> parameters = new ArrayList<>();
-        linears().forEach(linear -> parameters.addAll(linear.parameters()));
-        parameters.addAll(List.of(attentionNorm.weight(), attentionNorm.bias(), outputNorm.weight(),
-                outputNorm.bias()));
+    @Override
+    public List<Parameter> parameters() {
         return parameters;
     }
 
-    /** Attaches what an adapter has of this layer; null detaches. */
-    void attach(Adapter adapter) {
-        linears().forEach(linear -> linear.attach(adapter));
-        attentionNorm.attach(adapter);
-        outputNorm.attach(adapter);
-    }
-
-    /** Whether an adapter trains anything of it. */
-    boolean isTrained() {
-        return linears().stream().anyMatch(Linear::isTrained) || attentionNorm.isTrained() || outputNorm.isTrained();
-    }
-
-    /** out [tokens, hidden] = the layer's output for x [tokens, hidden]. */
-    Saved forward(Execution run, Inputs batch, Tensor x, Tensor out) {
+    @Override
+    public Saved forward(Execution run, Inputs batch, Tensor x, Tensor out) {
         Arena arena = run.arena();
         long tokens = batch.tokens();
         Tensor query = arena.floats(tokens, q.outFeatures());
@@ -113,12 +102,8 @@ final class BertLayer {
                 outputSum, outputStatistics, qp, kp, vp, attentionDensep, intermediatep, outputDensep);
     }
 
-    /**
-     * Turns dx [tokens, hidden], the gradient of the output, into that of the input, and adds the adapter's gradients.
-     *
-     * @param inputGradient false if nobody needs the gradient of the input: dx is then undefined afterwards
-     */
-    void backward(Execution run, Inputs batch, Saved saved, Tensor dx, boolean inputGradient) {
+    @Override
+    public void backward(Execution run, Inputs batch, Saved saved, Tensor dx, boolean inputGradient) {
         long mark = run.arena().mark();
         outputNorm.backward(run, saved.outputSum(), saved.outputStatistics(), dx);
         mlpBackward(run, batch.tokens(), saved, dx);

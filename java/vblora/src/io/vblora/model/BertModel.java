@@ -2,9 +2,7 @@ package io.vblora.model;
 
 import io.vblora.InputException;
 import io.vblora.JsonFields;
-import io.vblora.adapter.Adapter;
 import io.vblora.adapter.ModuleShape;
-import io.vblora.kernels.Arena;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
@@ -35,9 +33,9 @@ public final class BertModel implements AutoCloseable {
     private final Path folder;
     private final Optional<Pooling> graphPooling;
     private final List<Tensor> weights = new ArrayList<>();
-    private final List<BertLayer> layers = new ArrayList<>();
     private final ModelUse use = new ModelUse();
     private BertEmbeddings embeddings;
+    private LayerStack<BertLayer.Saved> layers;
     private Linear poolerDense;
 
     private BertModel(BertSource source) {
@@ -98,16 +96,18 @@ public final class BertModel implements AutoCloseable {
                 layerNorm(source, reader, "embeddings.LayerNorm"));
         long[][] shapes = {{hidden, hidden}, {hidden, hidden}, {hidden, hidden}, {hidden, hidden}, {inner, hidden},
             {hidden, inner}};
+        List<BertLayer> all = new ArrayList<>();
         for (int layer = 0; layer < config.numHiddenLayers(); layer++) {
             String path = "encoder.layer." + layer + ".";
             List<Linear> linears = new ArrayList<>();
             for (int i = 0; i < shapes.length; i++) {
                 linears.add(linear(reader, prefix, path + LAYER_LINEARS.get(i), shapes[i][0], shapes[i][1]));
             }
-            layers.add(new BertLayer(config, linears,
+            all.add(new BertLayer(config, linears,
                     layerNorm(source, reader, path + "attention.output.LayerNorm"),
                     layerNorm(source, reader, path + "output.LayerNorm")));
         }
+        layers = new LayerStack<>(all);
         if (source.weights().contains(prefix + POOLER_DENSE + ".weight")) {
             poolerDense = linear(reader, prefix, POOLER_DENSE, hidden, hidden);
         }
@@ -199,7 +199,7 @@ public final class BertModel implements AutoCloseable {
     public float[] lastHiddenState(Execution execution, TokenBatch batch) {
         check(batch);
         return run(execution, "lastHiddenState", batch,
-                run -> run.read(hidden(run, batch, inputs(run, batch), null)));
+                run -> run.read(hidden(run, batch, inputs(run, batch))));
     }
 
     /**
@@ -214,7 +214,7 @@ public final class BertModel implements AutoCloseable {
         float[] pooled = run(execution, pooling.toString(), batch, run -> {
             Inputs inputs = inputs(run, batch);
             Tensor features = run.arena().floats(batch.size(), config.hiddenSize());
-            pooler.forward(run, inputs, hidden(run, batch, inputs, null), features);
+            pooler.forward(run, inputs, hidden(run, batch, inputs), features);
             return run.read(features);
         });
         if (normalize) {
@@ -245,22 +245,11 @@ public final class BertModel implements AutoCloseable {
         return use;
     }
 
-    /** The linear layers of all encoder layers, in the order of the model. */
-    List<Linear> linears() {
-        return layers.stream().flatMap(layer -> layer.linears().stream()).toList();
-    }
-
-    /** All parameters but the pooler's, in the order of the model. */
-    List<Parameter> parameters() {
-        List<Parameter> parameters = new ArrayList<>(embeddings.parameters());
-        layers.forEach(layer -> parameters.addAll(layer.parameters()));
-        return parameters;
-    }
-
-    /** Attaches what an adapter has of this, but the pooler; null detaches. */
-    void attach(Adapter adapter) {
-        embeddings.attach(adapter);
-        layers.forEach(layer -> layer.attach(adapter));
+    /** All parts but the pooler, in the order of the model. */
+    List<ModelPart> parts() {
+        List<ModelPart> parts = new ArrayList<>(List.of(embeddings));
+        parts.addAll(layers.layers());
+        return parts;
     }
 
     /**
@@ -306,67 +295,50 @@ public final class BertModel implements AutoCloseable {
 
     /** Whether embeddings or a layer have something to train. */
     boolean isTrained() {
-        return lowestTrainedLayer() < layers.size();
+        return embeddings.isTrained() || layers.isTrained();
     }
 
-    /**
-     * Gradients stop at the lowest layer that has something to train, or go on to the embeddings; the number of layers
-     * if nothing has.
-     */
-    private int lowestTrainedLayer() {
-        int lowest = 0;
-        while (lowest < layers.size() && !embeddings.isTrained() && !layers.get(lowest).isTrained()) {
-            lowest++;
-        }
-        return lowest;
+    /** The output of the last layer [tokens, hidden]. */
+    Tensor hidden(Execution run, TokenBatch batch, Inputs inputs) {
+        Tensor x = run.arena().floats(batch.tokens(), config.hiddenSize());
+        embeddings.forward(run, inputs, types(batch), x);
+        return layers.forward(run, inputs, x);
     }
 
-    /** What {@link #backward} reads of the forward pass, from the lowest trained layer upwards. */
-    static final class Tape {
-        private final List<BertLayer.Saved> layers = new ArrayList<>();
-        private BertEmbeddings.Saved embeddings;
-    }
-
-    /**
-     * The output of the last layer [tokens, hidden].
-     *
-     * @param tape gets what {@link #backward} reads; null to keep nothing
-     */
-    Tensor hidden(Execution run, TokenBatch batch, Inputs inputs, Tape tape) {
-        Arena arena = run.arena();
-        int lowest = tape == null ? layers.size() : lowestTrainedLayer();
-        Tensor x = arena.floats(batch.tokens(), config.hiddenSize());
-        Tensor y = lowest == 0 ? null : arena.floats(batch.tokens(), config.hiddenSize());
-        int[] types = batch.tokenTypeIds() == null ? new int[batch.tokens()] : batch.tokenTypeIds();
-        if (tape != null && embeddings.isTrained()) {
-            tape.embeddings = embeddings.forwardToTrain(run, inputs, types, x);
+    /** As {@link #hidden}, of what {@link #backward} then reads. */
+    Tape hiddenToTrain(Execution run, TokenBatch batch, Inputs inputs) {
+        Tensor x = run.arena().floats(batch.tokens(), config.hiddenSize());
+        boolean trained = embeddings.isTrained();
+        BertEmbeddings.Saved saved = null;
+        if (trained) {
+            saved = embeddings.forwardToTrain(run, inputs, types(batch), x);
         } else {
-            embeddings.forward(run, inputs, types, x);
+            embeddings.forward(run, inputs, types(batch), x);
         }
-        for (BertLayer layer : layers.subList(0, lowest)) {
-            long mark = arena.mark();
-            layer.forward(run, inputs, x, y);
-            arena.release(mark);
-            Tensor swap = x;
-            x = y;
-            y = swap;
+        return new Tape(saved, layers.forwardToTrain(run, inputs, x, trained));
+    }
+
+    private static int[] types(TokenBatch batch) {
+        return batch.tokenTypeIds() == null ? new int[batch.tokens()] : batch.tokenTypeIds();
+    }
+
+    /**
+     * A forward pass, for its backward pass.
+     *
+     * @param embeddings null unless they are trained
+     */
+    record Tape(BertEmbeddings.Saved embeddings, LayerStack<BertLayer.Saved>.Tape layers) {
+        /** The output of the last layer [tokens, hidden]. */
+        Tensor output() {
+            return layers.output();
         }
-        for (BertLayer layer : layers.subList(lowest, layers.size())) {
-            Tensor out = arena.floats(batch.tokens(), config.hiddenSize());
-            tape.layers.add(layer.forward(run, inputs, x, out));
-            x = out;
-        }
-        return x;
     }
 
     /** Adds the adapter's gradients; dx [tokens, hidden], the gradient of the output, is undefined afterwards. */
-    void backward(Execution run, Inputs batch, Tape tape, Tensor dx) {
-        int lowest = layers.size() - tape.layers.size();
-        for (int i = layers.size() - 1; i >= lowest; i--) {
-            layers.get(i).backward(run, batch, tape.layers.get(i - lowest), dx, i > lowest || embeddings.isTrained());
-        }
-        if (embeddings.isTrained()) {
-            embeddings.backward(run, batch, tape.embeddings, dx);
+    void backward(Execution run, Inputs inputs, Tape tape, Tensor dx) {
+        tape.layers.backward(run, inputs, dx);
+        if (tape.embeddings != null) {
+            embeddings.backward(run, inputs, tape.embeddings, dx);
         }
     }
 

@@ -1,21 +1,17 @@
 package io.vblora.model;
 
-import io.vblora.adapter.Adapter;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Transformer;
+import java.util.List;
 
 /** A layer normalisation; weight and bias [hidden], float32. */
-record LayerNorm(Parameter weight, Parameter bias, float eps) {
+record LayerNorm(Parameter weight, Parameter bias, float eps) implements ModelPart {
     /** Mean and reciprocal standard deviation of each row, for the backward pass. */
     record Saved(Tensor mean, Tensor rstd) {}
 
-    void attach(Adapter adapter) {
-        weight.attach(adapter);
-        bias.attach(adapter);
-    }
-
-    boolean isTrained() {
-        return weight.isTrained() || bias.isTrained();
+    @Override
+    public List<Parameter> parameters() {
+        return List.of(weight, bias);
     }
 
     /** y [rows, hidden] = the normalised x, which it may be. */

@@ -14,7 +14,7 @@ import java.util.List;
  * A linear layer, y = x Wᵀ + bias, with the low-rank update of an adapter if one is attached that has it. W [out, in]
  * in any native type, bias [out] float32 or null; activations are float32.
  */
-final class Linear {
+public final class Linear implements ModelPart {
     private final String path;
     private final Parameter weight;
     private final Parameter bias;
@@ -22,7 +22,8 @@ final class Linear {
     private LowRank trainingBranch;
     private LowRank evaluationBranch;
 
-    Linear(String path, Parameter weight, Parameter bias) {
+    /** @param bias may be null */
+    public Linear(String path, Parameter weight, Parameter bias) {
         this.path = path;
         this.weight = weight;
         this.bias = bias;
@@ -37,22 +38,27 @@ final class Linear {
         return new ModuleShape(path, inFeatures(), outFeatures());
     }
 
-    List<Parameter> parameters() {
+    @Override
+    public List<Parameter> parameters() {
         return bias == null ? List.of(weight) : List.of(weight, bias);
     }
 
-    long inFeatures() {
+    @Override
+    public List<Linear> linears() {
+        return List.of(this);
+    }
+
+    public long inFeatures() {
         return weight.dimension(1);
     }
 
-    long outFeatures() {
+    public long outFeatures() {
         return weight.dimension(0);
     }
 
-    /** Attaches what an adapter has of this layer; null detaches. */
-    void attach(Adapter adapter) {
+    /** Uses the update that an adapter has of this layer, if any; null detaches. */
+    void attachUpdate(Adapter adapter) {
         AdaptedModule module = adapter == null ? null : adapter.module(path).orElse(null);
-        parameters().forEach(parameter -> parameter.attach(adapter));
         adapted = module;
         trainingBranch = module == null ? null : branch(module, module.dropout());
         evaluationBranch = module == null ? null : branch(module, 0);
@@ -67,22 +73,18 @@ final class Linear {
         return run.step() == null ? evaluationBranch : trainingBranch;
     }
 
-    private boolean isAdapted() {
+    /** Whether the attached adapter has an update of it. */
+    boolean isAdapted() {
         return adapted != null;
     }
 
-    /** Whether an adapter trains anything of it: an update, or its own weight or bias. */
-    boolean isTrained() {
-        return readsInput() || bias != null && bias.isTrained();
-    }
-
     /** Whether the backward pass reads the layer's input. */
-    boolean readsInput() {
+    public boolean readsInput() {
         return isAdapted() || weight.isTrained();
     }
 
     /** Takes the tensor in which the forward pass leaves p = drop(x) Aᵀ [tokens, r]; null without an adapter. */
-    Tensor takeP(Arena arena, long tokens) {
+    public Tensor takeP(Arena arena, long tokens) {
         return isAdapted() ? arena.floats(tokens, adapted.r()) : null;
     }
 
@@ -92,7 +94,7 @@ final class Linear {
      * @param firstToken place of the first token in the batch
      * @param p of {@link #takeP}, written
      */
-    void forward(Execution run, long firstToken, long tokens, Tensor x, Tensor p, Tensor y, boolean accumulate) {
+    public void forward(Execution run, long firstToken, long tokens, Tensor x, Tensor p, Tensor y, boolean accumulate) {
         run.blas().gemm(run.stream(), run.arena(), false, true, tokens, outFeatures(), inFeatures(), 1, x,
                 weight.value(), accumulate ? 1 : 0, y);
         if (bias != null) {
@@ -111,7 +113,7 @@ final class Linear {
      * @param x what the forward pass read; not used unless {@link #readsInput}
      * @param p what the forward pass wrote
      */
-    void backward(Execution run, long firstToken, long tokens, Tensor x, Tensor dy, Tensor p, Tensor dx,
+    public void backward(Execution run, long firstToken, long tokens, Tensor x, Tensor dy, Tensor p, Tensor dx,
             boolean accumulate) {
         if (dx != null) {
             run.blas().gemm(run.stream(), run.arena(), false, false, tokens, inFeatures(), outFeatures(), 1, dy,

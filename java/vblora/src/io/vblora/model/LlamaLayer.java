@@ -1,6 +1,5 @@
 package io.vblora.model;
 
-import io.vblora.adapter.Adapter;
 import io.vblora.kernels.Arena;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Attention;
@@ -8,11 +7,11 @@ import io.vblora.kernels.ops.Memory;
 import io.vblora.kernels.ops.Sequences;
 import io.vblora.kernels.ops.Transformer;
 import io.vblora.model.config.LlamaConfig;
-import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Stream;
 
 /** One decoder layer: x + attention(norm(x)), then x + mlp(norm(x)). */
-final class LlamaLayer {
+final class LlamaLayer implements ModelLayer<LlamaLayer.Saved> {
     private final LlamaConfig config;
     private final RotaryEmbedding rotary;
     private final Attention attention;
@@ -25,6 +24,8 @@ final class LlamaLayer {
     private final Linear gate;
     private final Linear up;
     private final Linear down;
+    private final List<Linear> linears;
+    private final List<Parameter> parameters;
 
     /** What the backward pass reads of the forward pass; tensors of the arena. */
     record Saved(Tensor x, Tensor inputRstd, Tensor inputNormed, Tensor q, Tensor k, Tensor v, Tensor attended,
@@ -46,34 +47,23 @@ final class LlamaLayer {
         this.gate = linears.get(4);
         this.up = linears.get(5);
         this.down = linears.get(6);
+        this.linears = List.copyOf(linears);
+        this.parameters = Stream.concat(linears.stream(), Stream.of(inputNorm, postAttentionNorm))
+                .flatMap(part -> part.parameters().stream()).toList();
     }
 
-    List<Linear> linears() {
-        return List.of(q, k, v, o, gate, up, down);
+    @Override
+    public List<Linear> linears() {
+        return linears;
     }
 
-    /** All parameters, in the order of the model. */
-    List<Parameter> parameters() {
-        List<Parameter> parameters = new ArrayList<>();
-        linears().forEach(linear -> parameters.addAll(linear.parameters()));
-        parameters.addAll(List.of(inputNorm.weight(), postAttentionNorm.weight()));
+    @Override
+    public List<Parameter> parameters() {
         return parameters;
     }
 
-    /** Attaches what an adapter has of this layer; null detaches. */
-    void attach(Adapter adapter) {
-        linears().forEach(linear -> linear.attach(adapter));
-        inputNorm.attach(adapter);
-        postAttentionNorm.attach(adapter);
-    }
-
-    /** Whether an adapter trains anything of it. */
-    boolean isTrained() {
-        return linears().stream().anyMatch(Linear::isTrained) || inputNorm.isTrained() || postAttentionNorm.isTrained();
-    }
-
-    /** out [tokens, hidden] = the layer's output for x [tokens, hidden]. */
-    Saved forward(Execution run, Inputs batch, Tensor x, Tensor out) {
+    @Override
+    public Saved forward(Execution run, Inputs batch, Tensor x, Tensor out) {
         Arena arena = run.arena();
         long tokens = batch.tokens();
         int heads = config.numAttentionHeads();
@@ -123,12 +113,8 @@ final class LlamaLayer {
                 gated, upped, qp, kp, vp, op, gatep, upp, downp);
     }
 
-    /**
-     * Turns dx [tokens, hidden], the gradient of the output, into that of the input, and adds the adapter's gradients.
-     *
-     * @param inputGradient false if nobody needs the gradient of the input: dx is then undefined afterwards
-     */
-    void backward(Execution run, Inputs batch, Saved saved, Tensor dx, boolean inputGradient) {
+    @Override
+    public void backward(Execution run, Inputs batch, Saved saved, Tensor dx, boolean inputGradient) {
         long mark = run.arena().mark();
         mlpBackward(run, batch.tokens(), saved, dx);
         run.arena().release(mark);

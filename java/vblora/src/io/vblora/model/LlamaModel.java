@@ -3,9 +3,6 @@ package io.vblora.model;
 import static io.vblora.kernels.global.vblora.VBL_IGNORE_INDEX;
 
 import io.vblora.InputException;
-import io.vblora.adapter.Adapter;
-import io.vblora.adapter.ModelParameter;
-import io.vblora.adapter.ModuleShape;
 import io.vblora.kernels.Arena;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Stream;
@@ -32,7 +29,7 @@ import java.util.regex.Pattern;
  * adapter's gradients, {@link #attach} and {@link #close} are for one thread while no other computes. A thread that
  * comes at the wrong time gets an {@link IllegalStateException} and changes nothing.
  */
-public final class LlamaModel implements AutoCloseable {
+public final class LlamaModel extends AdaptableModel {
     private static final List<String> LAYER_LINEARS = List.of("self_attn.q_proj", "self_attn.k_proj",
             "self_attn.v_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj");
     private static final Pattern LAYER = Pattern.compile("model\\.layers\\.(\\d{1,9})\\..*", Pattern.DOTALL);
@@ -42,13 +39,13 @@ public final class LlamaModel implements AutoCloseable {
     private final LlamaConfig config;
     private final RotaryEmbedding rotary;
     private final List<Tensor> weights = new ArrayList<>();
-    private final List<LlamaLayer> layers = new ArrayList<>();
     private Embedding embedding;
+    private LayerStack<LlamaLayer.Saved> layers;
     private RmsNorm norm;
     private Linear head;
-    private final ModelUse use = new ModelUse();
 
     private LlamaModel(LlamaConfig config) {
+        super(new ModelUse());
         this.config = config;
         this.rotary = new RotaryEmbedding(config.rope(), config.headDim(), config.maxPositionEmbeddings());
     }
@@ -94,6 +91,7 @@ public final class LlamaModel implements AutoCloseable {
         long inner = config.intermediateSize();
         long[][] shapes = {{queries, hidden}, {keys, hidden}, {keys, hidden}, {hidden, queries}, {inner, hidden},
             {inner, hidden}, {hidden, inner}};
+        List<LlamaLayer> all = new ArrayList<>();
         for (int layer = 0; layer < config.numHiddenLayers(); layer++) {
             String prefix = "model.layers." + layer + ".";
             List<Linear> linears = new ArrayList<>();
@@ -104,9 +102,10 @@ public final class LlamaModel implements AutoCloseable {
                         new Parameter(path + ".weight", reader.matrix(path + ".weight", shapes[i][0], shapes[i][1])),
                         hasBias ? new Parameter(path + ".bias", reader.vector(path + ".bias", shapes[i][0])) : null));
             }
-            layers.add(new LlamaLayer(config, rotary, norm(reader, prefix + "input_layernorm.weight"),
+            all.add(new LlamaLayer(config, rotary, norm(reader, prefix + "input_layernorm.weight"),
                     norm(reader, prefix + "post_attention_layernorm.weight"), linears));
         }
+        layers = new LayerStack<>(all);
         norm = norm(reader, "model.norm.weight");
         head = new Linear("lm_head", new Parameter("lm_head.weight", config.tieWordEmbeddings() ? tokens
                 : reader.matrix("lm_head.weight", config.vocabSize(), hidden)), null);
@@ -120,24 +119,12 @@ public final class LlamaModel implements AutoCloseable {
         return config;
     }
 
-    /** The linear layers that an adapter can be attached to, in the order of the model; the output head is the last. */
-    public List<ModuleShape> linears() {
-        List<Linear> all = new ArrayList<>();
-        layers.forEach(layer -> all.addAll(layer.linears()));
-        all.add(head);
-        return all.stream().map(Linear::shape).toList();
-    }
-
-    /**
-     * All parameters, in the order of the model. Where the output head is tied to the embeddings both are there: as
-     * with PEFT an adapter that holds one of them leaves the other as it is.
-     */
-    public List<ModelParameter> parameters() {
-        List<Parameter> all = new ArrayList<>(List.of(embedding.weight()));
-        layers.forEach(layer -> all.addAll(layer.parameters()));
-        all.add(norm.weight());
-        all.addAll(head.parameters());
-        return all.stream().map(Parameter::offered).toList();
+    @Override
+    List<ModelPart> parts() {
+        List<ModelPart> parts = new ArrayList<>(List.of(embedding));
+        parts.addAll(layers.layers());
+        parts.addAll(List.of(norm, head));
+        return parts;
     }
 
     /** Numbers in the weights. */
@@ -145,35 +132,11 @@ public final class LlamaModel implements AutoCloseable {
         return weights.stream().mapToLong(Tensor::elements).sum();
     }
 
-    /**
-     * Attaches an adapter, in place of any other; null detaches. The adapter stays the caller's and must outlive its
-     * use here.
-     *
-     * @throws InputException if what it holds is not of this model, or has another shape
-     * @throws IllegalStateException if another thread computes with the model, or trains one of the adapters
-     */
-    public void attach(Adapter newAdapter) {
-        use.attach(newAdapter, () -> {
-            if (newAdapter != null) {
-                newAdapter.checkFits(linears(), List.of(), parameters());
-            }
-            embedding.attach(newAdapter);
-            layers.forEach(layer -> layer.attach(newAdapter));
-            norm.attach(newAdapter);
-            head.attach(newAdapter);
-        });
-    }
-
-    /** The attached adapter, or null. */
-    public Adapter adapter() {
-        return use.adapter();
-    }
-
     /** Logits [tokens, vocab]. */
     public float[] logits(Execution execution, TokenBatch batch) {
         check(batch);
         return run(execution, "logits", batch, run -> {
-            Tensor hidden = hidden(run, Inputs.of(run, batch, 0), null);
+            Tensor hidden = hidden(run, Inputs.of(run, batch, 0));
             Tensor logits = run.arena().floats(batch.tokens(), config.vocabSize());
             head.forward(run, 0, batch.tokens(), hidden, head.takeP(run.arena(), batch.tokens()), logits, false);
             return run.read(logits);
@@ -191,7 +154,7 @@ public final class LlamaModel implements AutoCloseable {
         return run(execution, "loss", batch, run -> {
             Inputs inputs = Inputs.of(run, batch, 0);
             Tensor targets = run.ints(batch.next(labels, VBL_IGNORE_INDEX));
-            Tensor hidden = hidden(run, inputs, null);
+            Tensor hidden = hidden(run, inputs);
             return headLoss(run, hidden, targets, null, null);
         });
     }
@@ -204,68 +167,44 @@ public final class LlamaModel implements AutoCloseable {
             throw new IllegalStateException("No adapter is attached: there is nothing to train");
         }
         check(batch, labels);
-        return use.training(() -> run(execution, "gradients", batch, run -> {
+        return use().training(() -> run(execution, "gradients", batch, run -> {
             Inputs inputs = Inputs.of(run, batch, 0);
             Tensor targets = run.ints(batch.next(labels, VBL_IGNORE_INDEX));
             Tensor scale = run.scalar((float) gradientScale);
-            Tape tape = new Tape();
-            Tensor normed = hidden(run, inputs, tape);
+            LayerStack<LlamaLayer.Saved>.Tape tape =
+                    layers.forwardToTrain(run, inputs, embedded(run, inputs), embedding.isTrained());
+            Tensor normed = run.arena().floats(batch.tokens(), config.hiddenSize());
+            Tensor rstd = norm.forward(run, tape.output(), normed);
             Tensor dx = run.arena().floats(batch.tokens(), config.hiddenSize());
             Tensor dnormed = run.arena().floats(batch.tokens(), config.hiddenSize());
             double loss = headLoss(run, normed, targets, scale, dnormed);
             Memory.zero(run.stream(), dx);
-            norm.backward(run, dnormed, tape.last, tape.rstd, dx);
-            int lowest = lowestTrainedLayer();
-            for (int i = layers.size() - 1; i >= lowest; i--) {
-                layers.get(i).backward(run, inputs, tape.layers.get(i), dx, i > lowest || embedding.isTrained());
-            }
+            norm.backward(run, dnormed, tape.output(), rstd, dx);
+            tape.backward(run, inputs, dx);
             embedding.backward(run, inputs.ids(), dx);
             return loss;
         }));
     }
 
     private <T> T run(Execution execution, String kind, TokenBatch batch, Function<Execution, T> pass) {
-        return use.reading(() -> {
+        return use().reading(() -> {
             rotary.reserve(execution.stream(), batch.longest());
-            return execution.run(PassShape.of(kind, batch, use.layout()), pass);
+            return execution.run(PassShape.of(kind, batch, use().layout()), pass);
         });
     }
 
-    /** What the backward pass needs of the forward pass. */
-    private static final class Tape {
-        private final List<LlamaLayer.Saved> layers = new ArrayList<>();
-        private Tensor last;
-        private Tensor rstd;
+    /** The output of the embeddings [tokens, hidden]. */
+    private Tensor embedded(Execution run, Inputs inputs) {
+        Tensor x = run.arena().floats(inputs.tokens(), config.hiddenSize());
+        embedding.forward(run, inputs.ids(), x, false);
+        return x;
     }
 
-    /**
-     * The normalised output of the last layer [tokens, hidden]. With a tape everything is kept, without one nothing.
-     */
-    private Tensor hidden(Execution run, Inputs batch, Tape tape) {
-        Arena arena = run.arena();
-        Tensor x = arena.floats(batch.tokens(), config.hiddenSize());
-        Tensor y = tape == null ? arena.floats(batch.tokens(), config.hiddenSize()) : null;
-        embedding.forward(run, batch.ids(), x, false);
-        for (LlamaLayer layer : layers) {
-            if (tape == null) {
-                long mark = arena.mark();
-                layer.forward(run, batch, x, y);
-                arena.release(mark);
-                Tensor swap = x;
-                x = y;
-                y = swap;
-            } else {
-                Tensor out = arena.floats(batch.tokens(), config.hiddenSize());
-                tape.layers.add(layer.forward(run, batch, x, out));
-                x = out;
-            }
-        }
-        Tensor normed = arena.floats(batch.tokens(), config.hiddenSize());
-        Tensor rstd = norm.forward(run, x, normed);
-        if (tape != null) {
-            tape.last = x;
-            tape.rstd = rstd;
-        }
+    /** The normalised output of the last layer [tokens, hidden]. */
+    private Tensor hidden(Execution run, Inputs inputs) {
+        Tensor last = layers.forward(run, inputs, embedded(run, inputs));
+        Tensor normed = run.arena().floats(last.shape());
+        norm.forward(run, last, normed);
         return normed;
     }
 
@@ -294,18 +233,6 @@ public final class LlamaModel implements AutoCloseable {
         return run.readDouble(lossSum);
     }
 
-    /**
-     * Gradients stop at the lowest layer that has something to train, or go on to the embeddings; at the number of
-     * layers if only what is behind them has.
-     */
-    private int lowestTrainedLayer() {
-        int lowest = 0;
-        while (lowest < layers.size() && !embedding.isTrained() && !layers.get(lowest).isTrained()) {
-            lowest++;
-        }
-        return lowest;
-    }
-
     private void check(TokenBatch batch) {
         if (batch.longest() > config.maxPositionEmbeddings()) {
             throw new InputException("batch", "length", batch.longest() + " tokens", "at most max_position_embeddings, "
@@ -321,14 +248,9 @@ public final class LlamaModel implements AutoCloseable {
         }
     }
 
-    /**
-     * Frees the weights.
-     *
-     * @throws IllegalStateException if another thread computes with the model
-     */
     @Override
     public void close() {
-        use.close(() -> {
+        use().close(() -> {
             rotary.close();
             weights.forEach(Tensor::close);
         });

@@ -10,7 +10,7 @@ import java.util.Arrays;
  * A parameter of a model: the base model's own values, or those that an attached adapter holds in their place and
  * trains. That of a head has no values of its own.
  */
-final class Parameter {
+public final class Parameter {
     private final String name;
     private final long[] shape;
     private final Tensor base;
@@ -25,7 +25,7 @@ final class Parameter {
     }
 
     /** One of the base model. */
-    Parameter(String name, Tensor base) {
+    public Parameter(String name, Tensor base) {
         this(name, base.shape(), base);
     }
 
@@ -43,7 +43,8 @@ final class Parameter {
         return name;
     }
 
-    long dimension(int i) {
+    /** Size of a dimension, from 0. */
+    public long dimension(int i) {
         return shape[i];
     }
 
@@ -54,17 +55,17 @@ final class Parameter {
     }
 
     /** Whether an adapter holds it, and trains it. */
-    boolean isTrained() {
+    public boolean isTrained() {
         return whole != null;
     }
 
     /** The values in use: float32 of an adapter, of the base model in any native type. */
-    Tensor value() {
+    public Tensor value() {
         return value;
     }
 
     /** The adapter's gradient, to be added to. */
-    Tensor gradient() {
+    public Tensor gradient() {
         return whole.gradient(name);
     }
 }

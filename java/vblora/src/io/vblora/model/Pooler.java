@@ -6,10 +6,10 @@ import io.vblora.kernels.ops.Activation;
 import io.vblora.kernels.ops.PoolingMode;
 import io.vblora.kernels.ops.Transformer;
 import io.vblora.model.config.Pooling;
-import java.util.Optional;
+import java.util.List;
 
 /** Makes one vector [hidden] of each sequence's output. */
-final class Pooler {
+final class Pooler implements ModelPart {
     private final PoolingMode mode;
     private final Linear dense;
 
@@ -22,13 +22,14 @@ final class Pooler {
         this.dense = dense;
     }
 
-    /** The linear layer, if there is one. */
-    Optional<Linear> linear() {
-        return Optional.ofNullable(dense);
+    @Override
+    public List<Linear> linears() {
+        return dense == null ? List.of() : List.of(dense);
     }
 
-    boolean isTrained() {
-        return dense != null && dense.isTrained();
+    @Override
+    public List<Parameter> parameters() {
+        return dense == null ? List.of() : dense.parameters();
     }
 
     /** features [size, hidden], written, of hidden [tokens, hidden]. */

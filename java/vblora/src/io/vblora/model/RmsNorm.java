@@ -1,28 +1,25 @@
 package io.vblora.model;
 
-import io.vblora.adapter.Adapter;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Transformer;
+import java.util.List;
 
 /** A root mean square normalisation; weight [hidden], float32. */
-record RmsNorm(Parameter weight, float eps) {
-    void attach(Adapter adapter) {
-        weight.attach(adapter);
-    }
-
-    boolean isTrained() {
-        return weight.isTrained();
+public record RmsNorm(Parameter weight, float eps) implements ModelPart {
+    @Override
+    public List<Parameter> parameters() {
+        return List.of(weight);
     }
 
     /** y [rows, hidden] = the normalised x; returns the reciprocal root of each row, for the backward pass. */
-    Tensor forward(Execution run, Tensor x, Tensor y) {
+    public Tensor forward(Execution run, Tensor x, Tensor y) {
         Tensor rstd = run.arena().floats(x.elements() / weight.dimension(0));
         Transformer.rmsnormForward(run.stream(), eps, x, weight.value(), y, rstd);
         return rstd;
     }
 
     /** dx [rows, hidden] += the gradient of x, unless dx is null, and the weight's gradient added to the adapter's. */
-    void backward(Execution run, Tensor dy, Tensor x, Tensor rstd, Tensor dx) {
+    public void backward(Execution run, Tensor dy, Tensor x, Tensor rstd, Tensor dx) {
         if (weight.isTrained()) {
             Transformer.normWeightBackward(run.stream(), dy, x, null, rstd, weight.gradient());
         }

@@ -1,17 +1,17 @@
 package io.vblora.model;
 
-import io.vblora.adapter.Adapter;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Activation;
 import io.vblora.kernels.ops.Transformer;
 import java.util.List;
+import java.util.Objects;
 import java.util.stream.Stream;
 
 /**
  * The head that makes logits of pooled features: one linear layer, {@code classifier}, or RoBERTa's two with tanh
- * between them, {@code classifier.dense} and {@code classifier.out_proj}.
+ * between them, {@code classifier.dense} and {@code classifier.out_proj}. Adapters hold it whole; they have no updates of it.
  */
-final class SequenceHead {
+final class SequenceHead implements ModelPart {
     /** Null where there is but one layer. */
     private final Linear dense;
     private final Linear out;
@@ -24,17 +24,9 @@ final class SequenceHead {
         out = Linear.ofHead(roberta ? "classifier.out_proj" : "classifier", hidden, labels);
     }
 
-    private List<Linear> linears() {
-        return Stream.of(dense, out).filter(linear -> linear != null).toList();
-    }
-
-    List<Parameter> parameters() {
-        return linears().stream().flatMap(linear -> linear.parameters().stream()).toList();
-    }
-
-    /** Attaches the adapter that holds it; null detaches. */
-    void attach(Adapter adapter) {
-        linears().forEach(linear -> linear.attach(adapter));
+    @Override
+    public List<Parameter> parameters() {
+        return Stream.of(dense, out).filter(Objects::nonNull).flatMap(linear -> linear.parameters().stream()).toList();
     }
 
     /** logits [rows, labels], written, of features [rows, hidden]. */

@@ -2,7 +2,6 @@ package io.vblora.model;
 
 import io.vblora.InputException;
 import io.vblora.adapter.Adapter;
-import io.vblora.adapter.ModelParameter;
 import io.vblora.adapter.ModuleShape;
 import io.vblora.kernels.Arena;
 import io.vblora.kernels.DType;
@@ -26,13 +25,14 @@ import java.util.function.Function;
  * methods that add to the adapter's gradients, {@link #attach} and {@link #close} are for one thread while no other
  * computes. A thread that comes at the wrong time gets an {@link IllegalStateException} and changes nothing.
  */
-public final class SequenceModel implements AutoCloseable {
+public final class SequenceModel extends AdaptableModel {
     private final BertModel encoder;
     private final SequenceConfig config;
     private final Pooler pooler;
     private final SequenceHead head;
 
     private SequenceModel(BertModel encoder, SequenceConfig task) {
+        super(encoder.use());
         this.encoder = encoder;
         this.config = task.pooling() == null ? task.withPooling(encoder.defaultPooling()) : task;
         if (config.maxSeqLength() > encoder.config().maxLength()) {
@@ -71,57 +71,36 @@ public final class SequenceModel implements AutoCloseable {
         return encoder;
     }
 
-    /** The linear layers that updates can be attached to, all but the head's, in the order of the model. */
-    public List<ModuleShape> linears() {
-        List<Linear> all = new ArrayList<>(encoder.linears());
-        pooler.linear().ifPresent(all::add);
-        return all.stream().map(Linear::shape).toList();
+    @Override
+    List<ModelPart> parts() {
+        List<ModelPart> parts = new ArrayList<>(encoder.parts());
+        parts.addAll(List.of(pooler, head));
+        return parts;
     }
 
-    /** A pooler that this way of pooling passes by; PEFT's model may have it, and an adapter tensors for it. */
-    private List<ModuleShape> idleLinears() {
-        return pooler.linear().isPresent() ? List.of() : List.of(encoder.poolerShape());
+    /** A pooler that this way of pooling passes by. */
+    @Override
+    public List<ModuleShape> idleLinears() {
+        return pooler.linears().isEmpty() ? List.of(encoder.poolerShape()) : List.of();
     }
 
-    /** All parameters, in the order of the model; those of the head, the last, an adapter has to hold. */
-    public List<ModelParameter> parameters() {
-        List<Parameter> all = new ArrayList<>(encoder.parameters());
-        pooler.linear().ifPresent(linear -> all.addAll(linear.parameters()));
-        all.addAll(head.parameters());
-        return all.stream().map(Parameter::offered).toList();
-    }
-
-    /** Standard deviation that new weights of the head begin with. */
+    @Override
     public double initializerRange() {
         return encoder.config().initializerRange();
     }
 
     /**
-     * Attaches an adapter, in place of any other; null detaches. The adapter stays the caller's and must outlive its
-     * use here. It is one for this model's task from now on, which {@link Adapter#save} writes beside it.
-     * {@link Adapter#notes} says if it adapts a pooler that takes no part.
+     * {@inheritDoc}
      *
-     * @throws InputException if it does not hold the head, or what it holds is not of this model or has another shape,
-     * or its configuration names something that it does not hold
-     * @throws IllegalStateException if another thread computes with the model, or trains one of the adapters
+     * <p>The adapter has to hold the head. It is one for this model's task from now on, which {@link Adapter#save}
+     * writes beside it.
      */
+    @Override
     public void attach(Adapter newAdapter) {
-        encoder.use().attach(newAdapter, () -> {
-            if (newAdapter != null) {
-                newAdapter.checkFits(linears(), idleLinears(), parameters());
-            }
-            encoder.attach(newAdapter);
-            pooler.linear().ifPresent(linear -> linear.attach(newAdapter));
-            head.attach(newAdapter);
-            if (newAdapter != null) {
-                newAdapter.setTaskConfig(config.json());
-            }
-        });
-    }
-
-    /** The attached adapter, or null. */
-    public Adapter adapter() {
-        return encoder.use().adapter();
+        super.attach(newAdapter);
+        if (newAdapter != null) {
+            newAdapter.setTaskConfig(config.json());
+        }
     }
 
     /**
@@ -144,14 +123,13 @@ public final class SequenceModel implements AutoCloseable {
     public double lossSumAndGradients(Execution execution, TokenBatch batch, float[] targets, double gradientScale) {
         check(batch);
         checkTargets(batch.size(), targets);
-        return encoder.use().training(() -> run(execution, "gradients", batch, run -> {
+        return use().training(() -> run(execution, "gradients", batch, run -> {
             Arena arena = run.arena();
             long hiddenSize = encoder.config().hiddenSize();
             Inputs inputs = encoder.inputs(run, batch);
-            BertModel.Tape tape = new BertModel.Tape();
-            Tensor hidden = encoder.hidden(run, batch, inputs, tape);
+            BertModel.Tape tape = encoder.hiddenToTrain(run, batch, inputs);
             Tensor features = arena.floats(batch.size(), hiddenSize);
-            Pooler.Saved pooled = pooler.forward(run, inputs, hidden, features);
+            Pooler.Saved pooled = pooler.forward(run, inputs, tape.output(), features);
             boolean trainsEncoder = encoder.isTrained();
             Tensor dfeatures = trainsEncoder || pooler.isTrained() ? arena.floats(batch.size(), hiddenSize) : null;
             Tensor loss = headLoss(run, features, targets, run.scalar((float) gradientScale), dfeatures);
@@ -190,23 +168,23 @@ public final class SequenceModel implements AutoCloseable {
         if (!isEncoderFrozen()) {
             throw new IllegalStateException("The adapter trains the encoder: its features change with every update");
         }
-        return encoder.use().training(() -> runHead(execution, "gradients", size, run -> run.readDouble(headLoss(run,
+        return use().training(() -> runHead(execution, "gradients", size, run -> run.readDouble(headLoss(run,
                 onDevice(run, features, size), targets, run.scalar((float) gradientScale), null))));
     }
 
     private <T> T run(Execution execution, String kind, TokenBatch batch, Function<Execution, T> pass) {
-        return encoder.use().reading(() -> execution.run(PassShape.of(kind, batch, encoder.use().layout()), pass));
+        return use().reading(() -> execution.run(PassShape.of(kind, batch, use().layout()), pass));
     }
 
     private <T> T runHead(Execution execution, String kind, int size, Function<Execution, T> pass) {
-        return encoder.use().reading(() -> execution.run(
-                new PassShape(kind, size, 0, 0, encoder.use().layout()), pass));
+        return use().reading(() -> execution.run(
+                new PassShape(kind, size, 0, 0, use().layout()), pass));
     }
 
     private Tensor pooled(Execution run, TokenBatch batch) {
         Inputs inputs = encoder.inputs(run, batch);
         Tensor features = run.arena().floats(batch.size(), encoder.config().hiddenSize());
-        pooler.forward(run, inputs, encoder.hidden(run, batch, inputs, null), features);
+        pooler.forward(run, inputs, encoder.hidden(run, batch, inputs), features);
         return features;
     }
 
@@ -280,11 +258,6 @@ public final class SequenceModel implements AutoCloseable {
         }
     }
 
-    /**
-     * Frees the weights.
-     *
-     * @throws IllegalStateException if another thread computes with the model
-     */
     @Override
     public void close() {
         encoder.close();

@@ -1,0 +1,54 @@
+package io.vblora.model;
+
+import io.vblora.InputException;
+import io.vblora.adapter.Adapter;
+import io.vblora.adapter.ModelParameter;
+import io.vblora.adapter.ModuleShape;
+import java.util.List;
+
+/**
+ * A frozen model that adapters can be attached to. Threads may compute with one at the same time, each with its own
+ * {@link Execution} and stream; attaching, training and closing are for one thread while no other computes. A thread
+ * that comes at the wrong time gets an {@link IllegalStateException} and changes nothing.
+ */
+public interface Adaptable extends AutoCloseable {
+    /** The linear layers that an adapter can have updates of, in the order of the model. */
+    List<ModuleShape> linears();
+
+    /**
+     * Linear layers that take no part in what the model is used for, but that PEFT's model may have, and an adapter
+     * updates of.
+     */
+    default List<ModuleShape> idleLinears() {
+        return List.of();
+    }
+
+    /** All parameters, in the order of the model: what an adapter can hold whole. */
+    List<ModelParameter> parameters();
+
+    /** Standard deviation that new weights begin with which are not the base model's; 0 if there are none. */
+    default double initializerRange() {
+        return 0;
+    }
+
+    /**
+     * Attaches an adapter, in place of any other; null detaches. The adapter stays the caller's and must outlive its
+     * use here. {@link Adapter#notes} says if it updates one of {@link #idleLinears}.
+     *
+     * @throws InputException if what it holds is not of this model or has another shape, or if it does not hold what
+     * the model needs of it
+     * @throws IllegalStateException if another thread computes with the model, or trains one of the adapters
+     */
+    void attach(Adapter adapter);
+
+    /** The attached adapter, or null. */
+    Adapter adapter();
+
+    /**
+     * Frees the weights.
+     *
+     * @throws IllegalStateException if another thread computes with the model
+     */
+    @Override
+    void close();
+}

@@ -1,0 +1,106 @@
+package io.vblora.model;
+
+import io.vblora.kernels.Arena;
+import io.vblora.kernels.Tensor;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * The layers of a model. Gradients go down to the lowest layer that has something to train, or through all of them if
+ * what lies below has; so layers below that one keep nothing of their forward pass.
+ *
+ * @param <S> what each layer keeps
+ */
+final class LayerStack<S> {
+    private final List<ModelLayer<S>> layers;
+
+    LayerStack(List<? extends ModelLayer<S>> layers) {
+        this.layers = List.copyOf(layers);
+    }
+
+    List<ModelLayer<S>> layers() {
+        return layers;
+    }
+
+    /** Whether a layer has something to train. */
+    boolean isTrained() {
+        return lowestTrained() < layers.size();
+    }
+
+    /** The number of layers if none is trained. */
+    private int lowestTrained() {
+        int lowest = 0;
+        while (lowest < layers.size() && !layers.get(lowest).isTrained()) {
+            lowest++;
+        }
+        return lowest;
+    }
+
+    /** The output of the last layer [tokens, hidden] for x [tokens, hidden], which is overwritten. */
+    Tensor forward(Execution run, Inputs inputs, Tensor x) {
+        return layers.isEmpty() ? x : forward(run, inputs, x, run.arena().floats(x.shape()), layers);
+    }
+
+    /** @param y of the same shape as x */
+    private Tensor forward(Execution run, Inputs inputs, Tensor x, Tensor y, List<ModelLayer<S>> part) {
+        Arena arena = run.arena();
+        Tensor in = x;
+        Tensor out = y;
+        for (ModelLayer<S> layer : part) {
+            long mark = arena.mark();
+            layer.forward(run, inputs, in, out);
+            arena.release(mark);
+            Tensor swap = in;
+            in = out;
+            out = swap;
+        }
+        return in;
+    }
+
+    /**
+     * As {@link #forward(Execution, Inputs, Tensor)}, of what a backward pass then reads.
+     *
+     * @param inputTrained whether what x was made of is trained
+     */
+    Tape forwardToTrain(Execution run, Inputs inputs, Tensor x, boolean inputTrained) {
+        int lowest = inputTrained ? 0 : lowestTrained();
+        Tape tape = new Tape(lowest, inputTrained);
+        Tensor in = lowest == 0 ? x
+                : forward(run, inputs, x, run.arena().floats(x.shape()), layers.subList(0, lowest));
+        for (ModelLayer<S> layer : layers.subList(lowest, layers.size())) {
+            Tensor out = run.arena().floats(x.shape());
+            tape.saved.add(layer.forward(run, inputs, in, out));
+            in = out;
+        }
+        tape.output = in;
+        return tape;
+    }
+
+    /** A forward pass, for its backward pass. */
+    final class Tape {
+        private final List<S> saved = new ArrayList<>();
+        private final int lowest;
+        private final boolean inputTrained;
+        private Tensor output;
+
+        private Tape(int lowest, boolean inputTrained) {
+            this.lowest = lowest;
+            this.inputTrained = inputTrained;
+        }
+
+        /** The output of the last layer [tokens, hidden]. */
+        Tensor output() {
+            return output;
+        }
+
+        /**
+         * Turns dx [tokens, hidden], the gradient of the output, into that of the input if what lies below is trained,
+         * and adds the adapter's gradients.
+         */
+        void backward(Execution run, Inputs inputs, Tensor dx) {
+            for (int i = layers.size() - 1; i >= lowest; i--) {
+                layers.get(i).backward(run, inputs, saved.get(i - lowest), dx, i > lowest || inputTrained);
+            }
+        }
+    }
+}

@@ -1,0 +1,20 @@
+package io.vblora.model;
+
+import io.vblora.kernels.Tensor;
+
+/**
+ * One of the layers of a model, each of which reads what the one before it wrote.
+ *
+ * @param <S> what the backward pass reads of the forward pass: tensors of the arena
+ */
+public interface ModelLayer<S> extends ModelPart {
+    /** out [tokens, hidden] = the layer's output for x [tokens, hidden], which do not overlap. */
+    S forward(Execution run, Inputs inputs, Tensor x, Tensor out);
+
+    /**
+     * Turns dx [tokens, hidden], the gradient of the output, into that of the input, and adds the adapter's gradients.
+     *
+     * @param inputGradient false if nobody needs the gradient of the input: dx is then undefined afterwards
+     */
+    void backward(Execution run, Inputs inputs, S saved, Tensor dx, boolean inputGradient);
+}
