@@ -28,8 +28,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import javax.tools.JavaCompiler;
@@ -37,8 +35,12 @@ import javax.tools.SimpleJavaFileObject;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The Java examples of the README compile, and train adapters that load. */
-class ReadmeExampleTest {
+/** The Java examples in the pages of the documentation compile, and train adapters that load. */
+class PagesExampleTest {
+    private static final String CLASSIFIER_PAGE = "README.md";
+    /** The imports of all examples, and the language model. */
+    private static final String JAVA_PAGE = "docs/java.md";
+
     @TempDir
     Path temporary;
 
@@ -79,7 +81,7 @@ class ReadmeExampleTest {
         TokenizerFixture.write(encoder);
         Path data = Files.write(temporary.resolve("train.csv"),
                 List.of("text,label", "the bank,money", "of vectors,maths", "the vectors,maths", "bank,money"));
-        return example(0)
+        return imports() + "\n" + example(CLASSIFIER_PAGE, 0)
                 .replace("128", "4")  // the small encoder's dimensions, and tokens; before paths, which may hold it
                 .replace("\"encoder\"", literal(encoder))
                 .replace("\"train.csv\"", literal(data))
@@ -99,8 +101,7 @@ class ReadmeExampleTest {
         Files.createDirectory(adapterFolder);
         Files.writeString(adapterFolder.resolve("task_config.json"), "{}");
         Path data = Files.write(temporary.resolve("train.txt"), rows());
-        String first = example(0);
-        run("LanguageModel", first.substring(0, first.indexOf("\n\n")) + "\n\n" + example(1)
+        run("LanguageModel", imports() + "\n" + example(JAVA_PAGE, 1)
                 .replace("\"model\"", literal(Golden.own("models/tinyrand")))
                 .replace("\"train.txt\"", literal(data))
                 .replace("Tokenizer.open(folder)", "null")  // the random model has none, and the data needs none
@@ -159,13 +160,21 @@ class ReadmeExampleTest {
         }
     }
 
-    /** A block of Java in the README, counted from 0. */
-    private static String example(int number) throws Exception {
-        Matcher block = Pattern.compile("```java\n(.*?)```", Pattern.DOTALL)
-                .matcher(Files.readString(Path.of(System.getProperty("vblora.root"), "README.md")));
-        List<String> examples = block.results().map(found -> found.group(1)).toList();
-        assertEquals(2, examples.size());
-        return examples.get(number);
+    /** A page whose Java is not in a test might have anything. */
+    @Test
+    void allExamplesAreTested() {
+        assertEquals(Map.of(CLASSIFIER_PAGE, 1, JAVA_PAGE, 2),
+                Page.all().stream().filter(page -> !page.blocks("java").isEmpty())
+                        .collect(Collectors.toMap(Page::name, page -> page.blocks("java").size())));
+    }
+
+    private static String imports() {
+        return example(JAVA_PAGE, 0);
+    }
+
+    /** A block of Java on a page, counted from 0. */
+    private static String example(String page, int number) {
+        return Page.of(page).blocks("java").get(number);
     }
 
     private static String literal(Path path) {
