@@ -19,6 +19,9 @@ module io.vblora {
 
     exports io.vblora;
     exports io.vblora.adapter;
+    exports io.vblora.adapter.methods.lora;
+    exports io.vblora.adapter.methods.vblora;
+    exports io.vblora.adapter.peft;
     exports io.vblora.blas;
     exports io.vblora.data;
     exports io.vblora.eval;
@@ -29,6 +32,9 @@ module io.vblora {
     exports io.vblora.parameters;
     exports io.vblora.train;
     exports io.vblora.weights;
+
+    uses io.vblora.adapter.MethodSource;
+    provides io.vblora.adapter.MethodSource with io.vblora.adapter.methods.OwnMethods;
 
     opens io.vblora.cli to info.picocli;
     opens io.vblora.train to info.picocli; // the options that are training arguments

@@ -10,6 +10,8 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.vblora.Golden;
 import io.vblora.InputException;
 import io.vblora.JsonFields;
+import io.vblora.adapter.methods.lora.LoraConfig;
+import io.vblora.adapter.methods.vblora.VbLoraConfig;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.vblora.InputException;
+import io.vblora.adapter.methods.vblora.VbLoraConfig;
 import io.vblora.kernels.Stream;
 import io.vblora.weights.InterruptedSave;
 import java.io.IOException;

@@ -10,6 +10,11 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.vblora.Golden;
 import io.vblora.InputException;
 import io.vblora.JsonFields;
+import io.vblora.adapter.methods.lora.LoraConfig;
+import io.vblora.adapter.methods.vblora.Selection;
+import io.vblora.adapter.methods.vblora.VbLoraConfig;
+import io.vblora.adapter.peft.PeftKeys;
+import io.vblora.adapter.peft.StoredForm;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;
 import io.vblora.kernels.Stream;
@@ -25,6 +30,7 @@ import java.nio.channels.Channels;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -92,15 +98,17 @@ class AdapterTest extends WithStream {
                 Adapter other = Adapter.create(config, model, stream, 2)) {
             assertArrayEquals(one.composition().packed().toFloats(), same.composition().packed().toFloats());
             assertNotEquals(one.composition().packed().getFloat(0), other.composition().packed().getFloat(0));
-            VbLoraComposition composition = (VbLoraComposition) one.composition();
+            Map<String, float[]> parameters = numbers(one.composition().parameters(stream));
             // Moments of U(-b, b) and N(0, s); 4,096 and 32,768 numbers put them within 5 standard errors.
-            double[] bank = moments(composition.bank().toFloats());
+            double[] bank = moments(parameters.get(BANK));
             assertEquals(0, bank[0], 5 * 0.5 / Math.sqrt(3 * 4096));
             assertEquals(0.25 / 3, bank[1], 0.01);
-            for (float x : composition.bank().toFloats()) {
+            for (float x : parameters.get(BANK)) {
                 assertTrue(Math.abs(x) <= 0.5);
             }
-            double[] logits = moments(composition.logits().toFloats());
+            double[] logits = moments(concatenated(
+                    parameters.get(PeftKeys.of("a", ".vblora_logits_A")),
+                    parameters.get(PeftKeys.of("a", ".vblora_logits_B"))));
             assertEquals(0, logits[0], 5 * 2 / Math.sqrt(32768));
             assertEquals(4, logits[1], 5 * 4 * Math.sqrt(2.0 / 32768));
         }
@@ -118,6 +126,12 @@ class AdapterTest extends WithStream {
                 assertEquals(0, x);
             }
         }
+    }
+
+    private static float[] concatenated(float[] first, float[] second) {
+        float[] both = Arrays.copyOf(first, first.length + second.length);
+        System.arraycopy(second, 0, both, first.length, second.length);
+        return both;
     }
 
     /** Mean, and mean of squares. */
@@ -202,7 +216,7 @@ class AdapterTest extends WithStream {
     private void checkRoundTrip(Adapter adapter, boolean saveOnlyTopkWeights, float tolerance, String message) {
         adapter.save(folder, saveOnlyTopkWeights, stream);
         try (Adapter loaded = Adapter.load(folder, stream)) {
-            assertEquals(folder.resolve(PeftFormat.WEIGHTS_FILE).toFile().length(),
+            assertEquals(folder.resolve(Adapter.WEIGHTS_FILE).toFile().length(),
                     loaded.storedBytes(saveOnlyTopkWeights), message);
             assertEquals(adapter.storedBytes(saveOnlyTopkWeights), loaded.storedBytes(saveOnlyTopkWeights), message);
             assertEquals(!saveOnlyTopkWeights, loaded.trainable());
@@ -285,12 +299,12 @@ class AdapterTest extends WithStream {
                 adapter.save(folder, false, stream);
             }
             convertFloats(dtype);
-            byte[] before = Files.readAllBytes(folder.resolve(PeftFormat.WEIGHTS_FILE));
+            byte[] before = Files.readAllBytes(folder.resolve(Adapter.WEIGHTS_FILE));
             Path copy = folder.resolve("copy");
             try (Adapter adapter = Adapter.load(folder, stream)) {
                 adapter.save(copy, false, stream);
             }
-            assertArrayEquals(before, Files.readAllBytes(copy.resolve(PeftFormat.WEIGHTS_FILE)), dtype.toString());
+            assertArrayEquals(before, Files.readAllBytes(copy.resolve(Adapter.WEIGHTS_FILE)), dtype.toString());
         }
     }
 
@@ -311,8 +325,9 @@ class AdapterTest extends WithStream {
                     if (topkOnly && made.config() instanceof LoraConfig) {
                         continue;
                     }
-                    try (NamedTensors parameters = PeftFormat.parameters(made, topkOnly, stream)) {
-                        SafetensorsWriter writer = PeftFormat.tensors(made, topkOnly, parameters, stream);
+                    StoredForm form = made.config().form(topkOnly);
+                    try (NamedTensors updates = made.composition().stored(form, stream)) {
+                        SafetensorsWriter writer = AdapterWriter.of(made, form, updates, stream);
                         assertArrayEquals(written(writer), written(writer), made.config().toString());
                     }
                 }
@@ -483,7 +498,7 @@ class AdapterTest extends WithStream {
 
     private void convertFloats(DType dtype) {
         Map<String, Tensor> tensors = new HashMap<>();
-        Path file = folder.resolve(PeftFormat.WEIGHTS_FILE);
+        Path file = folder.resolve(Adapter.WEIGHTS_FILE);
         try (SafetensorsFile source = SafetensorsFile.open(file)) {
             for (String name : source.names()) {
                 if (source.entry(name).dtype() == DType.FLOAT32) {
@@ -515,7 +530,7 @@ class AdapterTest extends WithStream {
 
     private void writeTensors(Consumer<Map<String, Tensor>> change) {
         Map<String, Tensor> tensors = new HashMap<>();
-        Path file = folder.resolve(PeftFormat.WEIGHTS_FILE);
+        Path file = folder.resolve(Adapter.WEIGHTS_FILE);
         if (Files.exists(file)) {
             try (SafetensorsFile source = SafetensorsFile.open(file)) {
                 source.names().forEach(name -> tensors.put(name, source.read(name)));
@@ -632,8 +647,7 @@ class AdapterTest extends WithStream {
             tensors.get(WEIGHTS).setFloat(1, 0.250001f);
         });
         try (Adapter adapter = Adapter.load(folder, stream)) {
-            Tensor weights = ((VbLoraComposition) adapter.composition()).weights();
-            assertArrayEquals(new float[] {0.75f, 0.250001f, 0}, weights.view(0, 3).toFloats());
+            assertArrayEquals(new float[] {0.75f, 0.250001f, 0}, Selection.weights(adapter, 0));
         }
     }
 
@@ -642,7 +656,7 @@ class AdapterTest extends WithStream {
         assertThrows(InputException.class, () -> Adapter.load(folder, stream));
         small().build().write(folder.resolve(AdapterConfig.FILE_NAME));
         InputException none = assertThrows(InputException.class, () -> Adapter.load(folder, stream));
-        assertEquals(folder.resolve(PeftFormat.WEIGHTS_FILE).toString(), none.source());
+        assertEquals(folder.resolve(Adapter.WEIGHTS_FILE).toString(), none.source());
         Files.createFile(folder.resolve("adapter_model.bin"));
         InputException pickled = assertThrows(InputException.class, () -> Adapter.load(folder, stream));
         assertTrue(pickled.found().contains("adapter_model.bin"), pickled.getMessage());

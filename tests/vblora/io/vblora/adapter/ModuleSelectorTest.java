@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.vblora.InputException;
+import io.vblora.adapter.methods.vblora.VbLoraConfig;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;

@@ -10,6 +10,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.vblora.InputException;
 import io.vblora.JsonFields;
+import io.vblora.adapter.methods.lora.LoraConfig;
+import io.vblora.adapter.methods.vblora.VbLoraConfig;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;
 import io.vblora.kernels.Tensor;

@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.vblora.InputException;
+import io.vblora.adapter.methods.lora.LoraConfig;
+import io.vblora.adapter.methods.vblora.VbLoraConfig;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.TestDevice;
 import io.vblora.kernels.ops.StepState;
@@ -33,14 +35,17 @@ class RestoreTest extends WithStream {
     /** A way of keeping state: VB-LoRA's dense logits or active sets, LoRA; each with a head. */
     private record Way(String name, AdapterConfig config, double weightDecay) {}
 
+    /** Banks of so many vectors are updated by active sets. */
+    private static final int LARGE_BANK = 256;
+
     private static VbLoraConfig vbLora(int numVectors) {
         return VbLoraConfig.builder().targetModules(List.of("a", "b")).modulesToSave(List.of("classifier")).r(3)
                 .vectorLength(4).numVectors(numVectors).topk(2).initVectorBankBound(1).build();
     }
 
     private static final List<Way> WAYS = List.of(
-            new Way("active sets", vbLora(VbLoraComposition.ACTIVE_SET_NUM_VECTORS), 0),
-            new Way("dense logits by weight decay", vbLora(VbLoraComposition.ACTIVE_SET_NUM_VECTORS), 0.01),
+            new Way("active sets", vbLora(LARGE_BANK), 0),
+            new Way("dense logits by weight decay", vbLora(LARGE_BANK), 0.01),
             new Way("dense logits of a small bank", vbLora(9), 0),
             new Way("LoRA", LoraConfig.builder().targetModules(List.of("a", "b"))
                     .modulesToSave(List.of("classifier")).r(2).build(), 0),

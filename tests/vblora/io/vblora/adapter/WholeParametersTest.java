@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.vblora.InputException;
+import io.vblora.adapter.methods.lora.LoraConfig;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.TestDevice;

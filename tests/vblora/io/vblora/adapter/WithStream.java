@@ -15,21 +15,21 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 
 /** Tests that each have a stream of the tests' device; what they do with an adapter's tensors. */
-abstract class WithStream {
-    Stream stream;
+public abstract class WithStream {
+    protected Stream stream;
 
     @BeforeEach
-    void openStream() {
+    protected void openStream() {
         stream = TestDevice.stream();
     }
 
     @AfterEach
-    void closeStream() {
+    protected void closeStream() {
         stream.close();
     }
 
     /** All tensors, copied; closes them. */
-    static Map<String, float[]> numbers(NamedTensors tensors) {
+    public static Map<String, float[]> numbers(NamedTensors tensors) {
         try (tensors) {
             Map<String, float[]> numbers = new LinkedHashMap<>();
             tensors.asMap().forEach((name, tensor) -> numbers.put(name, tensor.toFloats()));
@@ -38,7 +38,7 @@ abstract class WithStream {
     }
 
     /** A float32 CPU tensor's numbers in a 16-bit type, on the CPU. */
-    static Tensor narrow(Tensor wide, DType dtype) {
+    protected static Tensor narrow(Tensor wide, DType dtype) {
         Tensor narrow = Tensor.allocate(Device.CPU, dtype, wide.shape());
         try (Stream cpu = Stream.cpu(1)) {
             Memory.convert(cpu, wide, narrow);
@@ -46,7 +46,7 @@ abstract class WithStream {
         return narrow;
     }
 
-    static void assertSameBits(Map<String, float[]> expected, Map<String, float[]> found, String message) {
+    public static void assertSameBits(Map<String, float[]> expected, Map<String, float[]> found, String message) {
         assertEquals(expected.keySet(), found.keySet(), message);
         expected.forEach((name, values) -> {
             float[] other = found.get(name);

@@ -9,7 +9,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import io.vblora.Golden;
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.AdapterConfig;
-import io.vblora.adapter.LoraConfig;
+import io.vblora.adapter.methods.lora.LoraConfig;
 import io.vblora.kernels.Tensor;
 import io.vblora.weights.SafetensorsWriter;
 import java.io.IOException;

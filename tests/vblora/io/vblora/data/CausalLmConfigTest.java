@@ -7,7 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.vblora.InputException;
 import io.vblora.adapter.AdapterFolder;
-import io.vblora.adapter.VbLoraConfig;
+import io.vblora.adapter.methods.vblora.VbLoraConfig;
 import io.vblora.model.ProblemType;
 import io.vblora.model.SequenceConfig;
 import io.vblora.model.config.Pooling;

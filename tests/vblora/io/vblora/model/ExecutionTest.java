@@ -4,7 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 
 import io.vblora.adapter.Adapter;
-import io.vblora.adapter.LoraConfig;
+import io.vblora.adapter.methods.lora.LoraConfig;
 import io.vblora.blas.Blas;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.ops.Activation;

@@ -7,7 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.vblora.Golden;
 import io.vblora.InputException;
 import io.vblora.adapter.Adapter;
-import io.vblora.adapter.VbLoraConfig;
+import io.vblora.adapter.methods.vblora.VbLoraConfig;
 import io.vblora.blas.Blas;
 import io.vblora.kernels.KernelException;
 import io.vblora.kernels.Stream;

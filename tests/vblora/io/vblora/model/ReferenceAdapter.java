@@ -2,9 +2,9 @@ package io.vblora.model;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import io.vblora.adapter.AdapterConfig;
-import io.vblora.adapter.LoraConfig;
 import io.vblora.adapter.ModuleShape;
-import io.vblora.adapter.VbLoraConfig;
+import io.vblora.adapter.methods.lora.LoraConfig;
+import io.vblora.adapter.methods.vblora.VbLoraConfig;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;

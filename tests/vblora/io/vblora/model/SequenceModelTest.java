@@ -8,9 +8,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.vblora.InputException;
 import io.vblora.adapter.Adapter;
-import io.vblora.adapter.LoraConfig;
 import io.vblora.adapter.ModuleShape;
-import io.vblora.adapter.VbLoraConfig;
+import io.vblora.adapter.methods.lora.LoraConfig;
+import io.vblora.adapter.methods.vblora.VbLoraConfig;
 import io.vblora.blas.Blas;
 import io.vblora.kernels.Device;
 import io.vblora.kernels.Stream;

@@ -7,8 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.AdapterConfig;
-import io.vblora.adapter.LoraConfig;
-import io.vblora.adapter.VbLoraConfig;
+import io.vblora.adapter.methods.lora.LoraConfig;
+import io.vblora.adapter.methods.vblora.VbLoraConfig;
 import io.vblora.blas.Blas;
 import io.vblora.data.Example;
 import io.vblora.data.SequenceExample;

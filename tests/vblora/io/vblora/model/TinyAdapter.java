@@ -1,9 +1,9 @@
 package io.vblora.model;
 
 import io.vblora.adapter.AdapterConfig;
-import io.vblora.adapter.LoraConfig;
 import io.vblora.adapter.ModuleShape;
-import io.vblora.adapter.VbLoraConfig;
+import io.vblora.adapter.methods.lora.LoraConfig;
+import io.vblora.adapter.methods.vblora.VbLoraConfig;
 import io.vblora.kernels.Tensor;
 import io.vblora.weights.SafetensorsWriter;
 import java.io.IOException;

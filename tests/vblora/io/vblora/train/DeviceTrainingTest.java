@@ -7,7 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.vblora.Golden;
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.Composition;
-import io.vblora.adapter.GrowingActiveSets;
+import io.vblora.adapter.methods.vblora.GrowingActiveSets;
 import io.vblora.blas.Blas;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;

@@ -3,6 +3,8 @@ package io.vblora.adapter;
 import io.vblora.InputException;
 import io.vblora.PrintableText;
 import io.vblora.SharedUse.Use;
+import io.vblora.adapter.peft.PeftKeys;
+import io.vblora.adapter.peft.StoredForm;
 import io.vblora.SharedUse;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;
@@ -35,7 +37,7 @@ import java.util.function.Consumer;
  */
 public final class Adapter implements AutoCloseable {
     /** Name of the file in an adapter's folder that holds its tensors. */
-    public static final String WEIGHTS_FILE = PeftFormat.WEIGHTS_FILE;
+    public static final String WEIGHTS_FILE = PeftKeys.WEIGHTS_FILE;
 
     private final AdapterConfig config;
     private final Composition composition;
@@ -62,9 +64,8 @@ public final class Adapter implements AutoCloseable {
         this.storedVersion = version();
         long offset = 0;
         for (ModuleShape shape : shapes) {
-            float scaling = config instanceof LoraConfig lora ? (float) lora.scaling(shape.path()) : 1;
-            AdaptedModule module = new AdaptedModule(shape, modules.size(), config.r(shape.path()), offset, scaling,
-                    (float) config.dropout(), composition);
+            AdaptedModule module = new AdaptedModule(shape, modules.size(), config.r(shape.path()), offset,
+                    (float) config.scaling(shape.path()), (float) config.dropout(), composition);
             modules.add(module);
             byPath.put(shape.path(), module);
             offset += module.r() * (shape.inFeatures() + shape.outFeatures());
@@ -93,20 +94,9 @@ public final class Adapter implements AutoCloseable {
             double initializerRange, Stream stream, long seed) {
         List<ModuleShape> shapes = ordered(config.modules().select(linears));
         List<WholeParameter> whole = config.modules().selectWhole(parameters, shapes);
-        if (config instanceof VbLoraConfig vbLora) {
-            VbLoraComposition composition = new VbLoraComposition(stream.device(), vbLora, shapes, true,
-                    config.source());
-            return finish(config, shapes, whole, composition, Map.of(), wholeParameters -> {
-                composition.initialize(vbLora, seed, stream);
-                wholeParameters.initialize(parameters, seed, initializerRange, stream);
-            });
-        }
-        LoraConfig lora = (LoraConfig) config;
-        LoraComposition composition = new LoraComposition(stream.device(), lora, shapes);
-        return finish(config, shapes, whole, composition, Map.of(), wholeParameters -> {
-            composition.initialize(seed);
-            wholeParameters.initialize(parameters, seed, initializerRange, stream);
-        });
+        return finish(config, shapes, whole,
+                config.create(shapes, new BaseWeights(config.source(), parameters), stream, seed), Map.of(),
+                wholeParameters -> wholeParameters.initialize(parameters, seed, initializerRange, stream));
     }
 
     /**
@@ -118,7 +108,7 @@ public final class Adapter implements AutoCloseable {
      * @throws InputException if anything is missing or contradicts
      */
     public static Adapter load(Path folder, Stream stream) {
-        return PeftReader.read(folder, stream);
+        return AdapterReader.read(folder, stream);
     }
 
     /** Fills composition and whole parameters and makes the adapter; frees them if that fails. */
@@ -311,21 +301,22 @@ public final class Adapter implements AutoCloseable {
      * Writes the adapter as PEFT does, its task beside it: all files or none, whatever ends the process on the way
      * ({@link io.vblora.weights.FileGroup}). An adapter that was there is replaced whole; the task of another one does
      * not stay. An adapter that has not changed since it was loaded keeps its element types; others are float32, and so
-     * are top-k weights and their bank always: PEFT can read no others.
+     * are VB-LoRA's top-k weights and their bank always: PEFT can read no others.
      *
      * @param folder created if it is missing
-     * @param saveOnlyTopkWeights store the selection alone: small, and good for inference only
+     * @param compact store the method's compact form: small, and good for inference only; of VB-LoRA the selection
+     * alone, as PEFT does with {@code save_only_topk_weights}
      * @throws InputException if the adapter does not hold what that way of storing needs, or the folder holds an
      * interrupted save that cannot be finished
      * @throws java.io.UncheckedIOException if a file cannot be written
      */
-    public void save(Path folder, boolean saveOnlyTopkWeights, Stream stream) {
-        try (Use reading = use.read();
-                NamedTensors parameters = PeftFormat.parameters(this, saveOnlyTopkWeights, stream)) {
+    public void save(Path folder, boolean compact, Stream stream) {
+        StoredForm form = config.form(compact);
+        try (Use reading = use.read(); NamedTensors updates = composition.stored(form, stream)) {
             Map<String, AtomicFile.Content> files = new LinkedHashMap<>();
-            files.put(WEIGHTS_FILE, PeftFormat.tensors(this, saveOnlyTopkWeights, parameters, stream)::writeTo);
+            files.put(WEIGHTS_FILE, AdapterWriter.of(this, form, updates, stream)::writeTo);
             files.put(AdapterConfig.FILE_NAME, AtomicFile.content(
-                    config.stored(saveOnlyTopkWeights).toString().getBytes(StandardCharsets.UTF_8)));
+                    config.storedAs(form).toString().getBytes(StandardCharsets.UTF_8)));
             if (taskConfig != null) {
                 files.put(AdapterFolder.TASK_FILE, AtomicFile.content(taskConfig));
             }
@@ -337,8 +328,8 @@ public final class Adapter implements AutoCloseable {
      * Bytes of the {@code adapter_model.safetensors} that {@link #save} writes, or would write if the adapter held what
      * that way of storing needs.
      */
-    public long storedBytes(boolean saveOnlyTopkWeights) {
-        return PeftFormat.tensors(this, saveOnlyTopkWeights, null, null).bytes();
+    public long storedBytes(boolean compact) {
+        return AdapterWriter.of(this, config.form(compact), null, null).bytes();
     }
 
     /**
@@ -346,7 +337,7 @@ public final class Adapter implements AutoCloseable {
      * parameters.
      */
     public long loraStoredBytes() {
-        return PeftFormat.loraTensors(this, name -> DType.FLOAT32, null, null).bytes();
+        return AdapterWriter.bytesOfLora(this);
     }
 
     /** Counts changes of all parameters. */

@@ -12,6 +12,11 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.vblora.InputException;
 import io.vblora.JsonFields;
 import io.vblora.PrintableText;
+import io.vblora.adapter.peft.PeftFile;
+import io.vblora.adapter.peft.PeftKeys;
+import io.vblora.adapter.peft.StoredForm;
+import io.vblora.adapter.peft.StoredTensor;
+import io.vblora.kernels.Stream;
 import io.vblora.weights.AtomicFile;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
@@ -24,13 +29,16 @@ import java.util.TreeMap;
 /**
  * What an adapter is, with PEFT's keys, defaults and meanings: the content of {@code adapter_config.json}. Keys that
  * are not known here are kept and written again, and have no effect, as {@link #notes} says. Immutable.
+ *
+ * <p>A method's configuration also makes what depends on it: the composition, new or read from a file, and the list of
+ * tensors in which that is stored.
  */
-public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
+public abstract class AdapterConfig {
     /** Name of the file in an adapter's folder. */
-    public static final String FILE_NAME = "adapter_config.json";
+    public static final String FILE_NAME = PeftKeys.CONFIG_FILE;
 
     /** Larger ranks are refused as absurd. */
-    static final int MAX_R = 1 << 16;
+    protected static final int MAX_R = 1 << 16;
 
     private static final List<String> TASK_TYPES =
             List.of("SEQ_CLS", "SEQ_2_SEQ_LM", "CAUSAL_LM", "TOKEN_CLS", "QUESTION_ANS", "FEATURE_EXTRACTION");
@@ -50,7 +58,7 @@ public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
     private final List<String> notes = new ArrayList<>();
 
     /** {@code methodKeys}: the keys of PEFT's configuration of this method alone. */
-    AdapterConfig(JsonFields fields, int defaultR, String dropoutKey, Set<String> methodKeys) {
+    protected AdapterConfig(JsonFields fields, int defaultR, String dropoutKey, Set<String> methodKeys) {
         this.fields = fields;
         this.r = (int) fields.integer("r", 1, MAX_R, defaultR);
         this.dropout = fields.number(dropoutKey, 0, 1, 0);
@@ -82,15 +90,7 @@ public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
     public static AdapterConfig read(Path path) {
         Path file = path.endsWith(FILE_NAME) ? path : path.resolve(FILE_NAME);
         AdapterFolder.files(file.resolveSibling("")).finish();
-        return of(JsonFields.read(file));
-    }
-
-    private static AdapterConfig of(JsonFields fields) {
-        return switch (fields.string("peft_type", "")) {
-            case VbLoraConfig.PEFT_TYPE -> new VbLoraConfig(fields);
-            case LoraConfig.PEFT_TYPE -> new LoraConfig(fields);
-            default -> throw fields.wrong("peft_type", VbLoraConfig.PEFT_TYPE + " or " + LoraConfig.PEFT_TYPE);
-        };
+        return AdapterMethods.config(JsonFields.read(file));
     }
 
     /** Whether a key has a value that says something: neither null nor false nor empty. */
@@ -105,7 +105,7 @@ public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
      *
      * @param keys with what they stand for
      */
-    static void requireUnset(JsonFields fields, Map<String, String> keys) {
+    protected static void requireUnset(JsonFields fields, Map<String, String> keys) {
         new TreeMap<>(keys).forEach((key, what) -> {
             if (isSet(fields, key)) {
                 throw fields.wrong(key, (fields.object().get(key).isBoolean() ? "false" : "null") + ": " + what
@@ -115,7 +115,7 @@ public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
     }
 
     /** Notes that a key has no effect, if it is set. */
-    void noteWithoutEffect(String key, String why) {
+    protected void noteWithoutEffect(String key, String why) {
         if (isSet(fields, key)) {
             note(key + ": without effect, " + why);
         }
@@ -126,7 +126,7 @@ public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
     }
 
     /** {@link #notes}, and what there is to know of the modules with these paths being the adapted ones. */
-    List<String> notes(List<String> adapted) {
+    protected List<String> notes(List<String> adapted) {
         return notes();
     }
 
@@ -138,8 +138,70 @@ public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
         return List.copyOf(notes);
     }
 
-    /** PEFT's name of the method: VBLORA or LORA. */
-    public abstract String peftType();
+    /** The method that it configures. */
+    public abstract AdapterMethod method();
+
+    /** PEFT's name of the method, as VBLORA. */
+    public String peftType() {
+        return method().peftType();
+    }
+
+    /** What there is to say of the method's own settings, under PEFT's keys: for people. */
+    public Map<String, Object> facts() {
+        return Map.of();
+    }
+
+    /** The form in which its tensors are stored. */
+    public StoredForm form() {
+        return method().forms().get(0);
+    }
+
+    /** Whether an adapter with this configuration is stored as its method's compact form, which cannot be trained on. */
+    public boolean isCompact() {
+        return !form().equals(method().forms().get(0));
+    }
+
+    /**
+     * The form in which a file's tensors are stored.
+     *
+     * @throws InputException if the configuration says another one
+     */
+    protected StoredForm form(PeftFile file) {
+        return form();
+    }
+
+    /** Sets the keys that say in which form the tensors are stored. */
+    protected void setForm(ObjectNode json, StoredForm form) {}
+
+    /**
+     * The dimensions of a module, from the tensors that a file has of it.
+     *
+     * @throws InputException if they contradict this configuration
+     */
+    protected abstract ModuleShape shape(String path, PeftFile file);
+
+    /**
+     * The tensors of an adapter of these modules in one of the method's forms: a value that needs no composition.
+     *
+     * @throws InputException if the configuration does not fit a module
+     */
+    protected abstract List<StoredTensor> stored(List<ModuleShape> modules, StoredForm form);
+
+    /**
+     * A new composition, initialised from a seed: the same numbers in every run.
+     *
+     * @param base what the updates may begin from
+     * @throws InputException if the configuration does not fit a module
+     */
+    protected abstract Composition create(List<ModuleShape> modules, BaseWeights base, Stream stream, long seed);
+
+    /**
+     * A composition with the parameters of a file that has all tensors of the form and these modules, and no others of
+     * theirs.
+     *
+     * @throws InputException if a tensor has another shape than this configuration demands, or holds what it may not
+     */
+    protected abstract Composition read(List<ModuleShape> modules, PeftFile file, Stream stream);
 
     /** Rank of the updates, but for modules that {@code rank_pattern} gives another one. */
     public int r() {
@@ -149,6 +211,11 @@ public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
     /** Rank of the update of a module. */
     public int r(String path) {
         return r;
+    }
+
+    /** Factor of the update of a module. */
+    public double scaling(String path) {
+        return 1;
     }
 
     /** Probability of dropout on the branch's input while training: {@code vblora_dropout} or {@code lora_dropout}. */
@@ -196,14 +263,23 @@ public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
         return fields.source();
     }
 
-    /** This configuration as PEFT writes it beside an adapter: inference_mode true, and the way of storing set. */
-    AdapterConfig stored(boolean saveOnlyTopkWeights) {
+    /** The method's compact form, or the one that can be trained on. */
+    StoredForm form(boolean compact) {
+        List<StoredForm> forms = method().forms();
+        if (compact && forms.size() < 2) {
+            throw new InputException(source(), "peft_type", peftType(), "a method that has a compact form");
+        }
+        return forms.get(compact ? 1 : 0);
+    }
+
+    /** This configuration as PEFT writes it beside an adapter: inference_mode true, and the form set. */
+    AdapterConfig storedAs(StoredForm form) {
         ObjectNode json = json();
         json.put("inference_mode", true);
-        if (this instanceof VbLoraConfig vbLora && vbLora.saveOnlyTopkWeights() != saveOnlyTopkWeights) {
-            json.put("save_only_topk_weights", saveOnlyTopkWeights);
+        if (!form.equals(form())) {
+            setForm(json, form);
         }
-        return of(JsonFields.of(source(), json));
+        return method().config(JsonFields.of(source(), json));
     }
 
     /**
@@ -216,7 +292,7 @@ public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
         }
         ObjectNode json = json();
         paths.forEach(json.putArray("target_modules")::add);
-        return of(JsonFields.of(source(), json));
+        return method().config(JsonFields.of(source(), json));
     }
 
     /** Creates or replaces a file with this configuration, formatted as PEFT formats it. */
@@ -254,15 +330,15 @@ public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
     }
 
     /** Sets what differs from PEFT's defaults; {@code build} checks all values. */
-    public abstract static sealed class Builder<B extends Builder<B>> permits VbLoraConfig.Builder, LoraConfig.Builder {
+    public abstract static class Builder<B extends Builder<B>> {
         private final ObjectNode json;
 
-        Builder(ObjectNode json) {
+        protected Builder(ObjectNode json) {
             this.json = json;
         }
 
         /** PEFT's defaults of the keys that all methods have. */
-        static ObjectNode defaults(String peftType, int r) {
+        public static ObjectNode defaults(String peftType, int r) {
             ObjectNode json = JsonNodeFactory.instance.objectNode();
             for (String key : List.of("auto_mapping", "base_model_name_or_path", "exclude_modules", "layers_pattern",
                     "layers_to_transform", "modules_to_save", "revision", "target_modules", "task_type")) {
@@ -273,31 +349,31 @@ public abstract sealed class AdapterConfig permits VbLoraConfig, LoraConfig {
         }
 
         /** This builder, under the type that its setters return. */
-        abstract B self();
+        protected abstract B self();
 
-        B set(String key, JsonNode value) {
+        protected B set(String key, JsonNode value) {
             json.set(key, value);
             return self();
         }
 
-        B set(String key, String value) {
+        protected B set(String key, String value) {
             return set(key, json.textNode(value));
         }
 
-        B set(String key, boolean value) {
+        protected B set(String key, boolean value) {
             return set(key, json.booleanNode(value));
         }
 
-        B set(String key, int value) {
+        protected B set(String key, int value) {
             return set(key, json.numberNode(value));
         }
 
-        B set(String key, double value) {
+        protected B set(String key, double value) {
             return set(key, json.numberNode(value));
         }
 
         /** A copy of what was set, to build a configuration from; {@code name} is what messages call it. */
-        JsonFields fields(String name) {
+        protected JsonFields fields(String name) {
             return JsonFields.of(name, json.deepCopy());
         }
 

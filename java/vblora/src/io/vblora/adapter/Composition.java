@@ -1,8 +1,10 @@
 package io.vblora.adapter;
 
+import io.vblora.adapter.peft.StoredForm;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Memory;
+import io.vblora.parameters.NamedTensors;
 import io.vblora.parameters.Trainable;
 
 /**
@@ -23,6 +25,15 @@ public interface Composition extends Trainable {
      * @throws IllegalStateException unless training is enabled
      */
     Tensor packedGradient();
+
+    /**
+     * The tensors that are stored in one of the method's forms, once the stream has written them.
+     *
+     * @throws io.vblora.InputException if the composition does not hold what that form needs
+     */
+    default NamedTensors stored(StoredForm form, Stream stream) {
+        return parameters(stream);
+    }
 
     @Override
     default void zeroGradient(Stream stream) {

@@ -1,5 +1,6 @@
 package io.vblora.adapter;
 
+import io.vblora.adapter.peft.PeftKeys;
 import io.vblora.kernels.Tensor;
 import java.util.List;
 

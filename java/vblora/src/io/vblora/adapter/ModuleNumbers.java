@@ -12,7 +12,7 @@ import java.util.stream.Stream;
  * PEFT's {@code rank_pattern} or {@code alpha_pattern}: numbers of their own for modules whose path is, or ends with
  * "." and, what a regular expression matches. The first of the expressions that does decides. Immutable.
  */
-final class ModuleNumbers {
+public final class ModuleNumbers {
     private final String name;
     private final Map<ModulePattern, Double> values;
 
@@ -26,7 +26,7 @@ final class ModuleNumbers {
      *
      * @param number reads and checks the number under a key
      */
-    static ModuleNumbers of(JsonFields fields, String key, ToDoubleBiFunction<JsonFields, String> number) {
+    public static ModuleNumbers of(JsonFields fields, String key, ToDoubleBiFunction<JsonFields, String> number) {
         Map<ModulePattern, Double> values = new LinkedHashMap<>();
         if (fields.has(key)) {
             JsonFields patterns = fields.object(key);
@@ -38,7 +38,7 @@ final class ModuleNumbers {
     }
 
     /** A sentence about the expressions that match none of these paths, if there are such. */
-    Stream<String> notes(List<String> paths) {
+    public Stream<String> notes(List<String> paths) {
         List<String> idle = values.keySet().stream().filter(pattern -> paths.stream().noneMatch(pattern::matchesAll))
                 .map(ModulePattern::regex).toList();
         return idle.isEmpty() ? Stream.empty() : Stream.of(PrintableText.of(name + ": without effect, as no adapted "
@@ -46,7 +46,7 @@ final class ModuleNumbers {
     }
 
     /** The number of a module, or another one where no expression matches its path. */
-    double value(String path, double otherwise) {
+    public double value(String path, double otherwise) {
         for (Map.Entry<ModulePattern, Double> entry : values.entrySet()) {
             if (entry.getKey().matchesAll(path)) {
                 return entry.getValue();

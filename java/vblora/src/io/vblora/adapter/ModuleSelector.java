@@ -200,7 +200,7 @@ public final class ModuleSelector {
     }
 
     /** Whether an embedding, or the output head, which may share its weights, is named: by PEFT's rule. */
-    boolean namesTiedEmbedding() {
+    public boolean namesTiedEmbedding() {
         List<String> names = new ArrayList<>(toSave);
         if (targets.names != null) {
             names.addAll(targets.names);

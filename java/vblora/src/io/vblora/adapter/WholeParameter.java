@@ -1,5 +1,6 @@
 package io.vblora.adapter;
 
+import io.vblora.adapter.peft.PeftKeys;
 import java.util.List;
 import java.util.Set;
 
@@ -19,7 +20,7 @@ record WholeParameter(String name, String key, List<Long> shape) {
     static WholeParameter of(String name, List<Long> shape, Set<String> adapted) {
         String module = ModelParameter.module(name);
         return new WholeParameter(name,
-                ModelParameter.isBias(name) && adapted.contains(module) ? PeftKeys.baseBias(module)
+                ModelParameter.isBias(name) && adapted.contains(module) ? PeftKeys.of(module, PeftKeys.BASE_BIAS)
                         : PeftKeys.MODULE_PREFIX + name, shape);
     }
 

@@ -1,10 +1,10 @@
 package io.vblora.cli;
 
 import io.vblora.adapter.AdapterConfig;
-import io.vblora.adapter.LoraConfig;
 import io.vblora.adapter.ModuleSelector;
 import io.vblora.adapter.ModuleShape;
-import io.vblora.adapter.VbLoraConfig;
+import io.vblora.adapter.methods.lora.LoraConfig;
+import io.vblora.adapter.methods.vblora.VbLoraConfig;
 import java.util.List;
 import java.util.Locale;
 import java.util.stream.Stream;

@@ -1,9 +1,9 @@
 package io.vblora.cli;
 
 import io.vblora.adapter.AdapterConfig;
-import io.vblora.adapter.LoraConfig;
 import io.vblora.adapter.ModuleSelector;
-import io.vblora.adapter.VbLoraConfig;
+import io.vblora.adapter.methods.lora.LoraConfig;
+import io.vblora.adapter.methods.vblora.VbLoraConfig;
 import io.vblora.train.TrainingArguments;
 import java.util.List;
 import java.util.Locale;

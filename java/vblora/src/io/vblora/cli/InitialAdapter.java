@@ -7,7 +7,7 @@ import io.vblora.adapter.Adapter;
 import io.vblora.adapter.AdapterConfig;
 import io.vblora.adapter.AdapterFolder;
 import io.vblora.adapter.ModuleShape;
-import io.vblora.adapter.VbLoraConfig;
+import io.vblora.adapter.methods.vblora.VbLoraConfig;
 import io.vblora.data.CausalLmConfig;
 import io.vblora.model.SequenceConfig;
 import java.nio.file.Path;

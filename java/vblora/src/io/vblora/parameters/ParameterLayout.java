@@ -46,7 +46,8 @@ public record ParameterLayout(List<Entry> tensors) {
             return transposed ? buffer.view(first, shape.get(1), shape.get(0)) : buffer.view(first, dimensions());
         }
 
-        private void copy(Tensor from, Tensor buffer) {
+        /** Copies a tensor as it is stored to a buffer. */
+        public void copy(Tensor from, Tensor buffer) {
             if (transposed) {
                 Floats.transpose(from, view(buffer));
             } else {

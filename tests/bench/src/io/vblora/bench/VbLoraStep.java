@@ -2,7 +2,7 @@ package io.vblora.bench;
 
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.Composition;
-import io.vblora.adapter.VbLoraConfig;
+import io.vblora.adapter.methods.vblora.VbLoraConfig;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.StepState;

@@ -1,4 +1,4 @@
-package io.vblora.adapter;
+package io.vblora.adapter.methods.vblora;
 
 import static io.vblora.kernels.global.vblora.VBL_OUT_OF_MEMORY;
 import static io.vblora.kernels.global.vblora.vbl_allocated_bytes;
@@ -9,6 +9,14 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.vblora.InputException;
+import io.vblora.adapter.AdaptedModule;
+import io.vblora.adapter.Adapter;
+import io.vblora.adapter.AdapterConfig;
+import io.vblora.adapter.Composition;
+import io.vblora.adapter.ModuleShape;
+import io.vblora.adapter.WithStream;
+import io.vblora.adapter.methods.lora.LoraConfig;
+import io.vblora.adapter.peft.PeftKeys;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.KernelException;
 import io.vblora.kernels.Tensor;
@@ -54,13 +62,13 @@ class CompositionTest extends WithStream {
      * The sum of cotangent times packed, composed in float64 from PEFT's tensors by the definition (arXiv 2405.15179).
      */
     private static double loss(VbLoraConfig config, Map<String, double[]> parameters, float[] cotangent) {
-        double[] bank = parameters.get(PeftKeys.VECTOR_BANK);
+        double[] bank = parameters.get(VbLoraKeys.VECTOR_BANK);
         int b = config.vectorLength();
         int r = config.r();
         double sum = 0;
         int offset = 0;
         for (ModuleShape module : MODEL) {
-            for (String name : List.of(PeftKeys.logitsA(module.path()), PeftKeys.logitsB(module.path()))) {
+            for (String name : List.of(VbLoraKeys.logitsA(module.path()), VbLoraKeys.logitsB(module.path()))) {
                 boolean isA = name.endsWith("A");
                 int size = (int) (isA ? module.inFeatures() : module.outFeatures());
                 for (int i = 0; i < r; i++) {
@@ -191,8 +199,8 @@ class CompositionTest extends WithStream {
                 }
             }
             assertEquals(dense.version(), active.version());
-            float[] first = before.get(PeftKeys.logitsA("a"));
-            float[] last = numbers(dense.parameters(stream)).get(PeftKeys.logitsA("a"));
+            float[] first = before.get(VbLoraKeys.logitsA("a"));
+            float[] last = numbers(dense.parameters(stream)).get(VbLoraKeys.logitsA("a"));
             long moved = IntStream.range(0, first.length).filter(i -> first[i] != last[i]).count();
             assertTrue(moved > 2 * config.topk() * first.length / 40, "entries that moved: " + moved);
             dense.verify(stream);
@@ -322,7 +330,7 @@ class CompositionTest extends WithStream {
             Map<String, float[]> moments;
             try (Trainable.Moments m = composition.moments(stream)) {
                 moments = numbers(m.expAvg());
-                assertArrayEquals(new long[] {12, 2}, m.expAvg().get(PeftKeys.loraB("a")).shape());
+                assertArrayEquals(new long[] {12, 2}, m.expAvg().get(PeftKeys.of("a", PeftKeys.LORA_B)).shape());
             }
             reload(composition);
             try (Trainable.Moments m = composition.moments(stream)) {
@@ -357,7 +365,7 @@ class CompositionTest extends WithStream {
         try (VbLoraComposition composition = composition(config(9, 2), 1, 2)) {
             composition.logits().setFloat(composition.logits().elements() - 1, Float.NEGATIVE_INFINITY);
             InputException e = assertThrows(InputException.class, () -> composition.enableTraining(stream, 0));
-            assertEquals(PeftKeys.logitsB("c"), e.field());
+            assertEquals(VbLoraKeys.logitsB("c"), e.field());
             assertThrows(IllegalStateException.class, composition::packedGradient);
         }
     }
@@ -384,7 +392,7 @@ class CompositionTest extends WithStream {
             gradient[3 * 8] = Float.NaN;
             step(composition, step, 1, gradient);
             InputException e = assertThrows(InputException.class, () -> composition.verify(stream));
-            assertEquals(PeftKeys.logitsB("a"), e.field());
+            assertEquals(VbLoraKeys.logitsB("a"), e.field());
         }
     }
 }

@@ -1,4 +1,4 @@
-package io.vblora.adapter;
+package io.vblora.adapter.methods.vblora;
 
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;

@@ -1,6 +1,8 @@
-package io.vblora.adapter;
+package io.vblora.adapter.methods.lora;
 
-import io.vblora.InputException;
+import io.vblora.adapter.Composition;
+import io.vblora.adapter.ModuleShape;
+import io.vblora.adapter.PackedLayout;
 import io.vblora.kernels.Device;
 import io.vblora.kernels.Tensor;
 import io.vblora.parameters.FlatParameters;
@@ -12,22 +14,16 @@ import java.util.SplittableRandom;
 /** Plain LoRA: the packed matrices are the parameters themselves. */
 final class LoraComposition extends FlatParameters implements Composition {
     private final List<ModuleShape> modules;
-    private final LoraConfig config;
 
     /** Allocates the parameters, all zero. */
     LoraComposition(Device device, LoraConfig config, List<ModuleShape> modules) {
         super(device, config.source(), PackedLayout.of(config, modules));
         parts(List.of(new Part(ParameterGroup.OTHER, values().elements())));
         this.modules = modules;
-        this.config = config;
     }
 
     /** A kaiming-uniform with a = sqrt(5), which is uniform within 1 / sqrt(in); B zero: as PEFT begins. */
     void initialize(long seed) {
-        if (!config.defaultInit()) {
-            throw new InputException(source(), "init_lora_weights", config.json().get("init_lora_weights").toString(),
-                    "true: new adapters begin with A kaiming-uniform and B zero");
-        }
         SplittableRandom random = new SplittableRandom(seed);
         for (int i = 0; i < modules.size(); i++) { // A of each module, before its B
             double bound = 1 / Math.sqrt(modules.get(i).inFeatures());

@@ -1,6 +1,10 @@
-package io.vblora.adapter;
+package io.vblora.adapter.methods.vblora;
 
 import io.vblora.InputException;
+import io.vblora.adapter.Composition;
+import io.vblora.adapter.ModuleShape;
+import io.vblora.adapter.peft.PeftFile;
+import io.vblora.adapter.peft.StoredForm;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;
 import io.vblora.kernels.KernelException;
@@ -17,17 +21,15 @@ import io.vblora.parameters.Floats;
 import io.vblora.parameters.NamedTensors;
 import io.vblora.parameters.ParameterGroup;
 import io.vblora.parameters.ParameterLayout;
-import java.math.BigInteger;
-import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.SplittableRandom;
-import java.util.stream.LongStream;
 
 /**
  * VB-LoRA: every sub-vector of A and B is a top-k admixture of a shared vector bank. The logits of all modules are the
- * rows of one matrix, in PEFT's order: for each module first A's [r, in / vector_length], then B's [out /
- * vector_length, r]. Each row has a slot in the packed buffer, where B is transposed.
+ * {@linkplain LogitsRows rows} of one matrix; each row has a slot in the packed buffer, where B is transposed.
  *
  * <p>The selection (indices and weights) always belongs to the current logits: loading selects, and every update
  * selects again. Without weight decay, and with a large bank, AdamW runs over active sets, and {@code logits} holds
@@ -46,7 +48,7 @@ final class VbLoraComposition implements Composition {
     private final Tensors memory;
     private final int numVectors;
     private final int topk;
-    private final List<LogitsBlock> blocks;
+    private final LogitsRows rows;
     private final ParameterLayout logitsLayout;
     private final ParameterLayout bankLayout;
     private final AdmixtureShape shape;
@@ -58,26 +60,11 @@ final class VbLoraComposition implements Composition {
     private final Tensor badRow;
     private final int activeSetNumVectors;
     private final int activeSetCapacity;
+    /** Whose weights are those of a file, in float32, and are stored as they are. */
+    private final Set<LogitsRows.Block> exact = new HashSet<>();
     private Training training;
     private String logitsSource;
     private long version;
-
-    /** The logits of one matrix: rows of the logits matrix under PEFT's name and leading dimensions. */
-    record LogitsBlock(String name, long firstRow, long dimension0, long dimension1) {
-        long rows() {
-            return dimension0 * dimension1;
-        }
-
-        /** PEFT's shape of a tensor that has so many numbers per row. */
-        long[] shape(long columns) {
-            return new long[] {dimension0, dimension1, columns};
-        }
-
-        /** This block's rows of a matrix of so many columns, in PEFT's shape. */
-        Tensor view(Tensor matrix, long columns) {
-            return matrix.view(firstRow * columns, shape(columns));
-        }
-    }
 
     /** Gradients and optimizer state. */
     private final class Training implements AutoCloseable {
@@ -216,68 +203,23 @@ final class VbLoraComposition implements Composition {
         this.topk = config.topk();
         this.activeSetNumVectors = activeSetNumVectors;
         this.activeSetCapacity = activeSetCapacity;
-        this.blocks = blocks(config, modules);
-        LogitsBlock last = blocks.get(blocks.size() - 1);
-        long rows = last.firstRow() + last.rows();
-        if (rows > Integer.MAX_VALUE) {
-            throw new InputException(source, "vector_length", rows + " sub-vectors", "at most " + Integer.MAX_VALUE);
+        this.rows = LogitsRows.of(config, modules);
+        long count = rows.count();
+        if (count > Integer.MAX_VALUE) {
+            throw new InputException(source, "vector_length", count + " sub-vectors", "at most " + Integer.MAX_VALUE);
         }
-        ParameterLayout.Builder layout = ParameterLayout.builder();
-        blocks.forEach(block -> layout.add(block.name(), block.shape(numVectors)));
-        this.logitsLayout = layout.build();
-        this.bankLayout = ParameterLayout.builder().add(PeftKeys.VECTOR_BANK, numVectors, vectorLength).build();
-        int[] slots = slots((int) rows);
+        this.logitsLayout = rows.layout(numVectors);
+        this.bankLayout = config.bankLayout();
+        int[] slots = rows.slots();
         this.memory = new Tensors(device);
-        this.shape = new AdmixtureShape(rows, numVectors, vectorLength, topk,
-                memory.allocate(DType.INT32, rows).copyFrom(slots));
+        this.shape = new AdmixtureShape(count, numVectors, vectorLength, topk,
+                memory.allocate(DType.INT32, count).copyFrom(slots));
         this.bank = memory.allocate(DType.FLOAT32, numVectors, vectorLength);
-        this.logits = hasLogits ? memory.allocate(DType.FLOAT32, rows, numVectors) : null;
-        this.indices = memory.allocate(DType.INT32, rows, topk);
-        this.weights = memory.allocate(DType.FLOAT32, rows, topk);
+        this.logits = hasLogits ? memory.allocate(DType.FLOAT32, count, numVectors) : null;
+        this.indices = memory.allocate(DType.INT32, count, topk);
+        this.weights = memory.allocate(DType.FLOAT32, count, topk);
         this.packed = memory.allocate(DType.FLOAT32, shape.packedElements());
         this.badRow = memory.allocate(DType.INT64, 1);
-    }
-
-    private static List<LogitsBlock> blocks(VbLoraConfig config, List<ModuleShape> modules) {
-        List<LogitsBlock> blocks = new ArrayList<>();
-        long row = 0;
-        for (ModuleShape module : modules) {
-            long columnsA = divide(config, modules, module, "in_features", module.inFeatures());
-            long columnsB = divide(config, modules, module, "out_features", module.outFeatures());
-            blocks.add(new LogitsBlock(PeftKeys.logitsA(module.path()), row, config.r(), columnsA));
-            row += config.r() * columnsA;
-            blocks.add(new LogitsBlock(PeftKeys.logitsB(module.path()), row, columnsB, config.r()));
-            row += config.r() * columnsB;
-        }
-        return List.copyOf(blocks);
-    }
-
-    private static long divide(VbLoraConfig config, List<ModuleShape> modules, ModuleShape module, String dimension,
-            long size) {
-        if (size % config.vectorLength() != 0) {
-            BigInteger common = modules.stream()
-                    .flatMapToLong(m -> LongStream.of(m.inFeatures(), m.outFeatures()))
-                    .mapToObj(BigInteger::valueOf).reduce(BigInteger.ZERO, BigInteger::gcd);
-            throw new InputException(config.source(), "vector_length",
-                    config.vectorLength() + ", which does not divide " + dimension + " " + size + " of "
-                    + module.path(), "a divisor of every adapted dimension, that is of " + common);
-        }
-        return size / config.vectorLength();
-    }
-
-    /** A's rows lie in order; row (t, i) of B goes to sub-vector t of row i of the transpose. */
-    private int[] slots(int rows) {
-        int[] slot = new int[rows];
-        for (int block = 0; block < blocks.size(); block++) {
-            LogitsBlock b = blocks.get(block);
-            int first = (int) b.firstRow();
-            for (int row = 0; row < b.rows(); row++) {
-                int i = row / (int) b.dimension1();
-                int j = row % (int) b.dimension1();
-                slot[first + row] = first + (block % 2 == 0 ? row : j * (int) b.dimension0() + i);
-            }
-        }
-        return slot;
     }
 
     /** The parameters as PEFT initialises a new adapter, drawn from our own generator: the same for the same seed. */
@@ -287,6 +229,41 @@ final class VbLoraComposition implements Composition {
         Floats.fill(bank, () -> (2 * random.nextDouble() - 1) * bound);
         Floats.fill(logits, () -> random.nextGaussian() * config.initLogitsStd());
         select(stream);
+    }
+
+    /** The parameters of a file, whose tensors are there. */
+    void read(VbLoraConfig config, PeftFile file, Stream stream) {
+        file.readFinite(bankLayout, bank);
+        if (trainable()) {
+            rows.blocks().forEach(block -> file.expect(block.name(), "r, num_vectors", block.shape(numVectors)));
+            file.read(logitsLayout, logits);
+            select(stream);
+            return;
+        }
+        for (LogitsRows.Block block : rows.blocks()) {
+            if (TopkWeights.read(file, config, block, indices, weights)) {
+                exact.add(block);
+            }
+        }
+        compose(stream);
+    }
+
+    @Override
+    public NamedTensors stored(StoredForm form, Stream stream) {
+        if (!form.equals(VbLoraMethod.ONLY_TOPK_WEIGHTS)) {
+            return parameters(stream);
+        }
+        stream.synchronize();
+        NamedTensors result = new NamedTensors(Device.CPU);
+        try {
+            bankLayout.addTo(result, bank);
+            rows.blocks().forEach(block -> TopkWeights.addTo(result, block, numVectors, topk, indices, weights,
+                    exact.contains(block)));
+            return result;
+        } catch (RuntimeException | Error e) {
+            result.close();
+            throw e;
+        }
     }
 
     /** Logits -> selection -> packed, after the logits were written. */
@@ -306,15 +283,10 @@ final class VbLoraComposition implements Composition {
         stream.synchronize();
         long row = badRow.getLong(0);
         if (row >= 0) {
-            LogitsBlock block = blocks.stream().filter(b -> row < b.firstRow() + b.rows()).findFirst().orElseThrow();
+            LogitsRows.Block block = rows.of(row);
             throw new InputException(logitsSource, block.name(), "a NaN, or no finite largest logit, in sub-vector "
                     + (row - block.firstRow()), "numbers");
         }
-    }
-
-    /** Logits blocks of all modules, A before B. */
-    List<LogitsBlock> blocks() {
-        return blocks;
     }
 
     /** float32 [num_vectors, vector_length]. */
@@ -384,10 +356,8 @@ final class VbLoraComposition implements Composition {
             training.close();
             training = null;
         }
-        Floats.requireFinite(stream, source, PeftKeys.VECTOR_BANK, bank);
-        for (LogitsBlock block : blocks) {
-            Floats.requireFinite(stream, logitsSource, block.name(), block.view(logits, numVectors));
-        }
+        Floats.requireFinite(stream, source, VbLoraKeys.VECTOR_BANK, bank);
+        logitsLayout.requireFinite(logitsSource, logits);
         training = new Training(stream, weightDecay == 0 && numVectors >= activeSetNumVectors);
     }
 
@@ -429,7 +399,7 @@ final class VbLoraComposition implements Composition {
     @Override
     public void verify(Stream stream) {
         checkSelected(stream);
-        Floats.requireFinite(stream, source, PeftKeys.VECTOR_BANK, bank);
+        Floats.requireFinite(stream, source, VbLoraKeys.VECTOR_BANK, bank);
     }
 
     /** Brings the dense logits up to date. */

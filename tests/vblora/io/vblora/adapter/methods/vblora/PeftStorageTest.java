@@ -1,4 +1,4 @@
-package io.vblora.adapter;
+package io.vblora.adapter.methods.vblora;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -10,6 +10,11 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.vblora.Golden;
 import io.vblora.InputException;
 import io.vblora.JsonFields;
+import io.vblora.adapter.AdaptedModule;
+import io.vblora.adapter.Adapter;
+import io.vblora.adapter.AdapterConfig;
+import io.vblora.adapter.WithStream;
+import io.vblora.adapter.peft.PeftKeys;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;
 import io.vblora.kernels.Tensor;
@@ -92,8 +97,8 @@ class PeftStorageTest extends WithStream {
         }
         assertSameTensors(peft, ours, 0);
         assertSameJson(peft, ours);
-        assertArrayEquals(Files.readAllBytes(peft.resolve(PeftFormat.WEIGHTS_FILE)),
-                Files.readAllBytes(ours.resolve(PeftFormat.WEIGHTS_FILE)), name);
+        assertArrayEquals(Files.readAllBytes(peft.resolve(PeftKeys.WEIGHTS_FILE)),
+                Files.readAllBytes(ours.resolve(PeftKeys.WEIGHTS_FILE)), name);
     }
 
     /** Error of PEFT's float32 delta against its float64, max abs over max, as measured when the folder was made. */
@@ -104,7 +109,7 @@ class PeftStorageTest extends WithStream {
     /** Ours against B A in float64 from the stored numbers: as near as PEFT's own float32 is to its float64. */
     private void checkDeltas(String name, Path folder, double pytorchError) {
         try (Adapter adapter = Adapter.load(folder, stream);
-                SafetensorsFile stored = SafetensorsFile.open(folder.resolve(PeftFormat.WEIGHTS_FILE))) {
+                SafetensorsFile stored = SafetensorsFile.open(folder.resolve(PeftKeys.WEIGHTS_FILE))) {
             for (AdaptedModule module : adapter.modules()) {
                 try (Tensor delta = adapter.delta(module, stream)) {
                     double error = Float64Update.read((VbLoraConfig) adapter.config(), stored, module.path())
@@ -119,10 +124,12 @@ class PeftStorageTest extends WithStream {
     /** That the truth above is PEFT's, but for how PEFT stores and restores weights. */
     private static void checkTruth(String name, Adapter adapter, Path folder) {
         try (SafetensorsFile expected = SafetensorsFile.open(folder.resolve("expected.safetensors"));
-                SafetensorsFile stored = SafetensorsFile.open(folder.resolve(PeftFormat.WEIGHTS_FILE))) {
+                SafetensorsFile stored = SafetensorsFile.open(folder.resolve(PeftKeys.WEIGHTS_FILE))) {
             for (AdaptedModule module : adapter.modules()) {
                 try (Tensor peft = expected.readFloat32(module.path() + ".delta_f64")) {
-                    assertArrayEquals(Delta.shape(module, adapter.config().fanInFanOut()), peft.shape(), name);
+                    assertArrayEquals(adapter.config().fanInFanOut()
+                            ? new long[] {module.inFeatures(), module.outFeatures()}
+                            : new long[] {module.outFeatures(), module.inFeatures()}, peft.shape(), name);
                     Float64Update.read((VbLoraConfig) adapter.config(), stored, module.path())
                             .assertRestored(name + " " + module.path(), peft.toFloats());
                 }
@@ -174,8 +181,8 @@ class PeftStorageTest extends WithStream {
     }
 
     private static void assertSameTensors(Path expectedFolder, Path foundFolder, float tolerance) {
-        try (SafetensorsFile expected = SafetensorsFile.open(expectedFolder.resolve(PeftFormat.WEIGHTS_FILE));
-                SafetensorsFile found = SafetensorsFile.open(foundFolder.resolve(PeftFormat.WEIGHTS_FILE))) {
+        try (SafetensorsFile expected = SafetensorsFile.open(expectedFolder.resolve(PeftKeys.WEIGHTS_FILE));
+                SafetensorsFile found = SafetensorsFile.open(foundFolder.resolve(PeftKeys.WEIGHTS_FILE))) {
             assertEquals(List.copyOf(expected.names()), List.copyOf(found.names()));
             assertEquals(expected.metadata(), found.metadata());
             for (String name : expected.names()) {

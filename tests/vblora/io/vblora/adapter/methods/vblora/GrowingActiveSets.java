@@ -1,5 +1,9 @@
-package io.vblora.adapter;
+package io.vblora.adapter.methods.vblora;
 
+import io.vblora.adapter.AdaptedModule;
+import io.vblora.adapter.Adapter;
+import io.vblora.adapter.Composition;
+import io.vblora.adapter.ModuleShape;
 import io.vblora.kernels.Stream;
 import io.vblora.parameters.NamedTensors;
 import java.util.List;

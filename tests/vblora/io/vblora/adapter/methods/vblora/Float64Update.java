@@ -1,4 +1,4 @@
-package io.vblora.adapter;
+package io.vblora.adapter.methods.vblora;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -28,8 +28,8 @@ record Float64Update(double[] values, double[] restoring) {
     private record Mix(int[] rows, double[] weights, double[] errors) {}
 
     static Float64Update read(VbLoraConfig config, SafetensorsFile file, String path) {
-        Matrix a = compose(config, file, PeftKeys.logitsA(path), true);
-        Matrix b = compose(config, file, PeftKeys.logitsB(path), false);
+        Matrix a = compose(config, file, VbLoraKeys.logitsA(path), true);
+        Matrix b = compose(config, file, VbLoraKeys.logitsB(path), false);
         int r = config.r();
         int in = a.values.length / r;
         int out = b.values.length / r;
@@ -55,7 +55,7 @@ record Float64Update(double[] values, double[] restoring) {
     private static Matrix compose(VbLoraConfig config, SafetensorsFile file, String name, boolean isA) {
         int b = config.vectorLength();
         int r = config.r();
-        double[] bank = doubles(file, PeftKeys.VECTOR_BANK);
+        double[] bank = doubles(file, VbLoraKeys.VECTOR_BANK);
         Mix[] mixes = config.saveOnlyTopkWeights() ? stored(config, file, name) : selected(config, file, name);
         int blocks = mixes.length / r;
         double[] values = new double[mixes.length * b];
@@ -99,8 +99,8 @@ record Float64Update(double[] values, double[] restoring) {
     /** The stored indices and weights, the last weight being what is left to 1 but not negative. */
     private static Mix[] stored(VbLoraConfig config, SafetensorsFile file, String name) {
         int k = config.topk();
-        double[] weights = doubles(file, name + PeftKeys.TOPK_WEIGHTS);
-        int[] indices = indices(file, name + PeftKeys.TOPK_INDICES);
+        double[] weights = doubles(file, name + VbLoraKeys.TOPK_WEIGHTS);
+        int[] indices = indices(file, name + VbLoraKeys.TOPK_INDICES);
         Mix[] mixes = new Mix[indices.length / k];
         for (int row = 0; row < mixes.length; row++) {
             double[] own = Arrays.copyOf(Arrays.copyOfRange(weights, row * (k - 1), (row + 1) * (k - 1)), k);

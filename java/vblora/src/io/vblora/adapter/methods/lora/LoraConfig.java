@@ -1,20 +1,29 @@
-package io.vblora.adapter;
+package io.vblora.adapter.methods.lora;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.vblora.InputException;
 import io.vblora.JsonFields;
+import io.vblora.adapter.AdapterConfig;
+import io.vblora.adapter.BaseWeights;
+import io.vblora.adapter.ModuleNumbers;
+import io.vblora.adapter.ModuleShape;
+import io.vblora.adapter.PackedLayout;
+import io.vblora.adapter.peft.PeftFile;
+import io.vblora.adapter.peft.PeftKeys;
+import io.vblora.adapter.peft.StoredForm;
+import io.vblora.adapter.peft.StoredTensor;
+import io.vblora.kernels.Stream;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
-import java.util.stream.Stream;
 
 /** PEFT's {@code LoraConfig}: plain low-rank updates (Hu et al., 2021, arXiv 2106.09685), the baseline. */
 public final class LoraConfig extends AdapterConfig {
-    static final String PEFT_TYPE = "LORA";
-
     /** Keys that have an effect, or none without one of the other keys. */
     private static final Set<String> KEYS = Set.of("alpha_pattern", "init_lora_weights", "lora_alpha", "lora_dropout",
             "megatron_core", "qalora_group_size", "rank_pattern", "use_rslora");
@@ -37,7 +46,7 @@ public final class LoraConfig extends AdapterConfig {
     /** Ways to begin that leave the base weights as they are. */
     private static final Set<String> INITS = Set.of("gaussian", "eva", "orthogonal");
 
-    private static final Set<String> ALL_KEYS = Stream.of(KEYS, UNSUPPORTED.keySet(), OF_THE_BEGINNING,
+    private static final Set<String> ALL_KEYS = java.util.stream.Stream.of(KEYS, UNSUPPORTED.keySet(), OF_THE_BEGINNING,
             Set.of("runtime_config", "ensure_weight_tying")).flatMap(Set::stream)
             .collect(Collectors.toUnmodifiableSet());
 
@@ -75,8 +84,61 @@ public final class LoraConfig extends AdapterConfig {
     }
 
     @Override
-    public String peftType() {
-        return PEFT_TYPE;
+    public LoraMethod method() {
+        return LoraMethod.INSTANCE;
+    }
+
+    @Override
+    public Map<String, Object> facts() {
+        Map<String, Object> facts = new LinkedHashMap<>();
+        for (String key : List.of("rank_pattern", "alpha_pattern")) {
+            JsonNode pattern = json().path(key);
+            if (!pattern.isEmpty()) {
+                facts.put(key, pattern);
+            }
+        }
+        return facts;
+    }
+
+    @Override
+    protected ModuleShape shape(String path, PeftFile file) {
+        int r = r(path);
+        String keys = r == r() ? "r" : "rank_pattern";
+        long in = file.expect(PeftKeys.of(path, PeftKeys.LORA_A), keys, r, -1).get(1);
+        long out = file.expect(PeftKeys.of(path, PeftKeys.LORA_B), keys, -1, r).get(0);
+        if (in < 1 || out < 1) {
+            throw file.wrong(path, "a module from " + in + " to " + out + " features", "at least 1");
+        }
+        return new ModuleShape(path, in, out);
+    }
+
+    @Override
+    protected List<StoredTensor> stored(List<ModuleShape> modules, StoredForm form) {
+        return StoredTensor.of(PackedLayout.of(this, modules));
+    }
+
+    @Override
+    protected LoraComposition create(List<ModuleShape> modules, BaseWeights base, Stream stream, long seed) {
+        if (!defaultInit) {
+            throw new InputException(source(), "init_lora_weights", json().get("init_lora_weights").toString(),
+                    "true: new adapters begin with A kaiming-uniform and B zero");
+        }
+        LoraComposition composition = new LoraComposition(stream.device(), this, modules);
+        composition.initialize(seed);
+        return composition;
+    }
+
+    @Override
+    protected LoraComposition read(List<ModuleShape> modules, PeftFile file, Stream stream) {
+        LoraComposition composition = new LoraComposition(stream.device(), this, modules);
+        try {
+            file.readFinite(composition.layout(), composition.values());
+            composition.changed();
+            return composition;
+        } catch (RuntimeException | Error e) {
+            composition.close();
+            throw e;
+        }
     }
 
     public double loraAlpha() {
@@ -88,17 +150,12 @@ public final class LoraConfig extends AdapterConfig {
         return useRslora;
     }
 
-    /** Whether a new adapter begins with A kaiming-uniform and B zero, the only way it can be created here. */
-    boolean defaultInit() {
-        return defaultInit;
-    }
-
     /** Factor of the updates, but for modules that {@code rank_pattern} or {@code alpha_pattern} names. */
     public double scaling() {
         return scaling(loraAlpha, r());
     }
 
-    /** Factor of the update of a module. */
+    @Override
     public double scaling(String path) {
         return scaling(alphas.value(path, loraAlpha), r(path));
     }
@@ -113,13 +170,13 @@ public final class LoraConfig extends AdapterConfig {
     }
 
     @Override
-    List<String> notes(List<String> adapted) {
-        return Stream.of(super.notes(adapted).stream(), ranks.notes(adapted), alphas.notes(adapted))
+    protected List<String> notes(List<String> adapted) {
+        return java.util.stream.Stream.of(super.notes(adapted).stream(), ranks.notes(adapted), alphas.notes(adapted))
                 .flatMap(notes -> notes).toList();
     }
 
     public static Builder builder() {
-        ObjectNode json = AdapterConfig.Builder.defaults(PEFT_TYPE, 8);
+        ObjectNode json = AdapterConfig.Builder.defaults(LoraMethod.INSTANCE.peftType(), 8);
         json.put("lora_alpha", 8).put("lora_dropout", 0.0).put("use_rslora", false).put("init_lora_weights", true);
         return new Builder(json);
     }
@@ -136,7 +193,7 @@ public final class LoraConfig extends AdapterConfig {
         }
 
         @Override
-        Builder self() {
+        protected Builder self() {
             return this;
         }
 

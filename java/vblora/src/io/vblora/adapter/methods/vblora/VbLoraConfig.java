@@ -1,15 +1,25 @@
-package io.vblora.adapter;
+package io.vblora.adapter.methods.vblora;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.vblora.InputException;
 import io.vblora.JsonFields;
+import io.vblora.adapter.AdapterConfig;
+import io.vblora.adapter.BaseWeights;
+import io.vblora.adapter.ModuleShape;
+import io.vblora.adapter.peft.PeftFile;
+import io.vblora.adapter.peft.StoredForm;
+import io.vblora.adapter.peft.StoredTensor;
+import io.vblora.parameters.ParameterLayout;
 import java.math.BigInteger;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
+import java.util.function.Consumer;
+import java.util.stream.Stream;
 
 /** PEFT's {@code VBLoRAConfig}: low-rank updates from a shared vector bank (Li, Han, Ji, 2024, arXiv 2405.15179). */
 public final class VbLoraConfig extends AdapterConfig {
-    static final String PEFT_TYPE = "VBLORA";
-
     private static final Set<String> KEYS = Set.of("init_logits_std", "init_vector_bank_bound", "num_vectors",
             "save_only_topk_weights", "topk", "vblora_dropout", "vector_length");
 
@@ -44,8 +54,94 @@ public final class VbLoraConfig extends AdapterConfig {
     }
 
     @Override
-    public String peftType() {
-        return PEFT_TYPE;
+    public VbLoraMethod method() {
+        return VbLoraMethod.INSTANCE;
+    }
+
+    @Override
+    public Map<String, Object> facts() {
+        Map<String, Object> facts = new LinkedHashMap<>();
+        facts.put("num_vectors", numVectors);
+        facts.put("vector_length", vectorLength);
+        facts.put("topk", topk);
+        facts.put("save_only_topk_weights", saveOnlyTopkWeights);
+        return facts;
+    }
+
+    @Override
+    public StoredForm form() {
+        return saveOnlyTopkWeights ? VbLoraMethod.ONLY_TOPK_WEIGHTS : VbLoraMethod.ALL_LOGITS;
+    }
+
+    /** A flag that disagrees with the tensors would silently decode to something else. */
+    @Override
+    protected StoredForm form(PeftFile file) {
+        StoredForm other = saveOnlyTopkWeights ? VbLoraMethod.ALL_LOGITS : VbLoraMethod.ONLY_TOPK_WEIGHTS;
+        for (String name : file.names()) {
+            if (other.moduleKeys().stream().anyMatch(name::endsWith)) {
+                throw new InputException(source(), "save_only_topk_weights",
+                        saveOnlyTopkWeights + ", but the tensor " + name,
+                        (!saveOnlyTopkWeights) + ", or tensors stored the other way");
+            }
+        }
+        return form();
+    }
+
+    @Override
+    protected void setForm(ObjectNode json, StoredForm form) {
+        json.put("save_only_topk_weights", form.equals(VbLoraMethod.ONLY_TOPK_WEIGHTS));
+    }
+
+    @Override
+    protected ModuleShape shape(String path, PeftFile file) {
+        String suffix = saveOnlyTopkWeights ? VbLoraKeys.TOPK_INDICES : "";
+        long columnsA = file.expect(VbLoraKeys.logitsA(path) + suffix, "r", r(), -1, -1).get(1);
+        long columnsB = file.expect(VbLoraKeys.logitsB(path) + suffix, "r", -1, r(), -1).get(0);
+        return new ModuleShape(path, multiply(path, columnsA, file), multiply(path, columnsB, file));
+    }
+
+    private long multiply(String path, long columns, PeftFile file) {
+        if (columns < 1 || columns > Integer.MAX_VALUE) {
+            throw file.wrong(path, columns + " sub-vectors in a row", "at least 1");
+        }
+        return columns * vectorLength;
+    }
+
+    @Override
+    protected List<StoredTensor> stored(List<ModuleShape> modules, StoredForm form) {
+        LogitsRows rows = LogitsRows.of(this, modules);
+        return form.equals(VbLoraMethod.ONLY_TOPK_WEIGHTS) ? TopkWeights.stored(this, rows)
+                : Stream.of(bankLayout(), rows.layout(numVectors)).map(StoredTensor::of).flatMap(List::stream).toList();
+    }
+
+    /** The bank alone in its buffer. */
+    ParameterLayout bankLayout() {
+        return ParameterLayout.builder().add(VbLoraKeys.VECTOR_BANK, numVectors, vectorLength).build();
+    }
+
+    @Override
+    protected VbLoraComposition create(List<ModuleShape> modules, BaseWeights base, io.vblora.kernels.Stream stream,
+            long seed) {
+        return filled(new VbLoraComposition(stream.device(), this, modules, true, source()),
+                composition -> composition.initialize(this, seed, stream));
+    }
+
+    @Override
+    protected VbLoraComposition read(List<ModuleShape> modules, PeftFile file, io.vblora.kernels.Stream stream) {
+        file.expect(VbLoraKeys.VECTOR_BANK, "num_vectors, vector_length", numVectors, vectorLength);
+        return filled(new VbLoraComposition(stream.device(), this, modules, !saveOnlyTopkWeights,
+                file.path().toString()), composition -> composition.read(this, file, stream));
+    }
+
+    /** The composition once it is filled; closes it if that fails. */
+    private static VbLoraComposition filled(VbLoraComposition composition, Consumer<VbLoraComposition> fill) {
+        try {
+            fill.accept(composition);
+            return composition;
+        } catch (RuntimeException | Error e) {
+            composition.close();
+            throw e;
+        }
     }
 
     /** h: vectors in the bank. */
@@ -82,7 +178,7 @@ public final class VbLoraConfig extends AdapterConfig {
     }
 
     public static Builder builder() {
-        ObjectNode json = AdapterConfig.Builder.defaults(PEFT_TYPE, 4);
+        ObjectNode json = AdapterConfig.Builder.defaults(VbLoraMethod.INSTANCE.peftType(), 4);
         json.put("num_vectors", 256).put("vector_length", DEFAULT_VECTOR_LENGTH).put("topk", 2)
                 .put("vblora_dropout", 0.0).put("save_only_topk_weights", false).put("init_vector_bank_bound", 0.02)
                 .put("init_logits_std", 0.1);
@@ -101,7 +197,7 @@ public final class VbLoraConfig extends AdapterConfig {
         }
 
         @Override
-        Builder self() {
+        protected Builder self() {
             return this;
         }
 

@@ -1,0 +1,35 @@
+package io.vblora.adapter;
+
+import io.vblora.InputException;
+import io.vblora.adapter.peft.PeftKeys;
+import io.vblora.kernels.Tensor;
+import java.util.List;
+
+/** The weights of the base model's linear layers, for methods whose updates begin from them. */
+public final class BaseWeights {
+    private final String source;
+    private final List<ModelParameter> parameters;
+
+    /**
+     * @param source what messages call the adapter
+     * @param parameters those that the model offers
+     */
+    BaseWeights(String source, List<ModelParameter> parameters) {
+        this.source = source;
+        this.parameters = parameters;
+    }
+
+    /**
+     * The weight of a module, as the model has it: [out, in], in any native type, on the model's device. The model
+     * owns it.
+     *
+     * @throws InputException if the model was not given, or does not offer it
+     */
+    public Tensor of(ModuleShape module) {
+        String name = module.path() + PeftKeys.WEIGHT;
+        return parameters.stream().filter(parameter -> parameter.name().equals(name) && !parameter.isHead()).findFirst()
+                .orElseThrow(() -> new InputException(source, name, parameters.isEmpty() ? "no parameters of a model"
+                        : "a model that does not offer it", "the base model's weight, from which the method begins"))
+                .values();
+    }
+}

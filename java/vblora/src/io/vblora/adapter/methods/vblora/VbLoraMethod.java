@@ -1,0 +1,41 @@
+package io.vblora.adapter.methods.vblora;
+
+import io.vblora.JsonFields;
+import io.vblora.adapter.AdapterMethod;
+import io.vblora.adapter.peft.StoredForm;
+import java.util.List;
+
+/** VB-LoRA. */
+public final class VbLoraMethod implements AdapterMethod {
+    public static final VbLoraMethod INSTANCE = new VbLoraMethod();
+
+    static final StoredForm ALL_LOGITS = new StoredForm("with all logits",
+            List.of(VbLoraKeys.LOGITS_A, VbLoraKeys.LOGITS_B), List.of(VbLoraKeys.VECTOR_BANK));
+
+    static final StoredForm ONLY_TOPK_WEIGHTS = new StoredForm("with only top-k weights", List.of(
+            VbLoraKeys.LOGITS_A + VbLoraKeys.TOPK_INDICES, VbLoraKeys.LOGITS_A + VbLoraKeys.TOPK_WEIGHTS,
+            VbLoraKeys.LOGITS_B + VbLoraKeys.TOPK_INDICES, VbLoraKeys.LOGITS_B + VbLoraKeys.TOPK_WEIGHTS),
+            List.of(VbLoraKeys.VECTOR_BANK));
+
+    private VbLoraMethod() {}
+
+    @Override
+    public String peftType() {
+        return "VBLORA";
+    }
+
+    @Override
+    public String title() {
+        return "VB-LoRA";
+    }
+
+    @Override
+    public VbLoraConfig config(JsonFields fields) {
+        return new VbLoraConfig(fields);
+    }
+
+    @Override
+    public List<StoredForm> forms() {
+        return List.of(ALL_LOGITS, ONLY_TOPK_WEIGHTS);
+    }
+}

@@ -1,0 +1,25 @@
+package io.vblora.adapter.peft;
+
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * A way in which a method's updates are stored.
+ *
+ * @param name for people, with the numbers that it stores: "with all logits"
+ * @param moduleKeys suffixes of the tensors that each adapted module has, behind its path
+ * @param sharedNames names of the tensors that all modules share
+ */
+public record StoredForm(String name, List<String> moduleKeys, List<String> sharedNames) {
+    public StoredForm {
+        moduleKeys = List.copyOf(moduleKeys);
+        sharedNames = List.copyOf(sharedNames);
+    }
+
+    /** The path of the module that a tensor of this name belongs to, if it is a module's. */
+    public Optional<String> path(String name) {
+        return moduleKeys.stream().filter(key -> name.startsWith(PeftKeys.MODULE_PREFIX) && name.endsWith(key)
+                && name.length() > PeftKeys.MODULE_PREFIX.length() + key.length())
+                .map(key -> name.substring(PeftKeys.MODULE_PREFIX.length(), name.length() - key.length())).findFirst();
+    }
+}
