@@ -329,7 +329,12 @@ public final class Adapter implements AutoCloseable {
      * that way of storing needs.
      */
     public long storedBytes(boolean compact) {
-        return AdapterWriter.of(this, config.form(compact), null, null).bytes();
+        return storedBytes(config.form(compact));
+    }
+
+    /** {@link #storedBytes(boolean)} of one of the method's forms. */
+    public long storedBytes(StoredForm form) {
+        return AdapterWriter.of(this, form, null, null).bytes();
     }
 
     /**

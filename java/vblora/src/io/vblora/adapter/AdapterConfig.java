@@ -156,10 +156,13 @@ public abstract class AdapterConfig {
         return method().forms().get(0);
     }
 
-    /** Whether an adapter with this configuration is stored as its method's compact form, which cannot be trained on. */
-    public boolean isCompact() {
-        return !form().equals(method().forms().get(0));
-    }
+    /**
+     * Requires that an adapter with this configuration is stored with all that training needs.
+     *
+     * @param purpose what needs it, for messages: "to train it"
+     * @throws InputException if it is stored in its method's compact form
+     */
+    public void requireTrainable(String purpose) {}
 
     /**
      * The form in which a file's tensors are stored.

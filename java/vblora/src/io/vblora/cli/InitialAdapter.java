@@ -1,13 +1,11 @@
 package io.vblora.cli;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import io.vblora.InputException;
 import io.vblora.adapter.AdaptedModule;
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.AdapterConfig;
 import io.vblora.adapter.AdapterFolder;
 import io.vblora.adapter.ModuleShape;
-import io.vblora.adapter.methods.vblora.VbLoraConfig;
 import io.vblora.data.CausalLmConfig;
 import io.vblora.model.SequenceConfig;
 import java.nio.file.Path;
@@ -25,10 +23,7 @@ record InitialAdapter(AdapterFolder folder, SequenceConfig task) {
         Invocation.requireAdapter("--init-adapter", folder);
         AdapterFolder adapter = AdapterFolder.read(folder);
         AdapterConfig config = adapter.config();
-        if (config instanceof VbLoraConfig vbLora && vbLora.saveOnlyTopkWeights()) {
-            throw new InputException(config.source(), "save_only_topk_weights", "true: the adapter holds selected "
-                    + "weights alone", "an adapter stored with all its logits, to train it");
-        }
+        config.requireTrainable("to train it");
         return new InitialAdapter(adapter, Task.sequenceConfig(adapter));
     }
 

@@ -12,8 +12,7 @@ import io.vblora.PrintableText;
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.AdapterConfig;
 import io.vblora.adapter.AdapterFolder;
-import io.vblora.adapter.methods.lora.LoraConfig;
-import io.vblora.adapter.methods.vblora.VbLoraConfig;
+import io.vblora.adapter.peft.StoredForm;
 import io.vblora.kernels.Stream;
 import io.vblora.parameters.Trainable;
 import io.vblora.weights.WeightSource;
@@ -111,26 +110,17 @@ final class InspectCommand implements Callable<Integer> {
             report.put("peft_type", config.peftType());
             report.put("base_model_name_or_path", config.baseModelNameOrPath());
             report.put("r", config.r());
-            for (String key : List.of("rank_pattern", "alpha_pattern")) {
-                JsonNode pattern = config.json().path(key);
-                if (config instanceof LoraConfig && !pattern.isEmpty()) {
-                    report.set(key, pattern);
-                }
-            }
-            if (config instanceof VbLoraConfig vbLora) {
-                report.put("num_vectors", vbLora.numVectors());
-                report.put("vector_length", vbLora.vectorLength());
-                report.put("topk", vbLora.topk());
-                report.put("save_only_topk_weights", vbLora.saveOnlyTopkWeights());
-            }
+            config.facts().forEach((key, value) -> report.set(key, JSON.valueToTree(value)));
             report.put("modules", adapter.modules().size());
             report.put("modules_to_save", String.join(", ", adapter.savedModules()));
             report.put("bias", config.bias());
             report.put("biases", adapter.biases().size());
             report.put("parameters", adapter.trainables().stream().mapToLong(Trainable::parameterCount).sum());
-            if (config instanceof VbLoraConfig) {
-                report.put("bytes_with_all_logits", adapter.storedBytes(false));
-                report.put("bytes_with_only_topk_weights", adapter.storedBytes(true));
+            List<StoredForm> forms = config.method().forms();
+            if (forms.size() > 1) {
+                forms.forEach(form -> report.put("bytes_" + form.key(), adapter.storedBytes(form)));
+            }
+            if (config.method().isComparedWithLora()) {
                 report.put("bytes_of_lora_of_equal_rank", adapter.loraStoredBytes());
             }
         }

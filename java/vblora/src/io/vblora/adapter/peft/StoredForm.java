@@ -6,11 +6,12 @@ import java.util.Optional;
 /**
  * A way in which a method's updates are stored.
  *
- * @param name for people, with the numbers that it stores: "with all logits"
+ * @param key what programs call it: with_all_logits
+ * @param name for people: "with all logits"
  * @param moduleKeys suffixes of the tensors that each adapted module has, behind its path
  * @param sharedNames names of the tensors that all modules share
  */
-public record StoredForm(String name, List<String> moduleKeys, List<String> sharedNames) {
+public record StoredForm(String key, String name, List<String> moduleKeys, List<String> sharedNames) {
     public StoredForm {
         moduleKeys = List.copyOf(moduleKeys);
         sharedNames = List.copyOf(sharedNames);

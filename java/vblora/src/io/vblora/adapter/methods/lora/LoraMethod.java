@@ -10,7 +10,8 @@ import java.util.List;
 public final class LoraMethod implements AdapterMethod {
     public static final LoraMethod INSTANCE = new LoraMethod();
 
-    static final StoredForm FORM = new StoredForm("with A and B", List.of(PeftKeys.LORA_A, PeftKeys.LORA_B), List.of());
+    static final StoredForm FORM = new StoredForm("with_a_and_b", "with A and B",
+            List.of(PeftKeys.LORA_A, PeftKeys.LORA_B), List.of());
 
     private LoraMethod() {}
 

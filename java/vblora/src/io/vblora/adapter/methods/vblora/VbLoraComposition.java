@@ -44,6 +44,7 @@ final class VbLoraComposition implements Composition {
     private static final int CANDIDATES = 16;
 
     private final Device device;
+    private final VbLoraConfig config;
     private final String source;
     private final Tensors memory;
     private final int numVectors;
@@ -197,6 +198,7 @@ final class VbLoraComposition implements Composition {
             String logitsSource, int activeSetNumVectors, int activeSetCapacity) {
         int vectorLength = config.vectorLength();
         this.device = device;
+        this.config = config;
         this.source = config.source();
         this.logitsSource = logitsSource;
         this.numVectors = config.numVectors();
@@ -336,8 +338,7 @@ final class VbLoraComposition implements Composition {
 
     private void requireTrainable(String purpose) {
         if (!trainable()) {
-            throw new InputException(source, "save_only_topk_weights", "true: the adapter holds selected weights alone",
-                    "an adapter stored with all its logits, " + purpose);
+            config.requireTrainable(purpose);
         }
     }
 

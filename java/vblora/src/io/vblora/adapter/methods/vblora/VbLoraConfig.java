@@ -88,6 +88,14 @@ public final class VbLoraConfig extends AdapterConfig {
     }
 
     @Override
+    public void requireTrainable(String purpose) {
+        if (saveOnlyTopkWeights) {
+            throw new InputException(source(), "save_only_topk_weights", "true: the adapter holds selected weights "
+                    + "alone", "an adapter stored with all its logits, " + purpose);
+        }
+    }
+
+    @Override
     protected void setForm(ObjectNode json, StoredForm form) {
         json.put("save_only_topk_weights", form.equals(VbLoraMethod.ONLY_TOPK_WEIGHTS));
     }

@@ -9,10 +9,11 @@ import java.util.List;
 public final class VbLoraMethod implements AdapterMethod {
     public static final VbLoraMethod INSTANCE = new VbLoraMethod();
 
-    static final StoredForm ALL_LOGITS = new StoredForm("with all logits",
+    static final StoredForm ALL_LOGITS = new StoredForm("with_all_logits", "with all logits",
             List.of(VbLoraKeys.LOGITS_A, VbLoraKeys.LOGITS_B), List.of(VbLoraKeys.VECTOR_BANK));
 
-    static final StoredForm ONLY_TOPK_WEIGHTS = new StoredForm("with only top-k weights", List.of(
+    static final StoredForm ONLY_TOPK_WEIGHTS = new StoredForm("with_only_topk_weights",
+            "with only top-k weights", List.of(
             VbLoraKeys.LOGITS_A + VbLoraKeys.TOPK_INDICES, VbLoraKeys.LOGITS_A + VbLoraKeys.TOPK_WEIGHTS,
             VbLoraKeys.LOGITS_B + VbLoraKeys.TOPK_INDICES, VbLoraKeys.LOGITS_B + VbLoraKeys.TOPK_WEIGHTS),
             List.of(VbLoraKeys.VECTOR_BANK));
