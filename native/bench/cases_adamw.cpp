@@ -13,7 +13,7 @@ class AdamwCases : public Cases {
       : stream_(stream), parameter_(stream, int64_t{shape.num_vectors} * shape.vector_length, shape.shift),
         gradient_(stream, parameter_.size(), shape.shift), exp_avg_(stream, parameter_.size(), shape.shift),
         exp_avg_sq_(stream, parameter_.size(), shape.shift), sum_(stream, 1),
-        step_(stream, std::vector<vbl_step>{step_constants()}), clipped_step_(stream, step_.get()),
+        step_(stream, std::vector<AdamwStep>{step_constants()}), clipped_step_(stream, step_.get()),
         scratch_(stream, vbl_sum_squares_scratch_bytes(stream, parameter_.size())) {
     memory_ = {{"parameter", &parameter_}, {"gradient", &gradient_}, {"exp_avg", &exp_avg_},
                {"exp_avg_sq", &exp_avg_sq_}, {"sum", &sum_}, {"step", &step_}, {"step", &clipped_step_},
@@ -33,13 +33,13 @@ class AdamwCases : public Cases {
 
  private:
   vbl_status adamw() {
-    return vbl_adamw(stream_, parameter_.size(), step_.data(), kDecayed, parameter_.data(), gradient_.data(),
-                     exp_avg_.data(), exp_avg_sq_.data());
+    return vbl_adamw(stream_, parameter_.size(), step_.data(), step_.data()->group + kDecayed, parameter_.data(),
+                     gradient_.data(), exp_avg_.data(), exp_avg_sq_.data());
   }
 
   Finding check_adamw() {
     Comparison comparison(kFloat32, "all its roundings");
-    const vbl_step step = step_.get()[0];
+    const AdamwStep step = step_.get()[0];
     const std::vector<float> p = parameter_.get(), m = exp_avg_.get(), v = exp_avg_sq_.get(), g = gradient_.get();
     run("vbl_adamw", [this] { return adamw(); }, {{"gradient", &gradient_}, {"step", &step_}}, &comparison);
     const std::vector<float> new_p = parameter_.get(), new_m = exp_avg_.get(), new_v = exp_avg_sq_.get();
@@ -68,12 +68,12 @@ class AdamwCases : public Cases {
 
   Finding check_clip() {
     Comparison comparison(kFloat32, "all its roundings");
-    vbl_step expected = clipped_step_.get()[0];
+    AdamwStep expected = clipped_step_.get()[0];
     sum_.set({40.0}, 0);
     expected.gradient_norm = expected.clip_factor = NAN;
     clipped_step_.set({expected}, 0);
     run("vbl_clip", [this] { return clip(); }, {{"sum", &sum_}}, &comparison);
-    const vbl_step found = clipped_step_.get()[0];
+    const AdamwStep found = clipped_step_.get()[0];
     const double norm = std::sqrt(40.0) * expected.gradient_scale, factor = kMaxNorm / (norm + 1e-6);
     comparison.near("gradient_norm", 0, found.gradient_norm, norm, norm);
     comparison.near("clip_factor", 0, found.clip_factor, factor, 3 * factor);
@@ -92,7 +92,7 @@ class AdamwCases : public Cases {
   vbl_stream *stream_;
   Array<float> parameter_, gradient_, exp_avg_, exp_avg_sq_;
   Array<double> sum_;
-  Array<vbl_step> step_, clipped_step_;
+  Array<AdamwStep> step_, clipped_step_;
   Array<char> scratch_;
 };
 

@@ -69,7 +69,7 @@ void poison_selection(Logits &l) {
 // selected: where the gradient was not zero. The next selection is that of the logits found.
 void compare_step(const Logits &l, const Dense &before, const Dense &found, const std::vector<int32_t> &selected,
                   Comparison *comparison) {
-  const vbl_step step = l.step.get()[0];
+  const AdamwStep step = l.step.get()[0];
   const std::vector<float> dlogits = l.dlogits.get(), weights = l.weights.get();
   const int64_t h = l.shape.num_vectors, k = l.shape.topk;
   std::vector<float> gradient(static_cast<size_t>(h));
@@ -109,9 +109,9 @@ void check_bad_rows(Logits &l, const char *name, const Op &op, Comparison *compa
 }
 
 vbl_status adamw_active_select(const Logits &l, const State &state) {
-  return vbl_adamw_active_select(l.stream, &l.admixture, &state.active, l.step.data(), kPlain, l.logits.data(),
-                                 l.dlogits.data(), l.selected.data(), l.weights.data(), l.bad_row.data(),
-                                 l.active_scratch.data(), l.active_scratch.bytes());
+  return vbl_adamw_active_select(l.stream, &l.admixture, &state.active, l.step.data(), l.step.data()->group + kPlain,
+                                 l.logits.data(), l.dlogits.data(), l.selected.data(), l.weights.data(),
+                                 l.bad_row.data(), l.active_scratch.data(), l.active_scratch.bytes());
 }
 
 // A step on a state, with the selection that there is.
@@ -183,8 +183,9 @@ Finding check_joining(Logits &l) {
 }
 
 vbl_status adamw_select(const Logits &l) {
-  return vbl_adamw_select(l.stream, &l.admixture, l.step.data(), kPlain, l.logits.data(), l.dlogits.data(),
-                          l.exp_avg.data(), l.exp_avg_sq.data(), l.selected.data(), l.weights.data(), l.bad_row.data());
+  return vbl_adamw_select(l.stream, &l.admixture, l.step.data(), l.step.data()->group + kPlain, l.logits.data(),
+                          l.dlogits.data(), l.exp_avg.data(), l.exp_avg_sq.data(), l.selected.data(), l.weights.data(),
+                          l.bad_row.data());
 }
 
 Finding check_adamw_select(Logits &l) {

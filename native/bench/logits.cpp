@@ -22,7 +22,7 @@ Logits::Logits(vbl_stream *on, const Shape &of, Random &random)
     : stream(on), shape(of), admixture(of.admixture()), logits(on, of.rows * of.num_vectors, of.shift),
       exp_avg(on, logits.size(), of.shift), exp_avg_sq(on, logits.size(), of.shift),
       selected(on, of.rows * of.topk, of.shift), dlogits(on, selected.size(), of.shift),
-      weights(on, selected.size(), of.shift), bad_row(on, 1), step(on, std::vector<vbl_step>{step_constants()}),
+      weights(on, selected.size(), of.shift), bad_row(on, 1), step(on, std::vector<AdamwStep>{step_constants()}),
       state(on, of, std::min(of.num_vectors, active_entries(of) + 64 + 2 * of.topk),
             std::max(kCandidates, 4 * of.topk)),
       steady(on, of, state.active.capacity, state.active.candidates), steady_selected(on, selected.size()),
@@ -48,7 +48,7 @@ void Logits::activate(Random &random) {
   require(vbl_select(stream, &admixture, logits.data(), selected.data(), weights.data(), bad_row.data()),
           "vbl_select");
   const int64_t h = shape.num_vectors, k = shape.topk;
-  const vbl_step constants = step.get()[0];
+  const AdamwStep constants = step.get()[0];
   const std::vector<float> gradient = dlogits.get();
   std::vector<int32_t> choice = selected.get();
   std::vector<int64_t> all(static_cast<size_t>(h)), entries(static_cast<size_t>(active));

@@ -38,7 +38,7 @@ struct Logits : Cases {
   Array<int32_t> selected;
   Array<float> dlogits, weights;
   Array<int64_t> bad_row;
-  Array<vbl_step> step;
+  Array<AdamwStep> step;
   State state;
   State steady;  // what state and the dense arrays are at first, selected ones among the active
   Array<int32_t> steady_selected;

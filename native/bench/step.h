@@ -1,13 +1,16 @@
 // The constants of the optimizer step that the cases take.
 #pragma once
+#include "adamw_step.h"
 #include "cases.h"
 
 namespace bench {
 
+using reference::AdamwStep;
+
 constexpr int32_t kPlain = 0, kDecayed = 1;  // groups of the step: without weight decay, and with it
 
-inline vbl_step step_constants() {
-  vbl_step step = {};
+inline AdamwStep step_constants() {
+  AdamwStep step = {};
   step.step = 100;
   step.gradient_scale = 0.5f;
   step.clip_factor = 0.7f;

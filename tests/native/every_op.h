@@ -10,6 +10,7 @@
 
 #include "admixture/reference.h"
 #include "bench/active_set.h"
+#include "bench/adamw_step.h"
 #include "device.h"
 #include "lowrank/stored.h"
 
@@ -174,7 +175,7 @@ class Step {
         stored_exp_avg(arrays.of(logits.size(), NAN)),
         stored_exp_avg_sq(arrays.of(logits.size(), NAN)),
         sum(arrays.of(1, 0.0)),
-        constants(arrays.of(std::vector<vbl_step>{make_constants()})),
+        constants(arrays.of(std::vector<reference::AdamwStep>{make_constants()})),
         backward_scratch(stream, vbl_admixture_backward_scratch_bytes(stream, &admixture), garbage),
         sum_scratch(stream, vbl_sum_squares_scratch_bytes(stream, bank.size()), garbage),
         active_scratch(stream, vbl_active_scratch_bytes(stream, &admixture), garbage),
@@ -218,8 +219,8 @@ class Step {
     outputs.add("sum of squares", sum);
     outputs.add("step", constants);
 
-    CHECK_STATUS(VBL_OK, vbl_adamw(stream, bank.size(), constants.data(), 0, bank.data(), dbank.data(),
-                                   bank_exp_avg.data(), bank_exp_avg_sq.data()));
+    CHECK_STATUS(VBL_OK, vbl_adamw(stream, bank.size(), constants.data(), constants.data()->group, bank.data(),
+                                   dbank.data(), bank_exp_avg.data(), bank_exp_avg_sq.data()));
     outputs.add("adamw's bank", bank);
     outputs.add("adamw's exp_avg", bank_exp_avg);
     outputs.add("adamw's exp_avg_sq", bank_exp_avg_sq);
@@ -249,9 +250,9 @@ class Step {
     }
 
     set_indices(selected);
-    CHECK_STATUS(VBL_OK, vbl_adamw_select(stream, &admixture, constants.data(), 0, logits.data(), dlogits.data(),
-                                          exp_avg.data(), exp_avg_sq.data(), indices.data(), weights.data(),
-                                          bad_row.data()));
+    CHECK_STATUS(VBL_OK, vbl_adamw_select(stream, &admixture, constants.data(), constants.data()->group, logits.data(),
+                                          dlogits.data(), exp_avg.data(), exp_avg_sq.data(), indices.data(),
+                                          weights.data(), bad_row.data()));
     add_selection("adamw_select");
     outputs.add("adamw_select's logits", logits);
     outputs.add("adamw_select's exp_avg", exp_avg);
@@ -262,8 +263,8 @@ class Step {
   bool found_full_list() const { return full.max_count.get()[0] == shape.topk + 1; }
 
  private:
-  static vbl_step make_constants() {
-    vbl_step constants = {};
+  static reference::AdamwStep make_constants() {
+    reference::AdamwStep constants = {};
     constants.gradient_scale = 0.25f;
     CHECK_STATUS(VBL_OK, vbl_adamw_group_set(&constants.group[0], 3, 1e-2, 0.9, 0.999, 1e-8, 0));
     return constants;
@@ -273,9 +274,10 @@ class Step {
                                     values.size() * static_cast<int64_t>(sizeof(int32_t))));
   }
   void active_select(const ActiveSet &set) const {
-    CHECK_STATUS(VBL_OK, vbl_adamw_active_select(stream_, &admixture, &set.active, constants.data(), 0, logits.data(),
-                                                 dlogits.data(), indices.data(), weights.data(), bad_row.data(),
-                                                 active_scratch.data(), active_scratch.size()));
+    CHECK_STATUS(VBL_OK, vbl_adamw_active_select(stream_, &admixture, &set.active, constants.data(),
+                                                 constants.data()->group, logits.data(), dlogits.data(), indices.data(),
+                                                 weights.data(), bad_row.data(), active_scratch.data(),
+                                                 active_scratch.size()));
   }
 
   vbl_stream *stream_;
@@ -290,7 +292,7 @@ class Step {
   check::Array<uint16_t> half;
   check::Array<float> dpacked, dlogits, dbank, stored, stored_exp_avg, stored_exp_avg_sq;
   check::Array<double> sum;
-  check::Array<vbl_step> constants;
+  check::Array<reference::AdamwStep> constants;
   check::Array<char> backward_scratch, sum_scratch, active_scratch;
   ActiveSet loaded, active, full;
 };

@@ -81,7 +81,7 @@ class Training {
         indices(stream, shape.rows * topk, -1),
         bad_row(stream, 1, int64_t{-2}),
         sum(stream, 1, NAN),
-        constants(stream, 1, vbl_step{}),
+        constants(stream, 1, reference::AdamwStep{}),
         lowrank_scratch(stream, vbl_lowrank_scratch_bytes(stream, &l), 1),
         backward_scratch(stream, vbl_admixture_backward_scratch_bytes(stream, &admixture), 2),
         sum_scratch(stream, vbl_sum_squares_scratch_bytes(stream, bank.size()), 3),
@@ -96,7 +96,7 @@ class Training {
 
   // For the step that follows.
   void set_constants(int64_t step, double learning_rate) {
-    vbl_step next = {};
+    reference::AdamwStep next = {};
     next.step = step;
     next.seed = check::seed();
     next.gradient_scale = 0.5f;
@@ -124,11 +124,12 @@ class Training {
       CHECK_STATUS(VBL_OK, vbl_sum_squares(s, gradient->size(), gradient->data(), sum.data(), sum_scratch.data(),
                                            sum_scratch.size()));
     CHECK_STATUS(VBL_OK, vbl_clip(s, sum.data(), 1, constants.data()));
-    CHECK_STATUS(VBL_OK, vbl_adamw(s, bank.size(), constants.data(), 0, bank.data(), dbank.data(), bank_exp_avg.data(),
-                                   bank_exp_avg_sq.data()));
-    CHECK_STATUS(VBL_OK, vbl_adamw_active_select(s, &admixture, &set.active, constants.data(), 1, logits.data(),
-                                                 dlogits.data(), indices.data(), weights.data(), bad_row.data(),
-                                                 active_scratch.data(), active_scratch.size()));
+    CHECK_STATUS(VBL_OK, vbl_adamw(s, bank.size(), constants.data(), constants.data()->group, bank.data(), dbank.data(),
+                                   bank_exp_avg.data(), bank_exp_avg_sq.data()));
+    CHECK_STATUS(VBL_OK, vbl_adamw_active_select(s, &admixture, &set.active, constants.data(),
+                                                 constants.data()->group + 1, logits.data(), dlogits.data(),
+                                                 indices.data(), weights.data(), bad_row.data(), active_scratch.data(),
+                                                 active_scratch.size()));
   }
 
   void add_to(Outputs &outputs) const {
@@ -162,7 +163,7 @@ class Training {
   check::Array<int32_t> indices;
   check::Array<int64_t> bad_row;
   check::Array<double> sum;
-  check::Array<vbl_step> constants;
+  check::Array<reference::AdamwStep> constants;
   check::Array<char> lowrank_scratch, backward_scratch, sum_scratch, active_scratch;
   every_op::Arrays arrays;
   every_op::ActiveSet set;

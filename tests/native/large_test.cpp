@@ -9,6 +9,7 @@
 
 #include "admixture/reference.h"
 #include "bench/active_set.h"
+#include "bench/adamw_step.h"
 #include "device.h"
 
 using reference::Shape;
@@ -101,10 +102,10 @@ struct ActiveSet : reference::ActiveSet<check::Array, Sparse> {
 // A step with the last two vectors of each row selected.
 std::vector<int32_t> active_step(vbl_stream *stream, const ActiveSet &set, const float *logits) {
   const vbl_admixture admixture = set.shape.admixture();
-  vbl_step constants = {};
+  reference::AdamwStep constants = {};
   constants.gradient_scale = constants.clip_factor = 1;
   CHECK_STATUS(VBL_OK, vbl_adamw_group_set(&constants.group[0], 5, 0.5, 0.9, 0.999, 1e-8, 0));
-  const check::Array<vbl_step> step(stream, std::vector<vbl_step>{constants});
+  const check::Array<reference::AdamwStep> step(stream, std::vector<reference::AdamwStep>{constants});
   std::vector<int32_t> selected;
   for (int64_t row = 0; row < set.shape.rows; ++row)
     for (const int32_t i : {1, 2}) selected.push_back(set.shape.num_vectors - i);
@@ -113,9 +114,9 @@ std::vector<int32_t> active_step(vbl_stream *stream, const ActiveSet &set, const
   const check::Array<float> weights(stream, n, NAN), dlogits(stream, n, -1.0f);
   const check::Array<int64_t> bad_row(stream, 1, -2);
   const check::Array<char> scratch(stream, vbl_active_scratch_bytes(stream, &admixture), -1);
-  CHECK_STATUS(VBL_OK, vbl_adamw_active_select(stream, &admixture, &set.active, step.data(), 0, logits, dlogits.data(),
-                                               indices.data(), weights.data(), bad_row.data(), scratch.data(),
-                                               scratch.size()));
+  CHECK_STATUS(VBL_OK, vbl_adamw_active_select(stream, &admixture, &set.active, step.data(), step.data()->group, logits,
+                                               dlogits.data(), indices.data(), weights.data(), bad_row.data(),
+                                               scratch.data(), scratch.size()));
   return indices.get();
 }
 
@@ -251,18 +252,18 @@ TEST(adamw_select_reads_all_rows) {
     const vbl_admixture admixture = shape.admixture();
     const Sparse<float> logits(shape.rows * shape.num_vectors), exp_avg(shape.rows * shape.num_vectors);
     const Sparse<float> exp_avg_sq(shape.rows * shape.num_vectors);
-    vbl_step constants = {};
+    reference::AdamwStep constants = {};
     constants.gradient_scale = constants.clip_factor = 1;
     CHECK_STATUS(VBL_OK, vbl_adamw_group_set(&constants.group[0], 1, 0.5, 0.9, 0.999, 1e-8, 0));
-    const check::Array<vbl_step> step(stream, std::vector<vbl_step>{constants});
+    const check::Array<reference::AdamwStep> step(stream, std::vector<reference::AdamwStep>{constants});
     std::vector<int32_t> selected;
     for (int64_t row = 0; row < shape.rows; ++row) selected.push_back(static_cast<int32_t>(row % 1000 + 5));
     const check::Array<int32_t> indices(stream, selected);
     const check::Array<float> weights(stream, shape.rows, NAN), dlogits(stream, shape.rows, -1.0f);
     const check::Array<int64_t> bad_row(stream, 1, -2);
-    CHECK_STATUS(VBL_OK, vbl_adamw_select(stream, &admixture, step.data(), 0, logits.data(), dlogits.data(),
-                                          exp_avg.data(), exp_avg_sq.data(), indices.data(), weights.data(),
-                                          bad_row.data()));
+    CHECK_STATUS(VBL_OK, vbl_adamw_select(stream, &admixture, step.data(), step.data()->group, logits.data(),
+                                          dlogits.data(), exp_avg.data(), exp_avg_sq.data(), indices.data(),
+                                          weights.data(), bad_row.data()));
     CHECK(indices.get() == selected);
     for (int64_t row = 0; row < shape.rows; ++row) CHECK(logits[row * shape.num_vectors + selected[row]] > 0.49f);
   });

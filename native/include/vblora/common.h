@@ -14,7 +14,7 @@
  *    arguments that the op refuses its status with a minus sign, mostly -1. It may lie at any address and hold
  *    anything; ops of one stream may share a block, streams that run at the same time may not. It may be freed once the
  *    stream has done the op.
- *  - What changes between steps is read from a vbl_step in device memory (optimizer.h).
+ *  - What changes between steps is read from a vbl_step in device memory (step.h).
  *  - Same input, same bits: on the CPU for any number of threads.
  *  - NULL, sizes, types and scratch_bytes are checked. That a pointer is memory of the stream's device, and as much as
  *    documented, is trusted: host memory in a CUDA stream can end all use of CUDA by the process.
@@ -38,7 +38,7 @@ extern "C" {
 #endif
 
 /** Version of this ABI: a caller compiled against another number must not call further. */
-#define VBL_ABI_VERSION 3
+#define VBL_ABI_VERSION 4
 
 typedef enum vbl_status {
   VBL_OK = 0,

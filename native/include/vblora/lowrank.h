@@ -10,8 +10,8 @@
 #define VBLORA_LOWRANK_H
 
 #include "vblora/common.h"
-#include "vblora/optimizer.h"
 #include "vblora/runtime.h"
+#include "vblora/step.h"
 
 #ifdef __cplusplus
 extern "C" {

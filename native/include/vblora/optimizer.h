@@ -15,15 +15,13 @@
 #include "vblora/admixture.h"
 #include "vblora/common.h"
 #include "vblora/runtime.h"
+#include "vblora/step.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/** Parameter groups of a vbl_step. */
-#define VBL_STEP_GROUPS 6
-
-/** The constants of one parameter group in one step; filled by vbl_adamw_group_set. */
+/** The constants of a group of parameters in one step, in device memory as the step itself. */
 typedef struct vbl_adamw_group {
   float neg_step_size;          /**< -learning_rate / (1 - beta1^step) */
   float bias_correction2_sqrt;  /**< sqrt(1 - beta2^step) */
@@ -32,18 +30,7 @@ typedef struct vbl_adamw_group {
   float learning_rate;          /**< for the record */
 } vbl_adamw_group;
 
-/** What changes between steps, in device memory, so that a captured graph replays correctly. */
-typedef struct vbl_step {
-  int64_t step;         /**< optimizer step, from 1 */
-  uint64_t seed;        /**< of dropout */
-  int32_t micro_batch;  /**< micro-batch within the step, from 0 */
-  float gradient_scale; /**< applied to every gradient first, e.g. 1 / loss scale */
-  float clip_factor;    /**< written by vbl_clip, at most 1 */
-  float gradient_norm;  /**< written by vbl_clip: global 2-norm after gradient_scale, before clipping */
-  vbl_adamw_group group[VBL_STEP_GROUPS];
-} vbl_step;
-
-/** Fills a group (host memory) for step t = step >= 1. betas in [0, 1), eps > 0, learning_rate, weight_decay >= 0. */
+/** Fills a group, in host memory, for step t = step >= 1. betas in [0, 1), eps > 0, learning_rate, weight_decay >= 0. */
 VBL_API vbl_status vbl_adamw_group_set(vbl_adamw_group *group, int64_t step, double learning_rate, double beta1,
                                        double beta2, double eps, double weight_decay);
 
@@ -57,10 +44,10 @@ VBL_API vbl_status vbl_sum_squares(vbl_stream *stream, int64_t n, const float *x
  *  if the norm is NaN); 1 if max_norm is 0, which means no clipping. */
 VBL_API vbl_status vbl_clip(vbl_stream *stream, const double *sum, float max_norm, vbl_step *step);
 
-/** Dense AdamW on n parameters with constants step->group[group]; here as below, only a step in host memory is
- *  checked to have that group filled. */
-VBL_API vbl_status vbl_adamw(vbl_stream *stream, int64_t n, const vbl_step *step, int32_t group, float *parameter,
-                             const float *gradient, float *exp_avg, float *exp_avg_sq);
+/** Dense AdamW on n parameters with the constants of their group; here as below, only a group in host memory is checked
+ *  to be filled. */
+VBL_API vbl_status vbl_adamw(vbl_stream *stream, int64_t n, const vbl_step *step, const vbl_adamw_group *group,
+                             float *parameter, const float *gradient, float *exp_avg, float *exp_avg_sq);
 
 /** Dense AdamW on all logits [rows, num_vectors], the gradient being dlogits [rows, topk] at indices and zero
  *  elsewhere, and the next selection in the same pass: indices [rows, topk] are read, then they and weights
@@ -68,7 +55,7 @@ VBL_API vbl_status vbl_adamw(vbl_stream *stream, int64_t n, const vbl_step *step
  *  range is passed over.
  */
 VBL_API vbl_status vbl_adamw_select(vbl_stream *stream, const vbl_admixture *admixture, const vbl_step *step,
-                                    int32_t group, float *logits, const float *dlogits, float *exp_avg,
+                                    const vbl_adamw_group *group, float *logits, const float *dlogits, float *exp_avg,
                                     float *exp_avg_sq, int32_t *indices, float *weights, int64_t *bad_row);
 
 /** The active-set state of an admixture's logits. Each row lists every entry that was ever selected, with its current
@@ -114,16 +101,16 @@ VBL_API vbl_status vbl_active_store(vbl_stream *stream, const vbl_admixture *adm
 VBL_API vbl_status vbl_active_copy(vbl_stream *stream, const vbl_admixture *admixture, const vbl_active *from,
                                    const vbl_active *to);
 
-/** AdamW with weight decay 0 (step->group[group].decay must be 1, which is not checked on CUDA) on the active
- *  entries, and the next selection.
+/** AdamW with weight decay 0 (group->decay must be 1, which is not checked on CUDA) on the active entries, and
+ *  the next selection.
  *  logits [rows, num_vectors]: values of the entries that are inactive; read only. dlogits, indices, weights, bad_row:
  *  as vbl_adamw_select, and the same bits; on CUDA an index out of range is passed over. A step adds at most topk
  *  entries to a row. VBL_CAPACITY (on CUDA: max_count > capacity alone), with nothing changed but max_count (now the
  *  need), if a row's list would overflow: copy to a larger state and call again. */
 VBL_API vbl_status vbl_adamw_active_select(vbl_stream *stream, const vbl_admixture *admixture, const vbl_active *active,
-                                           const vbl_step *step, int32_t group, const float *logits,
-                                           const float *dlogits, int32_t *indices, float *weights, int64_t *bad_row,
-                                           void *scratch, int64_t scratch_bytes);
+                                           const vbl_step *step, const vbl_adamw_group *group,
+                                           const float *logits, const float *dlogits, int32_t *indices,
+                                           float *weights, int64_t *bad_row, void *scratch, int64_t scratch_bytes);
 
 #ifdef __cplusplus
 }

@@ -4,6 +4,7 @@
 
 #include "vblora/common.h"
 #include "vblora/runtime.h"
+#include "vblora/step.h"
 #include "vblora/gemm.h"
 #include "vblora/admixture.h"
 #include "vblora/optimizer.h"

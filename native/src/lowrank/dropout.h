@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "runtime/host_device.h"
-#include "vblora/optimizer.h"
+#include "vblora/step.h"
 
 namespace vbl {
 

@@ -74,8 +74,9 @@ vbl_status active_store(vbl_stream *stream, const vbl_admixture &admixture, cons
 vbl_status active_copy(vbl_stream *stream, const vbl_admixture &admixture, const vbl_active &from,
                        const vbl_active &to);
 vbl_status adamw_active_select(vbl_stream *stream, const vbl_admixture &admixture, const vbl_active &active,
-                               const vbl_step *step, int32_t group, const float *logits, const float *dlogits,
-                               int32_t *indices, float *weights, int64_t *bad_row, const ActiveScratch &scratch);
+                               const vbl_step *step, const vbl_adamw_group *group, const float *logits,
+                               const float *dlogits, int32_t *indices, float *weights, int64_t *bad_row,
+                               const ActiveScratch &scratch);
 
 }  // namespace cuda
 }  // namespace vbl

@@ -46,16 +46,17 @@ int32_t needed(const vbl_active &active, int64_t row, int32_t topk, const int32_
 }  // namespace vbl
 
 extern "C" vbl_status vbl_adamw_active_select(vbl_stream *stream, const vbl_admixture *admixture,
-                                              const vbl_active *active, const vbl_step *step, int32_t group,
-                                              const float *logits, const float *dlogits, int32_t *indices,
-                                              float *weights, int64_t *bad_row, void *scratch, int64_t scratch_bytes) {
+                                              const vbl_active *active, const vbl_step *step,
+                                              const vbl_adamw_group *group, const float *logits, const float *dlogits,
+                                              int32_t *indices, float *weights, int64_t *bad_row, void *scratch,
+                                              int64_t scratch_bytes) {
   VBL_REQUIRE_NOT_NULL(stream);
   VBL_TRY(vbl::check_admixture(__func__, admixture));
   VBL_TRY(vbl::check_active(__func__, "active", *admixture, active));
   VBL_TRY(vbl::check_group(__func__, stream, step, group));
-  VBL_REQUIRE(stream->device != VBL_DEVICE_CPU || step->group[group].decay == 1,
-              "%s: weight decay must be 0, found decay %.9g in group %d: use vbl_adamw_select", __func__,
-              static_cast<double>(step->group[group].decay), group);
+  VBL_REQUIRE(stream->device != VBL_DEVICE_CPU || group->decay == 1,
+              "%s: weight decay must be 0, found decay %.9g: use vbl_adamw_select", __func__,
+              static_cast<double>(group->decay));
   VBL_REQUIRE_NOT_NULL(logits, dlogits, indices, weights, bad_row);
   VBL_TRY(vbl::check_scratch(__func__, scratch, scratch_bytes, vbl_active_scratch_bytes(stream, admixture)));
   vbl::Scratch memory(scratch);

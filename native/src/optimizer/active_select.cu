@@ -97,9 +97,9 @@ __device__ __forceinline__ int remove_candidates(int32_t *candidate, int count, 
 
 template <typename Top, bool kVector>
 __global__ void __launch_bounds__(kThreads, kVector ? kBlocksPerSM : kBlocksPerSMUnaligned)
-    active_select_by_warps(int64_t rows, int h, int k, vbl_active active, const vbl_step *step, int32_t group,
-                           const float *logits, const float *dlogits, int32_t *indices, float *weights,
-                           int64_t *bad_row, const int32_t *words) {
+    active_select_by_warps(int64_t rows, int h, int k, vbl_active active, const vbl_step *step,
+                           const vbl_adamw_group *group, const float *logits, const float *dlogits, int32_t *indices,
+                           float *weights, int64_t *bad_row, const int32_t *words) {
   __shared__ Key keys[kRowWarps][kQueueKeys];
   __shared__ int counts[kRowWarps];
   const RowShare share(1);
@@ -218,9 +218,9 @@ __device__ int block_rank(bool flag, BlockRanks *shared, int *all) {
 }
 
 __global__ void __launch_bounds__(kBlockThreads, 1)
-    active_select_by_blocks(int64_t rows, int h, int k, vbl_active active, const vbl_step *step, int32_t group,
-                            const float *logits, const float *dlogits, int32_t *indices, float *weights,
-                            int64_t *bad_row, const int32_t *words, int32_t *places) {
+    active_select_by_blocks(int64_t rows, int h, int k, vbl_active active, const vbl_step *step,
+                            const vbl_adamw_group *group, const float *logits, const float *dlogits, int32_t *indices,
+                            float *weights, int64_t *bad_row, const int32_t *words, int32_t *places) {
   __shared__ BlockSelect shared;
   __shared__ BlockRanks ranks;
   const AdamW adamw(step, group);
@@ -290,8 +290,8 @@ __global__ void __launch_bounds__(kBlockThreads, 1)
 
 template <typename Top>
 void select_rows(cudaStream_t stream, const vbl_admixture &a, const vbl_active &active, const vbl_step *step,
-                 int32_t group, const float *logits, const float *dlogits, int32_t *indices, float *weights,
-                 int64_t *bad_row, const int32_t *words) {
+                 const vbl_adamw_group *group, const float *logits, const float *dlogits, int32_t *indices,
+                 float *weights, int64_t *bad_row, const int32_t *words) {
   const unsigned blocks = RowShare::blocks_for(a.rows, 1);
   if (active.capacity % 4 == 0 && aligned(active.index, 16) && aligned(active.logit, 16) &&
       aligned(active.exp_avg, 16) && aligned(active.exp_avg_sq, 16)) {
@@ -306,8 +306,9 @@ void select_rows(cudaStream_t stream, const vbl_admixture &a, const vbl_active &
 }  // namespace
 
 vbl_status adamw_active_select(vbl_stream *stream, const vbl_admixture &a, const vbl_active &active,
-                               const vbl_step *step, int32_t group, const float *logits, const float *dlogits,
-                               int32_t *indices, float *weights, int64_t *bad_row, const ActiveScratch &scratch) {
+                               const vbl_step *step, const vbl_adamw_group *group, const float *logits,
+                               const float *dlogits, int32_t *indices, float *weights, int64_t *bad_row,
+                               const ActiveScratch &scratch) {
   VBL_CUDA_OP("vbl_adamw_active_select", stream);
   const cudaStream_t on = handle(stream);
   int32_t *words = scratch.words;

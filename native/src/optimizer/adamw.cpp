@@ -7,14 +7,11 @@
 
 namespace vbl {
 
-vbl_status check_group(const char *op, const vbl_stream *stream, const vbl_step *step, int32_t group) {
-  VBL_REQUIRE_NOT_NULL_OF(op, step);
-  VBL_REQUIRE(group >= 0 && group < VBL_STEP_GROUPS, "%s: group must lie in 0 .. %d, found %d", op, VBL_STEP_GROUPS - 1,
-              group);
+vbl_status check_group(const char *op, const vbl_stream *stream, const vbl_step *step, const vbl_adamw_group *group) {
+  VBL_REQUIRE_NOT_NULL_OF(op, step, group);
   if (stream->device != VBL_DEVICE_CPU) return VBL_OK;
-  const vbl_adamw_group &g = step->group[group];
-  VBL_REQUIRE(g.eps > 0, "%s: group %d has eps %g: fill it with vbl_adamw_group_set", op, group,
-              static_cast<double>(g.eps));
+  VBL_REQUIRE(group->eps > 0, "%s: group has eps %g: fill it with vbl_adamw_group_set", op,
+              static_cast<double>(group->eps));
   return VBL_OK;
 }
 
@@ -44,8 +41,8 @@ extern "C" vbl_status vbl_adamw_group_set(vbl_adamw_group *group, int64_t step, 
   return VBL_OK;
 }
 
-extern "C" vbl_status vbl_adamw(vbl_stream *stream, int64_t n, const vbl_step *step, int32_t group, float *parameter,
-                                const float *gradient, float *exp_avg, float *exp_avg_sq) {
+extern "C" vbl_status vbl_adamw(vbl_stream *stream, int64_t n, const vbl_step *step, const vbl_adamw_group *group,
+                                float *parameter, const float *gradient, float *exp_avg, float *exp_avg_sq) {
   VBL_REQUIRE_NOT_NULL(stream);
   VBL_REQUIRE(n >= 0, "%s: n must not be negative, found %lld", __func__, static_cast<long long>(n));
   VBL_TRY(vbl::check_group(__func__, stream, step, group));

@@ -31,8 +31,8 @@ __device__ __forceinline__ void update_chunk(const AdamW &adamw, int64_t base, i
 }
 
 __global__ void __launch_bounds__(kThreads)
-    adamw_dense(int64_t n, bool vector, const vbl_step *step, int32_t group, float *parameter, const float *gradient,
-                float *exp_avg, float *exp_avg_sq) {
+    adamw_dense(int64_t n, bool vector, const vbl_step *step, const vbl_adamw_group *group, float *parameter,
+                const float *gradient, float *exp_avg, float *exp_avg_sq) {
   const AdamW adamw(step, group);
   const int thread = static_cast<int>(threadIdx.x), lane = thread % kWarp;
   const int64_t base = blockIdx.x * kBlockElements + thread / kWarp * kChunk;
@@ -45,7 +45,7 @@ __global__ void __launch_bounds__(kThreads)
 
 }  // namespace
 
-vbl_status adamw(vbl_stream *stream, int64_t n, const vbl_step *step, int32_t group, float *parameter,
+vbl_status adamw(vbl_stream *stream, int64_t n, const vbl_step *step, const vbl_adamw_group *group, float *parameter,
                  const float *gradient, float *exp_avg, float *exp_avg_sq) {
   VBL_CUDA_OP("vbl_adamw", stream);
   const bool vector =

@@ -11,8 +11,8 @@ struct AdamW {
   vbl_adamw_group group;
   float gradient_scale, clip_factor;
 
-  __device__ __forceinline__ AdamW(const vbl_step *step, int32_t g)
-      : group(step->group[g]), gradient_scale(step->gradient_scale), clip_factor(step->clip_factor) {}
+  __device__ __forceinline__ AdamW(const vbl_step *step, const vbl_adamw_group *constants)
+      : group(*constants), gradient_scale(step->gradient_scale), clip_factor(step->clip_factor) {}
 
   __device__ __forceinline__ float gradient(float unscaled) const {
     return adamw_gradient(unscaled, gradient_scale, clip_factor);

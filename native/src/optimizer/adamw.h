@@ -38,15 +38,15 @@ static VBL_HOST_DEVICE void adamw_update(const vbl_adamw_group &group, float gra
 }
 
 // Checks the group that op was given and, where the step is in the host's memory, that it has been filled.
-vbl_status check_group(const char *op, const vbl_stream *stream, const vbl_step *step, int32_t group);
+vbl_status check_group(const char *op, const vbl_stream *stream, const vbl_step *step, const vbl_adamw_group *group);
 
 namespace cuda {
 // The ops on a CUDA stream.
-vbl_status adamw(vbl_stream *stream, int64_t n, const vbl_step *step, int32_t group, float *parameter,
+vbl_status adamw(vbl_stream *stream, int64_t n, const vbl_step *step, const vbl_adamw_group *group, float *parameter,
                  const float *gradient, float *exp_avg, float *exp_avg_sq);
-vbl_status adamw_select(vbl_stream *stream, const vbl_admixture &admixture, const vbl_step *step, int32_t group,
-                        float *logits, const float *dlogits, float *exp_avg, float *exp_avg_sq, int32_t *indices,
-                        float *weights, int64_t *bad_row);
+vbl_status adamw_select(vbl_stream *stream, const vbl_admixture &admixture, const vbl_step *step,
+                        const vbl_adamw_group *group, float *logits, const float *dlogits, float *exp_avg,
+                        float *exp_avg_sq, int32_t *indices, float *weights, int64_t *bad_row);
 }  // namespace cuda
 
 }  // namespace vbl

@@ -5,9 +5,9 @@
 namespace vbl {
 namespace VBL_ISA {
 
-void adamw(int64_t n, const vbl_step *step, int32_t group, float *__restrict parameter, const float *__restrict gradient,
-           float *__restrict exp_avg, float *__restrict exp_avg_sq) {
-  const vbl_adamw_group constants = step->group[group];
+void adamw(int64_t n, const vbl_step *step, const vbl_adamw_group *group, float *__restrict parameter,
+           const float *__restrict gradient, float *__restrict exp_avg, float *__restrict exp_avg_sq) {
+  const vbl_adamw_group constants = *group;
   const float gradient_scale = step->gradient_scale, clip_factor = step->clip_factor;
   for (int64_t i = 0; i < n; ++i)
     adamw_update(constants, adamw_gradient(gradient[i], gradient_scale, clip_factor), parameter + i, exp_avg + i,
@@ -16,11 +16,11 @@ void adamw(int64_t n, const vbl_step *step, int32_t group, float *__restrict par
 
 // Blocks of several rows, or of a part of one, with their gradients spread out on the stack run through the same
 // straight loop: a row's end would cost a short one as much as all the rest.
-void adamw_sparse(int64_t rows, int64_t n, const vbl_step *step, int32_t group, float *__restrict parameter, int32_t k,
-                  const int32_t *position, const float *gradient, float *__restrict exp_avg,
-                  float *__restrict exp_avg_sq) {
+void adamw_sparse(int64_t rows, int64_t n, const vbl_step *step, const vbl_adamw_group *group,
+                  float *__restrict parameter, int32_t k, const int32_t *position, const float *gradient,
+                  float *__restrict exp_avg, float *__restrict exp_avg_sq) {
   constexpr int64_t kBlock = 1024;
-  const vbl_adamw_group constants = step->group[group];
+  const vbl_adamw_group constants = *group;
   const int64_t block_rows = n < kBlock ? kBlock / n : 1;
   const int64_t longest = rows * n < kBlock ? rows * n : kBlock;
   float spread[kBlock];

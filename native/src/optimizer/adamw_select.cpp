@@ -5,8 +5,9 @@
 #include "optimizer/adamw.simd.h"
 
 extern "C" vbl_status vbl_adamw_select(vbl_stream *stream, const vbl_admixture *admixture, const vbl_step *step,
-                                       int32_t group, float *logits, const float *dlogits, float *exp_avg,
-                                       float *exp_avg_sq, int32_t *indices, float *weights, int64_t *bad_row) {
+                                       const vbl_adamw_group *group, float *logits, const float *dlogits,
+                                       float *exp_avg, float *exp_avg_sq, int32_t *indices, float *weights,
+                                       int64_t *bad_row) {
   VBL_REQUIRE_NOT_NULL(stream);
   VBL_TRY(vbl::check_admixture(__func__, admixture));
   VBL_TRY(vbl::check_group(__func__, stream, step, group));

@@ -27,9 +27,9 @@ constexpr int kBlocksPerSM = 3;  // at least: 80 registers
 
 template <typename Top, bool kVector>
 __global__ void __launch_bounds__(kRowWarps *kWarp, kBlocksPerSM)
-    adamw_select_by_warps(int64_t rows, int h, int k, int parts, const vbl_step *step, int32_t group, float *logits,
-                          const float *dlogits, float *exp_avg, float *exp_avg_sq, int32_t *indices, float *weights,
-                          int64_t *bad_row) {
+    adamw_select_by_warps(int64_t rows, int h, int k, int parts, const vbl_step *step, const vbl_adamw_group *group,
+                          float *logits, const float *dlogits, float *exp_avg, float *exp_avg_sq, int32_t *indices,
+                          float *weights, int64_t *bad_row) {
   __shared__ Key keys[kRowWarps][kQueueKeys];
   const RowShare share(parts);
   const int lane = lane_of_thread();
@@ -102,8 +102,9 @@ struct Gradients {
 };
 
 __global__ void __launch_bounds__(kBlockThreads)
-    adamw_select_by_blocks(int h, int k, const vbl_step *step, int32_t group, float *logits, const float *dlogits,
-                           float *exp_avg, float *exp_avg_sq, int32_t *indices, float *weights, int64_t *bad_row) {
+    adamw_select_by_blocks(int h, int k, const vbl_step *step, const vbl_adamw_group *group, float *logits,
+                           const float *dlogits, float *exp_avg, float *exp_avg_sq, int32_t *indices, float *weights,
+                           int64_t *bad_row) {
   __shared__ BlockSelect shared;
   const int64_t row = blockIdx.x, at = row * h;
   const AdamW adamw(step, group);
@@ -125,9 +126,9 @@ __global__ void __launch_bounds__(kBlockThreads)
 }
 
 template <typename Top>
-void update_rows(cudaStream_t stream, const vbl_admixture &a, const vbl_step *step, int32_t group, float *logits,
-                 const float *dlogits, float *exp_avg, float *exp_avg_sq, int32_t *indices, float *weights,
-                 int64_t *bad_row) {
+void update_rows(cudaStream_t stream, const vbl_admixture &a, const vbl_step *step, const vbl_adamw_group *group,
+                 float *logits, const float *dlogits, float *exp_avg, float *exp_avg_sq, int32_t *indices,
+                 float *weights, int64_t *bad_row) {
   const int parts = RowShare::parts_for(a.rows, a.num_vectors);
   const unsigned blocks = RowShare::blocks_for(a.rows, parts);
   if (aligned(logits, 16) && aligned(exp_avg, 16) && aligned(exp_avg_sq, 16) && a.num_vectors % 4 == 0) {
@@ -141,9 +142,9 @@ void update_rows(cudaStream_t stream, const vbl_admixture &a, const vbl_step *st
 
 }  // namespace
 
-vbl_status adamw_select(vbl_stream *stream, const vbl_admixture &a, const vbl_step *step, int32_t group, float *logits,
-                        const float *dlogits, float *exp_avg, float *exp_avg_sq, int32_t *indices, float *weights,
-                        int64_t *bad_row) {
+vbl_status adamw_select(vbl_stream *stream, const vbl_admixture &a, const vbl_step *step, const vbl_adamw_group *group,
+                        float *logits, const float *dlogits, float *exp_avg, float *exp_avg_sq, int32_t *indices,
+                        float *weights, int64_t *bad_row) {
   VBL_CUDA_OP("vbl_adamw_select", stream);
   const cudaStream_t on = handle(stream);
   VBL_TRY(status_of("vbl_adamw_select", cudaMemsetAsync(bad_row, 0xFF, sizeof *bad_row, on)));

@@ -94,8 +94,8 @@ vbl_status vbl_admixture_backward(vbl_stream *stream, const vbl_admixture *admix
                                       scratch_bytes);
 }
 
-vbl_status vbl_adamw(vbl_stream *stream, int64_t n, const vbl_step *step, int32_t group, float *parameter,
-                     const float *gradient, float *exp_avg, float *exp_avg_sq) {
+vbl_status vbl_adamw(vbl_stream *stream, int64_t n, const vbl_step *step, const vbl_adamw_group *group,
+                     float *parameter, const float *gradient, float *exp_avg, float *exp_avg_sq) {
   const vbl_status status = REAL(vbl_adamw)(stream, n, step, group, parameter, gradient, exp_avg, exp_avg_sq);
   if (wanted("an element before the start")) set(stream, parameter - 1, 0, sizeof *parameter);
   if (wanted("cleared gradient")) set(stream, const_cast<float *>(gradient), 0, n * sizeof *gradient);
@@ -128,9 +128,9 @@ vbl_status vbl_lowrank_merge(vbl_stream *stream, const vbl_lowrank *lowrank, int
   return merge();
 }
 
-vbl_status vbl_adamw_select(vbl_stream *stream, const vbl_admixture *admixture, const vbl_step *step, int32_t group,
-                            float *logits, const float *dlogits, float *exp_avg, float *exp_avg_sq, int32_t *indices,
-                            float *weights, int64_t *bad_row) {
+vbl_status vbl_adamw_select(vbl_stream *stream, const vbl_admixture *admixture, const vbl_step *step,
+                            const vbl_adamw_group *group, float *logits, const float *dlogits, float *exp_avg,
+                            float *exp_avg_sq, int32_t *indices, float *weights, int64_t *bad_row) {
   // Without the update, only the selection.
   if (wanted("no update")) return REAL(vbl_select)(stream, admixture, logits, indices, weights, bad_row);
   const auto update = [&] {
@@ -144,9 +144,9 @@ vbl_status vbl_adamw_select(vbl_stream *stream, const vbl_admixture *admixture, 
 }
 
 vbl_status vbl_adamw_active_select(vbl_stream *stream, const vbl_admixture *admixture, const vbl_active *active,
-                                   const vbl_step *step, int32_t group, const float *logits, const float *dlogits,
-                                   int32_t *indices, float *weights, int64_t *bad_row, void *scratch,
-                                   int64_t scratch_bytes) {
+                                   const vbl_step *step, const vbl_adamw_group *group, const float *logits,
+                                   const float *dlogits, int32_t *indices, float *weights, int64_t *bad_row,
+                                   void *scratch, int64_t scratch_bytes) {
   const auto update = [&] {
     return REAL(vbl_adamw_active_select)(stream, admixture, active, step, group, logits, dlogits, indices, weights,
                                          bad_row, scratch, scratch_bytes);

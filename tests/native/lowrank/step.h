@@ -2,7 +2,7 @@
 #pragma once
 #include <cstdint>
 
-#include "vblora/optimizer.h"
+#include "vblora/step.h"
 
 namespace check {
 

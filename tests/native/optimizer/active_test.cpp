@@ -1,8 +1,10 @@
 // The active-set state: vbl_adamw_active_select must give, on every device, the bits of vbl_adamw_select on the CPU.
 #include "admixture/reference.h"
 #include "bench/active_set.h"
+#include "bench/adamw_step.h"
 #include "device.h"
 
+using reference::AdamwStep;
 using reference::Shape;
 
 namespace {
@@ -107,28 +109,30 @@ vbl_status load(vbl_stream *stream, const Shape &shape, const State &state, cons
                          moments ? from.exp_avg_sq.data() : nullptr, scratch.data(), scratch.bytes());
 }
 
-void dense_step(vbl_stream *stream, const Shape &shape, const vbl_step &step, const std::vector<float> &dlogits,
+void dense_step(vbl_stream *stream, const Shape &shape, const AdamwStep &step, const std::vector<float> &dlogits,
                 const Trajectory &t) {
   const vbl_admixture admixture = shape.admixture();
-  CHECK_STATUS(VBL_OK, vbl_adamw_select(stream, &admixture, &step, 1, t.logits.data(), dlogits.data(), t.exp_avg.data(),
-                                        t.exp_avg_sq.data(), t.indices.data(), t.weights.data(), t.bad_row.data()));
+  CHECK_STATUS(VBL_OK, vbl_adamw_select(stream, &admixture, &step, step.group + 1, t.logits.data(), dlogits.data(),
+                                        t.exp_avg.data(), t.exp_avg_sq.data(), t.indices.data(), t.weights.data(),
+                                        t.bad_row.data()));
 }
 
-vbl_status active_step(vbl_stream *stream, const Shape &shape, const State &state, const vbl_step &step,
+vbl_status active_step(vbl_stream *stream, const Shape &shape, const State &state, const AdamwStep &step,
                        const std::vector<float> &dlogits, const Trajectory &t) {
   const vbl_admixture admixture = shape.admixture();
   const Scratch scratch(stream, shape);
-  const check::Array<vbl_step> constants(stream, std::vector<vbl_step>{step});
+  const check::Array<AdamwStep> constants(stream, std::vector<AdamwStep>{step});
   const check::Array<float> gradient(stream, dlogits);
-  const vbl_status status = vbl_adamw_active_select(
-      stream, &admixture, &state.active, constants.data(), 1, t.logits.data(), gradient.data(), t.indices.data(),
-      t.weights.data(), t.bad_row.data(), scratch.data(), scratch.bytes());
+  const vbl_status status = vbl_adamw_active_select(stream, &admixture, &state.active, constants.data(),
+                                                    constants.data()->group + 1, t.logits.data(), gradient.data(),
+                                                    t.indices.data(), t.weights.data(), t.bad_row.data(),
+                                                    scratch.data(), scratch.bytes());
   CHECK_STATUS(VBL_OK, vbl_stream_synchronize(stream));
   return status;
 }
 
-vbl_step step_of(int64_t t, double learning_rate) {
-  vbl_step step = {};
+AdamwStep step_of(int64_t t, double learning_rate) {
+  AdamwStep step = {};
   step.step = t;
   step.gradient_scale = 0.25f;
   step.clip_factor = 0.9f;
@@ -229,7 +233,7 @@ void compare_with_dense(vbl_stream *stream, const Shape &shape, int32_t candidat
   check_candidates(shape, state, logits);
 
   for (int t = 1; t <= steps; ++t) {
-    const vbl_step step = step_of(t, learning_rate_at(t));
+    const AdamwStep step = step_of(t, learning_rate_at(t));
     const std::vector<float> dlogits = gradients_at(random, shape);
     const Lists before = state.lists();
     const std::vector<int32_t> indices = sparse.indices.get();
@@ -362,18 +366,18 @@ TEST(active_steps_replay_with_other_constants) {
       load(stream, shape, of_eager, eager, false);
       load(stream, shape, of_replayed, replayed, false);
       const Scratch scratch(stream, shape);
-      check::Array<vbl_step> constants(stream, std::vector<vbl_step>{step_of(1, 1)});
+      check::Array<AdamwStep> constants(stream, std::vector<AdamwStep>{step_of(1, 1)});
       check::Array<float> gradient(stream, shape.rows * shape.topk, 0.0f);
       vbl_graph *graph = nullptr;
       CHECK_STATUS(VBL_OK, vbl_graph_begin(stream));
-      CHECK_STATUS(VBL_OK, vbl_adamw_active_select(stream, &admixture, &of_replayed.active, constants.data(), 1,
-                                                   replayed.logits.data(), gradient.data(), replayed.indices.data(),
-                                                   replayed.weights.data(), replayed.bad_row.data(), scratch.data(),
-                                                   scratch.bytes()));
+      CHECK_STATUS(VBL_OK, vbl_adamw_active_select(stream, &admixture, &of_replayed.active, constants.data(),
+                                                   constants.data()->group + 1, replayed.logits.data(), gradient.data(),
+                                                   replayed.indices.data(), replayed.weights.data(),
+                                                   replayed.bad_row.data(), scratch.data(), scratch.bytes()));
       CHECK_STATUS(VBL_OK, vbl_graph_end(stream, &graph));
       int replays = 0, full = 0;
       for (int t = 1; t <= 40 && full < 2; ++t) {
-        const vbl_step step = step_of(t, learning_rate_at(t) + 0.02);
+        const AdamwStep step = step_of(t, learning_rate_at(t) + 0.02);
         const std::vector<float> dlogits = gradients_at(random, shape);
         constants.set({step});
         gradient.set(dlogits);
@@ -432,7 +436,7 @@ TEST(reports_the_bad_rows_that_the_dense_form_reports) {
         const State state(stream, shape, shape.num_vectors, topk);
         CHECK(!overflowed(stream, state, load(stream, shape, state, sparse, false)));
         for (int t = 1; t <= 4; ++t) {
-          const vbl_step step = step_of(t, 0.05);
+          const AdamwStep step = step_of(t, 0.05);
           std::vector<float> dlogits = gradients_at(random, shape);
           if (where == 0 && t == 3) dlogits[topk * bad + 1] = NAN, dlogits[topk * (bad + 3)] = NAN;
           dense_step(cpu, shape, step, dlogits, dense);
@@ -486,14 +490,14 @@ TEST(active_ops_refuse_bad_arguments) {
   const State state(stream, shape, 4, 3);
   CHECK_STATUS(VBL_OK, load(stream, shape, state, t, false));
   const std::vector<float> dlogits(4, 0.1f);
-  vbl_step step = step_of(1, 0.1);
+  AdamwStep step = step_of(1, 0.1);
   const auto refused = [&](const char *message, vbl_status status) {
     CHECK_STATUS(VBL_INVALID_ARGUMENT, status);
     if (std::strstr(vbl_last_error(), message) == nullptr)
       check::failed(__FILE__, __LINE__, "message '%s' lacks '%s'", vbl_last_error(), message);
   };
   const auto pass = [&](const vbl_active *active, int64_t bytes) {
-    return vbl_adamw_active_select(stream, &admixture, active, &step, 1, t.logits.data(), dlogits.data(),
+    return vbl_adamw_active_select(stream, &admixture, active, &step, step.group + 1, t.logits.data(), dlogits.data(),
                                    t.indices.data(), t.weights.data(), t.bad_row.data(), scratch.data(), bytes);
   };
   const auto changed = [&](auto change) {

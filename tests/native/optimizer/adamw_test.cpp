@@ -1,14 +1,16 @@
 // vbl_adamw_group_set, vbl_adamw and vbl_adamw_select against AdamW's equations, on every device.
 #include "admixture/reference.h"
+#include "bench/adamw_step.h"
 #include "device.h"
 
+using reference::AdamwStep;
 using reference::Shape;
 
 namespace {
 
-vbl_step step_of(int64_t t, double learning_rate, double weight_decay = 0, double beta1 = 0.9, double beta2 = 0.999,
+AdamwStep step_of(int64_t t, double learning_rate, double weight_decay = 0, double beta1 = 0.9, double beta2 = 0.999,
                  double eps = 1e-8) {
-  vbl_step step = {};
+  AdamwStep step = {};
   step.step = t;
   step.gradient_scale = 1;
   step.clip_factor = 1;
@@ -17,7 +19,7 @@ vbl_step step_of(int64_t t, double learning_rate, double weight_decay = 0, doubl
 }
 
 // One update in float32 in the order that optimizer.h documents.
-void update_in_order(const vbl_step &step, float gradient, float &p, float &m, float &v) {
+void update_in_order(const AdamwStep &step, float gradient, float &p, float &m, float &v) {
   const vbl_adamw_group &g = step.group[2];
   float scaled = gradient * step.gradient_scale;
   scaled = scaled * step.clip_factor;
@@ -50,11 +52,12 @@ struct Parameters {
   }
 };
 
-void adamw(vbl_stream *stream, const vbl_step &step, const Parameters &x, const std::vector<float> &gradient,
+void adamw(vbl_stream *stream, const AdamwStep &step, const Parameters &x, const std::vector<float> &gradient,
            int64_t shift = 0) {
   const check::Array<float> g(stream, gradient, shift);
-  const check::Array<vbl_step> constants(stream, std::vector<vbl_step>{step});
-  CHECK_STATUS(VBL_OK, vbl_adamw(stream, x.p.size(), constants.data(), 2, x.p.data(), g.data(), x.m.data(), x.v.data()));
+  const check::Array<AdamwStep> constants(stream, std::vector<AdamwStep>{step});
+  CHECK_STATUS(VBL_OK, vbl_adamw(stream, x.p.size(), constants.data(), constants.data()->group + 2, x.p.data(),
+                                 g.data(), x.m.data(), x.v.data()));
   CHECK_STATUS(VBL_OK, vbl_stream_synchronize(stream));
 }
 
@@ -64,15 +67,16 @@ struct Selection {
   int64_t bad_row;
 };
 
-Selection adamw_select(vbl_stream *stream, const Shape &shape, const vbl_step &step, const Parameters &x,
+Selection adamw_select(vbl_stream *stream, const Shape &shape, const AdamwStep &step, const Parameters &x,
                        const std::vector<float> &dlogits, const std::vector<int32_t> &selected) {
   const check::Array<float> g(stream, dlogits), weights(stream, dlogits.size(), NAN);
   const check::Array<int32_t> indices(stream, selected);
-  const check::Array<vbl_step> constants(stream, std::vector<vbl_step>{step});
+  const check::Array<AdamwStep> constants(stream, std::vector<AdamwStep>{step});
   const check::Array<int64_t> bad_row(stream, 1, -2);
   const vbl_admixture admixture = shape.admixture();
-  CHECK_STATUS(VBL_OK, vbl_adamw_select(stream, &admixture, constants.data(), 2, x.p.data(), g.data(), x.m.data(),
-                                        x.v.data(), indices.data(), weights.data(), bad_row.data()));
+  CHECK_STATUS(VBL_OK, vbl_adamw_select(stream, &admixture, constants.data(), constants.data()->group + 2, x.p.data(),
+                                        g.data(), x.m.data(), x.v.data(), indices.data(), weights.data(),
+                                        bad_row.data()));
   return {indices.get(), weights.get(), bad_row.get()[0]};
 }
 
@@ -119,7 +123,7 @@ TEST(an_update_is_the_documented_arithmetic_to_the_bit) {
       for (int64_t i = 0; i < n; i += 10) m[i] = -0.0f;
       for (int64_t i = 0; i < n; i += 7) gradient[i] = i % 2 == 0 ? 0 : 1e-30f;  // its square is subnormal or 0
       for (int64_t i = 0; i < n; i += 35) p[i] = 0;                              // of which such a move remains
-      vbl_step step = step_of(random.between(1, 5000), random.uniform(0, 0.1f), trial % 2 == 0 ? 0 : 0.01,
+      AdamwStep step = step_of(random.between(1, 5000), random.uniform(0, 0.1f), trial % 2 == 0 ? 0 : 0.01,
                               random.uniform(0, 0.99f), random.uniform(0, 0.9999f), 1e-8);
       step.gradient_scale = random.uniform(0.001f, 2);
       step.clip_factor = random.uniform(0.001f, 1);
@@ -183,7 +187,7 @@ TEST(adamw_select_is_adamw_then_select) {
     if (trial % 3 == 0) std::fill(m.begin(), m.end(), 0.0f), std::fill(v.begin(), v.end(), 0.0f);
     const std::vector<float> dlogits = check::normals(random, shape.rows * shape.topk, 1e-2f);
     const std::vector<int32_t> indices = reference::select(shape, logits).indices;
-    vbl_step step = step_of(random.between(1, 50), 0.05, trial % 2 == 0 ? 0 : 0.1);
+    AdamwStep step = step_of(random.between(1, 50), 0.05, trial % 2 == 0 ? 0 : 0.1);
     step.gradient_scale = 0.5f;
     step.clip_factor = 0.7f;
 
@@ -193,7 +197,7 @@ TEST(adamw_select_is_adamw_then_select) {
     std::vector<int32_t> next(indices.size());
     int64_t bad_row = 0;
     check::CpuStream cpu;
-    CHECK_STATUS(VBL_OK, vbl_adamw(cpu, n, &step, 2, p.data(), dense.data(), pm.data(), pv.data()));
+    CHECK_STATUS(VBL_OK, vbl_adamw(cpu, n, &step, step.group + 2, p.data(), dense.data(), pm.data(), pv.data()));
     CHECK_STATUS(VBL_OK, vbl_select(cpu, &admixture, p.data(), next.data(), weights.data(), &bad_row));
 
     const auto fused = [&](vbl_stream *stream) {
@@ -252,22 +256,22 @@ TEST(adamw_select_replays_with_other_constants) {
       check::Array<float> weights(stream, dlogits.size(), NAN);
       check::Array<int32_t> indices(stream, selected);
       check::Array<int64_t> bad_row(stream, 1, -2);
-      check::Array<vbl_step> constants(stream, std::vector<vbl_step>{step_of(1, 1)});
+      check::Array<AdamwStep> constants(stream, std::vector<AdamwStep>{step_of(1, 1)});
       vbl_graph *graph = nullptr;
       CHECK_STATUS(VBL_OK, vbl_graph_begin(stream));
-      CHECK_STATUS(VBL_OK, vbl_adamw_select(stream, &admixture, constants.data(), 2, replayed.p.data(), g.data(),
-                                            replayed.m.data(), replayed.v.data(), indices.data(), weights.data(),
-                                            bad_row.data()));
-      CHECK_STATUS(VBL_OK, vbl_adamw(stream, n, constants.data(), 2, replayed.p.data(), dense.data(),
-                                     replayed.m.data(), replayed.v.data()));
+      CHECK_STATUS(VBL_OK, vbl_adamw_select(stream, &admixture, constants.data(), constants.data()->group + 2,
+                                            replayed.p.data(), g.data(), replayed.m.data(), replayed.v.data(),
+                                            indices.data(), weights.data(), bad_row.data()));
+      CHECK_STATUS(VBL_OK, vbl_adamw(stream, n, constants.data(), constants.data()->group + 2, replayed.p.data(),
+                                     dense.data(), replayed.m.data(), replayed.v.data()));
       CHECK_STATUS(VBL_OK, vbl_graph_end(stream, &graph));
       Selection now = {selected, {}, -2};
       for (int t = 1; t <= 20; ++t) {
-        const vbl_step step = step_of(t, 1e-3 * t, t % 3 == 0 ? 0.01 : 0);
+        const AdamwStep step = step_of(t, 1e-3 * t, t % 3 == 0 ? 0.01 : 0);
         now = adamw_select(stream, shape, step, eager, dlogits, now.indices);
-        const check::Array<vbl_step> once(stream, std::vector<vbl_step>{step});
-        CHECK_STATUS(VBL_OK, vbl_adamw(stream, n, once.data(), 2, eager.p.data(), dense.data(), eager.m.data(),
-                                       eager.v.data()));
+        const check::Array<AdamwStep> once(stream, std::vector<AdamwStep>{step});
+        CHECK_STATUS(VBL_OK, vbl_adamw(stream, n, once.data(), once.data()->group + 2, eager.p.data(), dense.data(),
+                                       eager.m.data(), eager.v.data()));
         constants.set({step});
         CHECK_STATUS(VBL_OK, vbl_graph_launch(stream, graph));
         CHECK(replayed.same(eager.p.get(), eager.m.get(), eager.v.get()));
@@ -284,21 +288,20 @@ TEST(adamw_refuses_bad_arguments) {
   float p[2] = {1, 2}, g[2] = {1, 1}, m[2] = {}, v[2] = {}, weights[1];
   int32_t indices[1] = {0};
   int64_t bad_row;
-  const vbl_step step = step_of(1, 0.1);
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_adamw(nullptr, 2, &step, 2, p, g, m, v));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_adamw(stream, -1, &step, 2, p, g, m, v));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_adamw(stream, 2, nullptr, 2, p, g, m, v));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_adamw(stream, 2, &step, -1, p, g, m, v));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_adamw(stream, 2, &step, VBL_STEP_GROUPS, p, g, m, v));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_adamw(stream, 2, &step, 1, p, g, m, v));  // never filled
+  const AdamwStep step = step_of(1, 0.1);
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_adamw(nullptr, 2, &step, step.group + 2, p, g, m, v));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_adamw(stream, -1, &step, step.group + 2, p, g, m, v));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_adamw(stream, 2, nullptr, step.group + 2, p, g, m, v));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_adamw(stream, 2, &step, nullptr, p, g, m, v));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_adamw(stream, 2, &step, step.group + 1, p, g, m, v));  // never filled
   CHECK(std::strstr(vbl_last_error(), "vbl_adamw_group_set") != nullptr);
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_adamw(stream, 2, &step, 2, nullptr, g, m, v));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_adamw(stream, 2, &step, 2, p, nullptr, m, v));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_adamw(stream, 2, &step, 2, p, g, nullptr, v));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_adamw(stream, 2, &step, 2, p, g, m, nullptr));
-  CHECK_STATUS(VBL_OK, vbl_adamw(stream, 0, &step, 2, nullptr, nullptr, nullptr, nullptr));
-  const auto select = [&](const vbl_step *s, float *logits, const float *gradient, int32_t *i, float *w, int64_t *bad) {
-    return vbl_adamw_select(stream, &admixture, s, 2, logits, gradient, m, v, i, w, bad);
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_adamw(stream, 2, &step, step.group + 2, nullptr, g, m, v));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_adamw(stream, 2, &step, step.group + 2, p, nullptr, m, v));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_adamw(stream, 2, &step, step.group + 2, p, g, nullptr, v));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_adamw(stream, 2, &step, step.group + 2, p, g, m, nullptr));
+  CHECK_STATUS(VBL_OK, vbl_adamw(stream, 0, &step, step.group + 2, nullptr, nullptr, nullptr, nullptr));
+  const auto select = [&](const AdamwStep *s, float *logits, const float *gradient, int32_t *i, float *w, int64_t *bad) {
+    return vbl_adamw_select(stream, &admixture, s, step.group + 2, logits, gradient, m, v, i, w, bad);
   };
   CHECK_STATUS(VBL_INVALID_ARGUMENT, select(nullptr, p, g, indices, weights, &bad_row));
   CHECK_STATUS(VBL_INVALID_ARGUMENT, select(&step, nullptr, g, indices, weights, &bad_row));

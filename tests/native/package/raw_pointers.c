@@ -25,7 +25,6 @@ enum { BANK = NUM_VECTORS * VECTOR_LENGTH, LOGITS = ROWS * NUM_VECTORS, SELECTED
 enum { PACKED = ROWS * VECTOR_LENGTH };
 // Optimizer state of logits: room for all entries of a row, so that no list can overflow.
 enum { CAPACITY = NUM_VECTORS, CANDIDATES = TOPK };
-enum { BANK_GROUP, LOGITS_GROUP };  // parameter groups of the step
 
 typedef struct {
   int32_t device;
@@ -44,6 +43,7 @@ typedef struct {
   int64_t *bad_row;
   double *squares;
   vbl_step *step;
+  vbl_adamw_group *bank_group, *logits_group;
   void *scratch;
   int64_t scratch_bytes;
 
@@ -100,6 +100,8 @@ static vbl_status open_training(training *t) {
   t->bad_row = zeros(t, 1, sizeof(int64_t));
   t->squares = zeros(t, 1, sizeof(double));
   t->step = zeros(t, 1, sizeof(vbl_step));
+  t->bank_group = zeros(t, 1, sizeof(vbl_adamw_group));
+  t->logits_group = zeros(t, 1, sizeof(vbl_adamw_group));
   t->active.capacity = CAPACITY;
   t->active.candidates = CANDIDATES;
   t->active.count = zeros(t, ROWS, sizeof(int32_t));
@@ -136,9 +138,12 @@ static vbl_status begin(training *t, const float *bank, const float *logits) {
 // A step, counted from 1: from dpacked to the next A and B. On CUDA the ops only enter the stream.
 static vbl_status update(training *t, int64_t number, double bank_rate, double logits_rate, float max_norm) {
   vbl_step step = {.step = number, .gradient_scale = 1, .clip_factor = 1};  // vbl_clip sets the factor anew
-  TRY(vbl_adamw_group_set(&step.group[BANK_GROUP], number, bank_rate, 0.9, 0.999, 1e-8, 0));
-  TRY(vbl_adamw_group_set(&step.group[LOGITS_GROUP], number, logits_rate, 0.9, 0.999, 1e-8, 0));
+  vbl_adamw_group bank_group, logits_group;
+  TRY(vbl_adamw_group_set(&bank_group, number, bank_rate, 0.9, 0.999, 1e-8, 0));
+  TRY(vbl_adamw_group_set(&logits_group, number, logits_rate, 0.9, 0.999, 1e-8, 0));
   TRY(vbl_memcpy(t->stream, t->step, &step, sizeof step));  // not page-locked: `step` may go when this returns
+  TRY(vbl_memcpy(t->stream, t->bank_group, &bank_group, sizeof bank_group));
+  TRY(vbl_memcpy(t->stream, t->logits_group, &logits_group, sizeof logits_group));
 
   TRY(vbl_admixture_backward(t->stream, &t->shape, t->bank, t->indices, t->weights, t->dpacked, t->dlogits, t->dbank,
                              t->scratch, t->scratch_bytes));
@@ -146,8 +151,8 @@ static vbl_status update(training *t, int64_t number, double bank_rate, double l
   TRY(vbl_sum_squares(t->stream, BANK, t->dbank, t->squares, t->scratch, t->scratch_bytes));
   TRY(vbl_sum_squares(t->stream, SELECTED, t->dlogits, t->squares, t->scratch, t->scratch_bytes));
   TRY(vbl_clip(t->stream, t->squares, max_norm, t->step));
-  TRY(vbl_adamw(t->stream, BANK, t->step, BANK_GROUP, t->bank, t->dbank, t->bank_exp_avg, t->bank_exp_avg_sq));
-  TRY(vbl_adamw_active_select(t->stream, &t->shape, &t->active, t->step, LOGITS_GROUP, t->logits, t->dlogits,
+  TRY(vbl_adamw(t->stream, BANK, t->step, t->bank_group, t->bank, t->dbank, t->bank_exp_avg, t->bank_exp_avg_sq));
+  TRY(vbl_adamw_active_select(t->stream, &t->shape, &t->active, t->step, t->logits_group, t->logits, t->dlogits,
                               t->indices, t->weights, t->bad_row, t->scratch, t->scratch_bytes));
   TRY(vbl_compose(t->stream, &t->shape, t->bank, t->indices, t->weights, t->packed, VBL_FLOAT32));
   return VBL_OK;

@@ -43,7 +43,7 @@ class LeakTest {
             arena.reserve(1000);
             return arena;
         });
-        assertGivesBackMemory(() -> new StepState(Device.CPU));
+        assertGivesBackMemory(() -> new StepState(Device.CPU, 1));
         AdmixtureShape shape = new AdmixtureShape(10, 20, 4, 2, null);
         assertGivesBackMemory(() -> new ActiveSet(Device.CPU, shape, 8, 4));
     }

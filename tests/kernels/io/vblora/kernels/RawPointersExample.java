@@ -70,7 +70,7 @@ final class RawPointersExample implements AutoCloseable {
         scratch = memory.allocate(DType.UINT8, bytes);
         // Room for every entry: no row's list can overflow, and nobody has to watch max_count.
         active = new ActiveSet(device, shape, NUM_VECTORS, 4 * TOPK);
-        step = new StepState(device);
+        step = new StepState(device, 2);
     }
 
     /** Sets the parameters and composes the first A and Bᵀ. */

@@ -405,7 +405,8 @@ class ModulesToSaveTest extends WithStream {
     @Test
     void areUpdatedAsAdamWDoesBitForBit() {
         Random random = new Random(3);
-        try (Adapter adapter = create(vbLora()); StepState step = new StepState(TestDevice.DEVICE);
+        try (Adapter adapter = create(vbLora());
+                StepState step = new StepState(TestDevice.DEVICE, ParameterGroup.values().length);
                 Tensor squares = Tensor.allocate(TestDevice.DEVICE, DType.FLOAT64, 1)) {
             WholeParameters heads = adapter.wholeParameters();
             heads.enableTraining(stream, DECAY);

@@ -13,6 +13,7 @@ import io.vblora.kernels.TestDevice;
 import io.vblora.kernels.ops.StepState;
 import io.vblora.parameters.Floats;
 import io.vblora.parameters.NamedTensors;
+import io.vblora.parameters.ParameterGroup;
 import io.vblora.parameters.Trainable;
 import java.nio.file.Path;
 import java.util.HashMap;
@@ -93,7 +94,7 @@ class RestoreTest extends WithStream {
         for (Way way : WAYS) {
             try (Adapter adapter = create(way);
                     Adapter fresh = Adapter.create(way.config, LINEARS, ModelParameters.ofHeads(HEADS), 0.02, stream, 6);
-                    StepState state = new StepState(TestDevice.DEVICE)) {
+                    StepState state = new StepState(TestDevice.DEVICE, ParameterGroup.values().length)) {
                 adapter.trainables().forEach(t -> t.enableTraining(stream, way.weightDecay));
                 for (long number = 1; number <= 10; number++) {
                     step(adapter, state, number, way.weightDecay);
@@ -135,7 +136,8 @@ class RestoreTest extends WithStream {
     @Test
     void parametersAloneComeBackAndMomentsStay() {
         for (Way way : WAYS) {
-            try (Adapter adapter = create(way); StepState state = new StepState(TestDevice.DEVICE)) {
+            try (Adapter adapter = create(way);
+                    StepState state = new StepState(TestDevice.DEVICE, ParameterGroup.values().length)) {
                 adapter.trainables().forEach(t -> t.enableTraining(stream, way.weightDecay));
                 step(adapter, state, 1, way.weightDecay);
                 Map<String, float[]> best = state(adapter);

@@ -79,7 +79,8 @@ class BertGradientsTest {
             TinyAdapter written = TinyAdapter.write(folder.resolve("adapter"), random, config, modules,
                     TinyAdapter.heads(model));
             String what = "seed " + seed + ": " + tiny.config() + " " + task + " " + config;
-            try (Adapter adapter = Adapter.load(written.folder(), stream); StepState step = new StepState(Device.CPU)) {
+            try (Adapter adapter = Adapter.load(written.folder(), stream);
+                    StepState step = new StepState(Device.CPU, 1)) {
                 model.attach(adapter);
                 step.seed(random.nextLong()).step(1 + random.nextInt(1000));
                 Run run = new Run(random, execution, model, step, tiny);

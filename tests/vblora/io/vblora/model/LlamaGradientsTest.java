@@ -70,7 +70,8 @@ class LlamaGradientsTest {
             TinyAdapter written = TinyAdapter.write(folder.resolve("adapter"), random,
                     TinyAdapter.config(random, vbLora, tiny.multiple(), modules, dropout), modules);
             String what = "seed " + seed + ": " + tiny.config() + " " + written.config();
-            try (Adapter adapter = Adapter.load(written.folder(), stream); StepState step = new StepState(Device.CPU)) {
+            try (Adapter adapter = Adapter.load(written.folder(), stream);
+                    StepState step = new StepState(Device.CPU, 1)) {
                 model.attach(adapter);
                 step.seed(random.nextLong()).step(1 + random.nextInt(1000));
                 Run run = new Run(random, execution, model, step);

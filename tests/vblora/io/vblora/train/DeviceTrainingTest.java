@@ -55,7 +55,7 @@ class DeviceTrainingTest {
             adapter = Adapter.load(Golden.own(RUN + "adapter_init"), stream);
             composition = activeSets ? GrowingActiveSets.of(adapter, stream) : adapter.composition();
             composition.enableTraining(stream, 0);
-            step = new StepState(stream.device());
+            step = new StepState(stream.device(), ParameterGroup.values().length);
             squares = Tensor.allocate(stream.device(), DType.FLOAT64, 1);
         }
 

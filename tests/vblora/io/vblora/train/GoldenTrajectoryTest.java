@@ -156,7 +156,7 @@ class GoldenTrajectoryTest {
         Files.copy(run.resolve("ckpt10_params.safetensors"), temporary.resolve("adapter_model.safetensors"));
         JsonNode eleventh = TRAJECTORY.at("/runs/f64/steps/10");
         try (Adapter adapter = Adapter.load(temporary, stream);
-                StepState step = new StepState(stream.device());
+                StepState step = new StepState(stream.device(), ParameterGroup.values().length);
                 Tensor squares = Tensor.allocate(stream.device(), DType.FLOAT64, 1)) {
             model.attach(adapter);
             Composition composition = adapter.composition();

@@ -81,7 +81,7 @@ public final class Trainer<E extends TokenSequence> {
         long parameters = trainables.stream().mapToLong(Trainable::parameterCount).sum();
         listeners.forEach(l -> l.onTrainingBegin(new TrainingListener.Run(totalSteps, examples.size(), parameters)));
         boolean interrupted = false;
-        try (StepState state = new StepState(execution.stream().device());
+        try (StepState state = new StepState(execution.stream().device(), ParameterGroup.values().length);
                 Tensor squares = Tensor.allocate(execution.stream().device(), DType.FLOAT64, 1);
                 BestParameters best = new BestParameters(evaluation.metricForBestModel(),
                         evaluation.loadBestModelAtEnd(), trainables, execution.stream())) {

@@ -32,7 +32,7 @@ final class VbLoraStep implements AutoCloseable {
         stream = Stream.cpu(threads);
         adapter = Adapter.create(config, model.modules(), stream, seed);
         adapter.composition().enableTraining(stream, 0);
-        state = new StepState(stream.device());
+        state = new StepState(stream.device(), ParameterGroup.values().length);
     }
 
     Stream stream() {

@@ -24,7 +24,7 @@ import org.junit.jupiter.api.function.Executable;
 class OptimizerTest {
     private final List<AutoCloseable> owned = new ArrayList<>();
     private final Stream stream = own(TestDevice.stream());
-    private final StepState step = own(new StepState(TestDevice.DEVICE));
+    private final StepState step = own(new StepState(TestDevice.DEVICE, 6));
     private final Tensor sum = zeros(DType.FLOAT64, 1);
 
     private <T extends AutoCloseable> T own(T closeable) {
@@ -85,7 +85,7 @@ class OptimizerTest {
         refused("expAvg", () -> Optimizer.adamw(stream, step, 0, three, three, two, three));
         refused("expAvgSq", () -> Optimizer.adamw(stream, step, 0, three, three, three, sum));
         refused("parameter", () -> Optimizer.adamw(stream, step, 0, sum, three, three, three));
-        refused("group", () -> Optimizer.adamw(stream, step, StepState.GROUPS, three, three, three, three));
+        refused("group", () -> Optimizer.adamw(stream, step, 6, three, three, three, three));
         refused("group", () -> step.group(-1, 0, 0, 0, 1, 0));
         refused("sum", () -> Optimizer.sumSquares(stream, three, two, scratch(3)));
         refused("sum", () -> Optimizer.clip(stream, two, 1, step));
@@ -108,7 +108,7 @@ class OptimizerTest {
         Tensor badRow = zeros(DType.INT64, 1);
         Tensor scratch = zeros(DType.UINT8, Optimizer.activeScratchBytes(stream, shape));
         ActiveSet active = own(new ActiveSet(TestDevice.DEVICE, shape, 2, 1));
-        StepState onCpu = own(new StepState(Device.CPU));
+        StepState onCpu = own(new StepState(Device.CPU, 6));
         Stream cpu = own(Stream.cpu(1));
         refused("step", () -> onCpu.upload(stream));
         refused("step", () -> onCpu.gradientNorm(stream));

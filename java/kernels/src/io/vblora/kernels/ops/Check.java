@@ -53,13 +53,6 @@ final class Check {
         }
     }
 
-    /** Requires the number of a parameter group. */
-    static void group(int group) {
-        if (group < 0 || group >= StepState.GROUPS) {
-            throw new IllegalArgumentException("group: found " + group + "; expected 0 to " + (StepState.GROUPS - 1));
-        }
-    }
-
     private static IllegalArgumentException refusal(Stream stream, String name, Tensor tensor, String expected) {
         return new IllegalArgumentException(name + ": found " + tensor.dtype() + Arrays.toString(tensor.shape())
                 + " on " + tensor.device() + "; expected " + expected + " on " + stream.device());

@@ -15,6 +15,7 @@ import io.vblora.kernels.DType;
 import io.vblora.kernels.KernelException;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
+import io.vblora.kernels.bindings.vbl_adamw_group;
 import org.bytedeco.javacpp.Pointer;
 
 /**
@@ -52,13 +53,13 @@ public final class Optimizer {
     public static void adamw(Stream stream, StepState step, int group, Tensor parameter, Tensor gradient, Tensor expAvg,
             Tensor expAvgSq) {
         long n = parameter.elements();
-        Check.group(group);
+        vbl_adamw_group constants = step.group(group);
         Check.floats(stream, "parameter", parameter, n);
         Check.floats(stream, "gradient", gradient, n);
         Check.floats(stream, "expAvg", expAvg, n);
         Check.floats(stream, "expAvgSq", expAvgSq, n);
-        stream.run(handle -> vbl_adamw(handle, n, step.handle(stream), group, parameter.pointer(), gradient.pointer(),
-                expAvg.pointer(), expAvgSq.pointer()));
+        stream.run(handle -> vbl_adamw(handle, n, step.handle(stream), constants, parameter.pointer(),
+                gradient.pointer(), expAvg.pointer(), expAvgSq.pointer()));
     }
 
     /**
@@ -68,14 +69,14 @@ public final class Optimizer {
      */
     public static void adamwSelect(Stream stream, AdmixtureShape shape, StepState step, int group, Tensor logits,
             Tensor dlogits, Tensor expAvg, Tensor expAvgSq, Tensor indices, Tensor weights, Tensor badRow) {
-        Check.group(group);
+        vbl_adamw_group constants = step.group(group);
         Check.floats(stream, "logits", logits, shape.logitsElements());
         Check.floats(stream, "dlogits", dlogits, shape.selectedElements());
         Check.floats(stream, "expAvg", expAvg, shape.logitsElements());
         Check.floats(stream, "expAvgSq", expAvgSq, shape.logitsElements());
         Admixture.checkSelection(stream, shape, indices, weights);
         Check.elements(stream, "badRow", badRow, DType.INT64, 1);
-        stream.run(handle -> vbl_adamw_select(handle, shape.handle(stream), step.handle(stream), group,
+        stream.run(handle -> vbl_adamw_select(handle, shape.handle(stream), step.handle(stream), constants,
                 logits.pointer(), dlogits.pointer(), expAvg.pointer(), expAvgSq.pointer(), indices.pointer(),
                 weights.pointer(), badRow.pointer()));
     }
@@ -132,7 +133,7 @@ public final class Optimizer {
      */
     public static void adamwActiveSelect(Stream stream, AdmixtureShape shape, ActiveSet active, StepState step,
             int group, Tensor logits, Tensor dlogits, Tensor indices, Tensor weights, Tensor badRow, Tensor scratch) {
-        Check.group(group);
+        vbl_adamw_group constants = step.group(group);
         step.requireNoDecay(group);
         Check.floats(stream, "logits", logits, shape.logitsElements());
         Check.floats(stream, "dlogits", dlogits, shape.selectedElements());
@@ -140,7 +141,7 @@ public final class Optimizer {
         Check.elements(stream, "badRow", badRow, DType.INT64, 1);
         Check.scratch(stream, scratch, activeScratchBytes(stream, shape));
         stream.run(handle -> vbl_adamw_active_select(handle, shape.handle(stream), active.handle(stream, shape),
-                step.handle(stream), group, logits.pointer(), dlogits.pointer(), indices.pointer(), weights.pointer(),
+                step.handle(stream), constants, logits.pointer(), dlogits.pointer(), indices.pointer(), weights.pointer(),
                 badRow.pointer(), scratch.pointer(), scratch.bytes()));
     }
 

@@ -10,7 +10,10 @@ import io.vblora.kernels.KernelException;
 import io.vblora.kernels.NativeLibrary;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
+import io.vblora.kernels.bindings.vbl_adamw_group;
 import io.vblora.kernels.bindings.vbl_step;
+import org.bytedeco.javacpp.BytePointer;
+import org.bytedeco.javacpp.Loader;
 import org.bytedeco.javacpp.Pointer;
 
 /**
@@ -20,17 +23,19 @@ import org.bytedeco.javacpp.Pointer;
  * and not uploaded, ops throw {@link IllegalStateException}. Used by one thread at a time.
  */
 public final class StepState implements AutoCloseable {
-    /** Parameter groups that one step distinguishes. */
-    public static final int GROUPS = io.vblora.kernels.global.vblora.VBL_STEP_GROUPS;
-
     /** Micro-batches that one step distinguishes. */
     public static final int MICRO_BATCHES = 1 << 16;
 
+    /** The host's copy: the step, then the groups. */
+    private final BytePointer hostMemory;
     private final vbl_step host;
+    private final vbl_adamw_group[] hostGroups;
+    /** The same in device memory. */
     private final Tensor memory;
     private final vbl_step onDevice;
+    private final vbl_adamw_group[] groupsOnDevice;
     /** Which groups have weight decay on the device. */
-    private final boolean[] decays = new boolean[GROUPS];
+    private final boolean[] decays;
     /** Whether the device has what was set on the host. */
     private boolean uploaded;
     private boolean closed;
@@ -38,20 +43,32 @@ public final class StepState implements AutoCloseable {
     /**
      * A step state in the memory of a device, there with step 1, no clipping, gradient scale 1 and learning rates 0.
      *
+     * @param groups parameter groups that it distinguishes, at least one, numbered from 0
      * @throws KernelException if the memory is not to be had
      */
-    public StepState(Device device) {
+    public StepState(Device device, int groups) {
+        Check.positive("groups", groups);
         NativeLibrary.load();
-        this.host = new vbl_step();
-        Pointer.memset(host, 0, host.sizeof());
-        this.memory = Tensor.allocate(device, DType.UINT8, host.sizeof());
+        long stepBytes = Loader.sizeof(vbl_step.class);
+        long groupBytes = Loader.sizeof(vbl_adamw_group.class);
+        long bytes = stepBytes + groups * groupBytes;
+        this.hostMemory = new BytePointer(bytes);
+        this.memory = Tensor.allocate(device, DType.UINT8, bytes);
+        this.host = new vbl_step(hostMemory);
         this.onDevice = new vbl_step(memory.pointer());
+        this.hostGroups = new vbl_adamw_group[groups];
+        this.groupsOnDevice = new vbl_adamw_group[groups];
+        this.decays = new boolean[groups];
+        Pointer.memset(hostMemory, 0, bytes);
         host.step(1).gradient_scale(1).clip_factor(1);
-        for (int group = 0; group < GROUPS; group++) {
+        for (int group = 0; group < groups; group++) {
+            long offset = stepBytes + group * groupBytes;
+            hostGroups[group] = new vbl_adamw_group(hostMemory.getPointer(offset));
+            groupsOnDevice[group] = new vbl_adamw_group(memory.view(offset, groupBytes).pointer());
             group(group, 0, 0.9, 0.999, 1e-8, 0);
         }
         try {
-            KernelException.check(vbl_memcpy_blocking(device.index(), onDevice, host, host.sizeof()));
+            KernelException.check(vbl_memcpy_blocking(device.index(), onDevice, hostMemory, bytes));
         } catch (RuntimeException | Error e) {
             close();
             throw e;
@@ -99,20 +116,20 @@ public final class StepState implements AutoCloseable {
      * @throws KernelException if a value is out of range
      */
     public StepState group(int group, double learningRate, double beta1, double beta2, double eps, double weightDecay) {
-        Check.group(group);
-        KernelException.check(vbl_adamw_group_set(toSet().group(group), host.step(), learningRate, beta1, beta2,
-                eps, weightDecay));
+        requireGroup(group);
+        KernelException.check(vbl_adamw_group_set(hostGroups[group], toSet().step(), learningRate, beta1, beta2, eps,
+                weightDecay));
         return this;
     }
 
     /** Copies the host's values to the device; the clip factor begins at 1 again. */
     public StepState upload(Stream stream) {
-        stream.run(handle -> vbl_memcpy(handle, memory(stream), host, host.sizeof()));
+        stream.run(handle -> vbl_memcpy(handle, memory(stream), hostMemory, memory.bytes()));
         if (stream.isPlanning()) {
             return this;
         }
-        for (int group = 0; group < GROUPS; group++) {
-            decays[group] = host.group(group).decay() != 1;
+        for (int group = 0; group < decays.length; group++) {
+            decays[group] = hostGroups[group].decay() != 1;
         }
         uploaded = true;
         return this;
@@ -136,6 +153,12 @@ public final class StepState implements AutoCloseable {
         return step;
     }
 
+    /** A group's constants in device memory, after a check that there is such a group. */
+    vbl_adamw_group group(int group) {
+        requireGroup(group);
+        return groupsOnDevice[group];
+    }
+
     /** The step in device memory, after a check that it is open and lies on the stream's device. */
     private vbl_step memory(Stream stream) {
         requireOpen();
@@ -148,6 +171,7 @@ public final class StepState implements AutoCloseable {
 
     /** Refuses a group that has weight decay on the device, where nobody would notice. */
     void requireNoDecay(int group) {
+        requireGroup(group);
         if (decays[group]) {
             throw new IllegalArgumentException("step: found weight decay in group " + group
                     + "; expected none: adamwSelect takes it");
@@ -158,7 +182,7 @@ public final class StepState implements AutoCloseable {
     public void close() {
         closed = true;
         memory.close();
-        host.close();
+        hostMemory.close();
     }
 
     /** The host's values. */
@@ -172,6 +196,12 @@ public final class StepState implements AutoCloseable {
         requireOpen();
         uploaded = false;
         return host;
+    }
+
+    private void requireGroup(int group) {
+        if (group < 0 || group >= decays.length) {
+            throw new IllegalArgumentException("group: found " + group + "; expected 0 to " + (decays.length - 1));
+        }
     }
 
     private void requireOpen() {

@@ -175,7 +175,7 @@ class CompositionTest extends WithStream {
         Random random = new Random(3);
         try (VbLoraComposition dense = composition(config, Integer.MAX_VALUE, 2);
                 VbLoraComposition active = composition(config, 1, 2);
-                StepState step = new StepState(TestDevice.DEVICE)) {
+                StepState step = new StepState(TestDevice.DEVICE, ParameterGroup.values().length)) {
             dense.enableTraining(stream, 0);
             active.enableTraining(stream, 0);
             Map<String, float[]> before = numbers(dense.parameters(stream));
@@ -218,7 +218,8 @@ class CompositionTest extends WithStream {
         Random random = new Random(12);
         try (VbLoraComposition dense = composition(config, Integer.MAX_VALUE, 2);
                 VbLoraComposition active = composition(config, 1, 2);
-                StepState step = new StepState(TestDevice.DEVICE); Tensors memory = new Tensors(TestDevice.DEVICE)) {
+                StepState step = new StepState(TestDevice.DEVICE, ParameterGroup.values().length);
+                Tensors memory = new Tensors(TestDevice.DEVICE)) {
             List<Tensor> gradients = IntStream.range(0, 7).mapToObj(i -> memory.allocate(DType.FLOAT32,
                     dense.packed().elements()).copyFrom(randomFloats(random, dense.packed().elements()))).toList();
             for (Composition composition : List.of(dense, active)) {
@@ -261,7 +262,7 @@ class CompositionTest extends WithStream {
         Random random = new Random(8);
         for (AdapterConfig config : List.of(vbLora, lora)) {
             try (Adapter adapter = Adapter.create(config, MODEL, stream, 4);
-                    StepState step = new StepState(TestDevice.DEVICE)) {
+                    StepState step = new StepState(TestDevice.DEVICE, ParameterGroup.values().length)) {
                 Composition composition = adapter.composition();
                 composition.enableTraining(stream, 0);
                 step.group(ParameterGroup.OTHER.index(), 1e-2, 0.9, 0.999, 1e-8, 0);
@@ -285,7 +286,7 @@ class CompositionTest extends WithStream {
         for (AdapterConfig config : List.of(config(9, 2), LoraConfig.builder().targetModules("all-linear").build())) {
             try (Adapter adapter = Adapter.create(config, MODEL, stream, 1);
                     Tensor sum = Tensor.allocate(TestDevice.DEVICE, DType.FLOAT64, 1);
-                    StepState step = new StepState(TestDevice.DEVICE)) {
+                    StepState step = new StepState(TestDevice.DEVICE, ParameterGroup.values().length)) {
                 Composition composition = adapter.composition();
                 composition.enableTraining(stream, 0);
                 composition.packedGradient().copyFrom(randomFloats(new Random(2), composition.packed().elements()));
@@ -310,7 +311,7 @@ class CompositionTest extends WithStream {
         LoraConfig config = LoraConfig.builder().targetModules("all-linear").r(2).build();
         Random random = new Random(6);
         try (Adapter adapter = Adapter.create(config, MODEL, stream, 4);
-                StepState step = new StepState(TestDevice.DEVICE)) {
+                StepState step = new StepState(TestDevice.DEVICE, ParameterGroup.values().length)) {
             Composition composition = adapter.composition();
             composition.enableTraining(stream, 0.1);
             Map<String, float[]> before = numbers(composition.parameters(stream));
@@ -385,7 +386,7 @@ class CompositionTest extends WithStream {
     @Test
     void verifyNamesWhatBecameNaN() {
         try (VbLoraComposition composition = composition(config(9, 2), Integer.MAX_VALUE, 2);
-                StepState step = new StepState(TestDevice.DEVICE)) {
+                StepState step = new StepState(TestDevice.DEVICE, ParameterGroup.values().length)) {
             composition.enableTraining(stream, 0);
             float[] gradient = new float[(int) composition.packed().elements()];
             // Row 0 of B of module "a" begins after A's 3 rows of 8.
