@@ -48,7 +48,7 @@ typedef enum vbl_status {
   VBL_UNSUPPORTED = 4, /**< valid, but not implemented for this device or data type */
   VBL_NO_DEVICE = 5,   /**< no such device; the message gives the driver's reason */
   VBL_CUDA_ERROR = 6,
-  VBL_CAPACITY = 7, /**< an active list is full; nothing was changed (optimizer.h) */
+  VBL_CAPACITY = 7, /**< an active list is full; nothing was changed (active_set.h) */
   VBL_INTERNAL = 8
 } vbl_status;
 

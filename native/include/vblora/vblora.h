@@ -8,6 +8,7 @@
 #include "vblora/gemm.h"
 #include "vblora/admixture.h"
 #include "vblora/optimizer.h"
+#include "vblora/active_set.h"
 #include "vblora/lowrank.h"
 #include "vblora/transformer.h"
 

@@ -11,7 +11,7 @@ import org.bytedeco.javacpp.tools.InfoMapper;
     value = @Platform(
         value = "linux-x86_64",
         include = {"vblora/common.h", "vblora/runtime.h", "vblora/step.h", "vblora/gemm.h", "vblora/admixture.h",
-            "vblora/optimizer.h", "vblora/lowrank.h", "vblora/transformer.h"},
+            "vblora/optimizer.h", "vblora/active_set.h", "vblora/lowrank.h", "vblora/transformer.h"},
         link = "vblora"),
     target = "io.vblora.kernels.bindings",
     global = "io.vblora.kernels.global.vblora")

@@ -1,4 +1,4 @@
-#include "optimizer/active.h"
+#include "active_set/active_set.h"
 
 #include <cstring>
 

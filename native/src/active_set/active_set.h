@@ -10,7 +10,7 @@
 #include "admixture/admixture.h"
 #include "admixture/topk.h"
 #include "runtime/scratch.h"
-#include "vblora/optimizer.h"
+#include "vblora/active_set.h"
 
 namespace vbl {
 

@@ -1,4 +1,4 @@
-#include "optimizer/find_index.simd.h"
+#include "active_set/find_index.simd.h"
 
 #if defined(__AVX2__)
 #include <immintrin.h>

@@ -1,9 +1,9 @@
+#include "active_set/active_set.h"
+#include "active_set/find_index.simd.h"
 #include "admixture/select.h"
 #include "admixture/topk.simd.h"
-#include "optimizer/active.h"
 #include "optimizer/adamw.h"
 #include "optimizer/adamw.simd.h"
-#include "optimizer/find_index.simd.h"
 
 namespace vbl {
 namespace {

@@ -6,7 +6,7 @@
 //
 // A warp per row, or with topk > 32 a block per row for load. What does not fit changes nothing but max_count, which
 // is the need: a first kernel finds it, and all blocks of the next read it and do nothing.
-#include "optimizer/active.cuh"
+#include "active_set/active_set.cuh"
 
 namespace vbl {
 namespace cuda {

@@ -1,7 +1,7 @@
 // The search for a row's candidates on CUDA: its best inactive entries, best first.
 #pragma once
 #include "admixture/topk_block.cuh"
-#include "optimizer/active.h"
+#include "active_set/active_set.h"
 #include "runtime/chunk.cuh"
 
 namespace vbl {

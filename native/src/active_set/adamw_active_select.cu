@@ -14,8 +14,8 @@
 // which 132 SMs of four schedulers at 1.75 GHz issue in 0.023 ms. A row that is scanned for new candidates takes
 // longer, some 1,500 instructions; the more candidates are kept, the rarer that is.
 // k > 32: active_select_by_blocks, a block per row, with a map from indices to places in scratch memory.
+#include "active_set/active_set.cuh"
 #include "admixture/select.cuh"
-#include "optimizer/active.cuh"
 #include "optimizer/adamw.cuh"
 
 namespace vbl {
