@@ -56,8 +56,8 @@ typedef struct vbl_attention {
   int32_t causal;         /**< 1: a query sees keys up to its own position; 0: all keys */
   float scale;            /**< of the scores, usually 1 / sqrt(head_dim) */
   const int32_t *lengths; /**< [batch] tokens that are not padding, from 1 to length (device memory); NULL: all */
-  /** Tokens of sequences that lie one behind the other without padding: q, k, v and out have so many rows in place of
-   *  batch · length, and lengths is not read. 0: padded. */
+  /** Tokens of sequences that lie one behind the other without padding, and may be empty: q, k, v and out have so many
+   *  rows in place of batch · length, and lengths is not read. 0: padded. */
   int64_t tokens;
   const int32_t *starts; /**< [batch + 1] each sequence's first row, then tokens (device memory); not read if padded */
 } vbl_attention;
@@ -113,9 +113,9 @@ typedef enum vbl_pooling {
   VBL_POOL_MEAN = 1 /**< the mean of all tokens */
 } vbl_pooling;
 
-/** out [batch, hidden] from x [tokens, hidden]: sequence b has rows starts[b] .. starts[b + 1] - 1, at least one;
- *  starts [batch + 1] (device memory) begins with 0 and ends with tokens. Sums are in float64 and from the first token
- *  on. */
+/** out [batch, hidden] from x [tokens, hidden]: sequence b has rows starts[b] .. starts[b + 1] - 1, and out is 0 where
+ *  it has none; starts [batch + 1] (device memory) begins with 0 and ends with tokens. Sums are in float64 and from the
+ *  first token on. */
 VBL_API vbl_status vbl_pool_forward(vbl_stream *stream, int32_t pooling, int64_t batch, int64_t tokens, int64_t hidden,
                                     const int32_t *starts, const float *x, float *out);
 /** dx [tokens, hidden] (overwritten; 0 in what was not pooled) from dout [batch, hidden]. */

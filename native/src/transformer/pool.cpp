@@ -18,7 +18,8 @@ vbl_status check(const char *op, int32_t pooling, int64_t batch, int64_t tokens,
 
 // Rows of sequence b that are pooled: its first ones.
 int64_t pooled(int32_t pooling, const int32_t *starts, int64_t b) {
-  return pooling == VBL_POOL_CLS ? 1 : starts[b + 1] - starts[b];
+  const int64_t rows = int64_t{starts[b + 1]} - starts[b];
+  return pooling == VBL_POOL_CLS ? std::min<int64_t>(1, rows) : rows;
 }
 
 int64_t sequences_per_task(int64_t batch, int64_t tokens, int64_t hidden) {
@@ -36,7 +37,7 @@ extern "C" vbl_status vbl_pool_forward(vbl_stream *stream, int32_t pooling, int6
   vbl::parallel_for(stream, batch, sequences_per_task(batch, tokens, hidden), [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; ++b) {
       const int64_t rows = pooled(pooling, starts, b);
-      const double each = 1 / static_cast<double>(rows);
+      const double each = 1 / static_cast<double>(std::max<int64_t>(1, rows));
       for (int64_t c = 0; c < hidden; c += vbl::kSummedColumns) {
         const int64_t columns = std::min(vbl::kSummedColumns, hidden - c);
         double sums[vbl::kSummedColumns];
@@ -57,7 +58,7 @@ extern "C" vbl_status vbl_pool_backward(vbl_stream *stream, int32_t pooling, int
   vbl::parallel_for(stream, batch, sequences_per_task(batch, tokens, hidden), [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; ++b) {
       const int64_t rows = pooled(pooling, starts, b);
-      const float each = 1 / static_cast<float>(rows);
+      const float each = 1 / static_cast<float>(std::max<int64_t>(1, rows));
       const float *from = dout + b * hidden;
       float *to = dx + starts[b] * hidden;
       for (int64_t t = 0; t < rows; ++t)

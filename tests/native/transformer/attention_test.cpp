@@ -87,19 +87,23 @@ std::vector<float> pack(const Case &c, const std::vector<float> &x) {
   return packed;
 }
 
-// The same without padding.
-Results run_packed(const Case &c, int32_t threads) {
+// The same without padding, each sequence preceded by so many empty ones.
+Results run_packed(const Case &c, int32_t threads, int32_t empty = 0) {
   check::CpuStream stream(threads);
   std::vector<int32_t> starts = {0};
-  for (int64_t b = 0; b < c.attention.batch; ++b)
+  for (int64_t b = 0; b < c.attention.batch; ++b) {
+    starts.insert(starts.end(), static_cast<size_t>(empty), starts.back());
     starts.push_back(starts.back() + static_cast<int32_t>(c.length_of(b)));
+  }
   vbl_attention a = c.attention;
+  a.batch *= 1 + empty;
   a.tokens = starts.back();
   const int64_t bytes = vbl_attention_scratch_bytes(stream, &a);
   a.starts = starts.data();
   const std::vector<float> q = pack(c, c.q), k = pack(c, c.k), v = pack(c, c.v), dout = pack(c, c.dout);
   const std::vector<float> unset(q.size(), NAN), kv_unset(k.size(), NAN);
-  Results r{unset, std::vector<float>(c.q.size() / static_cast<size_t>(a.head_dim), NAN), unset, kv_unset, kv_unset};
+  Results r{unset, std::vector<float>(static_cast<size_t>(a.batch * a.heads * a.length), NAN), unset, kv_unset,
+            kv_unset};
   std::vector<unsigned char> scratch(static_cast<size_t>(bytes), 0xFF);
   CHECK_STATUS(VBL_OK, vbl_attention_forward(stream, &a, q.data(), k.data(), v.data(), r.out.data(), r.lse.data(),
                                              scratch.data(), bytes));
@@ -229,6 +233,20 @@ TEST(attention_of_random_shapes_equals_its_definition) {
   }
 }
 
+TEST(empty_sequences_change_no_bit_of_the_others) {
+  check::Random random(check::seed() + 5);
+  for (bool causal : {true, false}) {
+    const Case c = make_case(random, 5, 40, 3, 3, 8, causal, true);
+    const Results without = run_packed(c, 2), with = run_packed(c, 2, 2);
+    CHECK(check::same_bits(without.out, with.out) && check::same_bits(without.dq, with.dq));
+    CHECK(check::same_bits(without.dk, with.dk) && check::same_bits(without.dv, with.dv));
+    const size_t lse = without.lse.size() / 5;  // of a sequence
+    for (size_t b = 0; b < 15; ++b)
+      for (size_t i = 0; i < lse; ++i)
+        CHECK(with.lse[b * lse + i] == (b % 3 == 2 ? without.lse[b / 3 * lse + i] : 0));
+  }
+}
+
 TEST(attention_keeps_large_scores_finite) {
   check::Random random(check::seed() + 2);
   for (int32_t head_dim : {1, 8, 64}) {
@@ -326,7 +344,7 @@ TEST(attention_refuses_what_it_cannot_take) {
   const int32_t zero[] = {3, 0}, long_one[] = {4, 3};
   refused({"lengths[1] must lie in 1 .. 3, found 0"}, [&](vbl_attention &a) { a.lengths = zero; }, true);
   refused({"lengths[0] must lie in 1 .. 3, found 4"}, [&](vbl_attention &a) { a.lengths = long_one; }, true);
-  const int32_t starts[] = {0, 3, 5}, late[] = {1, 3, 5}, empty[] = {0, 0, 5}, far[] = {0, 1, 5};
+  const int32_t starts[] = {0, 3, 5}, late[] = {1, 3, 5}, back[] = {0, 3, 2, 5}, far[] = {0, 1, 5};
   const auto packed = [](vbl_attention &a, int64_t tokens, const int32_t *starts) {
     a.tokens = tokens;
     a.starts = starts;
@@ -337,9 +355,9 @@ TEST(attention_refuses_what_it_cannot_take) {
   refused({"starts[2] must be the number of tokens, 4, found 5"},
           [&](vbl_attention &a) { packed(a, 4, starts); }, true);
   refused({"starts[0] must be 0, found 1"}, [&](vbl_attention &a) { packed(a, 5, late); }, true);
-  refused({"starts[1] must lie 1 .. 3 behind starts[0], found 0 and 0"},
-          [&](vbl_attention &a) { packed(a, 5, empty); }, true);
-  refused({"starts[2] must lie 1 .. 3 behind starts[1], found 5 and 1"}, [&](vbl_attention &a) { packed(a, 5, far); },
+  refused({"starts[2] must lie 0 .. 3 behind starts[1], found 2 and 3"},
+          [&](vbl_attention &a) { packed(a, 5, back); }, true);
+  refused({"starts[2] must lie 0 .. 3 behind starts[1], found 5 and 1"}, [&](vbl_attention &a) { packed(a, 5, far); },
           true);
   check_refused(&good, kPointers, bytes - 1, {"scratch must have", std::to_string(bytes - 1).c_str()});
   check_refused(nullptr, kPointers, bytes, {"attention must not be NULL"});
