@@ -162,13 +162,14 @@ class BertGradientsTest {
             int microBatches = 1 + random.nextInt(2);
             for (int i = 0; i < microBatches; i++) {
                 TokenBatch rows = tiny.rows(random, 1 + random.nextInt(4));
-                execution.step(step.microBatch(i).upload(execution.stream()));
+                step.microBatch(i).upload(execution.stream());
                 batches.add(rows);
                 targets.add(targets(random, model.config(), rows.size()));
                 masks.add(masks(execution.stream(), model.adapter(), step, rows.tokens()));
-                sum += model.lossSumAndGradients(execution, rows, targets.get(i), scale);
+                float[] ofBatch = targets.get(i);
+                sum += OnePass.loss(execution.stream(), step, scale,
+                        training -> model.addGradients(execution, rows, ofBatch, training));
             }
-            execution.step(null);
             loss = sum;
             gradients = gradients(model.adapter(), execution.stream());
         }
@@ -296,7 +297,8 @@ class BertGradientsTest {
             TokenBatch rows = run.batches.get(i);
             float[] targets = run.targets.get(i);
             float[] features = model.features(execution, rows);
-            sum += model.lossSumAndGradientsOf(execution, features, targets, run.scale);
+            sum += OnePass.loss(execution.stream(), run.scale,
+                    training -> model.addGradientsOf(execution, features, targets, training));
             assertArrayEquals(model.logits(execution, rows),
                     model.logitsOf(execution, features), what);
         }

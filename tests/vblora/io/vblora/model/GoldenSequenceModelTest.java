@@ -86,7 +86,8 @@ class GoldenSequenceModelTest {
         List<Trainable> trainables = model.adapter().trainables();
         trainables.forEach(t -> t.enableTraining(execution.stream(), 0));
         trainables.forEach(t -> t.zeroGradient(execution.stream()));
-        double loss = model.lossSumAndGradients(execution, rows, labels, 0.25) / 4;
+        double loss = OnePass.loss(execution.stream(), 0.25,
+                training -> model.addGradients(execution, rows, labels, training)) / 4;
         int compared = 0;
         for (Trainable trainable : trainables) {
             trainable.backward(execution.stream());

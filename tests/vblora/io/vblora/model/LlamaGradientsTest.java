@@ -115,12 +115,12 @@ class LlamaGradientsTest {
             int microBatches = 1 + random.nextInt(2);
             for (int i = 0; i < microBatches; i++) {
                 Labelled batch = batch(random, model.config().vocabSize());
-                execution.step(step.microBatch(i).upload(stream));
+                step.microBatch(i).upload(stream);
                 batches.add(batch);
                 masks.add(masks(stream, model.adapter(), step, batch.tokens.tokens()));
-                sum += model.lossSumAndGradients(execution, batch.tokens, batch.labels, scale);
+                sum += OnePass.loss(stream, step, scale,
+                        training -> model.addGradients(execution, batch.tokens, batch.labels, training));
             }
-            execution.step(null);
             loss = sum;
             composition.backward(stream);
             try (NamedTensors found = composition.gradients(stream)) {

@@ -34,8 +34,8 @@ class LlamaModelTest {
         TokenBatch unknown = TokenBatch.of(new int[] {1, 2, 512});
         assertThrows(KernelException.class, () -> model.logits(execution, unknown));
         assertThrows(InputException.class, () -> model.logits(execution, TokenBatch.of(new int[513])));
-        assertThrows(IllegalStateException.class,
-                () -> model.lossSumAndGradients(execution, batch, batch.inputIds(), 1));
+        assertThrows(IllegalStateException.class, () -> OnePass.loss(stream, 1,
+                training -> model.addGradients(execution, batch, batch.inputIds(), training)));
     }
 
     @Test

@@ -179,18 +179,23 @@ class SequenceModelTest {
                 Adapter adapter = adapter(model, stream)) {
             model.attach(adapter);
             for (float wrong : new float[] {-1, 3, 0.5f, Float.NaN}) {
-                assertMessage("A target is",
-                        () -> model.lossSumAndGradients(execution, ROWS, new float[] {0, wrong}, 1));
+                assertMessage("A target is", () -> train(model, new float[] {0, wrong}));
             }
-            assertMessage("found 1", () -> model.lossSumAndGradients(execution, ROWS, new float[1], 1));
-            assertMessage("found 3",
-                    () -> model.lossSumAndGradientsOf(execution, new float[2 * hidden(model)], new float[3], 1));
+            assertMessage("found 1", () -> train(model, new float[1]));
+            assertMessage("found 3", () -> trainHead(model, new float[3]));
             assertMessage("Features are", () -> model.logitsOf(execution, new float[hidden(model) + 1]));
-            assertThrows(IllegalStateException.class,
-                    () -> model.lossSumAndGradients(execution, ROWS, new float[2], 1)); // training is not enabled
-            assertThrows(IllegalStateException.class,
-                    () -> model.lossSumAndGradientsOf(execution, new float[2 * hidden(model)], new float[2], 1));
+            assertThrows(IllegalStateException.class, () -> train(model, new float[2])); // training is not enabled
+            assertThrows(IllegalStateException.class, () -> trainHead(model, new float[2]));
         }
+    }
+
+    private double train(SequenceModel model, float[] targets) {
+        return OnePass.loss(stream, 1, training -> model.addGradients(execution, ROWS, targets, training));
+    }
+
+    private double trainHead(SequenceModel model, float[] targets) {
+        return OnePass.loss(stream, 1, training -> model.addGradientsOf(execution, new float[2 * hidden(model)],
+                targets, training));
     }
 
     private static int hidden(SequenceModel model) {
@@ -234,8 +239,8 @@ class SequenceModelTest {
                 trainable.zeroGradient(threaded);
             }
             numbers.put("logits", model.logits(run, rows));
-            run.step(step.seed(5).step(1).upload(threaded));
-            numbers.put("loss", new float[] {(float) model.lossSumAndGradients(run, rows, targets, 1)});
+            numbers.put("loss", new float[] {(float) OnePass.loss(threaded, step.seed(5).step(1).upload(threaded), 1,
+                    training -> model.addGradients(run, rows, targets, training))});
             for (Trainable trainable : adapter.trainables()) {
                 trainable.backward(threaded);
                 try (NamedTensors gradients = trainable.gradients(threaded)) {

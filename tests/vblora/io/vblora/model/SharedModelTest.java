@@ -264,7 +264,8 @@ class SharedModelTest {
                 assertInUse("The model", change);
             }
             assertInUse("The adapter", adapter::close);
-            assertInUse("The adapter", () -> model.lossSumAndGradients(execution, rows, new float[1], 1));
+            assertInUse("The adapter", () -> OnePass.loss(stream, 1,
+                    training -> model.addGradients(execution, rows, new float[1], training)));
             assertInUse("The execution", slow::close);
             assertInUse("The execution", () -> model.logits(slow, rows));
             assertArrayEquals(alone, model.logits(execution, rows));
@@ -312,7 +313,8 @@ class SharedModelTest {
                         List.of()),
                 () -> model.logits(execution, batch),
                 () -> second.logits(execution, batch),
-                () -> second.lossSumAndGradients(execution, batch, batch.inputIds(), 1),
+                () -> OnePass.loss(stream, 1,
+                        pass -> second.addGradients(execution, batch, batch.inputIds(), pass)),
                 () -> model.attach(null), () -> adapter.save(folder.resolve("adapter"), false, stream),
                 () -> adapter.delta(stream), adapter::close}) {
                 assertInUse("The adapter", use);

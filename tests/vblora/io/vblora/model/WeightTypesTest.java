@@ -85,7 +85,7 @@ class WeightTypesTest {
                 model.attach(adapter);
                 adapter.composition().enableTraining(stream, 0);
                 adapter.composition().zeroGradient(stream);
-                model.lossSumAndGradients(execution, batch(ids), ids, 1);
+                OnePass.loss(stream, 1, training -> model.addGradients(execution, batch(ids), ids, training));
                 return new Result(loss, adapter.composition().packedGradient().toFloats());
             }
         }

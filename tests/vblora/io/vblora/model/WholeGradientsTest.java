@@ -172,8 +172,8 @@ class WholeGradientsTest {
                 assertLoss(what, loss.getAsDouble(), model.lossSum(execution, batch, labels));
                 enable(adapter, stream);
                 double scale = 0.1 + random.nextDouble();
-                assertLoss(what, loss.getAsDouble(),
-                        model.lossSumAndGradients(execution, batch, labels, scale));
+                assertLoss(what, loss.getAsDouble(), OnePass.loss(stream, scale,
+                        training -> model.addGradients(execution, batch, labels, training)));
                 check(what, adapter, whole, loss, scale, tiny.config().hiddenSize(), random);
                 model.attach(null);
                 assertLoss(what, tiny.reference().lossSum(batch, labels, Map.of()),
@@ -219,7 +219,8 @@ class WholeGradientsTest {
                 model.attach(adapter);
                 enable(adapter, stream);
                 double scale = 0.1 + random.nextDouble();
-                assertLoss(what, loss.getAsDouble(), model.lossSumAndGradients(execution, rows, targets, scale));
+                assertLoss(what, loss.getAsDouble(), OnePass.loss(stream, scale,
+                        training -> model.addGradients(execution, rows, targets, training)));
                 check(what, adapter, whole, loss, scale, tiny.config().hiddenSize(), random);
                 model.attach(null);
                 float[] features = model.features(execution, rows);

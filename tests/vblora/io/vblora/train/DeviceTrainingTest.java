@@ -19,6 +19,7 @@ import io.vblora.kernels.ops.Optimizer;
 import io.vblora.kernels.ops.StepState;
 import io.vblora.model.Execution;
 import io.vblora.model.LlamaModel;
+import io.vblora.model.OnePass;
 import io.vblora.model.TokenBatch;
 import io.vblora.parameters.NamedTensors;
 import io.vblora.parameters.ParameterGroup;
@@ -96,8 +97,8 @@ class DeviceTrainingTest {
                 mirror.composition.packed().copyFrom(found.composition.packed());
                 mirror.composition.zeroGradient(cpu);
                 int[] starts = IntStream.rangeClosed(0, BATCH).map(row -> row * TOKENS).toArray();
-                model.lossSumAndGradients(execution, new TokenBatch(starts, ids, null), ids,
-                        1.0 / (BATCH * (TOKENS - 1)));
+                OnePass.loss(cpu, 1.0 / (BATCH * (TOKENS - 1)), training -> model.addGradients(execution,
+                        new TokenBatch(starts, ids, null), ids, training));
                 found.composition.packedGradient().copyFrom(mirror.composition.packedGradient());
                 expected.composition.packedGradient().copyFrom(mirror.composition.packedGradient());
                 active.composition.packedGradient().copyFrom(mirror.composition.packedGradient());

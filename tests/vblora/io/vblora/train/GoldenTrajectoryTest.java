@@ -18,6 +18,7 @@ import io.vblora.kernels.ops.Optimizer;
 import io.vblora.kernels.ops.StepState;
 import io.vblora.model.Execution;
 import io.vblora.model.LlamaModel;
+import io.vblora.model.OnePass;
 import io.vblora.model.TokenBatch;
 import io.vblora.parameters.NamedTensors;
 import io.vblora.parameters.ParameterGroup;
@@ -245,8 +246,8 @@ class GoldenTrajectoryTest {
 
     private void gradients(Composition composition, int[] batch) {
         composition.zeroGradient(stream);
-        model.lossSumAndGradients(execution, new TokenBatch(new int[] {0, 64, 128, 192, 256}, batch, null), batch,
-                1.0 / (4 * 63));
+        TokenBatch tokens = new TokenBatch(new int[] {0, 64, 128, 192, 256}, batch, null);
+        OnePass.loss(stream, 1.0 / (4 * 63), training -> model.addGradients(execution, tokens, batch, training));
         composition.backward(stream);
     }
 

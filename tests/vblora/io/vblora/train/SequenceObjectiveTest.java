@@ -23,6 +23,7 @@ import io.vblora.model.SequenceConfig;
 import io.vblora.model.SequenceModel;
 import io.vblora.model.TinyBert;
 import io.vblora.model.TokenBatch;
+import io.vblora.model.Training;
 import io.vblora.model.config.Pooling;
 import io.vblora.parameters.NamedTensors;
 import io.vblora.parameters.Trainable;
@@ -315,9 +316,9 @@ class SequenceObjectiveTest {
         }
 
         @Override
-        public double lossSumAndGradients(Execution execution, List<SequenceExample> batch, double gradientScale) {
-            return batch.stream().mapToDouble(example -> model.lossSumAndGradients(execution, alone(example),
-                    new float[] {example.target()}, gradientScale)).sum();
+        public void addGradients(Execution execution, List<SequenceExample> batch, Training training) {
+            batch.forEach(example -> model.addGradients(execution, alone(example), new float[] {example.target()},
+                    training));
         }
 
         @Override

@@ -8,43 +8,38 @@ import java.util.stream.Stream;
 record BertEmbeddings(Embedding word, Embedding position, Embedding tokenType, LayerNorm norm)
         implements ModelPart {
     /** What the backward pass reads of the forward pass; tensors of the arena. */
-    record Saved(Tensor tokenTypes, Tensor sum, LayerNorm.Saved statistics) {}
+    record Saved(Tensor sum, LayerNorm.Saved statistics) {}
 
     @Override
     public List<Parameter> parameters() {
         return Stream.of(word, position, tokenType, norm).flatMap(part -> part.parameters().stream()).toList();
     }
 
-    /**
-     * x [tokens, hidden], written.
-     *
-     * @param tokenTypeIds [tokens]
-     */
-    void forward(Execution run, Inputs batch, int[] tokenTypeIds, Tensor x) {
-        long mark = run.arena().mark();
-        normalise(run, batch, tokenTypeIds, x, x);
-        run.arena().release(mark);
+    /** x [tokens, hidden], written. */
+    void forward(Pass pass, Tokens batch, Tensor x) {
+        long mark = pass.arena().mark();
+        normalise(pass, batch, x, x);
+        pass.arena().release(mark);
     }
 
     /** As {@link #forward}, of what {@link #backward} then reads. */
-    Saved forwardToTrain(Execution run, Inputs batch, int[] tokenTypeIds, Tensor x) {
-        return normalise(run, batch, tokenTypeIds, run.arena().floats(x.shape()), x);
+    Saved forwardToTrain(Pass pass, Tokens batch, Tensor x) {
+        return normalise(pass, batch, pass.arena().floats(x.shape()), x);
     }
 
     /** @param sum written, and may be x */
-    private Saved normalise(Execution run, Inputs batch, int[] tokenTypeIds, Tensor sum, Tensor x) {
-        Tensor types = run.ints(tokenTypeIds);
-        word.forward(run, batch.ids(), sum, false);
-        tokenType.forward(run, types, sum, true);
-        position.forward(run, batch.positions(), sum, true);
-        return new Saved(types, sum, norm.forward(run, sum, x));
+    private Saved normalise(Pass pass, Tokens batch, Tensor sum, Tensor x) {
+        word.forward(pass, batch.ids(), sum, false);
+        tokenType.forward(pass, batch.types(), sum, true);
+        position.forward(pass, batch.positions(), sum, true);
+        return new Saved(sum, norm.forward(pass, sum, x));
     }
 
     /** Adds the adapter's gradients; dx [tokens, hidden], the gradient of x, is undefined afterwards. */
-    void backward(Execution run, Inputs batch, Saved saved, Tensor dx) {
-        norm.backward(run, saved.sum, saved.statistics, dx);
-        word.backward(run, batch.ids(), dx);
-        tokenType.backward(run, saved.tokenTypes, dx);
-        position.backward(run, batch.positions(), dx);
+    void backward(Pass pass, Tokens batch, Saved saved, Tensor dx) {
+        norm.backward(pass, saved.sum, saved.statistics, dx);
+        word.backward(pass, batch.ids(), dx);
+        tokenType.backward(pass, batch.types(), dx);
+        position.backward(pass, batch.positions(), dx);
     }
 }

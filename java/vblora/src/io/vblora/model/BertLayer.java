@@ -63,83 +63,83 @@ final class BertLayer implements ModelLayer<BertLayer.Saved> {
     }
 
     @Override
-    public Saved forward(Execution run, Inputs batch, Tensor x, Tensor out) {
-        Arena arena = run.arena();
-        long tokens = batch.tokens();
+    public Saved forward(Pass pass, Tokens batch, Tensor x, Tensor out) {
+        Arena arena = pass.arena();
+        long tokens = batch.count();
         Tensor query = arena.floats(tokens, q.outFeatures());
         Tensor key = arena.floats(tokens, k.outFeatures());
         Tensor value = arena.floats(tokens, v.outFeatures());
         Tensor qp = q.takeP(arena, tokens);
-        q.forward(run, 0, tokens, x, qp, query, false);
+        q.forward(pass, 0, tokens, x, qp, query, false);
         Tensor kp = k.takeP(arena, tokens);
-        k.forward(run, 0, tokens, x, kp, key, false);
+        k.forward(pass, 0, tokens, x, kp, key, false);
         Tensor vp = v.takeP(arena, tokens);
-        v.forward(run, 0, tokens, x, vp, value, false);
+        v.forward(pass, 0, tokens, x, vp, value, false);
         Tensor attended = arena.floats(tokens, config.hiddenSize());
         Sequences sequences = batch.sequences();
         Tensor lse = arena.floats(sequences.size(), config.numAttentionHeads(), sequences.length());
-        attention.forward(run.stream(), arena, sequences, query, key, value, attended, lse);
+        attention.forward(pass.stream(), arena, sequences, query, key, value, attended, lse);
         Tensor attentionSum = arena.floats(tokens, config.hiddenSize());
-        Memory.copy(run.stream(), x, attentionSum);
+        Memory.copy(pass.stream(), x, attentionSum);
         Tensor attentionDensep = attentionDense.takeP(arena, tokens);
-        attentionDense.forward(run, 0, tokens, attended, attentionDensep, attentionSum, true);
+        attentionDense.forward(pass, 0, tokens, attended, attentionDensep, attentionSum, true);
         Tensor middle = arena.floats(tokens, config.hiddenSize());
-        LayerNorm.Saved attentionStatistics = attentionNorm.forward(run, attentionSum, middle);
+        LayerNorm.Saved attentionStatistics = attentionNorm.forward(pass, attentionSum, middle);
 
         Tensor inner = arena.floats(tokens, config.intermediateSize());
         Tensor intermediatep = intermediate.takeP(arena, tokens);
-        intermediate.forward(run, 0, tokens, middle, intermediatep, inner, false);
+        intermediate.forward(pass, 0, tokens, middle, intermediatep, inner, false);
         Tensor outputSum = arena.floats(tokens, config.hiddenSize());
-        Memory.copy(run.stream(), middle, outputSum);
+        Memory.copy(pass.stream(), middle, outputSum);
         Tensor outputDensep = outputDense.takeP(arena, tokens);
         long mark = arena.mark();
         Tensor activated = arena.floats(tokens, config.intermediateSize());
-        Transformer.activationForward(run.stream(), config.hiddenAct(), inner, activated);
-        outputDense.forward(run, 0, tokens, activated, outputDensep, outputSum, true);
+        Transformer.activationForward(pass.stream(), config.hiddenAct(), inner, activated);
+        outputDense.forward(pass, 0, tokens, activated, outputDensep, outputSum, true);
         arena.release(mark);
-        LayerNorm.Saved outputStatistics = outputNorm.forward(run, outputSum, out);
+        LayerNorm.Saved outputStatistics = outputNorm.forward(pass, outputSum, out);
         return new Saved(x, query, key, value, attended, lse, attentionSum, attentionStatistics, middle, inner,
                 outputSum, outputStatistics, qp, kp, vp, attentionDensep, intermediatep, outputDensep);
     }
 
     @Override
-    public void backward(Execution run, Inputs batch, Saved saved, Tensor dx, boolean inputGradient) {
-        long mark = run.arena().mark();
-        outputNorm.backward(run, saved.outputSum(), saved.outputStatistics(), dx);
-        mlpBackward(run, batch.tokens(), saved, dx);
-        run.arena().release(mark);
-        attentionNorm.backward(run, saved.attentionSum(), saved.attentionStatistics(), dx);
-        attentionBackward(run, batch, saved, dx, inputGradient);
-        run.arena().release(mark);
+    public void backward(Pass pass, Tokens batch, Saved saved, Tensor dx, boolean inputGradient) {
+        long mark = pass.arena().mark();
+        outputNorm.backward(pass, saved.outputSum(), saved.outputStatistics(), dx);
+        mlpBackward(pass, batch.count(), saved, dx);
+        pass.arena().release(mark);
+        attentionNorm.backward(pass, saved.attentionSum(), saved.attentionStatistics(), dx);
+        attentionBackward(pass, batch, saved, dx, inputGradient);
+        pass.arena().release(mark);
     }
 
     /** dx is the gradient of the sum, and thereby of both of its terms: the product's part is added to it. */
-    private void mlpBackward(Execution run, long tokens, Saved saved, Tensor dx) {
-        Arena arena = run.arena();
+    private void mlpBackward(Pass pass, long tokens, Saved saved, Tensor dx) {
+        Arena arena = pass.arena();
         Tensor dinner = arena.floats(tokens, config.intermediateSize());
         Tensor activated = null;
         if (outputDense.readsInput()) {
             activated = arena.floats(tokens, config.intermediateSize());
-            Transformer.activationForward(run.stream(), config.hiddenAct(), saved.intermediate(), activated);
+            Transformer.activationForward(pass.stream(), config.hiddenAct(), saved.intermediate(), activated);
         }
-        outputDense.backward(run, 0, tokens, activated, dx, saved.outputDensep(), dinner, false);
-        Transformer.activationBackward(run.stream(), config.hiddenAct(), saved.intermediate(), dinner, dinner);
-        intermediate.backward(run, 0, tokens, saved.middle(), dinner, saved.intermediatep(), dx, true);
+        outputDense.backward(pass, 0, tokens, activated, dx, saved.outputDensep(), dinner, false);
+        Transformer.activationBackward(pass.stream(), config.hiddenAct(), saved.intermediate(), dinner, dinner);
+        intermediate.backward(pass, 0, tokens, saved.middle(), dinner, saved.intermediatep(), dx, true);
     }
 
-    private void attentionBackward(Execution run, Inputs batch, Saved saved, Tensor dx, boolean inputGradient) {
-        Arena arena = run.arena();
-        long tokens = batch.tokens();
+    private void attentionBackward(Pass pass, Tokens batch, Saved saved, Tensor dx, boolean inputGradient) {
+        Arena arena = pass.arena();
+        long tokens = batch.count();
         Tensor dattended = arena.floats(tokens, config.hiddenSize());
-        attentionDense.backward(run, 0, tokens, saved.attended(), dx, saved.attentionDensep(), dattended, false);
+        attentionDense.backward(pass, 0, tokens, saved.attended(), dx, saved.attentionDensep(), dattended, false);
         Tensor dq = arena.floats(tokens, config.hiddenSize());
         Tensor dk = arena.floats(tokens, config.hiddenSize());
         Tensor dv = arena.floats(tokens, config.hiddenSize());
-        attention.backward(run.stream(), arena, batch.sequences(), saved.q(), saved.k(), saved.v(), saved.attended(),
+        attention.backward(pass.stream(), arena, batch.sequences(), saved.q(), saved.k(), saved.v(), saved.attended(),
                 saved.lse(), dattended, dq, dk, dv);
         Tensor dinput = inputGradient ? dx : null;
-        q.backward(run, 0, tokens, saved.x(), dq, saved.qp(), dinput, true);
-        k.backward(run, 0, tokens, saved.x(), dk, saved.kp(), dinput, true);
-        v.backward(run, 0, tokens, saved.x(), dv, saved.vp(), dinput, true);
+        q.backward(pass, 0, tokens, saved.x(), dq, saved.qp(), dinput, true);
+        k.backward(pass, 0, tokens, saved.x(), dk, saved.kp(), dinput, true);
+        v.backward(pass, 0, tokens, saved.x(), dv, saved.vp(), dinput, true);
     }
 }

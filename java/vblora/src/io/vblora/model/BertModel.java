@@ -13,7 +13,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
-import java.util.function.Function;
+import java.util.function.BiFunction;
 
 /**
  * A BERT-type encoder: embeddings, layers normalised behind their residual connections,
@@ -198,8 +198,7 @@ public final class BertModel implements AutoCloseable {
      */
     public float[] lastHiddenState(Execution execution, TokenBatch batch) {
         check(batch);
-        return run(execution, "lastHiddenState", batch,
-                run -> run.read(hidden(run, batch, inputs(run, batch))));
+        return evaluate(execution, "lastHiddenState", batch, this::hidden);
     }
 
     /**
@@ -211,11 +210,10 @@ public final class BertModel implements AutoCloseable {
     public float[] embeddings(Execution execution, TokenBatch batch, Pooling pooling, boolean normalize) {
         check(batch);
         Pooler pooler = pooler(pooling);
-        float[] pooled = run(execution, pooling.toString(), batch, run -> {
-            Inputs inputs = inputs(run, batch);
-            Tensor features = run.arena().floats(batch.size(), config.hiddenSize());
-            pooler.forward(run, inputs, hidden(run, batch, inputs), features);
-            return run.read(features);
+        float[] pooled = evaluate(execution, pooling.toString(), batch, (pass, tokens) -> {
+            Tensor features = pass.arena().floats(batch.size(), config.hiddenSize());
+            pooler.forward(pass, tokens, hidden(pass, tokens), features);
+            return features;
         });
         if (normalize) {
             for (int start = 0; start < pooled.length; start += config.hiddenSize()) {
@@ -236,8 +234,12 @@ public final class BertModel implements AutoCloseable {
         }
     }
 
-    private <T> T run(Execution execution, String kind, TokenBatch batch, Function<Execution, T> pass) {
-        return use.reading(() -> execution.run(PassShape.of(kind, batch, use.layout()), pass));
+    /** Numbers that ops make of a batch, without dropout. */
+    float[] evaluate(Execution execution, String kind, TokenBatch batch, BiFunction<Pass, Tokens, Tensor> ops) {
+        Inputs inputs = new Inputs();
+        Tokens.Given given = give(inputs, batch);
+        return use.reading(() -> execution.evaluate(PassShape.of(kind, batch, use.layout()), inputs,
+                pass -> ops.apply(pass, given.in(pass)), Tensor::toFloats));
     }
 
     /** Who computes with the model, and the adapter that a {@link SequenceModel} attaches to it. */
@@ -288,9 +290,9 @@ public final class BertModel implements AutoCloseable {
         }
     }
 
-    /** The batch on the device, from the execution's arena. */
-    Inputs inputs(Execution run, TokenBatch batch) {
-        return Inputs.of(run, batch, config.positionOffset());
+    /** Adds a batch to the inputs of a pass. */
+    Tokens.Given give(Inputs inputs, TokenBatch batch) {
+        return Tokens.give(inputs, batch, config.positionOffset(), true);
     }
 
     /** Whether embeddings or a layer have something to train. */
@@ -299,27 +301,23 @@ public final class BertModel implements AutoCloseable {
     }
 
     /** The output of the last layer [tokens, hidden]. */
-    Tensor hidden(Execution run, TokenBatch batch, Inputs inputs) {
-        Tensor x = run.arena().floats(batch.tokens(), config.hiddenSize());
-        embeddings.forward(run, inputs, types(batch), x);
-        return layers.forward(run, inputs, x);
+    Tensor hidden(Pass pass, Tokens batch) {
+        Tensor x = pass.arena().floats(batch.count(), config.hiddenSize());
+        embeddings.forward(pass, batch, x);
+        return layers.forward(pass, batch, x);
     }
 
     /** As {@link #hidden}, of what {@link #backward} then reads. */
-    Tape hiddenToTrain(Execution run, TokenBatch batch, Inputs inputs) {
-        Tensor x = run.arena().floats(batch.tokens(), config.hiddenSize());
+    Tape hiddenToTrain(Pass pass, Tokens batch) {
+        Tensor x = pass.arena().floats(batch.count(), config.hiddenSize());
         boolean trained = embeddings.isTrained();
         BertEmbeddings.Saved saved = null;
         if (trained) {
-            saved = embeddings.forwardToTrain(run, inputs, types(batch), x);
+            saved = embeddings.forwardToTrain(pass, batch, x);
         } else {
-            embeddings.forward(run, inputs, types(batch), x);
+            embeddings.forward(pass, batch, x);
         }
-        return new Tape(saved, layers.forwardToTrain(run, inputs, x, trained));
-    }
-
-    private static int[] types(TokenBatch batch) {
-        return batch.tokenTypeIds() == null ? new int[batch.tokens()] : batch.tokenTypeIds();
+        return new Tape(saved, layers.forwardToTrain(pass, batch, x, trained));
     }
 
     /**
@@ -335,10 +333,10 @@ public final class BertModel implements AutoCloseable {
     }
 
     /** Adds the adapter's gradients; dx [tokens, hidden], the gradient of the output, is undefined afterwards. */
-    void backward(Execution run, Inputs inputs, Tape tape, Tensor dx) {
-        tape.layers.backward(run, inputs, dx);
+    void backward(Pass pass, Tokens batch, Tape tape, Tensor dx) {
+        tape.layers.backward(pass, batch, dx);
         if (tape.embeddings != null) {
-            embeddings.backward(run, inputs, tape.embeddings, dx);
+            embeddings.backward(pass, batch, tape.embeddings, dx);
         }
     }
 

@@ -17,20 +17,20 @@ public record Embedding(Parameter weight, int paddingRow) implements ModelPart {
     }
 
     /** x [tokens, hidden] = (or +=) the rows of ids [tokens]. */
-    public void forward(Execution run, Tensor ids, Tensor x, boolean accumulate) {
-        Transformer.embeddingForward(run.stream(), ids, weight.value(), accumulate, x);
+    public void forward(Pass pass, Tensor ids, Tensor x, boolean accumulate) {
+        Transformer.embeddingForward(pass.stream(), ids, weight.value(), accumulate, x);
     }
 
     /** Adds the table's gradient to the adapter's, if that holds it; dx [tokens, hidden] is that of what was read. */
-    public void backward(Execution run, Tensor ids, Tensor dx) {
+    public void backward(Pass pass, Tensor ids, Tensor dx) {
         if (!weight.isTrained()) {
             return;
         }
         Tensor gradient = weight.gradient();
-        Transformer.embeddingBackward(run.stream(), ids, dx, gradient);
+        Transformer.embeddingBackward(pass.stream(), ids, dx, gradient);
         if (paddingRow >= 0) {
             long hidden = weight.dimension(1);
-            Memory.zero(run.stream(), gradient.view(paddingRow * hidden, hidden));
+            Memory.zero(pass.stream(), gradient.view(paddingRow * hidden, hidden));
         }
     }
 }

@@ -2,18 +2,19 @@ package io.vblora.model;
 
 import io.vblora.blas.Blas;
 import io.vblora.kernels.Arena;
-import io.vblora.kernels.DType;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.StepState;
 import java.util.HashSet;
+import java.util.List;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.Consumer;
 import java.util.function.Function;
 
 /**
- * What a model's passes run on: a stream, matrix products, and the memory of intermediate tensors. Memory is planned by
- * a dry run of the very code that is then executed, once for every shape of batch.
+ * What a model's passes run on: a stream, matrix products, and the memory of inputs and intermediate tensors. Memory is
+ * planned by a dry run of the very code that is then executed, once for every shape of batch.
  *
  * <p>Used by one thread at a time: one that runs a pass, or closes this, while another one runs a pass gets an {@link
  * IllegalStateException} and changes nothing. Threads that compute at the same time have an execution and a stream
@@ -25,64 +26,65 @@ public final class Execution implements AutoCloseable {
     private final Stream stream;
     private final Blas blas;
     private final Arena arena;
+    private final Staging staging;
     private final AtomicReference<State> state = new AtomicReference<>(State.FREE);
-    private final Set<Object> planned = new HashSet<>();
-    private StepState step;
+    private final Set<PassShape> planned = new HashSet<>();
 
     /** The stream stays the caller's. */
     public Execution(Stream stream, Blas blas) {
-        this(stream, blas, Arena.on(stream.device()));
-    }
-
-    private Execution(Stream stream, Blas blas, Arena arena) {
         this.stream = stream;
         this.blas = blas;
-        this.arena = arena;
+        this.arena = Arena.on(stream.device());
+        this.staging = new Staging(stream.device());
     }
 
     public Stream stream() {
         return stream;
     }
 
-    public Arena arena() {
-        return arena;
-    }
-
     public Blas blas() {
         return blas;
     }
 
-    /** The step whose seed, number and micro-batch dropout reads; null where nothing draws. */
-    public StepState step() {
-        return step;
-    }
-
-    /** Sets the step of the passes to come: training with dropout needs one, evaluation has none. */
-    public void step(StepState newStep) {
-        this.step = newStep;
-    }
-
-    /** Whether this is a dry run: nothing may be read from or written to tensors. */
-    public boolean isPlanning() {
-        return stream.isPlanning();
-    }
-
     /**
-     * Runs a pass with all of the arena's memory at its disposal.
+     * Runs an evaluation: uploads the inputs, runs the ops, waits for the stream and reads what they give.
      *
      * @param shape equal for passes that take the same memory
      * @throws IllegalStateException if another thread runs a pass, or this is closed
      */
-    public <T> T run(Object shape, Function<Execution, T> pass) {
+    <T> T evaluate(PassShape shape, Inputs inputs, Function<Pass, Tensor> ops, Function<Tensor, T> reading) {
+        return run(shape, inputs, null, ops, result -> {
+            stream.synchronize();
+            return reading.apply(result);
+        });
+    }
+
+    /**
+     * Uploads the inputs of a training pass and runs its ops; does not wait for them.
+     *
+     * @param shape equal for passes that take the same memory
+     * @throws IllegalStateException if another thread runs a pass, or this is closed
+     */
+    void train(PassShape shape, Inputs inputs, StepState step, Consumer<Pass> ops) {
+        run(shape, inputs, step, pass -> {
+            ops.accept(pass);
+            return null;
+        }, result -> null);
+    }
+
+    private <T> T run(PassShape shape, Inputs inputs, StepState step, Function<Pass, Tensor> ops,
+            Function<Tensor, T> reading) {
         acquire();
         try {
             if (!planned.contains(shape)) {
-                Execution dry = new Execution(stream.planning(), blas, Arena.planning(stream.device()));
-                pass.apply(dry);
-                arena.reserve(dry.arena.peak());
+                Arena counting = Arena.planning(stream.device());
+                ops.apply(new Pass(stream.planning(), counting, blas, step, inputs.take(counting)));
+                arena.reserve(counting.peak());
                 planned.add(shape);
             }
-            return pass.apply(this);
+            List<Tensor> tensors = inputs.take(arena);
+            inputs.upload(stream, staging, tensors);
+            return reading.apply(ops.apply(new Pass(stream, arena, blas, step, tensors)));
         } finally {
             arena.release(0);
             state.setRelease(State.FREE);
@@ -97,42 +99,6 @@ public final class Execution implements AutoCloseable {
         }
     }
 
-    /** Takes an int32 tensor with these values from the arena. */
-    public Tensor ints(int[] values) {
-        Tensor tensor = arena.take(DType.INT32, values.length);
-        return isPlanning() ? tensor : tensor.copyFrom(values);
-    }
-
-    /** Takes a float32 tensor with these values from the arena. */
-    public Tensor floats(float[] values, long... shape) {
-        Tensor tensor = arena.floats(shape);
-        return isPlanning() ? tensor : tensor.copyFrom(values);
-    }
-
-    /** Takes a float32 tensor of one element from the arena. */
-    public Tensor scalar(float value) {
-        Tensor tensor = arena.floats(1);
-        return isPlanning() ? tensor : tensor.copyFrom(value);
-    }
-
-    /** Waits for the stream and reads all elements of a float32 tensor; null in a dry run. */
-    public float[] read(Tensor tensor) {
-        if (isPlanning()) {
-            return null;
-        }
-        stream.synchronize();
-        return tensor.toFloats();
-    }
-
-    /** Waits for the stream and reads a float64 tensor of one element; 0 in a dry run. */
-    public double readDouble(Tensor tensor) {
-        if (isPlanning()) {
-            return 0;
-        }
-        stream.synchronize();
-        return tensor.toDoubles()[0];
-    }
-
     /**
      * Frees the memory. Calling it again does nothing.
      *
@@ -143,6 +109,7 @@ public final class Execution implements AutoCloseable {
         if (state.get() != State.CLOSED) {
             acquire();
             state.set(State.CLOSED);
+            staging.close();
             arena.close();
         }
     }

@@ -15,10 +15,10 @@ record LayerNorm(Parameter weight, Parameter bias, float eps) implements ModelPa
     }
 
     /** y [rows, hidden] = the normalised x, which it may be. */
-    Saved forward(Execution run, Tensor x, Tensor y) {
+    Saved forward(Pass pass, Tensor x, Tensor y) {
         long rows = x.elements() / weight.dimension(0);
-        Saved saved = new Saved(run.arena().floats(rows), run.arena().floats(rows));
-        Transformer.layernormForward(run.stream(), eps, x, weight.value(), bias.value(), y, saved.mean, saved.rstd);
+        Saved saved = new Saved(pass.arena().floats(rows), pass.arena().floats(rows));
+        Transformer.layernormForward(pass.stream(), eps, x, weight.value(), bias.value(), y, saved.mean, saved.rstd);
         return saved;
     }
 
@@ -26,13 +26,13 @@ record LayerNorm(Parameter weight, Parameter bias, float eps) implements ModelPa
      * Turns dx, the gradient of y, into that of x, in place, and adds the gradients of weight and bias to the
      * adapter's.
      */
-    void backward(Execution run, Tensor x, Saved saved, Tensor dx) {
+    void backward(Pass pass, Tensor x, Saved saved, Tensor dx) {
         if (weight.isTrained()) {
-            Transformer.normWeightBackward(run.stream(), dx, x, saved.mean, saved.rstd, weight.gradient());
+            Transformer.normWeightBackward(pass.stream(), dx, x, saved.mean, saved.rstd, weight.gradient());
         }
         if (bias.isTrained()) {
-            Transformer.addBiasBackward(run.stream(), dx, bias.gradient());
+            Transformer.addBiasBackward(pass.stream(), dx, bias.gradient());
         }
-        Transformer.layernormBackward(run.stream(), dx, x, weight.value(), saved.mean, saved.rstd, dx);
+        Transformer.layernormBackward(pass.stream(), dx, x, weight.value(), saved.mean, saved.rstd, dx);
     }
 }

@@ -37,18 +37,18 @@ final class LayerStack<S> {
     }
 
     /** The output of the last layer [tokens, hidden] for x [tokens, hidden], which is overwritten. */
-    Tensor forward(Execution run, Inputs inputs, Tensor x) {
-        return layers.isEmpty() ? x : forward(run, inputs, x, run.arena().floats(x.shape()), layers);
+    Tensor forward(Pass pass, Tokens batch, Tensor x) {
+        return layers.isEmpty() ? x : forward(pass, batch, x, pass.arena().floats(x.shape()), layers);
     }
 
     /** @param y of the same shape as x */
-    private Tensor forward(Execution run, Inputs inputs, Tensor x, Tensor y, List<ModelLayer<S>> part) {
-        Arena arena = run.arena();
+    private Tensor forward(Pass pass, Tokens batch, Tensor x, Tensor y, List<ModelLayer<S>> part) {
+        Arena arena = pass.arena();
         Tensor in = x;
         Tensor out = y;
         for (ModelLayer<S> layer : part) {
             long mark = arena.mark();
-            layer.forward(run, inputs, in, out);
+            layer.forward(pass, batch, in, out);
             arena.release(mark);
             Tensor swap = in;
             in = out;
@@ -58,18 +58,18 @@ final class LayerStack<S> {
     }
 
     /**
-     * As {@link #forward(Execution, Inputs, Tensor)}, of what a backward pass then reads.
+     * As {@link #forward(Pass, Tokens, Tensor)}, of what a backward pass then reads.
      *
      * @param inputTrained whether what x was made of is trained
      */
-    Tape forwardToTrain(Execution run, Inputs inputs, Tensor x, boolean inputTrained) {
+    Tape forwardToTrain(Pass pass, Tokens batch, Tensor x, boolean inputTrained) {
         int lowest = inputTrained ? 0 : lowestTrained();
         Tape tape = new Tape(lowest, inputTrained);
         Tensor in = lowest == 0 ? x
-                : forward(run, inputs, x, run.arena().floats(x.shape()), layers.subList(0, lowest));
+                : forward(pass, batch, x, pass.arena().floats(x.shape()), layers.subList(0, lowest));
         for (ModelLayer<S> layer : layers.subList(lowest, layers.size())) {
-            Tensor out = run.arena().floats(x.shape());
-            tape.saved.add(layer.forward(run, inputs, in, out));
+            Tensor out = pass.arena().floats(x.shape());
+            tape.saved.add(layer.forward(pass, batch, in, out));
             in = out;
         }
         tape.output = in;
@@ -97,9 +97,9 @@ final class LayerStack<S> {
          * Turns dx [tokens, hidden], the gradient of the output, into that of the input if what lies below is trained,
          * and adds the adapter's gradients.
          */
-        void backward(Execution run, Inputs inputs, Tensor dx) {
+        void backward(Pass pass, Tokens batch, Tensor dx) {
             for (int i = layers.size() - 1; i >= lowest; i--) {
-                layers.get(i).backward(run, inputs, saved.get(i - lowest), dx, i > lowest || inputTrained);
+                layers.get(i).backward(pass, batch, saved.get(i - lowest), dx, i > lowest || inputTrained);
             }
         }
     }

@@ -68,9 +68,8 @@ public final class Linear implements ModelPart {
         return new LowRank(inFeatures(), outFeatures(), module.r(), module.index(), dropout, module.scaling());
     }
 
-    /** Dropout draws only where there is a step to key it. */
-    private LowRank branch(Execution run) {
-        return run.step() == null ? evaluationBranch : trainingBranch;
+    private LowRank branch(Pass pass) {
+        return pass.isTraining() ? trainingBranch : evaluationBranch;
     }
 
     /** Whether the attached adapter has an update of it. */
@@ -94,14 +93,14 @@ public final class Linear implements ModelPart {
      * @param firstToken place of the first token in the batch
      * @param p of {@link #takeP}, written
      */
-    public void forward(Execution run, long firstToken, long tokens, Tensor x, Tensor p, Tensor y, boolean accumulate) {
-        run.blas().gemm(run.stream(), run.arena(), false, true, tokens, outFeatures(), inFeatures(), 1, x,
+    public void forward(Pass pass, long firstToken, long tokens, Tensor x, Tensor p, Tensor y, boolean accumulate) {
+        pass.blas().gemm(pass.stream(), pass.arena(), false, true, tokens, outFeatures(), inFeatures(), 1, x,
                 weight.value(), accumulate ? 1 : 0, y);
         if (bias != null) {
-            Transformer.addBias(run.stream(), bias.value(), y);
+            Transformer.addBias(pass.stream(), bias.value(), y);
         }
         if (isAdapted()) {
-            branch(run).forward(run.stream(), run.step(), firstToken, tokens, x, adapted.a(), adapted.bt(), p, y);
+            branch(pass).forward(pass.stream(), pass.step(), firstToken, tokens, x, adapted.a(), adapted.bt(), p, y);
         }
     }
 
@@ -113,28 +112,28 @@ public final class Linear implements ModelPart {
      * @param x what the forward pass read; not used unless {@link #readsInput}
      * @param p what the forward pass wrote
      */
-    public void backward(Execution run, long firstToken, long tokens, Tensor x, Tensor dy, Tensor p, Tensor dx,
+    public void backward(Pass pass, long firstToken, long tokens, Tensor x, Tensor dy, Tensor p, Tensor dx,
             boolean accumulate) {
         if (dx != null) {
-            run.blas().gemm(run.stream(), run.arena(), false, false, tokens, inFeatures(), outFeatures(), 1, dy,
+            pass.blas().gemm(pass.stream(), pass.arena(), false, false, tokens, inFeatures(), outFeatures(), 1, dy,
                     weight.value(), accumulate ? 1 : 0, dx);
         }
         if (weight.isTrained()) {
-            run.blas().gemm(run.stream(), run.arena(), true, false, outFeatures(), inFeatures(), tokens, 1, dy, x, 1,
+            pass.blas().gemm(pass.stream(), pass.arena(), true, false, outFeatures(), inFeatures(), tokens, 1, dy, x, 1,
                     weight.gradient());
         }
         if (bias != null && bias.isTrained()) {
-            Transformer.addBiasBackward(run.stream(), dy, bias.gradient());
+            Transformer.addBiasBackward(pass.stream(), dy, bias.gradient());
         }
         if (isAdapted()) {
-            long mark = run.arena().mark();
-            Tensor q = run.arena().floats(tokens, adapted.r());
-            LowRank branch = branch(run);
-            Tensor scratch = run.arena().take(DType.UINT8, branch.backwardScratchBytes(run.stream(), tokens, x.dtype(),
+            long mark = pass.arena().mark();
+            Tensor q = pass.arena().floats(tokens, adapted.r());
+            LowRank branch = branch(pass);
+            Tensor scratch = pass.arena().take(DType.UINT8, branch.backwardScratchBytes(pass.stream(), tokens, x.dtype(),
                     adapted.a().dtype()));
-            branch.backward(run.stream(), run.step(), firstToken, tokens, x, dy, adapted.a(), adapted.bt(), p, q, dx,
+            branch.backward(pass.stream(), pass.step(), firstToken, tokens, x, dy, adapted.a(), adapted.bt(), p, q, dx,
                     adapted.da(), adapted.dbt(), scratch);
-            run.arena().release(mark);
+            pass.arena().release(mark);
         }
     }
 }

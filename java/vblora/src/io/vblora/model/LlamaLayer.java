@@ -63,100 +63,100 @@ final class LlamaLayer implements ModelLayer<LlamaLayer.Saved> {
     }
 
     @Override
-    public Saved forward(Execution run, Inputs batch, Tensor x, Tensor out) {
-        Arena arena = run.arena();
-        long tokens = batch.tokens();
+    public Saved forward(Pass pass, Tokens batch, Tensor x, Tensor out) {
+        Arena arena = pass.arena();
+        long tokens = batch.count();
         int heads = config.numAttentionHeads();
         int kvHeads = config.numKeyValueHeads();
         Tensor inputNormed = arena.floats(tokens, config.hiddenSize());
-        Tensor inputRstd = inputNorm.forward(run, x, inputNormed);
+        Tensor inputRstd = inputNorm.forward(pass, x, inputNormed);
 
         Tensor query = arena.floats(tokens, q.outFeatures());
         Tensor key = arena.floats(tokens, k.outFeatures());
         Tensor value = arena.floats(tokens, v.outFeatures());
         Tensor qp = q.takeP(arena, tokens);
-        q.forward(run, 0, tokens, inputNormed, qp, query, false);
+        q.forward(pass, 0, tokens, inputNormed, qp, query, false);
         Tensor kp = k.takeP(arena, tokens);
-        k.forward(run, 0, tokens, inputNormed, kp, key, false);
+        k.forward(pass, 0, tokens, inputNormed, kp, key, false);
         Tensor vp = v.takeP(arena, tokens);
-        v.forward(run, 0, tokens, inputNormed, vp, value, false);
-        rotary.apply(run, heads, batch.positions(), false, query);
-        rotary.apply(run, kvHeads, batch.positions(), false, key);
+        v.forward(pass, 0, tokens, inputNormed, vp, value, false);
+        rotary.apply(pass, heads, batch.positions(), false, query);
+        rotary.apply(pass, kvHeads, batch.positions(), false, key);
         Tensor attended = arena.floats(tokens, o.inFeatures());
         Sequences sequences = batch.sequences();
         Tensor lse = arena.floats(sequences.size(), heads, sequences.length());
-        attention.forward(run.stream(), arena, sequences, query, key, value, attended, lse);
+        attention.forward(pass.stream(), arena, sequences, query, key, value, attended, lse);
 
         Tensor middle = arena.floats(tokens, config.hiddenSize());
-        Memory.copy(run.stream(), x, middle);
+        Memory.copy(pass.stream(), x, middle);
         Tensor op = o.takeP(arena, tokens);
-        o.forward(run, 0, tokens, attended, op, middle, true);
+        o.forward(pass, 0, tokens, attended, op, middle, true);
 
         Tensor middleNormed = arena.floats(tokens, config.hiddenSize());
-        Tensor middleRstd = postAttentionNorm.forward(run, middle, middleNormed);
+        Tensor middleRstd = postAttentionNorm.forward(pass, middle, middleNormed);
         Tensor gated = arena.floats(tokens, gate.outFeatures());
         Tensor upped = arena.floats(tokens, up.outFeatures());
         Tensor gatep = gate.takeP(arena, tokens);
-        gate.forward(run, 0, tokens, middleNormed, gatep, gated, false);
+        gate.forward(pass, 0, tokens, middleNormed, gatep, gated, false);
         Tensor upp = up.takeP(arena, tokens);
-        up.forward(run, 0, tokens, middleNormed, upp, upped, false);
+        up.forward(pass, 0, tokens, middleNormed, upp, upped, false);
         // The product is not kept, but computed again by the backward pass; p of the down projection is, so it comes
         // first.
         Tensor downp = down.takeP(arena, tokens);
         long mark = arena.mark();
         Tensor activated = arena.floats(tokens, down.inFeatures());
-        Transformer.siluMulForward(run.stream(), gated, upped, activated);
-        Memory.copy(run.stream(), middle, out);
-        down.forward(run, 0, tokens, activated, downp, out, true);
+        Transformer.siluMulForward(pass.stream(), gated, upped, activated);
+        Memory.copy(pass.stream(), middle, out);
+        down.forward(pass, 0, tokens, activated, downp, out, true);
         arena.release(mark);
         return new Saved(x, inputRstd, inputNormed, query, key, value, attended, lse, middle, middleRstd, middleNormed,
                 gated, upped, qp, kp, vp, op, gatep, upp, downp);
     }
 
     @Override
-    public void backward(Execution run, Inputs batch, Saved saved, Tensor dx, boolean inputGradient) {
-        long mark = run.arena().mark();
-        mlpBackward(run, batch.tokens(), saved, dx);
-        run.arena().release(mark);
-        attentionBackward(run, batch, saved, dx, inputGradient);
-        run.arena().release(mark);
+    public void backward(Pass pass, Tokens batch, Saved saved, Tensor dx, boolean inputGradient) {
+        long mark = pass.arena().mark();
+        mlpBackward(pass, batch.count(), saved, dx);
+        pass.arena().release(mark);
+        attentionBackward(pass, batch, saved, dx, inputGradient);
+        pass.arena().release(mark);
     }
 
-    private void mlpBackward(Execution run, long tokens, Saved saved, Tensor dx) {
-        Arena arena = run.arena();
+    private void mlpBackward(Pass pass, long tokens, Saved saved, Tensor dx) {
+        Arena arena = pass.arena();
         Tensor dactivated = arena.floats(tokens, down.inFeatures());
         Tensor dup = arena.floats(tokens, up.outFeatures());
         Tensor activated = dup;  // needed only until dup is written
         if (down.readsInput()) {
-            Transformer.siluMulForward(run.stream(), saved.gate(), saved.up(), activated);
+            Transformer.siluMulForward(pass.stream(), saved.gate(), saved.up(), activated);
         }
-        down.backward(run, 0, tokens, activated, dx, saved.downp(), dactivated, false);
-        Transformer.siluMulBackward(run.stream(), saved.gate(), saved.up(), dactivated, dactivated, dup);
+        down.backward(pass, 0, tokens, activated, dx, saved.downp(), dactivated, false);
+        Transformer.siluMulBackward(pass.stream(), saved.gate(), saved.up(), dactivated, dactivated, dup);
         Tensor dgate = dactivated;
         Tensor dnormed = arena.floats(tokens, config.hiddenSize());
-        gate.backward(run, 0, tokens, saved.middleNormed(), dgate, saved.gatep(), dnormed, false);
-        up.backward(run, 0, tokens, saved.middleNormed(), dup, saved.upp(), dnormed, true);
-        postAttentionNorm.backward(run, dnormed, saved.middle(), saved.middleRstd(), dx);
+        gate.backward(pass, 0, tokens, saved.middleNormed(), dgate, saved.gatep(), dnormed, false);
+        up.backward(pass, 0, tokens, saved.middleNormed(), dup, saved.upp(), dnormed, true);
+        postAttentionNorm.backward(pass, dnormed, saved.middle(), saved.middleRstd(), dx);
     }
 
-    private void attentionBackward(Execution run, Inputs batch, Saved saved, Tensor dx, boolean inputGradient) {
-        Arena arena = run.arena();
-        long tokens = batch.tokens();
+    private void attentionBackward(Pass pass, Tokens batch, Saved saved, Tensor dx, boolean inputGradient) {
+        Arena arena = pass.arena();
+        long tokens = batch.count();
         Tensor dattended = arena.floats(tokens, o.inFeatures());
-        o.backward(run, 0, tokens, saved.attended(), dx, saved.op(), dattended, false);
+        o.backward(pass, 0, tokens, saved.attended(), dx, saved.op(), dattended, false);
         Tensor dq = arena.floats(tokens, q.outFeatures());
         Tensor dk = arena.floats(tokens, k.outFeatures());
         Tensor dv = arena.floats(tokens, v.outFeatures());
-        attention.backward(run.stream(), arena, batch.sequences(), saved.q(), saved.k(), saved.v(), saved.attended(),
+        attention.backward(pass.stream(), arena, batch.sequences(), saved.q(), saved.k(), saved.v(), saved.attended(),
                 saved.lse(), dattended, dq, dk, dv);
-        rotary.apply(run, config.numAttentionHeads(), batch.positions(), true, dq);
-        rotary.apply(run, config.numKeyValueHeads(), batch.positions(), true, dk);
+        rotary.apply(pass, config.numAttentionHeads(), batch.positions(), true, dq);
+        rotary.apply(pass, config.numKeyValueHeads(), batch.positions(), true, dk);
         Tensor dnormed = inputGradient || inputNorm.isTrained() ? arena.floats(tokens, config.hiddenSize()) : null;
-        q.backward(run, 0, tokens, saved.inputNormed(), dq, saved.qp(), dnormed, false);
-        k.backward(run, 0, tokens, saved.inputNormed(), dk, saved.kp(), dnormed, true);
-        v.backward(run, 0, tokens, saved.inputNormed(), dv, saved.vp(), dnormed, true);
+        q.backward(pass, 0, tokens, saved.inputNormed(), dq, saved.qp(), dnormed, false);
+        k.backward(pass, 0, tokens, saved.inputNormed(), dk, saved.kp(), dnormed, true);
+        v.backward(pass, 0, tokens, saved.inputNormed(), dv, saved.vp(), dnormed, true);
         if (dnormed != null) {
-            inputNorm.backward(run, dnormed, saved.x(), saved.inputRstd(), inputGradient ? dx : null);
+            inputNorm.backward(pass, dnormed, saved.x(), saved.inputRstd(), inputGradient ? dx : null);
         }
     }
 }

@@ -14,7 +14,7 @@ import io.vblora.weights.WeightSource;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.function.Function;
+import java.util.function.Supplier;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -25,7 +25,7 @@ import java.util.regex.Pattern;
  * {@code model.layers.0.self_attn.q_proj}.
  *
  * <p>Threads may compute with one model at the same time, each with its own {@link Execution} and stream: {@link
- * #logits} and {@link #lossSum}, with the bits that they have alone. {@link #lossSumAndGradients}, which adds to the
+ * #logits} and {@link #lossSum}, with the bits that they have alone. {@link #addGradients}, which adds to the
  * adapter's gradients, {@link #attach} and {@link #close} are for one thread while no other computes. A thread that
  * comes at the wrong time gets an {@link IllegalStateException} and changes nothing.
  */
@@ -135,12 +135,14 @@ public final class LlamaModel extends AdaptableModel {
     /** Logits [tokens, vocab]. */
     public float[] logits(Execution execution, TokenBatch batch) {
         check(batch);
-        return run(execution, "logits", batch, run -> {
-            Tensor hidden = hidden(run, Inputs.of(run, batch, 0));
-            Tensor logits = run.arena().floats(batch.tokens(), config.vocabSize());
-            head.forward(run, 0, batch.tokens(), hidden, head.takeP(run.arena(), batch.tokens()), logits, false);
-            return run.read(logits);
-        });
+        Inputs inputs = new Inputs();
+        Tokens.Given given = Tokens.give(inputs, batch, 0, false);
+        return reading(execution, batch, () -> execution.evaluate(shape("logits", batch), inputs, pass -> {
+            Tensor hidden = hidden(pass, given.in(pass));
+            Tensor logits = pass.arena().floats(batch.tokens(), config.vocabSize());
+            head.forward(pass, 0, batch.tokens(), hidden, head.takeP(pass.arena(), batch.tokens()), logits, false);
+            return logits;
+        }, Tensor::toFloats));
     }
 
     /**
@@ -151,68 +153,89 @@ public final class LlamaModel extends AdaptableModel {
      */
     public double lossSum(Execution execution, TokenBatch batch, int[] labels) {
         check(batch, labels);
-        return run(execution, "loss", batch, run -> {
-            Inputs inputs = Inputs.of(run, batch, 0);
-            Tensor targets = run.ints(batch.next(labels, VBL_IGNORE_INDEX));
-            Tensor hidden = hidden(run, inputs);
-            return headLoss(run, hidden, targets, null, null);
-        });
+        Inputs inputs = new Inputs();
+        Tokens.Given given = Tokens.give(inputs, batch, 0, false);
+        Inputs.Place targets = inputs.ints(batch.next(labels, VBL_IGNORE_INDEX));
+        return reading(execution, batch, () -> execution.evaluate(shape("loss", batch), inputs, pass -> {
+            Tensor lossSum = pass.arena().take(DType.FLOAT64, 1);
+            Memory.zero(pass.stream(), lossSum);
+            headLoss(pass, hidden(pass, given.in(pass)), pass.input(targets), lossSum, null, null);
+            return lossSum;
+        }, lossSum -> lossSum.toDoubles()[0]));
     }
 
     /**
-     * {@link #lossSum}, and the gradients of {@code gradientScale} times that sum added to the attached adapter's.
+     * A training pass, with dropout: adds {@link #lossSum} to {@link Training#lossSum}, and its gradients to the
+     * attached adapter's. It does not wait for the stream.
+     *
+     * @param labels as {@link #lossSum}
+     * @throws IllegalStateException without an adapter, or if its training is not enabled
      */
-    public double lossSumAndGradients(Execution execution, TokenBatch batch, int[] labels, double gradientScale) {
+    public void addGradients(Execution execution, TokenBatch batch, int[] labels, Training training) {
         if (adapter() == null) {
             throw new IllegalStateException("No adapter is attached: there is nothing to train");
         }
         check(batch, labels);
-        return use().training(() -> run(execution, "gradients", batch, run -> {
-            Inputs inputs = Inputs.of(run, batch, 0);
-            Tensor targets = run.ints(batch.next(labels, VBL_IGNORE_INDEX));
-            Tensor scale = run.scalar((float) gradientScale);
-            LayerStack<LlamaLayer.Saved>.Tape tape =
-                    layers.forwardToTrain(run, inputs, embedded(run, inputs), embedding.isTrained());
-            Tensor normed = run.arena().floats(batch.tokens(), config.hiddenSize());
-            Tensor rstd = norm.forward(run, tape.output(), normed);
-            Tensor dx = run.arena().floats(batch.tokens(), config.hiddenSize());
-            Tensor dnormed = run.arena().floats(batch.tokens(), config.hiddenSize());
-            double loss = headLoss(run, normed, targets, scale, dnormed);
-            Memory.zero(run.stream(), dx);
-            norm.backward(run, dnormed, tape.output(), rstd, dx);
-            tape.backward(run, inputs, dx);
-            embedding.backward(run, inputs.ids(), dx);
-            return loss;
-        }));
-    }
-
-    private <T> T run(Execution execution, String kind, TokenBatch batch, Function<Execution, T> pass) {
-        return use().reading(() -> {
+        Inputs inputs = new Inputs();
+        Tokens.Given given = Tokens.give(inputs, batch, 0, false);
+        Inputs.Place targets = inputs.ints(batch.next(labels, VBL_IGNORE_INDEX));
+        Inputs.Place scale = inputs.scalar((float) training.gradientScale());
+        use().training(() -> {
             rotary.reserve(execution.stream(), batch.longest());
-            return execution.run(PassShape.of(kind, batch, use().layout()), pass);
+            execution.train(shape("gradients", batch), inputs, training.step(), pass -> addGradients(pass,
+                    given.in(pass), pass.input(targets), training.lossSum(), pass.input(scale)));
         });
     }
 
+    private void addGradients(Pass pass, Tokens batch, Tensor targets, Tensor lossSum, Tensor scale) {
+        LayerStack<LlamaLayer.Saved>.Tape tape =
+                layers.forwardToTrain(pass, batch, embedded(pass, batch), embedding.isTrained());
+        Tensor normed = pass.arena().floats(batch.count(), config.hiddenSize());
+        Tensor rstd = norm.forward(pass, tape.output(), normed);
+        Tensor dx = pass.arena().floats(batch.count(), config.hiddenSize());
+        Tensor dnormed = pass.arena().floats(batch.count(), config.hiddenSize());
+        headLoss(pass, normed, targets, lossSum, scale, dnormed);
+        Memory.zero(pass.stream(), dx);
+        norm.backward(pass, dnormed, tape.output(), rstd, dx);
+        tape.backward(pass, batch, dx);
+        embedding.backward(pass, batch.ids(), dx);
+    }
+
+    /** A pass over a batch, for which there are positions enough then. */
+    private <T> T reading(Execution execution, TokenBatch batch, Supplier<T> pass) {
+        return use().reading(() -> {
+            rotary.reserve(execution.stream(), batch.longest());
+            return pass.get();
+        });
+    }
+
+    private PassShape shape(String kind, TokenBatch batch) {
+        return PassShape.of(kind, batch, use().layout());
+    }
+
     /** The output of the embeddings [tokens, hidden]. */
-    private Tensor embedded(Execution run, Inputs inputs) {
-        Tensor x = run.arena().floats(inputs.tokens(), config.hiddenSize());
-        embedding.forward(run, inputs.ids(), x, false);
+    private Tensor embedded(Pass pass, Tokens batch) {
+        Tensor x = pass.arena().floats(batch.count(), config.hiddenSize());
+        embedding.forward(pass, batch.ids(), x, false);
         return x;
     }
 
     /** The normalised output of the last layer [tokens, hidden]. */
-    private Tensor hidden(Execution run, Inputs inputs) {
-        Tensor last = layers.forward(run, inputs, embedded(run, inputs));
-        Tensor normed = run.arena().floats(last.shape());
-        norm.forward(run, last, normed);
+    private Tensor hidden(Pass pass, Tokens batch) {
+        Tensor last = layers.forward(pass, batch, embedded(pass, batch));
+        Tensor normed = pass.arena().floats(last.shape());
+        norm.forward(pass, last, normed);
         return normed;
     }
 
-    /** The loss of the output head, a few rows at a time, and with dnormed given the gradient of its input. */
-    private double headLoss(Execution run, Tensor normed, Tensor targets, Tensor scale, Tensor dnormed) {
-        Arena arena = run.arena();
-        Tensor lossSum = arena.take(DType.FLOAT64, 1);
-        Memory.zero(run.stream(), lossSum);
+    /**
+     * Adds the loss of the output head to lossSum, a few rows at a time.
+     *
+     * @param scale of the gradients; null without them
+     * @param dnormed the gradient of its input, written; null for none
+     */
+    private void headLoss(Pass pass, Tensor normed, Tensor targets, Tensor lossSum, Tensor scale, Tensor dnormed) {
+        Arena arena = pass.arena();
         long tokens = targets.elements();
         long rows = Math.min(tokens, Math.max(16, LOGITS_AT_ONCE / config.vocabSize()));
         for (long row = 0; row < tokens; row += rows) {
@@ -221,16 +244,15 @@ public final class LlamaModel extends AdaptableModel {
             Tensor x = normed.view(row * config.hiddenSize(), n, config.hiddenSize());
             Tensor logits = arena.floats(n, config.vocabSize());
             Tensor p = head.takeP(arena, n);
-            head.forward(run, row, n, x, p, logits, false);
-            Transformer.crossEntropy(run.stream(), arena, logits, targets.view(row, n), scale, lossSum,
+            head.forward(pass, row, n, x, p, logits, false);
+            Transformer.crossEntropy(pass.stream(), arena, logits, targets.view(row, n), scale, lossSum,
                     dnormed == null ? null : logits);
             if (dnormed != null) {
-                head.backward(run, row, n, x, logits, p,
+                head.backward(pass, row, n, x, logits, p,
                         dnormed.view(row * config.hiddenSize(), n, config.hiddenSize()), false);
             }
             arena.release(mark);
         }
-        return run.readDouble(lossSum);
     }
 
     private void check(TokenBatch batch) {

@@ -9,12 +9,12 @@ import io.vblora.kernels.Tensor;
  */
 public interface ModelLayer<S> extends ModelPart {
     /** out [tokens, hidden] = the layer's output for x [tokens, hidden], which do not overlap. */
-    S forward(Execution run, Inputs inputs, Tensor x, Tensor out);
+    S forward(Pass pass, Tokens batch, Tensor x, Tensor out);
 
     /**
      * Turns dx [tokens, hidden], the gradient of the output, into that of the input, and adds the adapter's gradients.
      *
      * @param inputGradient false if nobody needs the gradient of the input: dx is then undefined afterwards
      */
-    void backward(Execution run, Inputs inputs, S saved, Tensor dx, boolean inputGradient);
+    void backward(Pass pass, Tokens batch, S saved, Tensor dx, boolean inputGradient);
 }

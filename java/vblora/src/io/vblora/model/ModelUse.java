@@ -64,9 +64,9 @@ final class ModelUse {
     }
 
     /** A pass that adds to the adapter's gradients; as {@link #reading}, and none of its other users may be at work. */
-    <T> T training(Supplier<T> pass) {
+    void training(Runnable pass) {
         try (Use weights = model.read(); Use updates = adapter == null ? null : adapter.sharedUse().change()) {
-            return pass.get();
+            pass.run();
         }
     }
 

@@ -3,7 +3,7 @@ package io.vblora.model;
 /**
  * Passes that take the same memory have an equal one.
  *
- * @param kind what is computed
+ * @param kind what is computed, and whether it is for training
  * @param size sequences
  * @param tokens of all sequences
  * @param longest tokens of the longest sequence

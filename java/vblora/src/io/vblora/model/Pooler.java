@@ -33,18 +33,18 @@ final class Pooler implements ModelPart {
     }
 
     /** features [size, hidden], written, of hidden [tokens, hidden]. */
-    Saved forward(Execution run, Inputs batch, Tensor hidden, Tensor features) {
-        Arena arena = run.arena();
+    Saved forward(Pass pass, Tokens batch, Tensor hidden, Tensor features) {
+        Arena arena = pass.arena();
         Tensor pooled = dense == null ? features : arena.floats(features.shape());
-        Transformer.poolForward(run.stream(), mode, batch.sequences(), hidden, pooled);
+        Transformer.poolForward(pass.stream(), mode, batch.sequences(), hidden, pooled);
         if (dense == null) {
             return new Saved(null, null, null);
         }
         int size = batch.sequences().size();
         Tensor p = dense.takeP(arena, size);
         Tensor inner = arena.floats(size, dense.outFeatures());
-        dense.forward(run, 0, size, pooled, p, inner, false);
-        Transformer.activationForward(run.stream(), Activation.TANH, inner, features);
+        dense.forward(pass, 0, size, pooled, p, inner, false);
+        Transformer.activationForward(pass.stream(), Activation.TANH, inner, features);
         return new Saved(pooled, p, inner);
     }
 
@@ -52,15 +52,15 @@ final class Pooler implements ModelPart {
      * The adapter's gradients, and unless it is null dhidden [tokens, hidden], overwritten. dfeatures [size, hidden] is
      * undefined afterwards.
      */
-    void backward(Execution run, Inputs batch, Saved saved, Tensor dfeatures, Tensor dhidden) {
+    void backward(Pass pass, Tokens batch, Saved saved, Tensor dfeatures, Tensor dhidden) {
         Tensor dpooled = dfeatures;
         if (dense != null) {
-            Transformer.activationBackward(run.stream(), Activation.TANH, saved.inner, dfeatures, dfeatures);
-            dpooled = dhidden == null ? null : run.arena().floats(dfeatures.shape());
-            dense.backward(run, 0, batch.sequences().size(), saved.first, dfeatures, saved.p, dpooled, false);
+            Transformer.activationBackward(pass.stream(), Activation.TANH, saved.inner, dfeatures, dfeatures);
+            dpooled = dhidden == null ? null : pass.arena().floats(dfeatures.shape());
+            dense.backward(pass, 0, batch.sequences().size(), saved.first, dfeatures, saved.p, dpooled, false);
         }
         if (dhidden != null) {
-            Transformer.poolBackward(run.stream(), mode, batch.sequences(), dpooled, dhidden);
+            Transformer.poolBackward(pass.stream(), mode, batch.sequences(), dpooled, dhidden);
         }
     }
 }

@@ -12,19 +12,19 @@ public record RmsNorm(Parameter weight, float eps) implements ModelPart {
     }
 
     /** y [rows, hidden] = the normalised x; returns the reciprocal root of each row, for the backward pass. */
-    public Tensor forward(Execution run, Tensor x, Tensor y) {
-        Tensor rstd = run.arena().floats(x.elements() / weight.dimension(0));
-        Transformer.rmsnormForward(run.stream(), eps, x, weight.value(), y, rstd);
+    public Tensor forward(Pass pass, Tensor x, Tensor y) {
+        Tensor rstd = pass.arena().floats(x.elements() / weight.dimension(0));
+        Transformer.rmsnormForward(pass.stream(), eps, x, weight.value(), y, rstd);
         return rstd;
     }
 
     /** dx [rows, hidden] += the gradient of x, unless dx is null, and the weight's gradient added to the adapter's. */
-    public void backward(Execution run, Tensor dy, Tensor x, Tensor rstd, Tensor dx) {
+    public void backward(Pass pass, Tensor dy, Tensor x, Tensor rstd, Tensor dx) {
         if (weight.isTrained()) {
-            Transformer.normWeightBackward(run.stream(), dy, x, null, rstd, weight.gradient());
+            Transformer.normWeightBackward(pass.stream(), dy, x, null, rstd, weight.gradient());
         }
         if (dx != null) {
-            Transformer.rmsnormBackward(run.stream(), dy, x, weight.value(), rstd, dx);
+            Transformer.rmsnormBackward(pass.stream(), dy, x, weight.value(), rstd, dx);
         }
     }
 }

@@ -62,9 +62,9 @@ final class RotaryEmbedding implements AutoCloseable {
     }
 
     /** Rotates x [tokens, heads · headDim] in place, or back. */
-    void apply(Execution run, int heads, Tensor positions, boolean inverse, Tensor x) {
+    void apply(Pass pass, int heads, Tensor positions, boolean inverse, Tensor x) {
         Tables current = tables;
-        Transformer.rope(run.stream(), heads, headDim, positions, current.cos, current.sin, inverse, x);
+        Transformer.rope(pass.stream(), heads, headDim, positions, current.cos, current.sin, inverse, x);
     }
 
     @Override

@@ -30,28 +30,28 @@ final class SequenceHead implements ModelPart {
     }
 
     /** logits [rows, labels], written, of features [rows, hidden]. */
-    Saved forward(Execution run, long rows, Tensor features, Tensor logits) {
+    Saved forward(Pass pass, long rows, Tensor features, Tensor logits) {
         if (dense == null) {
-            out.forward(run, 0, rows, features, null, logits, false);
+            out.forward(pass, 0, rows, features, null, logits, false);
             return new Saved(features, null, features);
         }
-        Tensor inner = run.arena().floats(features.shape());
-        Tensor activated = run.arena().floats(features.shape());
-        dense.forward(run, 0, rows, features, null, inner, false);
-        Transformer.activationForward(run.stream(), Activation.TANH, inner, activated);
-        out.forward(run, 0, rows, activated, null, logits, false);
+        Tensor inner = pass.arena().floats(features.shape());
+        Tensor activated = pass.arena().floats(features.shape());
+        dense.forward(pass, 0, rows, features, null, inner, false);
+        Transformer.activationForward(pass.stream(), Activation.TANH, inner, activated);
+        out.forward(pass, 0, rows, activated, null, logits, false);
         return new Saved(features, inner, activated);
     }
 
     /** Gradients of the head, added to the adapter's, and dfeatures [rows, hidden], overwritten, unless it is null. */
-    void backward(Execution run, long rows, Saved saved, Tensor dlogits, Tensor dfeatures) {
+    void backward(Pass pass, long rows, Saved saved, Tensor dlogits, Tensor dfeatures) {
         if (dense == null) {
-            out.backward(run, 0, rows, saved.features, dlogits, null, dfeatures, false);
+            out.backward(pass, 0, rows, saved.features, dlogits, null, dfeatures, false);
             return;
         }
-        Tensor dinner = run.arena().floats(saved.inner.shape());
-        out.backward(run, 0, rows, saved.activated, dlogits, null, dinner, false);
-        Transformer.activationBackward(run.stream(), Activation.TANH, saved.inner, dinner, dinner);
-        dense.backward(run, 0, rows, saved.features, dinner, null, dfeatures, false);
+        Tensor dinner = pass.arena().floats(saved.inner.shape());
+        out.backward(pass, 0, rows, saved.activated, dlogits, null, dinner, false);
+        Transformer.activationBackward(pass.stream(), Activation.TANH, saved.inner, dinner, dinner);
+        dense.backward(pass, 0, rows, saved.features, dinner, null, dfeatures, false);
     }
 }

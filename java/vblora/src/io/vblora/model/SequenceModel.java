@@ -7,13 +7,10 @@ import io.vblora.kernels.Arena;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
-import io.vblora.kernels.ops.Memory;
-import io.vblora.kernels.ops.Transformer;
 import io.vblora.model.config.Pooling;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.function.Function;
 
 /**
  * A BERT-type encoder with a trained head for one class or one number per sequence: Hugging Face's model for
@@ -110,38 +107,44 @@ public final class SequenceModel extends AdaptableModel {
      */
     public float[] logits(Execution execution, TokenBatch batch) {
         check(batch);
-        return run(execution, "logits", batch, run -> logits(run, pooled(run, batch), batch.size()));
+        return encoder.evaluate(execution, "logits", batch, (pass, tokens) -> logits(pass, pooled(pass, tokens)));
     }
 
     /**
-     * The loss summed over the sequences, cross-entropy or the squared error, and its gradients times {@code gradientScale},
-     * added to those of the adapter's composition and of its head.
+     * A training pass, with dropout: adds the loss summed over the sequences, cross-entropy or the squared error, to
+     * {@link Training#lossSum}, and its gradients to those of the adapter's composition and of its head. It does not
+     * wait for the stream.
      *
      * @param targets [size], index of the class, or the number
      * @throws IllegalStateException without an adapter, or if its training is not enabled
      */
-    public double lossSumAndGradients(Execution execution, TokenBatch batch, float[] targets, double gradientScale) {
+    public void addGradients(Execution execution, TokenBatch batch, float[] targets, Training training) {
         check(batch);
         checkTargets(batch.size(), targets);
-        return use().training(() -> run(execution, "gradients", batch, run -> {
-            Arena arena = run.arena();
-            long hiddenSize = encoder.config().hiddenSize();
-            Inputs inputs = encoder.inputs(run, batch);
-            BertModel.Tape tape = encoder.hiddenToTrain(run, batch, inputs);
-            Tensor features = arena.floats(batch.size(), hiddenSize);
-            Pooler.Saved pooled = pooler.forward(run, inputs, tape.output(), features);
-            boolean trainsEncoder = encoder.isTrained();
-            Tensor dfeatures = trainsEncoder || pooler.isTrained() ? arena.floats(batch.size(), hiddenSize) : null;
-            Tensor loss = headLoss(run, features, targets, run.scalar((float) gradientScale), dfeatures);
-            if (dfeatures != null) {
-                Tensor dhidden = trainsEncoder ? arena.floats(batch.tokens(), hiddenSize) : null;
-                pooler.backward(run, inputs, pooled, dfeatures, dhidden);
-                if (trainsEncoder) {
-                    encoder.backward(run, inputs, tape, dhidden);
-                }
+        Inputs inputs = new Inputs();
+        Tokens.Given given = encoder.give(inputs, batch);
+        Loss.Given loss = Loss.give(inputs, config.problemType(), targets, training);
+        use().training(() -> execution.train(PassShape.of("gradients", batch, use().layout()), inputs,
+                training.step(), pass -> addGradients(pass, given.in(pass), loss.in(pass))));
+    }
+
+    private void addGradients(Pass pass, Tokens batch, Loss loss) {
+        Arena arena = pass.arena();
+        long size = batch.sequences().size();
+        long hiddenSize = encoder.config().hiddenSize();
+        BertModel.Tape tape = encoder.hiddenToTrain(pass, batch);
+        Tensor features = arena.floats(size, hiddenSize);
+        Pooler.Saved pooled = pooler.forward(pass, batch, tape.output(), features);
+        boolean trainsEncoder = encoder.isTrained();
+        Tensor dfeatures = trainsEncoder || pooler.isTrained() ? arena.floats(size, hiddenSize) : null;
+        addHeadGradients(pass, features, loss, dfeatures);
+        if (dfeatures != null) {
+            Tensor dhidden = trainsEncoder ? arena.floats(batch.count(), hiddenSize) : null;
+            pooler.backward(pass, batch, pooled, dfeatures, dhidden);
+            if (trainsEncoder) {
+                encoder.backward(pass, batch, tape, dhidden);
             }
-            return run.readDouble(loss);
-        }));
+        }
     }
 
     /** Whether the attached adapter trains the head alone: features then stay what they are. */
@@ -152,75 +155,56 @@ public final class SequenceModel extends AdaptableModel {
     /** The pooled output of the encoder [size, hidden], which the head reads. */
     public float[] features(Execution execution, TokenBatch batch) {
         encoder.check(batch);
-        return run(execution, "features", batch, run -> run.read(pooled(run, batch)));
+        return encoder.evaluate(execution, "features", batch, this::pooled);
     }
 
     /** {@link #logits} of sequences whose {@link #features} are known. */
     public float[] logitsOf(Execution execution, float[] features) {
         int size = checkFeatures(features);
-        return runHead(execution, "logits", size, run -> logits(run, onDevice(run, features, size), size));
+        Inputs inputs = new Inputs();
+        Inputs.Place given = inputs.floats(features, size, encoder.config().hiddenSize());
+        return use().reading(() -> execution.evaluate(headShape("head's logits", size), inputs,
+                pass -> logits(pass, pass.input(given)), Tensor::toFloats));
     }
 
-    /** {@link #lossSumAndGradients} of sequences whose {@link #features} are known, for an adapter that is but a head. */
-    public double lossSumAndGradientsOf(Execution execution, float[] features, float[] targets, double gradientScale) {
+    /** {@link #addGradients} of sequences whose {@link #features} are known, for an adapter that is but a head. */
+    public void addGradientsOf(Execution execution, float[] features, float[] targets, Training training) {
         int size = checkFeatures(features);
         checkTargets(size, targets);
         if (!isEncoderFrozen()) {
             throw new IllegalStateException("The adapter trains the encoder: its features change with every update");
         }
-        return use().training(() -> runHead(execution, "gradients", size, run -> run.readDouble(headLoss(run,
-                onDevice(run, features, size), targets, run.scalar((float) gradientScale), null))));
+        Inputs inputs = new Inputs();
+        Inputs.Place given = inputs.floats(features, size, encoder.config().hiddenSize());
+        Loss.Given loss = Loss.give(inputs, config.problemType(), targets, training);
+        use().training(() -> execution.train(headShape("head's gradients", size), inputs, training.step(),
+                pass -> addHeadGradients(pass, pass.input(given), loss.in(pass), null)));
     }
 
-    private <T> T run(Execution execution, String kind, TokenBatch batch, Function<Execution, T> pass) {
-        return use().reading(() -> execution.run(PassShape.of(kind, batch, use().layout()), pass));
+    private PassShape headShape(String kind, int size) {
+        return new PassShape(kind, size, 0, 0, use().layout());
     }
 
-    private <T> T runHead(Execution execution, String kind, int size, Function<Execution, T> pass) {
-        return use().reading(() -> execution.run(
-                new PassShape(kind, size, 0, 0, use().layout()), pass));
-    }
-
-    private Tensor pooled(Execution run, TokenBatch batch) {
-        Inputs inputs = encoder.inputs(run, batch);
-        Tensor features = run.arena().floats(batch.size(), encoder.config().hiddenSize());
-        pooler.forward(run, inputs, encoder.hidden(run, batch, inputs), features);
+    private Tensor pooled(Pass pass, Tokens batch) {
+        Tensor features = pass.arena().floats(batch.sequences().size(), encoder.config().hiddenSize());
+        pooler.forward(pass, batch, encoder.hidden(pass, batch), features);
         return features;
     }
 
-    private Tensor onDevice(Execution run, float[] features, int size) {
-        return run.floats(features, size, encoder.config().hiddenSize());
+    private Tensor logits(Pass pass, Tensor features) {
+        long size = features.dimension(0);
+        Tensor logits = pass.arena().floats(size, config.numLabels());
+        head.forward(pass, size, features, logits);
+        return logits;
     }
 
-    private float[] logits(Execution run, Tensor features, int size) {
-        Tensor logits = run.arena().floats(size, config.numLabels());
-        head.forward(run, size, features, logits);
-        return run.read(logits);
-    }
-
-    /** The sum of the loss, float64; the gradients of the head are added to, dfeatures overwritten unless null. */
-    private Tensor headLoss(Execution run, Tensor features, float[] targets, Tensor scale, Tensor dfeatures) {
-        Arena arena = run.arena();
-        Tensor lossSum = arena.take(DType.FLOAT64, 1);
-        Memory.zero(run.stream(), lossSum);
-        Tensor logits = arena.floats(targets.length, config.numLabels());
-        SequenceHead.Saved saved = head.forward(run, targets.length, features, logits);
-        if (config.problemType() == ProblemType.REGRESSION) {
-            Transformer.squaredError(run.stream(), arena, logits, run.floats(targets, targets.length), scale, lossSum,
-                    logits);
-        } else {
-            Transformer.crossEntropy(run.stream(), arena, logits, run.ints(classes(targets)), scale, lossSum, logits);
-        }
-        head.backward(run, targets.length, saved, logits, dfeatures); // they have become their gradients
-        return lossSum;
-    }
-
-    private static int[] classes(float[] targets) {
-        int[] classes = new int[targets.length];
-        for (int i = 0; i < classes.length; i++) {
-            classes[i] = (int) targets[i];
-        }
-        return classes;
+    /** The gradients of the head are added to, dfeatures overwritten unless null. */
+    private void addHeadGradients(Pass pass, Tensor features, Loss loss, Tensor dfeatures) {
+        long size = features.dimension(0);
+        Tensor logits = pass.arena().floats(size, config.numLabels());
+        SequenceHead.Saved saved = head.forward(pass, size, features, logits);
+        loss.add(pass, logits);
+        head.backward(pass, size, saved, logits, dfeatures); // they have become their gradients
     }
 
     private void check(TokenBatch batch) {

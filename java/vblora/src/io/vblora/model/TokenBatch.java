@@ -12,7 +12,7 @@ import java.util.List;
  * @param tokenTypeIds [tokens], or null for zeros
  */
 public record TokenBatch(int[] starts, int[] inputIds, int[] tokenTypeIds) {
-    /** @throws IllegalArgumentException if there is no sequence, one has no token, or the arrays do not fit each other */
+    /** @throws IllegalArgumentException if a sequence has no token, or the arrays do not fit each other */
     public TokenBatch {
         int tokens = inputIds.length;
         if (tokens == 0 || starts.length < 2 || starts[0] != 0 || starts[starts.length - 1] != tokens

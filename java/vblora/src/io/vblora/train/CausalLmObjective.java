@@ -7,6 +7,7 @@ import io.vblora.data.Example;
 import io.vblora.model.Execution;
 import io.vblora.model.LlamaModel;
 import io.vblora.model.TokenBatch;
+import io.vblora.model.Training;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
@@ -39,8 +40,8 @@ public final class CausalLmObjective implements Objective<Example> {
     }
 
     @Override
-    public double lossSumAndGradients(Execution execution, List<Example> batch, double gradientScale) {
-        return model.lossSumAndGradients(execution, tokens(batch), labels(batch), gradientScale);
+    public void addGradients(Execution execution, List<Example> batch, Training training) {
+        model.addGradients(execution, tokens(batch), labels(batch), training);
     }
 
     @Override

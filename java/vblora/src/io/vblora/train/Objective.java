@@ -3,6 +3,7 @@ package io.vblora.train;
 import io.vblora.adapter.Adapter;
 import io.vblora.data.TokenSequence;
 import io.vblora.model.Execution;
+import io.vblora.model.Training;
 import java.util.List;
 import java.util.Map;
 import java.util.function.IntConsumer;
@@ -24,12 +25,12 @@ public interface Objective<E extends TokenSequence> {
     long counted(List<E> batch);
 
     /**
-     * The sum of the loss over these examples, before any update; the gradients of {@code gradientScale} times that sum
-     * are added to the adapter's.
+     * A training pass over a micro-batch: adds the sum of the loss over these examples to {@link Training#lossSum}, and
+     * its gradients to the adapter's. It does not wait for the stream.
      *
      * @param batch at least one example
      */
-    double lossSumAndGradients(Execution execution, List<E> batch, double gradientScale);
+    void addGradients(Execution execution, List<E> batch, Training training);
 
     /**
      * Scores of the answers by name: {@value #EVAL_LOSS}, the mean loss, and the metrics of the task, without dropout.

@@ -9,6 +9,7 @@ import io.vblora.model.Execution;
 import io.vblora.model.ProblemType;
 import io.vblora.model.SequenceModel;
 import io.vblora.model.TokenBatch;
+import io.vblora.model.Training;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
@@ -57,11 +58,13 @@ public final class SequenceObjective implements Objective<SequenceExample> {
 
     /** @throws InputException if an example has no target */
     @Override
-    public double lossSumAndGradients(Execution execution, List<SequenceExample> batch, double gradientScale) {
+    public void addGradients(Execution execution, List<SequenceExample> batch, Training training) {
         float[] targets = targets("training data", batch);
-        return isFrozen()
-                ? model.lossSumAndGradientsOf(execution, features(execution, batch), targets, gradientScale)
-                : model.lossSumAndGradients(execution, tokens(batch), targets, gradientScale);
+        if (isFrozen()) {
+            model.addGradientsOf(execution, features(execution, batch), targets, training);
+        } else {
+            model.addGradients(execution, tokens(batch), targets, training);
+        }
     }
 
     /**

@@ -4,13 +4,11 @@ import io.vblora.InputException;
 import io.vblora.SharedUse;
 import io.vblora.data.BatchSampler;
 import io.vblora.data.TokenSequence;
-import io.vblora.kernels.DType;
 import io.vblora.kernels.Stream;
-import io.vblora.kernels.Tensor;
-import io.vblora.kernels.ops.Memory;
 import io.vblora.kernels.ops.Optimizer;
 import io.vblora.kernels.ops.StepState;
 import io.vblora.model.Execution;
+import io.vblora.model.Training;
 import io.vblora.parameters.ParameterGroup;
 import io.vblora.parameters.Trainable;
 import java.util.ArrayList;
@@ -62,7 +60,7 @@ public final class Trainer<E extends TokenSequence> {
      * @throws InputException if the adapter cannot be trained, the data holds nothing to learn from, or the arguments
      * ask for held-out data or a metric that is not there
      * @throws TrainingException if a loss, on held-out data too, or the gradients or parameters are no longer finite,
-     * those that the last step leaves included; the adapter is of no use then. With
+     * those that the last step leaves included. Gradients that are not finite change no parameter. With
      * {@link EvaluationArguments#loadBestModelAtEnd} the run ends instead with the best parameters, if some have been
      * scored since it began
      * @throws IllegalStateException if another thread uses the adapter, or the execution: both are this run's until
@@ -82,14 +80,14 @@ public final class Trainer<E extends TokenSequence> {
         listeners.forEach(l -> l.onTrainingBegin(new TrainingListener.Run(totalSteps, examples.size(), parameters)));
         boolean interrupted = false;
         try (StepState state = new StepState(execution.stream().device(), ParameterGroup.values().length);
-                Tensor squares = Tensor.allocate(execution.stream().device(), DType.FLOAT64, 1);
+                Readings readings = new Readings(execution.stream().device(),
+                        arguments.batches().gradientAccumulationSteps());
                 BestParameters best = new BestParameters(evaluation.metricForBestModel(),
                         evaluation.loadBestModelAtEnd(), trainables, execution.stream())) {
-            TrainingResult result = new Run(examples, heldOut, totalSteps, state, squares, best).result();
+            TrainingResult result = new Run(examples, heldOut, totalSteps, state, readings, best).result();
             interrupted = result.ending() == Ending.INTERRUPTED;
             return result;
         } finally {
-            execution.step(null);
             listeners.forEach(TrainingListener::onTrainingEnd);
             if (interrupted) { // again: a listener that waits for something may have taken it for its own
                 Thread.currentThread().interrupt();
@@ -159,8 +157,7 @@ public final class Trainer<E extends TokenSequence> {
         private final List<E> heldOut;
         private final long totalSteps;
         private final StepState state;
-        /** float64 [1], the sum of squares of all gradients. */
-        private final Tensor squares;
+        private final Readings readings;
         private final BestParameters best;
         private Map<String, Double> before = Map.of();
         private Map<String, Double> after = Map.of();
@@ -178,13 +175,13 @@ public final class Trainer<E extends TokenSequence> {
         private double seconds;
         private long tokens;
 
-        Run(List<E> examples, List<E> heldOut, long totalSteps, StepState state, Tensor squares,
+        Run(List<E> examples, List<E> heldOut, long totalSteps, StepState state, Readings readings,
                 BestParameters best) {
             this.batches = new MicroBatches(examples);
             this.heldOut = heldOut;
             this.totalSteps = totalSteps;
             this.state = state;
-            this.squares = squares;
+            this.readings = readings;
             this.best = best;
         }
 
@@ -236,10 +233,15 @@ public final class Trainer<E extends TokenSequence> {
             long number = steps + 1;
             long start = System.nanoTime();
             List<List<E>> micro = batches.nextStep();
+            long counted = counted(micro, number);
             Map<String, Double> rates = prepare(state, number, totalSteps);
-            lastLoss = update(micro, number);
+            addGradients(micro, counted);
+            lastLoss = readings.lossSum(execution.stream()) / counted;
+            requireFinite("loss", lastLoss, "in step " + number);
+            lastBatch = micro.stream().filter(batch -> objective.counted(batch) > 0).findFirst().orElseThrow();
             double gradNorm = state.gradientNorm(execution.stream());
             requireFinite("gradient norm", gradNorm, "in step " + number);
+            trainables.forEach(t -> t.update(execution.stream(), state));
             updated |= rates.values().stream().anyMatch(rate -> rate > 0);
             double elapsed = (System.nanoTime() - start) * 1e-9;
             long stepTokens = micro.stream().flatMap(List::stream).mapToLong(TokenSequence::length).sum();
@@ -252,31 +254,29 @@ public final class Trainer<E extends TokenSequence> {
             listeners.forEach(l -> l.onStep(record));
         }
 
-        /** One optimizer step; returns its loss. Until the last micro-batch is done, no parameter has changed. */
-        private double update(List<List<E>> micro, long number) {
-            Stream stream = execution.stream();
+        /** How many terms the loss of a step is a sum of. */
+        private long counted(List<List<E>> micro, long number) {
             long counted = micro.stream().mapToLong(objective::counted).sum();
             if (counted == 0) {
                 throw new InputException("training data", "labels", "none that counts in step " + number,
                         "at least one");
             }
+            return counted;
+        }
+
+        /** Leaves the gradients of a step, and its loss and their norm among the readings; no parameter changes. */
+        private void addGradients(List<List<E>> micro, long counted) {
+            Stream stream = execution.stream();
+            readings.begin(stream);
             trainables.forEach(t -> t.zeroGradient(stream));
-            double sum = 0;
             for (int i = 0; i < micro.size(); i++) {
                 endIfInterrupted();
-                execution.step(state.microBatch(i).upload(stream));
-                sum += objective.lossSumAndGradients(execution, micro.get(i), 1.0 / counted);
+                objective.addGradients(execution, micro.get(i),
+                        new Training(state.microBatch(i).upload(stream), 1.0 / counted, readings.loss(i)));
             }
-            execution.step(null);
-            double loss = sum / counted;
-            requireFinite("loss", loss, "in step " + number);
-            lastBatch = micro.stream().filter(batch -> objective.counted(batch) > 0).findFirst().orElseThrow();
             trainables.forEach(t -> t.backward(stream));
-            Memory.zero(stream, squares);
-            trainables.forEach(t -> t.sumSquares(stream, squares));
-            Optimizer.clip(stream, squares, (float) arguments.optimizer().maxGradNorm(), state);
-            trainables.forEach(t -> t.update(stream, state));
-            return loss;
+            trainables.forEach(t -> t.sumSquares(stream, readings.squares()));
+            Optimizer.clip(stream, readings.squares(), (float) arguments.optimizer().maxGradNorm(), state);
         }
 
         /**

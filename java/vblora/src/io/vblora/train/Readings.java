@@ -1,0 +1,45 @@
+package io.vblora.train;
+
+import io.vblora.kernels.DType;
+import io.vblora.kernels.Device;
+import io.vblora.kernels.Stream;
+import io.vblora.kernels.Tensor;
+import io.vblora.kernels.ops.Memory;
+import java.util.Arrays;
+
+/** Sums that the ops of an optimizer step leave on the device, and that the host reads when all of them are done. */
+final class Readings implements AutoCloseable {
+    /** float64: the sum of squares of all gradients, then the loss of each micro-batch. */
+    private final Tensor sums;
+
+    /** @param microBatches that a step has at most */
+    Readings(Device device, int microBatches) {
+        sums = Tensor.allocate(device, DType.FLOAT64, 1 + microBatches);
+    }
+
+    /** Begins a step: all sums are 0. */
+    void begin(Stream stream) {
+        Memory.zero(stream, sums);
+    }
+
+    /** Where the sum of squares of all gradients goes, float64 [1]. */
+    Tensor squares() {
+        return sums.view(0, 1);
+    }
+
+    /** Where the loss of a micro-batch goes, float64 [1]. */
+    Tensor loss(int microBatch) {
+        return sums.view(1 + microBatch, 1);
+    }
+
+    /** Waits for the stream and reads the sum of the losses, which are added up in the order of the micro-batches. */
+    double lossSum(Stream stream) {
+        stream.synchronize();
+        return Arrays.stream(sums.toDoubles()).skip(1).reduce(0, Double::sum);
+    }
+
+    @Override
+    public void close() {
+        sums.close();
+    }
+}
