@@ -35,6 +35,7 @@ module io.vblora {
 
     uses io.vblora.adapter.MethodSource;
     provides io.vblora.adapter.MethodSource with io.vblora.adapter.methods.OwnMethods;
+    uses io.vblora.model.CausalLmArchitecture;
 
     opens io.vblora.cli to info.picocli;
     opens io.vblora.train to info.picocli; // the options that are training arguments

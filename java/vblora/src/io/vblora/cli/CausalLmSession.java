@@ -1,22 +1,20 @@
 package io.vblora.cli;
 
 import io.vblora.adapter.Adapter;
-import io.vblora.adapter.AdapterConfig;
-import io.vblora.adapter.ModuleShape;
 import io.vblora.data.CausalLmConfig;
 import io.vblora.data.CausalLmFile;
 import io.vblora.data.Example;
 import io.vblora.data.ReadingProgress;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Stream;
-import io.vblora.model.LlamaModel;
-import io.vblora.model.config.LlamaConfig;
+import io.vblora.model.CausalLm;
+import io.vblora.model.config.DecoderConfig;
 import io.vblora.train.CausalLmObjective;
 import io.vblora.train.Objective;
 import java.nio.file.Path;
 import java.util.List;
 
-/** Predicting the next token with a Llama-type model. */
+/** Predicting the next token with a language model. */
 final class CausalLmSession implements TaskSession<Example> {
     /** As Hugging Face's run_clm. */
     private static final int USUAL_MAX_SEQ_LENGTH = 1024;
@@ -24,17 +22,17 @@ final class CausalLmSession implements TaskSession<Example> {
     private final Path folder;
     private final DataOptions data;
     private final Invocation invocation;
-    private final LlamaConfig config;
+    private final DecoderConfig config;
     private final CausalLmConfig task;
     private final LazyTokenizer tokenizer;
     private List<Integer> skipped;
-    private LlamaModel model;
+    private CausalLm model;
 
     CausalLmSession(Path folder, DataOptions data, Invocation invocation) {
         this.folder = folder;
         this.data = data;
         this.invocation = invocation;
-        this.config = LlamaConfig.read(folder);
+        this.config = CausalLm.config(folder);
         this.task = data.causalLm(invocation, USUAL_MAX_SEQ_LENGTH, config.maxPositionEmbeddings());
         this.tokenizer = new LazyTokenizer(folder);
     }
@@ -59,17 +57,12 @@ final class CausalLmSession implements TaskSession<Example> {
 
     @Override
     public void load(DType dtype, Stream stream) {
-        model = LlamaModel.load(folder, dtype, stream);
+        model = CausalLm.load(folder, dtype, stream);
     }
 
     @Override
-    public List<ModuleShape> linears() {
-        return model.linears();
-    }
-
-    @Override
-    public Adapter newAdapter(AdapterConfig adapter, Stream stream, long seed) {
-        return Adapter.create(adapter, model.linears(), model.parameters(), 0, stream, seed);
+    public CausalLm model() {
+        return model;
     }
 
     @Override

@@ -223,7 +223,7 @@ final class FinetuneCommand implements Callable<Integer> {
                         : initial.folder().load(stream);
                 Execution execution = new Execution(stream, Blas.on(stream.device()))) {
             if (initial != null) {
-                initial.checkTargets(invocation, config, adapter, session.linears());
+                initial.checkTargets(invocation, config, adapter, session.model().linears());
             }
             Objective<E> objective = session.attach(adapter);
             invocation.sayNotes(adapter);
@@ -262,7 +262,8 @@ final class FinetuneCommand implements Callable<Integer> {
 
     private Adapter newAdapter(TaskSession<?> session, AdapterConfig config, long seed, Stream stream) {
         try {
-            return session.newAdapter(adapterOptions.fitting(config, session.linears(), invocation), stream, seed);
+            return session.newAdapter(adapterOptions.fitting(config, session.model().linears(), invocation), stream,
+                    seed);
         } catch (InputException e) {
             throw invocation.named(e);
         }

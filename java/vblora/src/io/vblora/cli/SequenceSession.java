@@ -1,8 +1,6 @@
 package io.vblora.cli;
 
 import io.vblora.adapter.Adapter;
-import io.vblora.adapter.AdapterConfig;
-import io.vblora.adapter.ModuleShape;
 import io.vblora.data.ReadingProgress;
 import io.vblora.data.SequenceColumns;
 import io.vblora.data.SequenceExample;
@@ -115,19 +113,9 @@ final class SequenceSession implements TaskSession<SequenceExample> {
                 : "; the model does not say how it is to be pooled, --pooling cls, mean or pooler does";
     }
 
-    /** The model, once it is loaded. */
-    SequenceModel model() {
+    @Override
+    public SequenceModel model() {
         return model;
-    }
-
-    @Override
-    public List<ModuleShape> linears() {
-        return model.linears();
-    }
-
-    @Override
-    public Adapter newAdapter(AdapterConfig adapter, Stream stream, long seed) {
-        return Adapter.create(adapter, model.linears(), model.parameters(), model.initializerRange(), stream, seed);
     }
 
     @Override

@@ -2,10 +2,10 @@ package io.vblora.cli;
 
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.AdapterConfig;
-import io.vblora.adapter.ModuleShape;
 import io.vblora.data.TokenSequence;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Stream;
+import io.vblora.model.Adaptable;
 import io.vblora.train.Objective;
 import java.nio.file.Path;
 import java.util.List;
@@ -31,11 +31,14 @@ interface TaskSession<E extends TokenSequence> extends AutoCloseable {
     /** Loads the model; after the data. {@code dtype} may be null: as the weights are stored. */
     void load(DType dtype, Stream stream);
 
-    /** The frozen linear layers that can be adapted. */
-    List<ModuleShape> linears();
+    /** The model, once it is loaded. */
+    Adaptable model();
 
-    /** A new adapter on the model, with the layers that the task adds to it; the caller's. */
-    Adapter newAdapter(AdapterConfig config, Stream stream, long seed);
+    /** A new adapter for the model; the caller's. */
+    default Adapter newAdapter(AdapterConfig config, Stream stream, long seed) {
+        return Adapter.create(config, model().linears(), model().parameters(), model().initializerRange(), stream,
+                seed);
+    }
 
     /** Attaches an adapter, which stays the caller's, and tells it what else is needed to use it. */
     Objective<E> attach(Adapter adapter);

@@ -32,17 +32,11 @@ public final class BertModel implements AutoCloseable {
     private final BertConfig config;
     private final Path folder;
     private final Optional<Pooling> graphPooling;
-    private final List<Tensor> weights = new ArrayList<>();
+    private final List<Tensor> weights;
     private final ModelUse use = new ModelUse();
-    private BertEmbeddings embeddings;
-    private LayerStack<BertLayer.Saved> layers;
-    private Linear poolerDense;
-
-    private BertModel(BertSource source) {
-        this.config = source.config();
-        this.folder = source.folder();
-        this.graphPooling = source.pooling();
-    }
+    private final BertEmbeddings embeddings;
+    private final LayerStack<BertLayer.Saved> layers;
+    private final Linear poolerDense;
 
     /** Whether a path leads to an encoder rather than to another model: it may be one that cannot be read. */
     public static boolean isAt(Path model) {
@@ -72,19 +66,15 @@ public final class BertModel implements AutoCloseable {
      */
     public static BertModel load(Path model, DType dtype, Stream stream) {
         try (BertSource source = BertSource.open(model)) {
-            BertModel loaded = new BertModel(source);
-            try {
-                loaded.readWeights(source, dtype, stream);
-                return loaded;
-            } catch (RuntimeException | Error e) {
-                loaded.close();
-                throw e;
-            }
+            return WeightReader.load(source.weights(), dtype, stream, reader -> new BertModel(source, reader));
         }
     }
 
-    private void readWeights(BertSource source, DType dtype, Stream stream) {
-        WeightReader reader = new WeightReader(source.weights(), dtype, stream, weights);
+    private BertModel(BertSource source, WeightReader reader) {
+        config = source.config();
+        folder = source.folder();
+        graphPooling = source.pooling();
+        weights = reader.tensors();
         long hidden = config.hiddenSize();
         long inner = config.intermediateSize();
         String prefix = source.prefix();
@@ -108,9 +98,8 @@ public final class BertModel implements AutoCloseable {
                     layerNorm(source, reader, path + "output.LayerNorm")));
         }
         layers = new LayerStack<>(all);
-        if (source.weights().contains(prefix + POOLER_DENSE + ".weight")) {
-            poolerDense = linear(reader, prefix, POOLER_DENSE, hidden, hidden);
-        }
+        poolerDense = source.weights().contains(prefix + POOLER_DENSE + ".weight")
+                ? linear(reader, prefix, POOLER_DENSE, hidden, hidden) : null;
     }
 
     /** A module's name as in a model with a head. */

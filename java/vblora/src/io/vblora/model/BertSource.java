@@ -10,9 +10,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
-import java.util.Set;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 
 /**
  * What an encoder is read from. Close it when all is read.
@@ -23,8 +20,6 @@ import java.util.regex.Pattern;
  */
 record BertSource(Path folder, BertConfig config, WeightSource weights, String prefix, Optional<Pooling> pooling)
         implements AutoCloseable {
-    private static final Pattern LAYER = Pattern.compile("encoder\\.layer\\.(\\d{1,9})\\..*", Pattern.DOTALL);
-
     /** @throws InputException if the path leads to no encoder */
     static BertSource open(Path model) {
         if (!Files.isDirectory(model)) {
@@ -64,23 +59,11 @@ record BertSource(Path folder, BertConfig config, WeightSource weights, String p
         try {
             String prefix = config.isRoberta() ? "roberta." : "bert.";
             String found = weights.contains(prefix + "embeddings.word_embeddings.weight") ? prefix : "";
-            checkLayers(config, weights.names(), found, folder);
+            WeightReader.checkLayers(weights, folder, found + "encoder.layer.", config.numHiddenLayers());
             return new BertSource(folder, config, weights, found, Optional.empty());
         } catch (RuntimeException | Error e) {
             weights.close();
             throw e;
-        }
-    }
-
-    /** Refuses weights of more layers than the configuration has, which would be left out without a word. */
-    private static void checkLayers(BertConfig config, Set<String> names, String prefix, Path folder) {
-        int stored = names.stream().filter(name -> name.startsWith(prefix))
-                .map(name -> LAYER.matcher(name.substring(prefix.length()))).filter(Matcher::matches)
-                .mapToInt(name -> Integer.parseInt(name.group(1)) + 1).max().orElse(0);
-        if (stored > config.numHiddenLayers()) {
-            throw new InputException(folder.resolve("config.json"), "num_hidden_layers",
-                    Integer.toString(config.numHiddenLayers()),
-                    stored + ", as the weights have " + prefix + "encoder.layer." + (stored - 1));
         }
     }
 

@@ -9,7 +9,8 @@ import java.util.stream.Stream;
 
 /**
  * The head that makes logits of pooled features: one linear layer, {@code classifier}, or RoBERTa's two with tanh
- * between them, {@code classifier.dense} and {@code classifier.out_proj}. Adapters hold it whole; they have no updates of it.
+ * between them, {@code classifier.dense} and {@code classifier.out_proj}. Adapters hold it whole and have no updates of
+ * it.
  */
 final class SequenceHead implements ModelPart {
     /** Null where there is but one layer. */

@@ -6,34 +6,92 @@ import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Memory;
 import io.vblora.weights.WeightSource;
+import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.Function;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
-/** Reads a model's weights into tensors of its device, checking their shapes and types. */
-final class WeightReader {
+/** Reads a model's weights into tensors of its device, and parts made of them, checking their shapes and types. */
+public final class WeightReader {
     private final WeightSource source;
     private final DType dtype;
     private final Stream stream;
-    private final List<Tensor> owned;
+    private final List<Tensor> owned = new ArrayList<>();
 
-    /**
-     * @param dtype of matrices, or null to leave them as stored
-     * @param owned every tensor read is added to it
-     */
-    WeightReader(WeightSource source, DType dtype, Stream stream, List<Tensor> owned) {
+    private WeightReader(WeightSource source, DType dtype, Stream stream) {
         this.source = source;
         this.dtype = dtype;
         this.stream = stream;
-        this.owned = owned;
+    }
+
+    /**
+     * Builds a model, which owns the {@link #tensors} that it reads; if that fails, they are freed.
+     *
+     * @param source stays the caller's
+     * @param dtype of matrices, or null to leave them as stored
+     */
+    public static <M> M load(WeightSource source, DType dtype, Stream stream, Function<WeightReader, M> build) {
+        WeightReader reader = new WeightReader(source, dtype, stream);
+        try {
+            return build.apply(reader);
+        } catch (RuntimeException | Error e) {
+            reader.owned.forEach(Tensor::close);
+            throw e;
+        }
+    }
+
+    /**
+     * Refuses weights of more layers than the configuration has, which would be left out without a word.
+     *
+     * @param folder of config.json
+     * @param prefix what stands before the number of a layer in the names of its weights
+     * @throws InputException if there are more
+     */
+    public static void checkLayers(WeightSource source, Path folder, String prefix, int numHiddenLayers) {
+        Pattern layer = Pattern.compile(Pattern.quote(prefix) + "(\\d{1,9})\\..*", Pattern.DOTALL);
+        int stored = source.names().stream().map(layer::matcher).filter(Matcher::matches)
+                .mapToInt(name -> Integer.parseInt(name.group(1)) + 1).max().orElse(0);
+        if (stored > numHiddenLayers) {
+            throw new InputException(folder.resolve("config.json"), "num_hidden_layers",
+                    Integer.toString(numHiddenLayers), stored + ", as the weights have " + prefix + (stored - 1));
+        }
+    }
+
+    /** All tensors that have been read. */
+    public List<Tensor> tensors() {
+        return owned;
+    }
+
+    /** A linear layer [out, in] of the module at this path. */
+    public Linear linear(String path, long out, long in, boolean bias) {
+        return new Linear(path, new Parameter(path + ".weight", matrix(path + ".weight", out, in)),
+                bias ? new Parameter(path + ".bias", vector(path + ".bias", out)) : null);
+    }
+
+    /**
+     * The table [rows, hidden] of the module at this path.
+     *
+     * @param paddingRow as {@link Embedding#paddingRow}
+     */
+    public Embedding embedding(String path, long rows, long hidden, int paddingRow) {
+        return new Embedding(new Parameter(path + ".weight", matrix(path + ".weight", rows, hidden)), paddingRow);
+    }
+
+    /** The norm of the module at this path. */
+    public RmsNorm rmsNorm(String path, long hidden, float eps) {
+        return new RmsNorm(new Parameter(path + ".weight", vector(path + ".weight", hidden)), eps);
     }
 
     /** A matrix [rows, columns] in the type asked for. */
-    Tensor matrix(String name, long rows, long columns) {
+    public Tensor matrix(String name, long rows, long columns) {
         return read(name, dtype, rows, columns);
     }
 
     /** A vector [n] in float32. */
-    Tensor vector(String name, long n) {
+    public Tensor vector(String name, long n) {
         return read(name, DType.FLOAT32, n);
     }
 

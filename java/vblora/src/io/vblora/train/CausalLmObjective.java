@@ -4,8 +4,8 @@ import io.vblora.InputException;
 import io.vblora.adapter.Adapter;
 import io.vblora.data.BatchSampler;
 import io.vblora.data.Example;
+import io.vblora.model.CausalLm;
 import io.vblora.model.Execution;
-import io.vblora.model.LlamaModel;
 import io.vblora.model.TokenBatch;
 import io.vblora.model.Training;
 import java.util.Iterator;
@@ -18,10 +18,10 @@ import java.util.function.IntConsumer;
  * own execution, while none trains.
  */
 public final class CausalLmObjective implements Objective<Example> {
-    private final LlamaModel model;
+    private final CausalLm model;
 
     /** @param model with an adapter attached; without one it can be evaluated, but not trained */
-    public CausalLmObjective(LlamaModel model) {
+    public CausalLmObjective(CausalLm model) {
         this.model = model;
     }
 

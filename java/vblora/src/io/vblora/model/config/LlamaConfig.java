@@ -10,7 +10,8 @@ import java.nio.file.Path;
  */
 public record LlamaConfig(int hiddenSize, int intermediateSize, int numHiddenLayers, int numAttentionHeads,
         int numKeyValueHeads, int headDim, int vocabSize, int maxPositionEmbeddings, float rmsNormEps,
-        RopeParameters rope, int padTokenId, boolean tieWordEmbeddings, boolean attentionBias, boolean mlpBias) {
+        RopeParameters rope, int padTokenId, boolean tieWordEmbeddings, boolean attentionBias, boolean mlpBias)
+        implements DecoderConfig {
 
     private static final int MAX_SIZE = 1 << 24;
 
@@ -22,8 +23,7 @@ public record LlamaConfig(int hiddenSize, int intermediateSize, int numHiddenLay
     public static LlamaConfig read(Path folder) {
         JsonFields config = JsonFields.read(folder.resolve("config.json"));
         if (!config.string("model_type").equals("llama")) {
-            throw config.wrong("model_type", "\"llama\"; encoders of BERT's type are for sequence-classification and "
-                    + "sequence-regression");
+            throw config.wrong("model_type", "\"llama\"");
         }
         if (!config.string("hidden_act", "silu").equals("silu")) {
             throw config.wrong("hidden_act", "\"silu\"");
