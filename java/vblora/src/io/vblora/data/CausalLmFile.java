@@ -158,7 +158,7 @@ public record CausalLmFile(List<Example> examples, int truncated, List<Integer> 
             if (rows.isEmpty()) {
                 throw new InputException(file, "", "no line that is not blank", "at least one example");
             }
-            List<Example> whole = InParallel.map(rows, this::tokenize, listener);
+            List<Example> whole = ParallelRows.map(rows, this::tokenize, listener);
             List<Example> examples = new ArrayList<>(whole.size());
             List<Integer> skipped = new ArrayList<>();
             int truncated = 0;

@@ -167,7 +167,7 @@ public record SequenceFile(List<SequenceExample> examples, List<String> labels, 
             for (int i = 0; i < target.length; i++) {
                 target[i] = targets.of(rows.get(i));
             }
-            List<Tokenizer.Encoding> encodings = InParallel.map(rows,
+            List<Tokenizer.Encoding> encodings = ParallelRows.map(rows,
                     row -> encode(tokenizer, row, maxSeqLength), listener);
             List<SequenceExample> examples = new ArrayList<>(target.length);
             List<Integer> skipped = new ArrayList<>();

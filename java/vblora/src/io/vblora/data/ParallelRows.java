@@ -7,11 +7,11 @@ import java.util.function.Function;
 import java.util.stream.IntStream;
 
 /** Works on rows with all processors; the outcome does not depend on how many there are. */
-final class InParallel {
+final class ParallelRows {
     /** With fewer rows than this, handing them to other threads costs more than it saves. */
     private static final int FEW = 64;
 
-    private InParallel() {}
+    private ParallelRows() {}
 
     /**
      * The results in the order of the rows. If rows fail, the exception of the first of them is thrown.
