@@ -33,8 +33,8 @@ public final class TokenizerFixture {
 
     /** An encoder of so many tokens and token types. */
     static BertConfig encoder(int vocabSize, int typeVocabSize) {
-        return new BertConfig("bert", 8, 16, 1, 2, vocabSize, 64, typeVocabSize, 0, 1e-12f, Activation.GELU, 0,
-                0.02);
+        return new BertConfig("bert", 8, 1, 1e-12f, new BertConfig.Embeddings(vocabSize, 0, 64, 0, typeVocabSize),
+                new BertConfig.Layer(2, 16, Activation.GELU), 0.02);
     }
 
     /** Writes it as tokenizer.json. */

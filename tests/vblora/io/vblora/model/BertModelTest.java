@@ -165,7 +165,7 @@ class BertModelTest {
             assertEquals(30, model.config().maxLength());
             model.lastHiddenState(execution, TokenBatch.of(new int[30]));
             assertRefused("31 tokens", () -> model.lastHiddenState(execution, TokenBatch.of(new int[2], new int[31])));
-            int[] unknown = {tiny.config().vocabSize(), 2};
+            int[] unknown = {tiny.config().embeddings().vocabSize(), 2};
             assertRefused("input_ids: found " + unknown[0] + "; expected 0 to " + (unknown[0] - 1),
                     () -> model.lastHiddenState(execution, TokenBatch.of(unknown)));
             assertRefused("token_type_ids: found 1; expected 0 to 0",

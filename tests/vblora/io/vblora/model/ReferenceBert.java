@@ -100,7 +100,7 @@ final class ReferenceBert {
         double[][] x = new double[rows.length(row)][config.hiddenSize()];
         for (int t = 0; t < x.length; t++) {
             addRow(x[t], "word", rows.inputIds()[first + t]);
-            addRow(x[t], "position", config.positionOffset() + t);
+            addRow(x[t], "position", config.embeddings().positionOffset() + t);
             addRow(x[t], "token_type", rows.tokenTypeIds() == null ? 0 : rows.tokenTypeIds()[first + t]);
         }
         x = norm(x, "embeddings.LayerNorm");
@@ -112,7 +112,7 @@ final class ReferenceBert {
             add(x, linear(attended, path + "attention.output.dense", first, branches));
             x = norm(x, path + "attention.output.LayerNorm");
             double[][] inner = map(linear(x, path + "intermediate.dense", first, branches),
-                    value -> activation(config.hiddenAct(), value));
+                    value -> activation(config.layer().hiddenAct(), value));
             add(x, linear(inner, path + "output.dense", first, branches));
             x = norm(x, path + "output.LayerNorm");
         }
@@ -146,7 +146,7 @@ final class ReferenceBert {
     }
 
     private double[][] attention(double[][] q, double[][] k, double[][] v) {
-        int d = config.hiddenSize() / config.numAttentionHeads();
+        int d = config.hiddenSize() / config.layer().numAttentionHeads();
         double[][] out = new double[q.length][q[0].length];
         for (int head = 0; head < q[0].length; head += d) {
             for (int t = 0; t < q.length; t++) {

@@ -28,7 +28,7 @@ final class ReferenceLlama {
         this.config = config;
         this.ropeTheta = ropeTheta;
         this.weights = widen(weights);
-        if (config.tieWordEmbeddings()) {
+        if (config.vocabulary().tieWordEmbeddings()) {
             this.weights.put("lm_head.weight", this.weights.get("model.embed_tokens.weight"));
         }
     }
@@ -156,7 +156,7 @@ final class ReferenceLlama {
 
     /** Half-split rotation: elements i and i + d/2 of a head are a pair, turned by position · theta^(-2i/d). */
     private double[][] rotate(double[][] x) {
-        int d = config.headDim();
+        int d = config.attention().headDim();
         for (int t = 0; t < x.length; t++) {
             for (int head = 0; head < x[t].length; head += d) {
                 for (int i = 0; i < d / 2; i++) {
@@ -172,10 +172,10 @@ final class ReferenceLlama {
     }
 
     private double[][] attention(double[][] q, double[][] k, double[][] v) {
-        int d = config.headDim();
-        int group = config.numAttentionHeads() / config.numKeyValueHeads();
+        int d = config.attention().headDim();
+        int group = config.attention().numAttentionHeads() / config.attention().numKeyValueHeads();
         double[][] out = new double[q.length][q[0].length];
-        for (int head = 0; head < config.numAttentionHeads(); head++) {
+        for (int head = 0; head < config.attention().numAttentionHeads(); head++) {
             int kv = head / group * d;
             for (int t = 0; t < q.length; t++) {
                 double[] scores = new double[t + 1];

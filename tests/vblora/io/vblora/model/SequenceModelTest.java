@@ -76,7 +76,7 @@ class SequenceModelTest {
                     .map(module -> module.path().replace("bert.encoder.layer.0.attention.self.", "")).toList());
             assertEquals(new ModuleShape("bert.encoder.layer.0.attention.output.dense", hidden, hidden),
                     model.linears().get(3));
-            int inner = bert.config().intermediateSize();
+            int inner = bert.config().layer().intermediateSize();
             assertEquals(new ModuleShape("bert.encoder.layer.0.intermediate.dense", hidden, inner),
                     model.linears().get(4));
             assertEquals(new ModuleShape("bert.encoder.layer.0.output.dense", inner, hidden), model.linears().get(5));
@@ -213,7 +213,8 @@ class SequenceModelTest {
         TinyBert tiny = write(false);
         Random random = new Random(9);
         int[] lengths = random.ints(64, 1, 13).toArray();
-        TokenBatch rows = PaddedRows.batch(12, random.ints(64 * 12, 0, tiny.config().vocabSize()).toArray(), null,
+        int vocabulary = tiny.config().embeddings().vocabSize();
+        TokenBatch rows = PaddedRows.batch(12, random.ints(64 * 12, 0, vocabulary).toArray(), null,
                 lengths);
         float[] targets = new float[64];
         for (int i = 0; i < targets.length; i++) {

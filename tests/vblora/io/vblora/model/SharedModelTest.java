@@ -145,7 +145,7 @@ class SharedModelTest {
         try (SequenceModel model = bert(); Adapter adapter = adapter(model, vbLora)) {
             model.attach(adapter);
             List<Call> calls = new ArrayList<>();
-            for (TokenBatch rows : rows(model.encoder().config().vocabSize())) {
+            for (TokenBatch rows : rows(model.encoder().config().embeddings().vocabSize())) {
                 calls.add(Call.of(execution, run -> model.features(run, rows)));
                 calls.add(Call.of(execution, run -> model.logits(run, rows)));
                 calls.add(Call.of(execution, run -> model.encoder().lastHiddenState(run, rows)));
@@ -191,7 +191,8 @@ class SharedModelTest {
             Random random = new Random(3);
             List<SequenceExample> examples = new ArrayList<>();
             for (int i = 0; i < CALLS; i++) {
-                int[] ids = random.ints(1 + random.nextInt(16), 0, model.encoder().config().vocabSize()).toArray();
+                int vocabulary = model.encoder().config().embeddings().vocabSize();
+                int[] ids = random.ints(1 + random.nextInt(16), 0, vocabulary).toArray();
                 examples.add(new SequenceExample(ids, new int[ids.length], Float.NaN));
             }
             float[] alone = new SequenceObjective(model).logits(execution, examples, 1, n -> { });
@@ -204,7 +205,7 @@ class SharedModelTest {
     @Test
     void oneExecutionServesOneThread() throws Exception {
         try (SequenceModel model = bert()) {
-            List<TokenBatch> rows = rows(model.encoder().config().vocabSize());
+            List<TokenBatch> rows = rows(model.encoder().config().embeddings().vocabSize());
             List<float[]> alone = rows.stream().map(r -> model.features(execution, r)).toList();
             AtomicInteger done = new AtomicInteger();
             inAllThreads(() -> {

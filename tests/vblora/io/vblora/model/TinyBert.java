@@ -104,8 +104,8 @@ public record TinyBert(Path folder, BertConfig config, int multiple, Map<String,
         int[] lengths = random.ints(size, 1, length + 1).toArray();
         lengths[random.nextInt(size)] = length;
         int tokens = size * length;
-        boolean noTypes = config.typeVocabSize() == 1 || random.nextBoolean();
-        return PaddedRows.batch(length, random.ints(tokens, 0, config.vocabSize()).toArray(),
-                noTypes ? null : random.ints(tokens, 0, config.typeVocabSize()).toArray(), lengths);
+        boolean noTypes = config.embeddings().typeVocabSize() == 1 || random.nextBoolean();
+        return PaddedRows.batch(length, random.ints(tokens, 0, config.embeddings().vocabSize()).toArray(),
+                noTypes ? null : random.ints(tokens, 0, config.embeddings().typeVocabSize()).toArray(), lengths);
     }
 }

@@ -178,10 +178,10 @@ public record SequenceFile(List<SequenceExample> examples, List<String> labels, 
                     skipped.add(i);
                     continue;
                 }
-                int[] types = encoder.typeVocabSize() == 1 ? new int[encoding.inputIds().length]
+                int[] types = encoder.embeddings().typeVocabSize() == 1 ? new int[encoding.inputIds().length]
                         : encoding.tokenTypeIds();
-                check(rows.get(i), "id", encoding.inputIds(), encoder.vocabSize());
-                check(rows.get(i), "type", types, encoder.typeVocabSize());
+                check(rows.get(i), "id", encoding.inputIds(), encoder.embeddings().vocabSize());
+                check(rows.get(i), "type", types, encoder.embeddings().typeVocabSize());
                 truncated += encoding.truncated() ? 1 : 0;
                 examples.add(new SequenceExample(encoding.inputIds(), types, target[i]));
             }

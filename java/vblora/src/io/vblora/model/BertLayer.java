@@ -37,7 +37,8 @@ final class BertLayer implements ModelLayer<BertLayer.Saved> {
     /** @param linears query, key, value, attention.output.dense, intermediate.dense, output.dense */
     BertLayer(BertConfig config, List<Linear> linears, LayerNorm attentionNorm, LayerNorm outputNorm) {
         this.config = config;
-        this.attention = new Attention(config.numAttentionHeads(), config.numAttentionHeads(), config.headDim(), false,
+        int heads = config.layer().numAttentionHeads();
+        this.attention = new Attention(heads, heads, config.headDim(), false,
                 (float) (1 / Math.sqrt(config.headDim())));
         this.q = linears.get(0);
         this.k = linears.get(1);
@@ -77,7 +78,7 @@ final class BertLayer implements ModelLayer<BertLayer.Saved> {
         v.forward(pass, 0, tokens, x, vp, value, false);
         Tensor attended = arena.floats(tokens, config.hiddenSize());
         Sequences sequences = batch.sequences();
-        Tensor lse = arena.floats(sequences.size(), config.numAttentionHeads(), sequences.length());
+        Tensor lse = arena.floats(sequences.size(), config.layer().numAttentionHeads(), sequences.length());
         attention.forward(pass.stream(), arena, sequences, query, key, value, attended, lse);
         Tensor attentionSum = arena.floats(tokens, config.hiddenSize());
         Memory.copy(pass.stream(), x, attentionSum);
@@ -86,15 +87,15 @@ final class BertLayer implements ModelLayer<BertLayer.Saved> {
         Tensor middle = arena.floats(tokens, config.hiddenSize());
         LayerNorm.Saved attentionStatistics = attentionNorm.forward(pass, attentionSum, middle);
 
-        Tensor inner = arena.floats(tokens, config.intermediateSize());
+        Tensor inner = arena.floats(tokens, config.layer().intermediateSize());
         Tensor intermediatep = intermediate.takeP(arena, tokens);
         intermediate.forward(pass, 0, tokens, middle, intermediatep, inner, false);
         Tensor outputSum = arena.floats(tokens, config.hiddenSize());
         Memory.copy(pass.stream(), middle, outputSum);
         Tensor outputDensep = outputDense.takeP(arena, tokens);
         long mark = arena.mark();
-        Tensor activated = arena.floats(tokens, config.intermediateSize());
-        Transformer.activationForward(pass.stream(), config.hiddenAct(), inner, activated);
+        Tensor activated = arena.floats(tokens, config.layer().intermediateSize());
+        Transformer.activationForward(pass.stream(), config.layer().hiddenAct(), inner, activated);
         outputDense.forward(pass, 0, tokens, activated, outputDensep, outputSum, true);
         arena.release(mark);
         LayerNorm.Saved outputStatistics = outputNorm.forward(pass, outputSum, out);
@@ -116,14 +117,14 @@ final class BertLayer implements ModelLayer<BertLayer.Saved> {
     /** dx is the gradient of the sum, and thereby of both of its terms: the product's part is added to it. */
     private void mlpBackward(Pass pass, long tokens, Saved saved, Tensor dx) {
         Arena arena = pass.arena();
-        Tensor dinner = arena.floats(tokens, config.intermediateSize());
+        Tensor dinner = arena.floats(tokens, config.layer().intermediateSize());
         Tensor activated = null;
         if (outputDense.readsInput()) {
-            activated = arena.floats(tokens, config.intermediateSize());
-            Transformer.activationForward(pass.stream(), config.hiddenAct(), saved.intermediate(), activated);
+            activated = arena.floats(tokens, config.layer().intermediateSize());
+            Transformer.activationForward(pass.stream(), config.layer().hiddenAct(), saved.intermediate(), activated);
         }
         outputDense.backward(pass, 0, tokens, activated, dx, saved.outputDensep(), dinner, false);
-        Transformer.activationBackward(pass.stream(), config.hiddenAct(), saved.intermediate(), dinner, dinner);
+        Transformer.activationBackward(pass.stream(), config.layer().hiddenAct(), saved.intermediate(), dinner, dinner);
         intermediate.backward(pass, 0, tokens, saved.middle(), dinner, saved.intermediatep(), dx, true);
     }
 

@@ -76,13 +76,14 @@ public final class BertModel implements AutoCloseable {
         graphPooling = source.pooling();
         weights = reader.tensors();
         long hidden = config.hiddenSize();
-        long inner = config.intermediateSize();
+        long inner = config.layer().intermediateSize();
         String prefix = source.prefix();
+        BertConfig.Embeddings tables = config.embeddings();
         embeddings = new BertEmbeddings(
-                table(reader, prefix, "embeddings.word_embeddings", config.vocabSize(), config.padTokenId()),
-                table(reader, prefix, "embeddings.position_embeddings", config.maxPositionEmbeddings(),
-                        config.positionOffset() - 1),
-                table(reader, prefix, "embeddings.token_type_embeddings", config.typeVocabSize(), -1),
+                table(reader, prefix, "embeddings.word_embeddings", tables.vocabSize(), tables.padTokenId()),
+                table(reader, prefix, "embeddings.position_embeddings", tables.maxPositionEmbeddings(),
+                        tables.positionOffset() - 1),
+                table(reader, prefix, "embeddings.token_type_embeddings", tables.typeVocabSize(), -1),
                 layerNorm(source, reader, "embeddings.LayerNorm"));
         long[][] shapes = {{hidden, hidden}, {hidden, hidden}, {hidden, hidden}, {hidden, hidden}, {inner, hidden},
             {hidden, inner}};
@@ -264,9 +265,9 @@ public final class BertModel implements AutoCloseable {
             throw new InputException("batch", "length", batch.longest() + " tokens", "at most " + config.maxLength()
                     + ", for which the model has positions");
         }
-        checkIds("input_ids", batch.inputIds(), config.vocabSize(), "vocab_size");
+        checkIds("input_ids", batch.inputIds(), config.embeddings().vocabSize(), "vocab_size");
         if (batch.tokenTypeIds() != null) {
-            checkIds("token_type_ids", batch.tokenTypeIds(), config.typeVocabSize(), "type_vocab_size");
+            checkIds("token_type_ids", batch.tokenTypeIds(), config.embeddings().typeVocabSize(), "type_vocab_size");
         }
     }
 
@@ -281,7 +282,7 @@ public final class BertModel implements AutoCloseable {
 
     /** Adds a batch to the inputs of a pass. */
     Tokens.Given give(Inputs inputs, TokenBatch batch) {
-        return Tokens.give(inputs, batch, config.positionOffset(), true);
+        return Tokens.give(inputs, batch, config.embeddings().positionOffset(), true);
     }
 
     /** Whether embeddings or a layer have something to train. */

@@ -36,8 +36,9 @@ final class LlamaLayer implements ModelLayer<LlamaLayer.Saved> {
             List<Linear> linears) {
         this.config = config;
         this.rotary = rotary;
-        this.attention = new Attention(config.numAttentionHeads(), config.numKeyValueHeads(), config.headDim(), true,
-                (float) (1 / Math.sqrt(config.headDim())));
+        int headDim = config.attention().headDim();
+        this.attention = new Attention(config.attention().numAttentionHeads(), config.attention().numKeyValueHeads(),
+                headDim, true, (float) (1 / Math.sqrt(headDim)));
         this.inputNorm = inputNorm;
         this.postAttentionNorm = postAttentionNorm;
         this.q = linears.get(0);
@@ -66,8 +67,8 @@ final class LlamaLayer implements ModelLayer<LlamaLayer.Saved> {
     public Saved forward(Pass pass, Tokens batch, Tensor x, Tensor out) {
         Arena arena = pass.arena();
         long tokens = batch.count();
-        int heads = config.numAttentionHeads();
-        int kvHeads = config.numKeyValueHeads();
+        int heads = config.attention().numAttentionHeads();
+        int kvHeads = config.attention().numKeyValueHeads();
         Tensor inputNormed = arena.floats(tokens, config.hiddenSize());
         Tensor inputRstd = inputNorm.forward(pass, x, inputNormed);
 
@@ -149,8 +150,8 @@ final class LlamaLayer implements ModelLayer<LlamaLayer.Saved> {
         Tensor dv = arena.floats(tokens, v.outFeatures());
         attention.backward(pass.stream(), arena, batch.sequences(), saved.q(), saved.k(), saved.v(), saved.attended(),
                 saved.lse(), dattended, dq, dk, dv);
-        rotary.apply(pass, config.numAttentionHeads(), batch.positions(), true, dq);
-        rotary.apply(pass, config.numKeyValueHeads(), batch.positions(), true, dk);
+        rotary.apply(pass, config.attention().numAttentionHeads(), batch.positions(), true, dq);
+        rotary.apply(pass, config.attention().numKeyValueHeads(), batch.positions(), true, dk);
         Tensor dnormed = inputGradient || inputNorm.isTrained() ? arena.floats(tokens, config.hiddenSize()) : null;
         q.backward(pass, 0, tokens, saved.inputNormed(), dq, saved.qp(), dnormed, false);
         k.backward(pass, 0, tokens, saved.inputNormed(), dk, saved.kp(), dnormed, true);

@@ -48,14 +48,16 @@ public final class LlamaModel extends Decoder {
 
     private static LlamaModel read(LlamaConfig config, WeightReader reader) {
         int hidden = config.hiddenSize();
-        RotaryEmbedding rotary = new RotaryEmbedding(config.rope(), config.headDim(), config.maxPositionEmbeddings());
-        Embedding embedding = reader.embedding("model.embed_tokens", config.vocabSize(), hidden, config.padTokenId());
+        RotaryEmbedding rotary = new RotaryEmbedding(config.attention().rope(), config.attention().headDim(),
+                config.maxPositionEmbeddings());
+        Embedding embedding = reader.embedding("model.embed_tokens", config.vocabSize(), hidden,
+                config.vocabulary().padTokenId());
         List<LlamaLayer> layers = new ArrayList<>();
         for (int i = 0; i < config.numHiddenLayers(); i++) {
             layers.add(layer(config, rotary, reader, "model.layers." + i + "."));
         }
         RmsNorm norm = reader.rmsNorm("model.norm", hidden, config.rmsNormEps());
-        Linear head = config.tieWordEmbeddings()
+        Linear head = config.vocabulary().tieWordEmbeddings()
                 ? new Linear("lm_head", new Parameter("lm_head.weight", embedding.weight().value()), null)
                 : reader.linear("lm_head", config.vocabSize(), hidden, false);
         return new LlamaModel(config, rotary, reader.tensors(), embedding, layers, norm, head);
@@ -63,15 +65,16 @@ public final class LlamaModel extends Decoder {
 
     private static LlamaLayer layer(LlamaConfig config, RotaryEmbedding rotary, WeightReader reader, String prefix) {
         long hidden = config.hiddenSize();
-        long queries = (long) config.numAttentionHeads() * config.headDim();
-        long keys = (long) config.numKeyValueHeads() * config.headDim();
-        long inner = config.intermediateSize();
+        LlamaConfig.Attention attention = config.attention();
+        long queries = (long) attention.numAttentionHeads() * attention.headDim();
+        long keys = (long) attention.numKeyValueHeads() * attention.headDim();
+        long inner = config.mlp().intermediateSize();
         long[][] shapes = {{queries, hidden}, {keys, hidden}, {keys, hidden}, {hidden, queries}, {inner, hidden},
             {inner, hidden}, {hidden, inner}};
         List<Linear> linears = new ArrayList<>();
         for (int i = 0; i < shapes.length; i++) {
             linears.add(reader.linear(prefix + LAYER_LINEARS.get(i), shapes[i][0], shapes[i][1],
-                    i < 4 ? config.attentionBias() : config.mlpBias()));
+                    i < 4 ? attention.attentionBias() : config.mlp().mlpBias()));
         }
         return new LlamaLayer(config, rotary, reader.rmsNorm(prefix + "input_layernorm", hidden, config.rmsNormEps()),
                 reader.rmsNorm(prefix + "post_attention_layernorm", hidden, config.rmsNormEps()), linears);

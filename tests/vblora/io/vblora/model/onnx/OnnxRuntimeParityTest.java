@@ -130,8 +130,8 @@ class OnnxRuntimeParityTest {
     @EnumSource
     void derivesTheConfigurationFromTheGraph(RealEncoder encoder) {
         // As the models' published config.json say.
-        BertConfig expected = new BertConfig("bert", 384, 1536, encoder == RealEncoder.MINILM ? 6 : 12, 12, 30522, 512,
-                2, 0, 1e-12f, Activation.GELU, 0, 0.02);
+        BertConfig expected = new BertConfig("bert", 384, encoder == RealEncoder.MINILM ? 6 : 12, 1e-12f,
+                new BertConfig.Embeddings(30522, 0, 512, 0, 2), new BertConfig.Layer(12, 1536, Activation.GELU), 0.02);
         try (OnnxBert bert = OnnxBert.open(encoder.folder().resolve("model.onnx"))) {
             assertEquals(expected, bert.config());
             assertTrue(bert.pooling().isEmpty());

@@ -169,9 +169,10 @@ final class TinyOnnx {
     }
 
     BertConfig config() {
-        return new BertConfig(style.positionOffset() == 0 ? "bert" : "roberta", HIDDEN, INNER, LAYERS, HEADS,
-                VOCABULARY, POSITIONS, style.types == Types.ROW ? 1 : 2, style.positionOffset(), 1e-5f,
-                style.act.activation, Math.max(0, style.positionOffset() - 1), 0.02);
+        return new BertConfig(style.positionOffset() == 0 ? "bert" : "roberta", HIDDEN, LAYERS, 1e-5f,
+                new BertConfig.Embeddings(VOCABULARY, Math.max(0, style.positionOffset() - 1), POSITIONS,
+                        style.positionOffset(), style.types == Types.ROW ? 1 : 2),
+                new BertConfig.Layer(HEADS, INNER, style.act.activation), 0.02);
     }
 
     // --- weights -----------------------------------------------------------------------------------------------------

@@ -10,16 +10,43 @@ import java.util.Map;
  * The architecture of a BERT-type encoder; names are Hugging Face's.
  *
  * @param modelType "bert", "roberta" or "xlm-roberta"
- * @param maxPositionEmbeddings rows of the table of positions
- * @param typeVocabSize token types
- * @param positionOffset row of the table of positions that a sequence's first token has: 0 for BERT, pad_token_id + 1
- * for RoBERTa
- * @param padTokenId row of the table of words that never learns
  * @param initializerRange standard deviation that weights begin with which are not the encoder's: of a head
  */
-public record BertConfig(String modelType, int hiddenSize, int intermediateSize, int numHiddenLayers,
-        int numAttentionHeads, int vocabSize, int maxPositionEmbeddings, int typeVocabSize, int positionOffset,
-        float layerNormEps, Activation hiddenAct, int padTokenId, double initializerRange) {
+public record BertConfig(String modelType, int hiddenSize, int numHiddenLayers, float layerNormEps,
+        Embeddings embeddings, Layer layer, double initializerRange) {
+
+    /**
+     * The tables of words, positions and token types.
+     *
+     * @param padTokenId row of the table of words that never learns
+     * @param maxPositionEmbeddings rows of the table of positions
+     * @param positionOffset row of the table of positions that a sequence's first token has: 0 for BERT, pad_token_id
+     * + 1 for RoBERTa
+     * @param typeVocabSize token types
+     */
+    public record Embeddings(int vocabSize, int padTokenId, int maxPositionEmbeddings, int positionOffset,
+            int typeVocabSize) {
+        private static Embeddings read(JsonFields config, boolean bert) {
+            int positions = (int) config.integer("max_position_embeddings", 1, MAX_SIZE, 512);
+            int vocab = (int) config.integer("vocab_size", 1, MAX_SIZE);
+            int offset = bert ? 0
+                    : (int) config.integer("pad_token_id", 0, Math.min(vocab, positions - 1) - 1, 1) + 1;
+            return new Embeddings(vocab, bert ? BertConfig.padTokenId(config, vocab, 0) : offset - 1, positions, offset,
+                    (int) config.integer("type_vocab_size", 1, MAX_SIZE, bert ? 2 : 1));
+        }
+    }
+
+    /** What each of the layers is. */
+    public record Layer(int numAttentionHeads, int intermediateSize, Activation hiddenAct) {
+        private static Layer read(JsonFields config, int hidden) {
+            int heads = (int) config.integer("num_attention_heads", 1, 4096);
+            if (hidden % heads != 0) {
+                throw config.wrong("num_attention_heads", "a divisor of hidden_size, " + hidden);
+            }
+            return new Layer(heads, (int) config.integer("intermediate_size", 1, MAX_SIZE),
+                    ACTIVATIONS.get(config.string("hidden_act", "gelu")));
+        }
+    }
 
     /** {@link #initializerRange} where nothing else is said: Hugging Face's. */
     public static final double USUAL_INITIALIZER_RANGE = 0.02;
@@ -59,25 +86,9 @@ public record BertConfig(String modelType, int hiddenSize, int intermediateSize,
             throw config.wrong("quantization_config", "weights in float32, float16 or bfloat16, not quantized");
         }
         int hidden = (int) config.integer("hidden_size", 1, MAX_SIZE);
-        int heads = (int) config.integer("num_attention_heads", 1, 4096);
-        if (hidden % heads != 0) {
-            throw config.wrong("num_attention_heads", "a divisor of hidden_size, " + hidden);
-        }
-        int positions = (int) config.integer("max_position_embeddings", 1, MAX_SIZE, 512);
-        int vocab = (int) config.integer("vocab_size", 1, MAX_SIZE);
-        int offset = type.equals("bert") ? 0
-                : (int) config.integer("pad_token_id", 0, Math.min(vocab, positions - 1) - 1, 1) + 1;
-        return new BertConfig(type, hidden,
-                (int) config.integer("intermediate_size", 1, MAX_SIZE),
-                (int) config.integer("num_hidden_layers", 1, 10_000),
-                heads,
-                vocab,
-                positions,
-                (int) config.integer("type_vocab_size", 1, MAX_SIZE, type.equals("bert") ? 2 : 1),
-                offset,
+        return new BertConfig(type, hidden, (int) config.integer("num_hidden_layers", 1, 10_000),
                 (float) config.number("layer_norm_eps", 1e-30, 1, 1e-12),
-                ACTIVATIONS.get(config.string("hidden_act", "gelu")),
-                type.equals("bert") ? padTokenId(config, vocab, 0) : offset - 1,
+                Embeddings.read(config, type.equals("bert")), Layer.read(config, hidden),
                 config.number("initializer_range", 0, 10, USUAL_INITIALIZER_RANGE));
     }
 
@@ -98,12 +109,12 @@ public record BertConfig(String modelType, int hiddenSize, int intermediateSize,
 
     /** Features of an attention head. */
     public int headDim() {
-        return hiddenSize / numAttentionHeads;
+        return hiddenSize / layer.numAttentionHeads;
     }
 
     /** The most tokens of a sequence that there are positions for. */
     public int maxLength() {
-        return maxPositionEmbeddings - positionOffset;
+        return embeddings.maxPositionEmbeddings - embeddings.positionOffset;
     }
 
     /** Whether the model is of RoBERTa's family, which has another prefix of names and another classifier. */

@@ -7,25 +7,61 @@ import io.vblora.JsonFields;
  * say (or {@code rope_parameters}, which newer files hold instead).
  *
  * @param theta base of the frequencies
- * @param type "default", "linear" or "llama3"
  */
-public record RopeParameters(double theta, String type, double factor, double lowFreqFactor, double highFreqFactor,
-        double originalMaxPositionEmbeddings) {
+public record RopeParameters(double theta, Scaling scaling) {
+    /** What becomes of a frequency. */
+    public sealed interface Scaling permits Default, Linear, Llama3 {
+        double scale(double frequency);
+    }
+
+    /** The type "default": frequencies stay as they are. */
+    public record Default() implements Scaling {
+        @Override
+        public double scale(double frequency) {
+            return frequency;
+        }
+    }
+
+    /** The type "linear": all frequencies are divided by a factor. */
+    public record Linear(double factor) implements Scaling {
+        @Override
+        public double scale(double frequency) {
+            return frequency / factor;
+        }
+    }
+
+    /** The type "llama3": long wavelengths are stretched, short ones kept, and those between are blended. */
+    public record Llama3(double factor, double lowFreqFactor, double highFreqFactor,
+            double originalMaxPositionEmbeddings) implements Scaling {
+        @Override
+        public double scale(double frequency) {
+            double wavelength = 2 * Math.PI / frequency;
+            if (wavelength < originalMaxPositionEmbeddings / highFreqFactor) {
+                return frequency;
+            }
+            if (wavelength > originalMaxPositionEmbeddings / lowFreqFactor) {
+                return frequency / factor;
+            }
+            double smooth = (originalMaxPositionEmbeddings / wavelength - lowFreqFactor)
+                    / (highFreqFactor - lowFreqFactor);
+            return (1 - smooth) * frequency / factor + smooth * frequency;
+        }
+    }
 
     static RopeParameters read(JsonFields config) {
         String key = config.has("rope_parameters") ? "rope_parameters" : "rope_scaling";
         JsonFields scaling = config.has(key) ? config.object(key) : null;
         JsonFields thetaFrom = scaling != null && scaling.has("rope_theta") ? scaling : config;
         double theta = thetaFrom.number("rope_theta", 1, 1e12, 10000);
-        if (scaling == null) {
-            return new RopeParameters(theta, "default", 1, 1, 1, 0);
-        }
+        return new RopeParameters(theta, scaling == null ? new Default() : readScaling(scaling));
+    }
+
+    private static Scaling readScaling(JsonFields scaling) {
         String typeKey = scaling.has("rope_type") || !scaling.has("type") ? "rope_type" : "type";
-        String type = scaling.string(typeKey, "default");
-        return switch (type) {
-            case "default" -> new RopeParameters(theta, type, 1, 1, 1, 0);
-            case "linear" -> new RopeParameters(theta, type, scaling.number("factor", 1, 1e6), 1, 1, 0);
-            case "llama3" -> new RopeParameters(theta, type, scaling.number("factor", 1, 1e6),
+        return switch (scaling.string(typeKey, "default")) {
+            case "default" -> new Default();
+            case "linear" -> new Linear(scaling.number("factor", 1, 1e6));
+            case "llama3" -> new Llama3(scaling.number("factor", 1, 1e6),
                     scaling.number("low_freq_factor", 1e-3, 1e6), scaling.number("high_freq_factor", 1e-3, 1e6),
                     scaling.number("original_max_position_embeddings", 1, 1e9));
             default -> throw scaling.wrong(typeKey, "\"default\", \"linear\" or \"llama3\"");
@@ -36,27 +72,8 @@ public record RopeParameters(double theta, String type, double factor, double lo
     public double[] inverseFrequencies(int headDim) {
         double[] frequencies = new double[headDim / 2];
         for (int i = 0; i < frequencies.length; i++) {
-            frequencies[i] = scale(Math.pow(theta, -2.0 * i / headDim));
+            frequencies[i] = scaling.scale(Math.pow(theta, -2.0 * i / headDim));
         }
         return frequencies;
-    }
-
-    private double scale(double frequency) {
-        if (type.equals("linear")) {
-            return frequency / factor;
-        }
-        if (!type.equals("llama3")) {
-            return frequency;
-        }
-        // Long wavelengths are stretched, short ones kept, those between blended (Llama 3.1).
-        double wavelength = 2 * Math.PI / frequency;
-        if (wavelength < originalMaxPositionEmbeddings / highFreqFactor) {
-            return frequency;
-        }
-        if (wavelength > originalMaxPositionEmbeddings / lowFreqFactor) {
-            return frequency / factor;
-        }
-        double smooth = (originalMaxPositionEmbeddings / wavelength - lowFreqFactor) / (highFreqFactor - lowFreqFactor);
-        return (1 - smooth) * frequency / factor + smooth * frequency;
     }
 }

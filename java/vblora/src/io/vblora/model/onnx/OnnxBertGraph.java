@@ -75,9 +75,10 @@ final class OnnxBertGraph {
         }
         this.pooling = pooled.pooling();
         int offset = embeddings.positionOffset();
-        this.config = new BertConfig(offset == 0 ? "bert" : "roberta", hidden, intermediate, layers.size(), heads,
-                rows("word"), rows("position"), rows("token_type"), offset, epsilon.floatValue(), activation,
-                Math.max(0, offset - 1), BertConfig.USUAL_INITIALIZER_RANGE);
+        this.config = new BertConfig(offset == 0 ? "bert" : "roberta", hidden, layers.size(), epsilon.floatValue(),
+                new BertConfig.Embeddings(rows("word"), Math.max(0, offset - 1), rows("position"), offset,
+                        rows("token_type")),
+                new BertConfig.Layer(heads, intermediate, activation), BertConfig.USUAL_INITIALIZER_RANGE);
     }
 
     BertConfig config() {
