@@ -46,9 +46,9 @@ final class DataCases {
         contents.put("broken UTF-8", out -> out.write(new byte[] {'t', 'e', 'x', 't', ',', 'l', 'a', 'b', 'e', 'l',
             '\n', (byte) 0xED, (byte) 0xA0, (byte) 0x80, ',', 'a', '\n'}));
         contents.put("byte order marks", out -> repeat(out, "\ufefftext,label\n\ufeffw3,a\nw4,b\nw5,c\n", 1));
-        contents.put("100,000 labels", out -> {
+        contents.put("20,000 labels", out -> {
             repeat(out, "text,label\n", 1);
-            for (int i = 0; i < 100_000; i++) {
+            for (int i = 0; i < 20_000; i++) {
                 out.write(("w3,l" + i + "\n").getBytes(StandardCharsets.UTF_8));
             }
         });

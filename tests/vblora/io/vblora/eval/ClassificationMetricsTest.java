@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import java.util.List;
 import java.util.Map;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 
 /** Expected numbers are worked by hand from scikit-learn's definitions; the counts are beside each case. */
@@ -66,5 +67,14 @@ class ClassificationMetricsTest {
         assertThrows(IllegalArgumentException.class, () -> ClassificationMetrics.of(new int[1], new int[2], 2));
         assertThrows(IllegalArgumentException.class, () -> ClassificationMetrics.of(new int[] {2}, new int[1], 2));
         assertThrows(IllegalArgumentException.class, () -> ClassificationMetrics.of(new int[1], new int[] {-1}, 2));
+    }
+
+    /** Of a million classes a table of true by predicted ones would take terabytes. */
+    @Test
+    void scoresVeryManyClasses() {
+        int[] all = IntStream.range(0, 1_000_000).toArray();
+        assertScores(1, 1, 1, ClassificationMetrics.of(all, all, 1_000_000));
+        int[] next = IntStream.range(1, 1_000_001).map(i -> i % 1_000_000).toArray();
+        assertScores(0, 0, -1.0 / 999_999, ClassificationMetrics.of(next, all, 1_000_000));
     }
 }

@@ -1,5 +1,6 @@
 package io.vblora.eval;
 
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
@@ -19,100 +20,88 @@ public final class ClassificationMetrics {
      * @throws IllegalArgumentException if the arrays differ in length or are empty, or a class is not one of the task's
      */
     public static Map<String, Double> of(int[] predictions, int[] references, int numLabels) {
-        long[][] confusion = confusion(predictions, references, numLabels);
+        Counts counts = Counts.of(predictions, references, numLabels);
         Map<String, Double> scores = new LinkedHashMap<>();
-        scores.put("accuracy", accuracy(confusion));
-        scores.put("f1", f1(confusion));
-        scores.put("matthews_correlation", matthewsCorrelation(confusion));
+        scores.put("accuracy", counts.accuracy());
+        scores.put("f1", counts.f1());
+        scores.put("matthews_correlation", counts.matthewsCorrelation());
         return scores;
     }
 
-    /** Examples by true class (row) and predicted class (column). */
-    private static long[][] confusion(int[] predictions, int[] references, int numLabels) {
-        if (predictions.length != references.length || predictions.length == 0) {
-            throw new IllegalArgumentException(predictions.length + " predictions cannot be scored on "
-                    + references.length + " references");
-        }
-        long[][] confusion = new long[numLabels][numLabels];
-        for (int i = 0; i < predictions.length; i++) {
-            int most = Math.max(predictions[i], references[i]);
-            if (Math.min(predictions[i], references[i]) < 0 || most >= numLabels) {
-                throw new IllegalArgumentException("Example " + i + " has prediction " + predictions[i]
-                        + " and reference " + references[i] + " in a task of " + numLabels + " classes");
-            }
-            confusion[references[i]][predictions[i]]++;
-        }
-        return confusion;
-    }
-
-    private static double accuracy(long[][] confusion) {
-        long right = 0;
-        long all = 0;
-        for (int c = 0; c < confusion.length; c++) {
-            right += confusion[c][c];
-            all += row(confusion, c);
-        }
-        return (double) right / all;
-    }
-
     /**
-     * With two classes the F1 of class 1, as GLUE scores MRPC; with more, the mean over the classes that occur (macro).
+     * Examples by class.
+     *
+     * @param right of the class, and predicted to be
+     * @param occurring of the class
+     * @param predicted predicted to be of the class
      */
-    private static double f1(long[][] confusion) {
-        if (confusion.length == 2) {
-            return row(confusion, 1) + column(confusion, 1) == 0 ? 0 : f1(confusion, 1);
-        }
-        double sum = 0;
-        int occurring = 0;
-        for (int c = 0; c < confusion.length; c++) {
-            if (row(confusion, c) + column(confusion, c) > 0) {
-                sum += f1(confusion, c);
-                occurring++;
+    private record Counts(long[] right, long[] occurring, long[] predicted) {
+
+        static Counts of(int[] predictions, int[] references, int numLabels) {
+            if (predictions.length != references.length || predictions.length == 0) {
+                throw new IllegalArgumentException(predictions.length + " predictions cannot be scored on "
+                        + references.length + " references");
             }
+            Counts counts = new Counts(new long[numLabels], new long[numLabels], new long[numLabels]);
+            for (int i = 0; i < predictions.length; i++) {
+                int most = Math.max(predictions[i], references[i]);
+                if (Math.min(predictions[i], references[i]) < 0 || most >= numLabels) {
+                    throw new IllegalArgumentException("Example " + i + " has prediction " + predictions[i]
+                            + " and reference " + references[i] + " in a task of " + numLabels + " classes");
+                }
+                counts.occurring[references[i]]++;
+                counts.predicted[predictions[i]]++;
+                counts.right[references[i]] += predictions[i] == references[i] ? 1 : 0;
+            }
+            return counts;
         }
-        return sum / occurring;
-    }
 
-    private static double f1(long[][] confusion, int c) {
-        return 2.0 * confusion[c][c] / (row(confusion, c) + column(confusion, c));
-    }
-
-    /**
-     * Gorodkin's R_K, which is Matthews' phi for two classes; 0 if all predictions or all references are the same
-     * class.
-     */
-    private static double matthewsCorrelation(long[][] confusion) {
-        double right = 0;
-        double all = 0;
-        double chance = 0;
-        double predictedSquares = 0;
-        double trueSquares = 0;
-        for (int c = 0; c < confusion.length; c++) {
-            double predicted = column(confusion, c);
-            double occurs = row(confusion, c);
-            right += confusion[c][c];
-            all += occurs;
-            chance += predicted * occurs;
-            predictedSquares += predicted * predicted;
-            trueSquares += occurs * occurs;
+        double accuracy() {
+            return (double) Arrays.stream(right).sum() / Arrays.stream(occurring).sum();
         }
-        double spread = (all * all - predictedSquares) * (all * all - trueSquares);
-        return spread == 0 ? 0 : (right * all - chance) / Math.sqrt(spread);
-    }
 
-    private static long row(long[][] confusion, int c) {
-        long sum = 0;
-        for (long n : confusion[c]) {
-            sum += n;
+        /**
+         * With two classes the F1 of class 1, as GLUE scores MRPC; with more, the mean over the classes that occur
+         * (macro).
+         */
+        double f1() {
+            if (right.length == 2) {
+                return occurring[1] + predicted[1] == 0 ? 0 : f1(1);
+            }
+            double sum = 0;
+            int found = 0;
+            for (int c = 0; c < right.length; c++) {
+                if (occurring[c] + predicted[c] > 0) {
+                    sum += f1(c);
+                    found++;
+                }
+            }
+            return sum / found;
         }
-        return sum;
-    }
 
-    private static long column(long[][] confusion, int c) {
-        long sum = 0;
-        for (long[] row : confusion) {
-            sum += row[c];
+        private double f1(int c) {
+            return 2.0 * right[c] / (occurring[c] + predicted[c]);
         }
-        return sum;
+
+        /**
+         * Gorodkin's R_K, which is Matthews' phi for two classes; 0 if all predictions or all references are the same
+         * class.
+         */
+        double matthewsCorrelation() {
+            double hits = 0;
+            double all = 0;
+            double chance = 0;
+            double predictedSquares = 0;
+            double trueSquares = 0;
+            for (int c = 0; c < right.length; c++) {
+                hits += right[c];
+                all += occurring[c];
+                chance += (double) predicted[c] * occurring[c];
+                predictedSquares += (double) predicted[c] * predicted[c];
+                trueSquares += (double) occurring[c] * occurring[c];
+            }
+            double spread = (all * all - predictedSquares) * (all * all - trueSquares);
+            return spread == 0 ? 0 : (hits * all - chance) / Math.sqrt(spread);
+        }
     }
 }

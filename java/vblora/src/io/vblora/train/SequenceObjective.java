@@ -74,31 +74,50 @@ public final class SequenceObjective implements Objective<SequenceExample> {
      * @param examples at least one
      * @param batchSize examples that are run at a time; those of similar length are, whatever their order
      * @param scored told after every batch how many examples have been run
+     * @throws InputException if they are more numbers than an array can hold
      */
     public float[] logits(Execution execution, List<SequenceExample> examples, int batchSize, IntConsumer scored) {
         int outputs = model.config().numLabels();
+        if ((long) examples.size() * outputs > Integer.MAX_VALUE) {
+            throw new InputException("data", "", examples.size() + " examples with " + outputs + " logits each",
+                    "at most " + Integer.MAX_VALUE + " logits together");
+        }
+        float[] logits = new float[examples.size() * outputs];
+        forEachRow(execution, examples, batchSize, scored,
+                (example, found, start) -> System.arraycopy(found, start, logits, example * outputs, outputs));
+        return logits;
+    }
+
+    /** Takes the logits of an example, which begin at {@code start}. */
+    @FunctionalInterface
+    private interface Row {
+        void accept(int example, float[] logits, int start);
+    }
+
+    private void forEachRow(Execution execution, List<SequenceExample> examples, int batchSize, IntConsumer scored,
+            Row row) {
+        int outputs = model.config().numLabels();
         int[] longestFirst = IntStream.range(0, examples.size()).boxed()
                 .sorted(Comparator.comparingInt(i -> -examples.get(i).length())).mapToInt(i -> i).toArray();
-        float[] logits = new float[Math.multiplyExact(examples.size(), outputs)];
         for (int start = 0; start < longestFirst.length; start += batchSize) {
             int[] indices = Arrays.copyOfRange(longestFirst, start, Math.min(longestFirst.length, start + batchSize));
             List<SequenceExample> batch = Arrays.stream(indices).mapToObj(examples::get).toList();
             float[] found = isFrozen() ? model.logitsOf(execution, features(execution, batch))
                     : model.logits(execution, tokens(batch));
-            for (int row = 0; row < indices.length; row++) {
-                System.arraycopy(found, row * outputs, logits, indices[row] * outputs, outputs);
+            for (int i = 0; i < indices.length; i++) {
+                row.accept(indices[i], found, i * outputs);
             }
             scored.accept(start + indices.length);
         }
-        return logits;
     }
 
     /** @throws InputException if an example has no target */
     @Override
     public Map<String, Double> evaluate(Execution execution, List<SequenceExample> examples, int batchSize,
             IntConsumer scored) {
-        targets("held-out data", examples); // before the time is spent
-        return score(logits(execution, examples, batchSize, scored), examples);
+        Scores scores = scores(examples); // targets are checked before the time is spent
+        forEachRow(execution, examples, batchSize, scored, scores);
+        return scores.all();
     }
 
     /**
@@ -107,9 +126,22 @@ public final class SequenceObjective implements Objective<SequenceExample> {
      * @throws InputException if an example has no target
      */
     public Map<String, Double> score(float[] logits, List<SequenceExample> examples) {
+        Scores scores = scores(examples);
+        for (int i = 0; i < examples.size(); i++) {
+            scores.accept(i, logits, i * model.config().numLabels());
+        }
+        return scores.all();
+    }
+
+    private Scores scores(List<SequenceExample> examples) {
         float[] targets = targets("held-out data", examples);
-        return model.config().problemType() == ProblemType.REGRESSION ? scoreValues(logits, targets)
-                : scoreClasses(logits, targets, model.config().numLabels());
+        return model.config().problemType() == ProblemType.REGRESSION ? new ValueScores(targets)
+                : new ClassScores(targets, model.config().numLabels());
+    }
+
+    /** Keeps of each example what its scores need, and not its logits, of which there may be very many. */
+    private interface Scores extends Row {
+        Map<String, Double> all();
     }
 
     private static float[] targets(String source, List<SequenceExample> examples) {
@@ -123,41 +155,72 @@ public final class SequenceObjective implements Objective<SequenceExample> {
         return targets;
     }
 
-    private static Map<String, Double> scoreValues(float[] logits, float[] targets) {
-        double[] predictions = IntStream.range(0, logits.length).mapToDouble(i -> logits[i]).toArray();
-        double[] references = IntStream.range(0, targets.length).mapToDouble(i -> targets[i]).toArray();
-        double squares = 0;
-        for (int i = 0; i < predictions.length; i++) {
-            squares += (predictions[i] - references[i]) * (predictions[i] - references[i]);
+    private static final class ValueScores implements Scores {
+        private final double[] predictions;
+        private final double[] references;
+
+        ValueScores(float[] targets) {
+            predictions = new double[targets.length];
+            references = IntStream.range(0, targets.length).mapToDouble(i -> targets[i]).toArray();
         }
-        Map<String, Double> scores = new LinkedHashMap<>();
-        scores.put(EVAL_LOSS, squares / predictions.length);
-        scores.putAll(RegressionMetrics.of(predictions, references));
-        return scores;
+
+        @Override
+        public void accept(int example, float[] logits, int start) {
+            predictions[example] = logits[start];
+        }
+
+        @Override
+        public Map<String, Double> all() {
+            double squares = 0;
+            for (int i = 0; i < predictions.length; i++) {
+                squares += (predictions[i] - references[i]) * (predictions[i] - references[i]);
+            }
+            Map<String, Double> scores = new LinkedHashMap<>();
+            scores.put(EVAL_LOSS, squares / predictions.length);
+            scores.putAll(RegressionMetrics.of(predictions, references));
+            return scores;
+        }
     }
 
-    private static Map<String, Double> scoreClasses(float[] logits, float[] targets, int classes) {
-        int[] predictions = new int[targets.length];
-        int[] references = new int[targets.length];
-        double loss = 0;
-        for (int i = 0; i < targets.length; i++) {
-            int row = i * classes;
+    private static final class ClassScores implements Scores {
+        private final int classes;
+        private final int[] predictions;
+        private final int[] references;
+        private final double[] losses;
+
+        ClassScores(float[] targets, int classes) {
+            this.classes = classes;
+            predictions = new int[targets.length];
+            references = IntStream.range(0, targets.length).map(i -> (int) targets[i]).toArray();
+            losses = new double[targets.length];
+        }
+
+        @Override
+        public void accept(int example, float[] logits, int start) {
             int largest = 0;
             for (int c = 1; c < classes; c++) {
-                largest = logits[row + c] > logits[row + largest] ? c : largest;
+                largest = logits[start + c] > logits[start + largest] ? c : largest;
             }
             double sum = 0;
             for (int c = 0; c < classes; c++) {
-                sum += Math.exp((double) logits[row + c] - logits[row + largest]);
+                sum += Math.exp((double) logits[start + c] - logits[start + largest]);
             }
-            predictions[i] = largest;
-            references[i] = (int) targets[i];
-            loss += Math.log(sum) - ((double) logits[row + references[i]] - logits[row + largest]);
+            predictions[example] = largest;
+            losses[example] = Math.log(sum)
+                    - ((double) logits[start + references[example]] - logits[start + largest]);
         }
-        Map<String, Double> scores = new LinkedHashMap<>();
-        scores.put(EVAL_LOSS, loss / targets.length);
-        scores.putAll(ClassificationMetrics.of(predictions, references, classes));
-        return scores;
+
+        @Override
+        public Map<String, Double> all() {
+            double loss = 0; // in the examples' order: DoubleStream.sum() would compensate
+            for (double one : losses) {
+                loss += one;
+            }
+            Map<String, Double> scores = new LinkedHashMap<>();
+            scores.put(EVAL_LOSS, loss / losses.length);
+            scores.putAll(ClassificationMetrics.of(predictions, references, classes));
+            return scores;
+        }
     }
 
     /** The encoder's features of these examples, [size, hidden_size], computed where they are not known yet. */
