@@ -29,6 +29,8 @@ module io.vblora {
     exports io.vblora.model.config;
     exports io.vblora.model.onnx;
     exports io.vblora.onnx;
+    exports io.vblora.optimizer;
+    exports io.vblora.optimizer.adamw;
     exports io.vblora.parameters;
     exports io.vblora.train;
     exports io.vblora.weights;

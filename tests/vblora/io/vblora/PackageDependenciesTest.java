@@ -19,9 +19,9 @@ import org.junit.jupiter.api.Test;
 class PackageDependenciesTest {
     /** From the lowest; "" is io.vblora itself. */
     private static final List<String> LAYERS =
-            List.of("kernels", "", "regex", "weights", "onnx", "blas", "parameters", "adapter.peft", "adapter",
-                    "adapter.methods.lora", "adapter.methods.vblora", "adapter.methods", "model.config", "model.onnx",
-                    "model", "data", "eval", "train", "cli");
+            List.of("kernels", "", "regex", "weights", "onnx", "blas", "parameters", "optimizer", "optimizer.adamw",
+                    "adapter.peft", "adapter", "adapter.methods.lora", "adapter.methods.vblora", "adapter.methods",
+                    "model.config", "model.onnx", "model", "data", "eval", "train", "cli");
 
     // "   io.vblora.cli.Main   -> io.vblora.train.Trainer   classes"
     private static final Pattern DEPENDENCY =

@@ -627,7 +627,7 @@ class AdapterTest extends WithStream {
         writeTensors(tensors -> tensors.get(B).setFloat(20, Float.NEGATIVE_INFINITY));
         try (Adapter adapter = Adapter.load(folder, stream)) {
             InputException e = assertThrows(InputException.class,
-                    () -> adapter.composition().enableTraining(stream, 0));
+                    () -> adapter.composition().enableTraining(stream));
             assertEquals(List.of(weights, B), List.of(e.source(), e.field()));
         }
         for (String name : List.of(BANK, A)) {

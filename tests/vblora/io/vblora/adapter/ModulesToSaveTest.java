@@ -17,9 +17,8 @@ import io.vblora.kernels.Device;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.TestDevice;
 import io.vblora.kernels.ops.Optimizer;
-import io.vblora.kernels.ops.StepState;
+import io.vblora.optimizer.adamw.AdamWRun;
 import io.vblora.parameters.Floats;
-import io.vblora.parameters.ParameterGroup;
 import io.vblora.weights.SafetensorsFile;
 import io.vblora.weights.SafetensorsWriter;
 import java.io.IOException;
@@ -105,7 +104,8 @@ class ModulesToSaveTest extends WithStream {
                 Adapter none = Adapter.create(withoutHead, LINEARS, stream, 1)) {
             assertEquals(List.of(both.composition(), both.wholeParameters()), both.trainables());
             assertEquals(8 * 6 + 6 + 6 * 3 + 3, both.wholeParameters().parameterCount());
-            assertEquals(List.of(ParameterGroup.HEAD, ParameterGroup.HEAD_BIAS), both.wholeParameters().groups());
+            assertEquals(List.of("learning_rate_head true", "learning_rate_head false"), both.wholeParameters().groups()
+                    .stream().map(group -> group.learningRate() + " " + group.decays()).toList());
             assertEquals(List.of("classifier.dense", "classifier.out_proj"),
                     both.savedModules());
             assertEquals(List.of(head.wholeParameters()), head.trainables());
@@ -369,7 +369,7 @@ class ModulesToSaveTest extends WithStream {
             assertThrows(IllegalStateException.class, () -> heads.zeroGradient(stream));
             assertThrows(IllegalStateException.class, () -> heads.backward(stream));
             assertThrows(IllegalArgumentException.class, () -> heads.value("classifier"));
-            heads.enableTraining(stream, 0);
+            heads.enableTraining(stream);
             Tensor gradient = heads.gradient("classifier.dense.bias");
             assertSame(gradient, heads.gradient("classifier.dense.bias"));
             assertArrayEquals(new long[] {6}, gradient.shape());
@@ -379,7 +379,7 @@ class ModulesToSaveTest extends WithStream {
             heads.zeroGradient(stream);
             assertEquals(0, gradient.getFloat(5));
             gradient.setFloat(5, 2);
-            heads.enableTraining(stream, 0);
+            heads.enableTraining(stream);
             assertEquals(0, heads.gradient("classifier.dense.bias").getFloat(5));
         }
     }
@@ -406,10 +406,9 @@ class ModulesToSaveTest extends WithStream {
     void areUpdatedAsAdamWDoesBitForBit() {
         Random random = new Random(3);
         try (Adapter adapter = create(vbLora());
-                StepState step = new StepState(TestDevice.DEVICE, ParameterGroup.values().length);
+                AdamWRun adamW = AdamWRun.of(stream, DECAY, adapter.wholeParameters());
                 Tensor squares = Tensor.allocate(TestDevice.DEVICE, DType.FLOAT64, 1)) {
             WholeParameters heads = adapter.wholeParameters();
-            heads.enableTraining(stream, DECAY);
             int n = (int) heads.parameterCount();
             int weights = 8 * 6 + 6 * 3; // before the biases
             randomize(adapter); // biases, too, which begin with 0
@@ -438,13 +437,12 @@ class ModulesToSaveTest extends WithStream {
                 squares.zero();
                 heads.sumSquares(stream, squares);
                 assertEquals(sum, squares.toDoubles()[0], 1e-12 * sum);
-                step.step(t).group(ParameterGroup.HEAD.index(), RATE, BETA1, BETA2, EPSILON, DECAY)
-                        .group(ParameterGroup.HEAD_BIAS.index(), RATE, BETA1, BETA2, EPSILON, 0).upload(stream);
-                Optimizer.clip(stream, squares, 1, step);
-                float norm = step.gradientNorm(stream);
+                adamW.begin(t, group -> RATE);
+                Optimizer.clip(stream, squares, 1, adamW.step());
+                float norm = adamW.step().gradientNorm(stream);
                 float clip = 1 / (norm + 1e-6f);
                 long version = heads.version();
-                heads.update(stream, step);
+                adamW.update();
                 assertEquals(version + 1, heads.version());
                 stream.synchronize();
                 float[] found = heads.values().toFloats();
@@ -463,7 +461,7 @@ class ModulesToSaveTest extends WithStream {
             heads.value("classifier.out_proj.bias").setFloat(1, Float.NaN);
             InputException e = assertThrows(InputException.class, () -> heads.verify(stream));
             assertEquals(BIAS, e.field());
-            assertThrows(InputException.class, () -> heads.enableTraining(stream, 0));
+            assertThrows(InputException.class, () -> heads.enableTraining(stream));
         }
     }
 }

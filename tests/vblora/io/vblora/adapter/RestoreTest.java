@@ -10,10 +10,10 @@ import io.vblora.adapter.methods.lora.LoraConfig;
 import io.vblora.adapter.methods.vblora.VbLoraConfig;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.TestDevice;
-import io.vblora.kernels.ops.StepState;
+import io.vblora.optimizer.adamw.AdamW;
+import io.vblora.optimizer.adamw.AdamWRun;
 import io.vblora.parameters.Floats;
 import io.vblora.parameters.NamedTensors;
-import io.vblora.parameters.ParameterGroup;
 import io.vblora.parameters.Trainable;
 import java.nio.file.Path;
 import java.util.HashMap;
@@ -37,7 +37,7 @@ class RestoreTest extends WithStream {
     private record Way(String name, AdapterConfig config, double weightDecay) {}
 
     /** Banks of so many vectors are updated by active sets. */
-    private static final int LARGE_BANK = 256;
+    private static final int LARGE_BANK = AdamW.ACTIVE_SET_NUM_VECTORS;
 
     private static VbLoraConfig vbLora(int numVectors) {
         return VbLoraConfig.builder().targetModules(List.of("a", "b")).modulesToSave(List.of("classifier")).r(3)
@@ -58,32 +58,25 @@ class RestoreTest extends WithStream {
     }
 
     /** One step on gradients drawn from the step's number. */
-    private void step(Adapter adapter, StepState state, long number, double weightDecay) {
+    private void step(Adapter adapter, AdamWRun adamW, long number) {
         Random random = new Random(number);
-        state.step(number);
         for (Trainable trainable : adapter.trainables()) {
             trainable.zeroGradient(stream);
             Tensor gradient = trainable instanceof Composition composition ? composition.packedGradient()
                     : adapter.wholeParameters().gradient();
             Floats.fill(gradient, random::nextGaussian);
-            trainable.groups().forEach(g -> state.group(g.index(), 0.05, 0.9, 0.999, 1e-8, weightDecay));
         }
-        state.upload(stream);
-        for (Trainable trainable : adapter.trainables()) {
-            trainable.backward(stream);
-            trainable.update(stream, state);
-        }
+        adamW.step(number, group -> 0.05);
     }
 
     /** Parameters, moments and composed matrices of all trainables. */
-    private Map<String, float[]> state(Adapter adapter) {
+    private Map<String, float[]> state(Adapter adapter, AdamWRun adamW) {
         Map<String, float[]> state = new LinkedHashMap<>();
         for (Trainable trainable : adapter.trainables()) {
             numbers(trainable.parameters(stream)).forEach((name, v) -> state.put(name, v));
-            try (Trainable.Moments moments = trainable.moments(stream)) {
-                numbers(moments.expAvg()).forEach((name, v) -> state.put("m " + name, v));
-                numbers(moments.expAvgSq()).forEach((name, v) -> state.put("v " + name, v));
-            }
+        }
+        try (AdamWRun.Copies moments = adamW.moments()) {
+            state.putAll(moments.numbers());
         }
         state.put("packed", adapter.composition().packed().toFloats());
         return state;
@@ -94,40 +87,34 @@ class RestoreTest extends WithStream {
         for (Way way : WAYS) {
             try (Adapter adapter = create(way);
                     Adapter fresh = Adapter.create(way.config, LINEARS, ModelParameters.ofHeads(HEADS), 0.02, stream, 6);
-                    StepState state = new StepState(TestDevice.DEVICE, ParameterGroup.values().length)) {
-                adapter.trainables().forEach(t -> t.enableTraining(stream, way.weightDecay));
+                    AdamWRun run = AdamWRun.of(stream, way.weightDecay, adapter.trainables());
+                    AdamWRun freshRun = AdamWRun.of(stream, way.weightDecay, fresh.trainables())) {
                 for (long number = 1; number <= 10; number++) {
-                    step(adapter, state, number, way.weightDecay);
+                    step(adapter, run, number);
                 }
-                Map<String, float[]> taken = state(adapter);
+                Map<String, float[]> taken = state(adapter, run);
                 List<NamedTensors> kept = adapter.trainables().stream().map(t -> t.parameters(stream).copy()).toList();
-                List<Trainable.Moments> moments = adapter.trainables().stream().map(t -> t.moments(stream)).toList();
-                List<NamedTensors> first = moments.stream().map(m -> m.expAvg().copy()).toList();
-                List<NamedTensors> second = moments.stream().map(m -> m.expAvgSq().copy()).toList();
-                moments.forEach(Trainable.Moments::close);
+                AdamWRun.Copies moments = run.moments();
                 for (long number = 11; number <= 20; number++) {
-                    step(adapter, state, number, way.weightDecay);
+                    step(adapter, run, number);
                 }
-                Map<String, float[]> end = state(adapter);
+                Map<String, float[]> end = state(adapter, run);
                 // Into the same adapter, whose active sets now hold other entries, and into a new one.
                 for (Adapter target : List.of(adapter, fresh)) {
                     List<Trainable> trainables = target.trainables();
-                    if (target == fresh) {
-                        trainables.forEach(t -> t.enableTraining(stream, way.weightDecay));
-                    }
+                    AdamWRun its = target == fresh ? freshRun : run;
                     for (int i = 0; i < trainables.size(); i++) {
                         trainables.get(i).loadParameters(stream, kept.get(i).asMap());
-                        trainables.get(i).loadMoments(stream, first.get(i).asMap(), second.get(i).asMap());
                     }
-                    assertSameBits(taken, state(target), way.name + " given back");
+                    its.load(moments.expAvg().asMap(), moments.expAvgSq().asMap());
+                    assertSameBits(taken, state(target, its), way.name + " given back");
                     for (long number = 11; number <= 20; number++) {
-                        step(target, state, number, way.weightDecay);
+                        step(target, its, number);
                     }
-                    assertSameBits(end, state(target), way.name + " trained on");
+                    assertSameBits(end, state(target, its), way.name + " trained on");
                 }
                 kept.forEach(NamedTensors::close);
-                first.forEach(NamedTensors::close);
-                second.forEach(NamedTensors::close);
+                moments.close();
             }
         }
     }
@@ -137,16 +124,15 @@ class RestoreTest extends WithStream {
     void parametersAloneComeBackAndMomentsStay() {
         for (Way way : WAYS) {
             try (Adapter adapter = create(way);
-                    StepState state = new StepState(TestDevice.DEVICE, ParameterGroup.values().length)) {
-                adapter.trainables().forEach(t -> t.enableTraining(stream, way.weightDecay));
-                step(adapter, state, 1, way.weightDecay);
-                Map<String, float[]> best = state(adapter);
+                    AdamWRun run = AdamWRun.of(stream, way.weightDecay, adapter.trainables())) {
+                step(adapter, run, 1);
+                Map<String, float[]> best = state(adapter, run);
                 List<NamedTensors> kept = adapter.trainables().stream().map(t -> t.parameters(stream).copy()).toList();
                 adapter.save(folder, false, stream);
                 for (long number = 2; number <= 8; number++) {
-                    step(adapter, state, number, way.weightDecay);
+                    step(adapter, run, number);
                 }
-                Map<String, float[]> last = state(adapter);
+                Map<String, float[]> last = state(adapter, run);
                 List<Trainable> trainables = adapter.trainables();
                 for (int i = 0; i < trainables.size(); i++) {
                     long version = trainables.get(i).version();
@@ -161,7 +147,7 @@ class RestoreTest extends WithStream {
                         expected.put(name, values);
                     }
                 });
-                assertSameBits(expected, state(adapter), way.name);
+                assertSameBits(expected, state(adapter, run), way.name);
                 try (Adapter saved = Adapter.load(folder, stream)) {
                     assertArrayEquals(saved.composition().packed().toFloats(),
                             adapter.composition().packed().toFloats(), way.name);
@@ -181,9 +167,9 @@ class RestoreTest extends WithStream {
     @Test
     void whatDoesNotFitIsRefusedAndChangesNothing() {
         for (Way way : WAYS) {
-            try (Adapter adapter = create(way)) {
-                adapter.trainables().forEach(t -> t.enableTraining(stream, way.weightDecay));
-                Map<String, float[]> before = state(adapter);
+            try (Adapter adapter = create(way);
+                    AdamWRun run = AdamWRun.of(stream, way.weightDecay, adapter.trainables())) {
+                Map<String, float[]> before = state(adapter, run);
                 for (Trainable trainable : adapter.trainables()) {
                     long version = trainable.version();
                     try (NamedTensors values = trainable.parameters(stream).copy();
@@ -204,7 +190,7 @@ class RestoreTest extends WithStream {
                     }
                     assertEquals(version, trainable.version());
                 }
-                assertSameBits(before, state(adapter), way.name);
+                assertSameBits(before, state(adapter, run), way.name);
             }
         }
     }

@@ -22,6 +22,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.Consumer;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -146,9 +147,10 @@ class WholeParametersTest extends WithStream {
             }
             assertArrayEquals(new float[2], whole.value("classifier.bias").toFloats());
             adapter.checkFits(LINEARS, List.of(), model);
-            assertEquals(Set.of(ParameterGroup.OTHER, ParameterGroup.BIAS, ParameterGroup.HEAD,
-                    ParameterGroup.HEAD_BIAS), Set.copyOf(whole.groups()));
-            assertTrue(!ParameterGroup.BIAS.decays() && ParameterGroup.OTHER.decays());
+            assertEquals(Set.of("learning_rate true", "learning_rate_head true", "learning_rate false",
+                    "learning_rate_head false"), whole.groups().stream().map(group -> group.learningRate() + " "
+                    + group.decays()).collect(Collectors.toSet()));
+            assertTrue(whole.groups().containsAll(List.of(ParameterGroup.MATRICES, ParameterGroup.VECTORS)));
             assertEquals(List.of("classifier", "m.embed", "m.layer.0.norm"), adapter.savedModules());
             assertEquals(List.of("m.layer.0.q.bias"), adapter.biases());
         }

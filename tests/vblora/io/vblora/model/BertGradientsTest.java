@@ -154,7 +154,7 @@ class BertGradientsTest {
 
         Run(Random random, Execution execution, SequenceModel model, StepState step, TinyBert tiny) {
             model.adapter().trainables().forEach(trainable -> {
-                trainable.enableTraining(execution.stream(), 0);
+                trainable.enableTraining(execution.stream());
                 trainable.zeroGradient(execution.stream());
             });
             scale = 0.1 + random.nextDouble();

@@ -84,7 +84,7 @@ class GoldenSequenceModelTest {
     private static double compareGradients(SequenceModel model, Execution execution, TokenBatch rows, float[] labels,
             SafetensorsFile expected, double bound) {
         List<Trainable> trainables = model.adapter().trainables();
-        trainables.forEach(t -> t.enableTraining(execution.stream(), 0));
+        trainables.forEach(t -> t.enableTraining(execution.stream()));
         trainables.forEach(t -> t.zeroGradient(execution.stream()));
         double loss = OnePass.loss(execution.stream(), 0.25,
                 training -> model.addGradients(execution, rows, labels, training)) / 4;

@@ -108,7 +108,7 @@ class LlamaGradientsTest {
         Run(Random random, Execution execution, LlamaModel model, StepState step) {
             Stream stream = execution.stream();
             Composition composition = model.adapter().composition();
-            composition.enableTraining(stream, 0);
+            composition.enableTraining(stream);
             composition.zeroGradient(stream);
             scale = 0.1 + random.nextDouble();
             double sum = 0;

@@ -236,7 +236,7 @@ class SequenceModelTest {
                 StepState step = new StepState(Device.CPU, 1)) {
             model.attach(adapter);
             for (Trainable trainable : adapter.trainables()) {
-                trainable.enableTraining(threaded, 0);
+                trainable.enableTraining(threaded);
                 trainable.zeroGradient(threaded);
             }
             numbers.put("logits", model.logits(run, rows));

@@ -83,7 +83,7 @@ class WeightTypesTest {
                     TinyAdapter.config(random, true, tiny.multiple(), modules, 0), modules);
             try (Adapter adapter = Adapter.load(written.folder(), stream)) {
                 model.attach(adapter);
-                adapter.composition().enableTraining(stream, 0);
+                adapter.composition().enableTraining(stream);
                 adapter.composition().zeroGradient(stream);
                 OnePass.loss(stream, 1, training -> model.addGradients(execution, batch(ids), ids, training));
                 return new Result(loss, adapter.composition().packedGradient().toFloats());

@@ -233,7 +233,7 @@ class WholeGradientsTest {
     }
 
     private static void enable(Adapter adapter, Stream stream) {
-        adapter.trainables().forEach(trainable -> trainable.enableTraining(stream, 0));
+        adapter.trainables().forEach(trainable -> trainable.enableTraining(stream));
         adapter.trainables().forEach(trainable -> trainable.zeroGradient(stream));
     }
 

@@ -7,7 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.vblora.Golden;
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.Composition;
-import io.vblora.adapter.methods.vblora.GrowingActiveSets;
 import io.vblora.blas.Blas;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;
@@ -16,11 +15,11 @@ import io.vblora.kernels.Tensor;
 import io.vblora.kernels.TestDevice;
 import io.vblora.kernels.ops.Memory;
 import io.vblora.kernels.ops.Optimizer;
-import io.vblora.kernels.ops.StepState;
 import io.vblora.model.Execution;
 import io.vblora.model.LlamaModel;
 import io.vblora.model.OnePass;
 import io.vblora.model.TokenBatch;
+import io.vblora.optimizer.adamw.AdamWRun;
 import io.vblora.parameters.NamedTensors;
 import io.vblora.parameters.ParameterGroup;
 import io.vblora.weights.SafetensorsFile;
@@ -48,36 +47,33 @@ class DeviceTrainingTest {
         final Stream stream;
         final Adapter adapter;
         final Composition composition;
-        final StepState step;
+        final AdamWRun adamW;
         final Tensor squares;
 
         Side(Stream stream, boolean activeSets) {
             this.stream = stream;
             adapter = Adapter.load(Golden.own(RUN + "adapter_init"), stream);
-            composition = activeSets ? GrowingActiveSets.of(adapter, stream) : adapter.composition();
-            composition.enableTraining(stream, 0);
-            step = new StepState(stream.device(), ParameterGroup.values().length);
+            composition = adapter.composition();
+            adamW = activeSets ? AdamWRun.growing(stream, composition) : AdamWRun.of(stream, 0, composition);
             squares = Tensor.allocate(stream.device(), DType.FLOAT64, 1);
         }
 
         /** From the gradient of A and B to the next A and B; returns the gradient's norm. */
         double update(int number) {
-            step.step(number).group(ParameterGroup.VECTOR_BANK.index(), 1e-3, 0.9, 0.999, 1e-8, 0)
-                    .group(ParameterGroup.LOGITS.index(), 1e-2, 0.9, 0.999, 1e-8, 0).upload(stream);
+            adamW.begin(number, ParameterGroup::defaultLearningRate);
             composition.backward(stream);
             Memory.zero(stream, squares);
             composition.sumSquares(stream, squares);
-            Optimizer.clip(stream, squares, 0.5f, step);
-            composition.update(stream, step);
+            Optimizer.clip(stream, squares, 0.5f, adamW.step());
+            adamW.update();
             composition.verify(stream);
-            return step.gradientNorm(stream);
+            return adamW.step().gradientNorm(stream);
         }
 
         @Override
         public void close() {
             squares.close();
-            step.close();
-            composition.close();
+            adamW.close();
             adapter.close();
         }
     }
@@ -120,7 +116,7 @@ class DeviceTrainingTest {
     /** A logit that was selected has moments from then on, and an active set an entry. */
     private static int entriesOfTheFullestRow(Side side) {
         int most = 0;
-        try (Composition.Moments moments = side.composition.moments(side.stream)) {
+        try (AdamWRun.Copies moments = side.adamW.moments()) {
             for (Tensor logits : moments.expAvg().asMap().values()) {
                 // The bank's are [NUM_VECTORS, vector_length], logits' [dimension, dimension, NUM_VECTORS].
                 if (logits.rank() == 3) {
@@ -142,8 +138,7 @@ class DeviceTrainingTest {
                 NamedTensors a = active.composition.parameters(active.stream)) {
             assertSame(d, a, "");
         }
-        try (Composition.Moments d = dense.composition.moments(dense.stream);
-                Composition.Moments a = active.composition.moments(active.stream)) {
+        try (AdamWRun.Copies d = dense.adamW.moments(); AdamWRun.Copies a = active.adamW.moments()) {
             assertSame(d.expAvg(), a.expAvg(), "exp_avg of ");
             assertSame(d.expAvgSq(), a.expAvgSq(), "exp_avg_sq of ");
         }
@@ -160,8 +155,7 @@ class DeviceTrainingTest {
                 NamedTensors f = found.composition.parameters(found.stream)) {
             e.asMap().forEach((name, tensor) -> assertNear(tensor, f.get(name), name));
         }
-        try (Composition.Moments e = expected.composition.moments(expected.stream);
-                Composition.Moments f = found.composition.moments(found.stream)) {
+        try (AdamWRun.Copies e = expected.adamW.moments(); AdamWRun.Copies f = found.adamW.moments()) {
             e.expAvg().asMap().forEach((name, tensor) ->
                     assertNear(tensor, f.expAvg().get(name), "exp_avg of " + name));
             e.expAvgSq().asMap().forEach((name, tensor) ->

@@ -15,13 +15,12 @@ import io.vblora.kernels.DType;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Optimizer;
-import io.vblora.kernels.ops.StepState;
 import io.vblora.model.Execution;
 import io.vblora.model.LlamaModel;
 import io.vblora.model.OnePass;
 import io.vblora.model.TokenBatch;
+import io.vblora.optimizer.adamw.AdamWRun;
 import io.vblora.parameters.NamedTensors;
-import io.vblora.parameters.ParameterGroup;
 import io.vblora.weights.SafetensorsFile;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -141,7 +140,7 @@ class GoldenTrajectoryTest {
         try (Adapter adapter = Adapter.load(Golden.own(RUN + "adapter_init"), stream)) {
             model.attach(adapter);
             Composition composition = adapter.composition();
-            composition.enableTraining(stream, 0);
+            composition.enableTraining(stream);
             gradients(composition, ids().get(0));
             for (Distance d : distances(composition.gradients(stream), gradients, "")) {
                 assertAtMost(d.name.equals(BANK) ? PYTORCH_BANK_GRADIENT : pytorchWorst("step1_grad_relmax_worst"),
@@ -157,28 +156,24 @@ class GoldenTrajectoryTest {
         Files.copy(run.resolve("ckpt10_params.safetensors"), temporary.resolve("adapter_model.safetensors"));
         JsonNode eleventh = TRAJECTORY.at("/runs/f64/steps/10");
         try (Adapter adapter = Adapter.load(temporary, stream);
-                StepState step = new StepState(stream.device(), ParameterGroup.values().length);
+                AdamWRun run11 = AdamWRun.of(stream, 0, adapter.composition());
                 Tensor squares = Tensor.allocate(stream.device(), DType.FLOAT64, 1)) {
             model.attach(adapter);
             Composition composition = adapter.composition();
-            composition.enableTraining(stream, 0);
             Map<String, Tensor> expAvg = read(run.resolve("ckpt10_exp_avg.safetensors"));
             Map<String, Tensor> expAvgSq = read(run.resolve("ckpt10_exp_avg_sq.safetensors"));
-            composition.loadMoments(stream, expAvg, expAvgSq);
+            run11.load(expAvg, expAvgSq);
             expAvg.values().forEach(Tensor::close);
             expAvgSq.values().forEach(Tensor::close);
-            step.step(11)
-                    .group(ParameterGroup.VECTOR_BANK.index(), eleventh.get("lr_bank").doubleValue(), 0.9, 0.999,
-                            1e-8, 0)
-                    .group(ParameterGroup.LOGITS.index(), eleventh.get("lr_logits").doubleValue(), 0.9, 0.999, 1e-8, 0)
-                    .upload(stream);
+            run11.begin(11, group -> eleventh.get(group.name().equals("logits") ? "lr_logits" : "lr_bank")
+                    .doubleValue());
             gradients(composition, ids().get(10));
             composition.sumSquares(stream, squares);
-            Optimizer.clip(stream, squares, 0, step);
-            composition.update(stream, step);
+            Optimizer.clip(stream, squares, 0, run11.step());
+            run11.update();
             assertNear(composition.parameters(stream), run.resolve("ckpt11_params.safetensors"),
                     PYTORCH_PARAMETERS);
-            Composition.Moments moments = composition.moments(stream);
+            AdamWRun.Copies moments = run11.moments(); // assertNear closes what it is given
             assertNear(moments.expAvg(), run.resolve("ckpt11_exp_avg.safetensors"), PYTORCH_EXP_AVG);
             assertNear(moments.expAvgSq(), run.resolve("ckpt11_exp_avg_sq.safetensors"), PYTORCH_EXP_AVG_SQ);
         }

@@ -117,7 +117,7 @@ class GoldenWholeTest {
         assertStoresWhatPeftDoes(FOLDER.resolve(name), temporary);
         try (SafetensorsFile expected = SafetensorsFile.open(FOLDER.resolve(name).resolve("expected.safetensors"))) {
             List<E> first = examples.subList(0, examples.size() / STEPS);
-            adapter.trainables().forEach(t -> t.enableTraining(stream, 0));
+            adapter.trainables().forEach(t -> t.enableTraining(stream));
             adapter.trainables().forEach(t -> t.zeroGradient(stream));
             OnePass.loss(stream, 1.0 / objective.counted(first),
                     training -> objective.addGradients(execution, first, training));

@@ -17,6 +17,7 @@ import io.vblora.kernels.NativeLibrary;
 import io.vblora.kernels.Stream;
 import io.vblora.model.Execution;
 import io.vblora.model.LlamaModel;
+import io.vblora.optimizer.adamw.AdamWRun;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -56,7 +57,9 @@ class LeakTest {
         TrainingArguments arguments = TrainingArguments.builder().maxSteps(2).evalSteps(1).loadBestModelAtEnd(true)
                 .build();
         new Trainer<>(new CausalLmObjective(model), execution, arguments, List.of()).train(examples, examples);
-        adapter.composition().moments(stream).close();
+        try (AdamWRun adamW = AdamWRun.of(stream, 0, adapter.composition())) {
+            adamW.moments().close();
+        }
         adapter.composition().gradients(stream).close();
         adapter.save(folder.resolve("adapter"), false, stream);
         adapter.writeDelta(folder.resolve("delta.safetensors"), stream);

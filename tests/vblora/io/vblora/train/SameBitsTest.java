@@ -18,6 +18,7 @@ import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.model.Execution;
 import io.vblora.model.LlamaModel;
+import io.vblora.optimizer.Optimizer;
 import io.vblora.parameters.NamedTensors;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -88,7 +89,11 @@ class SameBitsTest {
                 }
             };
             List<Example> examples = examples();
-            new Trainer<>(new CausalLmObjective(model), execution, arguments, List.of(listener))
+            Optimizer adamW = arguments.optimizer().adamW();
+            Optimizer observed = (on, trainables) -> new ObservedState(adamW.attach(on, trainables), tensors ->
+                    tensors.quantities().forEach((quantity, named) -> named.asMap().forEach((name, tensor) ->
+                            bits.put(quantity + " of " + name, bits(tensor)))), on);
+            new Trainer<>(new CausalLmObjective(model), execution, arguments, List.of(listener), observed)
                     .train(examples, examples.subList(0, 4));
             Composition composition = adapter.composition();
             bits.put("packed gradients of the last step", bits(composition.packedGradient()));
@@ -96,10 +101,7 @@ class SameBitsTest {
             try (NamedTensors parameters = composition.parameters(stream)) {
                 parameters.asMap().forEach((name, tensor) -> bits.put(name, bits(tensor)));
             }
-            try (Composition.Moments moments = composition.moments(stream)) {
-                moments.expAvg().asMap().forEach((name, tensor) -> bits.put("exp_avg of " + name, bits(tensor)));
-                moments.expAvgSq().asMap().forEach((name, tensor) -> bits.put("exp_avg_sq of " + name, bits(tensor)));
-            }
+            assertTrue(bits.keySet().stream().anyMatch(name -> name.startsWith("exp_avg_sq of ")));
         }
         return bits;
     }

@@ -9,7 +9,6 @@ import io.vblora.parameters.FlatParameters;
 import io.vblora.parameters.Floats;
 import io.vblora.parameters.ParameterGroup;
 import io.vblora.parameters.ParameterLayout;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -24,6 +23,11 @@ import java.util.stream.Collectors;
  * adds to their gradients.
  */
 public final class WholeParameters extends FlatParameters {
+    private static final ParameterGroup HEAD_MATRICES =
+            new ParameterGroup("matrices of heads", "learning_rate_head", 5e-3, true);
+    private static final ParameterGroup HEAD_VECTORS =
+            new ParameterGroup("vectors of heads", "learning_rate_head", 5e-3, false);
+
     /** In the buffer's order: matrices first, then vectors, each by name, numbers in it by value. */
     private final List<WholeParameter> parameters;
     private final Map<String, Tensor> values;
@@ -84,19 +88,9 @@ public final class WholeParameters extends FlatParameters {
 
     /** @param ofBase names of those that the base model has as well */
     private void group(Set<String> ofBase) {
-        List<Part> parts = new ArrayList<>();
-        for (WholeParameter parameter : parameters) {
-            boolean base = ofBase.contains(parameter.name());
-            ParameterGroup group = parameter.isMatrix() ? base ? ParameterGroup.OTHER : ParameterGroup.HEAD
-                    : base ? ParameterGroup.BIAS : ParameterGroup.HEAD_BIAS;
-            int last = parts.size() - 1;
-            if (last >= 0 && parts.get(last).group() == group) {
-                parts.set(last, new Part(group, parts.get(last).elements() + parameter.elements()));
-            } else {
-                parts.add(new Part(group, parameter.elements()));
-            }
-        }
-        parts(parts);
+        groups(parameters.stream().map(parameter -> ofBase.contains(parameter.name())
+                ? parameter.isMatrix() ? ParameterGroup.MATRICES : ParameterGroup.VECTORS
+                : parameter.isMatrix() ? HEAD_MATRICES : HEAD_VECTORS).toList());
     }
 
     private Map<String, Tensor> views(Tensor buffer) {
@@ -114,6 +108,11 @@ public final class WholeParameters extends FlatParameters {
     /** Their names in the model, weights of linear layers and tables of embeddings before biases. */
     public List<String> names() {
         return List.copyOf(values.keySet());
+    }
+
+    /** Whether some of them are a head's, which the base model lacks. */
+    public boolean holdHead() {
+        return groups().contains(HEAD_MATRICES);
     }
 
     /** Whether one of them has this name. */
@@ -151,8 +150,8 @@ public final class WholeParameters extends FlatParameters {
     }
 
     @Override
-    public void enableTraining(Stream stream, double weightDecay) {
-        super.enableTraining(stream, weightDecay);
+    public void enableTraining(Stream stream) {
+        super.enableTraining(stream);
         gradients = views(gradient());
     }
 }

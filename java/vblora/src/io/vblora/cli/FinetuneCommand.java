@@ -9,7 +9,6 @@ import io.vblora.cli.AdapterOptions.Method;
 import io.vblora.data.TokenSequence;
 import io.vblora.kernels.Stream;
 import io.vblora.model.Execution;
-import io.vblora.parameters.ParameterGroup;
 import io.vblora.parameters.Trainable;
 import io.vblora.train.Ending;
 import io.vblora.train.MetricsFile;
@@ -297,7 +296,7 @@ final class FinetuneCommand implements Callable<Integer> {
         if (!adapter.modules().isEmpty()) {
             summary.line("", "%s delta --adapter %s --output delta.safetensors", command, output);
         }
-        if (!adapter.wholeParameters().groups().contains(ParameterGroup.HEAD)) { // that Python's model must pool for
+        if (!adapter.wholeParameters().holdHead()) { // that Python's model must pool for
             summary.line("", "in Python: peft.PeftModel.from_pretrained(model, \"%s\")", output);
         }
         summary.print(invocation.out());

@@ -7,39 +7,33 @@ import io.vblora.kernels.Tensor;
 import io.vblora.kernels.Tensors;
 import io.vblora.kernels.ops.Memory;
 import io.vblora.kernels.ops.Optimizer;
-import io.vblora.kernels.ops.StepState;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 
 /**
- * Parameters that lie one after the other in one float32 buffer, group by group, and are themselves what the model
- * reads. Gradient and moments are buffers laid out alike.
+ * Parameters that lie one after the other in one float32 buffer and are themselves what the model reads. Their gradient
+ * is a buffer laid out alike.
  */
 public abstract class FlatParameters implements Trainable {
     private final Device device;
     private final String source;
     private final ParameterLayout layout;
     private final Tensor values;
-    private volatile List<Part> parts = List.of();
+    /** Of each tensor of the layout. */
+    private volatile List<ParameterGroup> groups = List.of();
     private Training training;
     private long version;
 
-    /** The parameters of one group: the next so many of the buffer. */
-    public record Part(ParameterGroup group, long elements) {}
-
-    /** Gradient and optimizer state of the whole buffer. */
+    /** Gradient of the whole buffer. */
     private final class Training implements AutoCloseable {
         final Tensors owned = new Tensors(device);
         final Tensor scratch;
         final Tensor gradient;
-        final Tensor expAvg;
-        final Tensor expAvgSq;
 
         Training(Stream stream) {
             scratch = owned.allocate(DType.UINT8, Optimizer.sumSquaresScratchBytes(stream, values.elements()));
             gradient = owned.allocate(DType.FLOAT32, values.elements());
-            expAvg = owned.allocate(DType.FLOAT32, values.elements());
-            expAvgSq = owned.allocate(DType.FLOAT32, values.elements());
         }
 
         @Override
@@ -60,9 +54,9 @@ public abstract class FlatParameters implements Trainable {
         this.values = Tensor.allocate(device, DType.FLOAT32, layout.elements());
     }
 
-    /** Says which groups the parameters belong to, from the first on. */
-    protected void parts(List<Part> newParts) {
-        parts = newParts;
+    /** Says which group each tensor of the layout belongs to. */
+    protected void groups(List<ParameterGroup> ofTensors) {
+        groups = List.copyOf(ofTensors);
     }
 
     /** Where the parameters lie in {@link #values()}, under PEFT's names. */
@@ -98,7 +92,7 @@ public abstract class FlatParameters implements Trainable {
 
     @Override
     public List<ParameterGroup> groups() {
-        return parts.stream().map(Part::group).distinct().toList();
+        return groups.stream().distinct().toList();
     }
 
     @Override
@@ -117,7 +111,7 @@ public abstract class FlatParameters implements Trainable {
     }
 
     @Override
-    public void enableTraining(Stream stream, double weightDecay) {
+    public void enableTraining(Stream stream) {
         verify(stream);
         if (training != null) {
             training.close();
@@ -143,15 +137,24 @@ public abstract class FlatParameters implements Trainable {
     }
 
     @Override
-    public void update(Stream stream, StepState step) {
-        Training t = training();
-        long begin = 0;
-        for (Part part : parts) {
-            long n = part.elements;
-            Optimizer.adamw(stream, step, part.group.index(), values.view(begin, n), t.gradient.view(begin, n),
-                    t.expAvg.view(begin, n), t.expAvgSq.view(begin, n));
-            begin += n;
+    public List<TrainedParameters> trained() {
+        Tensor gradient = gradient();
+        List<TrainedParameters> trained = new ArrayList<>();
+        int from = 0;
+        for (int to = 1; to <= groups.size(); to++) {
+            if (to == groups.size() || !groups.get(to).equals(groups.get(from))) {
+                long first = layout.tensors().get(from).first();
+                ParameterLayout part = layout.slice(from, to);
+                trained.add(new DenseParameters(groups.get(from), part, values.view(first, part.elements()),
+                        gradient.view(first, part.elements())));
+                from = to;
+            }
         }
+        return trained;
+    }
+
+    @Override
+    public void updated(Stream stream) {
         changed();
     }
 
@@ -178,26 +181,6 @@ public abstract class FlatParameters implements Trainable {
     @Override
     public NamedTensors gradients(Stream stream) {
         return named(stream, gradient());
-    }
-
-    @Override
-    public Moments moments(Stream stream) {
-        Training t = training();
-        stream.synchronize();
-        return Moments.of(device, (first, second) -> {
-            layout.addTo(first, t.expAvg);
-            layout.addTo(second, t.expAvgSq);
-        });
-    }
-
-    @Override
-    public void loadMoments(Stream stream, Map<String, Tensor> expAvg, Map<String, Tensor> expAvgSq) {
-        Training t = training();
-        stream.synchronize();
-        layout.check(source, expAvg);
-        layout.check(source, expAvgSq);
-        layout.copy(expAvg, t.expAvg);
-        layout.copy(expAvgSq, t.expAvgSq);
     }
 
     private NamedTensors named(Stream stream, Tensor buffer) {

@@ -61,6 +61,13 @@ public record ParameterLayout(List<Entry> tensors) {
         return tensors.stream().mapToLong(Entry::elements).sum();
     }
 
+    /** Some of the tensors, one behind the other, in a buffer of their own. */
+    public ParameterLayout slice(int from, int to) {
+        long first = tensors.get(from).first;
+        return new ParameterLayout(tensors.subList(from, to).stream().map(entry ->
+                new Entry(entry.name, entry.shape, entry.first - first, entry.transposed)).toList());
+    }
+
     /** Names of all tensors, in the buffer's order. */
     public List<String> names() {
         return tensors.stream().map(Entry::name).toList();

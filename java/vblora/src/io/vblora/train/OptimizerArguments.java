@@ -1,6 +1,8 @@
 package io.vblora.train;
 
-import io.vblora.InputException;
+import io.vblora.optimizer.Optimizer;
+import io.vblora.optimizer.adamw.AdamW;
+import io.vblora.parameters.ParameterGroup;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -30,17 +32,14 @@ public record OptimizerArguments(Map<String, Double> learningRates, double weigh
         TrainingArguments.requireNotNegative("max_grad_norm", maxGradNorm);
     }
 
-    /**
-     * The base learning rate of this name.
-     *
-     * @throws InputException if none is set
-     */
-    public double learningRate(String name) {
-        Double rate = learningRates.get(name);
-        if (rate == null) {
-            throw new InputException("training arguments", name, "nothing", "a learning rate");
-        }
-        return rate;
+    /** The base learning rate of a group: its own default where none is set. */
+    public double learningRate(ParameterGroup group) {
+        return learningRates.getOrDefault(group.learningRate(), group.defaultLearningRate());
+    }
+
+    /** AdamW with these arguments. */
+    public Optimizer adamW() {
+        return new AdamW(adamBeta1, adamBeta2, adamEpsilon, weightDecay);
     }
 
     /** The options and their defaults. */

@@ -5,22 +5,20 @@ import io.vblora.SharedUse;
 import io.vblora.data.BatchSampler;
 import io.vblora.data.TokenSequence;
 import io.vblora.kernels.Stream;
-import io.vblora.kernels.ops.Optimizer;
 import io.vblora.kernels.ops.StepState;
 import io.vblora.model.Execution;
 import io.vblora.model.Training;
-import io.vblora.parameters.ParameterGroup;
+import io.vblora.optimizer.Optimizer;
+import io.vblora.optimizer.OptimizerState;
 import io.vblora.parameters.Trainable;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 
 /**
- * Fine-tunes an objective's adapter, low-rank updates and modules to save, with AdamW. The loss of a step is the mean
+ * Fine-tunes an objective's adapter, low-rank updates and modules to save. The loss of a step is the mean
  * over what counts (label tokens or examples) in all its micro-batches, as Hugging Face's Trainer defines it. A run
  * goes from its first to its last step in one call; the optimizer's state lives as long as the call. Used by one
  * thread.
@@ -33,16 +31,32 @@ public final class Trainer<E extends TokenSequence> {
     private final TrainingArguments arguments;
     private final EvaluationArguments evaluation;
     private final List<TrainingListener> listeners;
+    private final Optimizer optimizer;
     private final List<Trainable> trainables;
 
-    /** @param listeners told of every step, in this order */
+    /**
+     * Trains with AdamW.
+     *
+     * @param listeners told of every step, in this order
+     */
     public Trainer(Objective<E> objective, Execution execution, TrainingArguments arguments,
             List<TrainingListener> listeners) {
+        this(objective, execution, arguments, listeners, arguments.optimizer().adamW());
+    }
+
+    /**
+     * Trains with any optimizer.
+     *
+     * @param listeners told of every step, in this order
+     */
+    public Trainer(Objective<E> objective, Execution execution, TrainingArguments arguments,
+            List<TrainingListener> listeners, Optimizer optimizer) {
         this.objective = objective;
         this.execution = execution;
         this.arguments = arguments;
         this.evaluation = arguments.evaluation();
         this.listeners = List.copyOf(listeners);
+        this.optimizer = optimizer;
         this.trainables = objective.adapter().trainables();
     }
 
@@ -75,16 +89,18 @@ public final class Trainer<E extends TokenSequence> {
 
     private TrainingResult trainAlone(List<E> examples, List<E> heldOut) {
         long totalSteps = arguments.totalSteps(examples.size());
-        trainables.forEach(t -> t.enableTraining(execution.stream(), arguments.optimizer().weightDecay()));
+        trainables.forEach(t -> t.enableTraining(execution.stream()));
         long parameters = trainables.stream().mapToLong(Trainable::parameterCount).sum();
         listeners.forEach(l -> l.onTrainingBegin(new TrainingListener.Run(totalSteps, examples.size(), parameters)));
         boolean interrupted = false;
-        try (StepState state = new StepState(execution.stream().device(), ParameterGroup.values().length);
+        try (OptimizerState optimizerState = optimizer.attach(execution.stream(), trainables);
+                StepState state = new StepState(execution.stream().device(), optimizerState.groups());
                 Readings readings = new Readings(execution.stream().device(),
                         arguments.batches().gradientAccumulationSteps());
                 BestParameters best = new BestParameters(evaluation.metricForBestModel(),
                         evaluation.loadBestModelAtEnd(), trainables, execution.stream())) {
-            TrainingResult result = new Run(examples, heldOut, totalSteps, state, readings, best).result();
+            TrainingResult result = new Run(examples, heldOut, totalSteps, optimizerState, state, readings, best)
+                    .result();
             interrupted = result.ending() == Ending.INTERRUPTED;
             return result;
         } finally {
@@ -116,25 +132,12 @@ public final class Trainer<E extends TokenSequence> {
     }
 
     /** Sets the step's constants; returns the learning rates by name. */
-    private Map<String, Double> prepare(StepState state, long step, long totalSteps) {
+    private Map<String, Double> prepare(OptimizerState optimizerState, StepState state, long step, long totalSteps) {
         double factor = arguments.schedule().factor(step, totalSteps);
-        state.step(step).seed(arguments.seed());
-        Set<ParameterGroup> groups = new LinkedHashSet<>();
-        trainables.forEach(t -> groups.addAll(t.groups()));
         Map<String, Double> rates = new LinkedHashMap<>();
-        OptimizerArguments optimizer = arguments.optimizer();
-        for (ParameterGroup group : groups) {
-            String name = switch (group) {
-                case VECTOR_BANK -> "learning_rate_vector_bank";
-                case LOGITS -> "learning_rate_logits";
-                case OTHER, BIAS -> "learning_rate";
-                case HEAD, HEAD_BIAS -> "learning_rate_head";
-            };
-            double rate = factor * optimizer.learningRate(name);
-            state.group(group.index(), rate, optimizer.adamBeta1(), optimizer.adamBeta2(), optimizer.adamEpsilon(),
-                    group.decays() ? optimizer.weightDecay() : 0);
-            rates.put(name, rate);
-        }
+        trainables.stream().flatMap(t -> t.groups().stream()).forEach(group -> rates.put(group.learningRate(),
+                factor * arguments.optimizer().learningRate(group)));
+        optimizerState.prepare(state.step(step).seed(arguments.seed()), group -> rates.get(group.learningRate()));
         return rates;
     }
 
@@ -156,6 +159,7 @@ public final class Trainer<E extends TokenSequence> {
         private final MicroBatches batches;
         private final List<E> heldOut;
         private final long totalSteps;
+        private final OptimizerState optimizerState;
         private final StepState state;
         private final Readings readings;
         private final BestParameters best;
@@ -175,11 +179,12 @@ public final class Trainer<E extends TokenSequence> {
         private double seconds;
         private long tokens;
 
-        Run(List<E> examples, List<E> heldOut, long totalSteps, StepState state, Readings readings,
-                BestParameters best) {
+        Run(List<E> examples, List<E> heldOut, long totalSteps, OptimizerState optimizerState, StepState state,
+                Readings readings, BestParameters best) {
             this.batches = new MicroBatches(examples);
             this.heldOut = heldOut;
             this.totalSteps = totalSteps;
+            this.optimizerState = optimizerState;
             this.state = state;
             this.readings = readings;
             this.best = best;
@@ -234,14 +239,15 @@ public final class Trainer<E extends TokenSequence> {
             long start = System.nanoTime();
             List<List<E>> micro = batches.nextStep();
             long counted = counted(micro, number);
-            Map<String, Double> rates = prepare(state, number, totalSteps);
+            Map<String, Double> rates = prepare(optimizerState, state, number, totalSteps);
             addGradients(micro, counted);
             lastLoss = readings.lossSum(execution.stream()) / counted;
             requireFinite("loss", lastLoss, "in step " + number);
             lastBatch = micro.stream().filter(batch -> objective.counted(batch) > 0).findFirst().orElseThrow();
             double gradNorm = state.gradientNorm(execution.stream());
             requireFinite("gradient norm", gradNorm, "in step " + number);
-            trainables.forEach(t -> t.update(execution.stream(), state));
+            optimizerState.update(execution.stream(), state);
+            trainables.forEach(t -> t.updated(execution.stream()));
             updated |= rates.values().stream().anyMatch(rate -> rate > 0);
             double elapsed = (System.nanoTime() - start) * 1e-9;
             long stepTokens = micro.stream().flatMap(List::stream).mapToLong(TokenSequence::length).sum();
@@ -276,7 +282,8 @@ public final class Trainer<E extends TokenSequence> {
             }
             trainables.forEach(t -> t.backward(stream));
             trainables.forEach(t -> t.sumSquares(stream, readings.squares()));
-            Optimizer.clip(stream, readings.squares(), (float) arguments.optimizer().maxGradNorm(), state);
+            io.vblora.kernels.ops.Optimizer.clip(stream, readings.squares(),
+                    (float) arguments.optimizer().maxGradNorm(), state);
         }
 
         /**

@@ -1,9 +1,11 @@
 package io.vblora.bench;
 
 import io.vblora.kernels.Tensor;
+import io.vblora.optimizer.adamw.AdamW;
 import io.vblora.parameters.NamedTensors;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
+import java.util.Map;
 import java.util.SplittableRandom;
 
 /**
@@ -24,9 +26,9 @@ final class MidTraining implements AutoCloseable {
     MidTraining(VbLoraStep step, int numVectors, int activeEntries, long seed) {
         this.step = step;
         this.parameters = step.composition().parameters(step.stream()).copy();
-        try (var moments = step.composition().moments(step.stream())) {
-            this.expAvg = moments.expAvg().copy();
-            this.expAvgSq = moments.expAvgSq().copy();
+        try (var moments = step.optimizer().tensors(step.stream())) {
+            this.expAvg = moments.get(AdamW.EXP_AVG).copy();
+            this.expAvgSq = moments.get(AdamW.EXP_AVG_SQ).copy();
         }
         SplittableRandom random = new SplittableRandom(seed);
         parameters.asMap().forEach((name, logits) -> {
@@ -63,7 +65,8 @@ final class MidTraining implements AutoCloseable {
     /** Comes back to the state. */
     void restore() {
         step.composition().loadParameters(step.stream(), parameters.asMap());
-        step.composition().loadMoments(step.stream(), expAvg.asMap(), expAvgSq.asMap());
+        step.optimizer().load(step.stream(), Map.of(AdamW.EXP_AVG, expAvg.asMap(),
+                AdamW.EXP_AVG_SQ, expAvgSq.asMap()));
         step.setStep(STEP);
     }
 

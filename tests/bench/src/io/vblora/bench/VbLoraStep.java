@@ -6,7 +6,9 @@ import io.vblora.adapter.methods.vblora.VbLoraConfig;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.StepState;
-import io.vblora.parameters.ParameterGroup;
+import io.vblora.optimizer.OptimizerState;
+import io.vblora.optimizer.adamw.AdamW;
+import java.util.List;
 
 /**
  * The admixture's part of an optimizer step as this project's trainer does it: from dA and dBᵀ of all modules to the
@@ -23,6 +25,7 @@ final class VbLoraStep implements AutoCloseable {
 
     private final Stream stream;
     private final Adapter adapter;
+    private final OptimizerState optimizer;
     private final StepState state;
 
     /** A new adapter on all linear layers of a model. {@code threads}: of the stream, the caller's included. */
@@ -31,8 +34,9 @@ final class VbLoraStep implements AutoCloseable {
                 .vectorLength(VECTOR_LENGTH).topk(TOPK).build();
         stream = Stream.cpu(threads);
         adapter = Adapter.create(config, model.modules(), stream, seed);
-        adapter.composition().enableTraining(stream, 0);
-        state = new StepState(stream.device(), ParameterGroup.values().length);
+        adapter.composition().enableTraining(stream);
+        optimizer = new AdamW(0.9, 0.999, 1e-8, 0).attach(stream, List.of(adapter.composition()));
+        state = new StepState(stream.device(), optimizer.groups());
     }
 
     Stream stream() {
@@ -41,6 +45,10 @@ final class VbLoraStep implements AutoCloseable {
 
     Adapter adapter() {
         return adapter;
+    }
+
+    OptimizerState optimizer() {
+        return optimizer;
     }
 
     Composition composition() {
@@ -66,9 +74,10 @@ final class VbLoraStep implements AutoCloseable {
     }
 
     void update() {
-        state.group(ParameterGroup.VECTOR_BANK.index(), LEARNING_RATE_VECTOR_BANK, 0.9, 0.999, 1e-8, 0)
-                .group(ParameterGroup.LOGITS.index(), LEARNING_RATE_LOGITS, 0.9, 0.999, 1e-8, 0).upload(stream);
-        composition().update(stream, state);
+        optimizer.prepare(state, group -> group.learningRate().equals("learning_rate_logits") ? LEARNING_RATE_LOGITS
+                : LEARNING_RATE_VECTOR_BANK);
+        optimizer.update(stream, state.upload(stream));
+        composition().updated(stream);
         state.step(state.step() + 1);
     }
 
@@ -79,6 +88,7 @@ final class VbLoraStep implements AutoCloseable {
     @Override
     public void close() {
         state.close();
+        optimizer.close();
         adapter.close();
         stream.close();
     }

@@ -25,9 +25,8 @@ import io.vblora.kernels.TestDevice;
 import io.vblora.kernels.ops.Memory;
 import io.vblora.kernels.ops.Optimizer;
 import io.vblora.kernels.ops.StepState;
-import io.vblora.parameters.NamedTensors;
-import io.vblora.parameters.ParameterGroup;
-import io.vblora.parameters.Trainable;
+import io.vblora.optimizer.adamw.AdamW;
+import io.vblora.optimizer.adamw.AdamWRun;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.List;
@@ -109,7 +108,7 @@ class CompositionTest extends WithStream {
             VbLoraConfig config = config(h, 1 + random.nextInt(Math.min(h, 4)));
             try (Adapter adapter = Adapter.create(config, MODEL, stream, seed)) {
                 Composition composition = adapter.composition();
-                composition.enableTraining(stream, 0);
+                composition.enableTraining(stream);
                 float[] cotangent = randomFloats(random, composition.packed().elements());
                 composition.zeroGradient(stream);
                 composition.packedGradient().copyFrom(cotangent);
@@ -145,25 +144,21 @@ class CompositionTest extends WithStream {
         }
     }
 
-    private VbLoraComposition composition(VbLoraConfig config, int activeSetNumVectors, int capacity) {
-        VbLoraComposition composition = new VbLoraComposition(TestDevice.DEVICE, config, MODEL, true, config.source(),
-                activeSetNumVectors, capacity);
+    private VbLoraComposition composition(VbLoraConfig config) {
+        VbLoraComposition composition = new VbLoraComposition(TestDevice.DEVICE, config, MODEL, true, config.source());
         composition.initialize(config, 11, stream);
         return composition;
     }
 
-    private void step(Composition composition, StepState step, long number, float[] gradient) {
+    private void step(Composition composition, AdamWRun run, long number, float[] gradient) {
         composition.zeroGradient(stream);
         composition.packedGradient().copyFrom(gradient);
-        update(composition, step, number);
+        update(run, number);
     }
 
-    private void update(Composition composition, StepState step, long number) {
-        composition.backward(stream);
-        step.step(number);
-        step.group(ParameterGroup.VECTOR_BANK.index(), 1e-3, 0.9, 0.999, 1e-8, 0);
-        step.group(ParameterGroup.LOGITS.index(), 5e-2, 0.9, 0.999, 1e-8, 0).upload(stream);
-        composition.update(stream, step);
+    private static void update(AdamWRun run, long number) {
+        run.step(number, group -> group.equals(VbLoraMethod.LOGITS) ? 5e-2 : group.equals(VbLoraMethod.VECTOR_BANK)
+                ? 1e-3 : 1e-2);
     }
 
     /**
@@ -173,29 +168,25 @@ class CompositionTest extends WithStream {
     void activeSetsTrainAsDenseLogitsDoBitForBit() {
         VbLoraConfig config = config(40, 2);
         Random random = new Random(3);
-        try (VbLoraComposition dense = composition(config, Integer.MAX_VALUE, 2);
-                VbLoraComposition active = composition(config, 1, 2);
-                StepState step = new StepState(TestDevice.DEVICE, ParameterGroup.values().length)) {
-            dense.enableTraining(stream, 0);
-            active.enableTraining(stream, 0);
+        try (VbLoraComposition dense = composition(config); VbLoraComposition active = composition(config);
+                AdamWRun denseRun = AdamWRun.dense(stream, dense);
+                AdamWRun activeRun = AdamWRun.growing(stream, active)) {
             Map<String, float[]> before = numbers(dense.parameters(stream));
             for (int number = 1; number <= 300; number++) {
                 float[] gradient = randomFloats(random, dense.packed().elements());
-                step(dense, step, number, gradient);
-                step(active, step, number, gradient);
+                step(dense, denseRun, number, gradient);
+                step(active, activeRun, number, gradient);
                 assertArrayEquals(dense.packed().toFloats(), active.packed().toFloats(), "step " + number);
                 assertArrayEquals(dense.indices().toInts(), active.indices().toInts(), "step " + number);
                 if (number % 100 == 0) {
                     assertSameBits(numbers(dense.parameters(stream)), numbers(active.parameters(stream)),
                             "step " + number);
-                    try (Trainable.Moments d = dense.moments(stream);
-                            Trainable.Moments a = active.moments(stream)) {
-                        assertSameBits(numbers(d.expAvg()), numbers(a.expAvg()), "step " + number);
-                        assertSameBits(numbers(d.expAvgSq()), numbers(a.expAvgSq()), "step " + number);
+                    try (AdamWRun.Copies d = denseRun.moments(); AdamWRun.Copies a = activeRun.moments()) {
+                        assertSameBits(d.numbers(), a.numbers(), "step " + number);
                     }
                 }
                 if (number == 150) {
-                    reload(active);
+                    reload(activeRun);
                 }
             }
             assertEquals(dense.version(), active.version());
@@ -216,17 +207,16 @@ class CompositionTest extends WithStream {
     void activeSetsGrowWhileTheDeviceIsBehind() {
         VbLoraConfig config = config(40, 2);
         Random random = new Random(12);
-        try (VbLoraComposition dense = composition(config, Integer.MAX_VALUE, 2);
-                VbLoraComposition active = composition(config, 1, 2);
-                StepState step = new StepState(TestDevice.DEVICE, ParameterGroup.values().length);
+        try (VbLoraComposition dense = composition(config); VbLoraComposition active = composition(config);
+                AdamWRun denseRun = AdamWRun.dense(stream, dense);
+                AdamWRun activeRun = AdamWRun.growing(stream, active);
                 Tensors memory = new Tensors(TestDevice.DEVICE)) {
             List<Tensor> gradients = IntStream.range(0, 7).mapToObj(i -> memory.allocate(DType.FLOAT32,
                     dense.packed().elements()).copyFrom(randomFloats(random, dense.packed().elements()))).toList();
             for (Composition composition : List.of(dense, active)) {
-                composition.enableTraining(stream, 0);
                 for (int number = 1; number <= 100; number++) {
                     Memory.copy(stream, gradients.get(number % gradients.size()), composition.packedGradient());
-                    update(composition, step, number);
+                    update(composition == dense ? denseRun : activeRun, number);
                 }
             }
             assertArrayEquals(dense.indices().toInts(), active.indices().toInts());
@@ -234,38 +224,29 @@ class CompositionTest extends WithStream {
         }
     }
 
-    /** Training anew, with the moments that there were: nothing is lost. */
-    private void reload(Composition composition) {
-        NamedTensors expAvg;
-        NamedTensors expAvgSq;
-        try (Trainable.Moments moments = composition.moments(stream)) {
-            expAvg = moments.expAvg().copy();
-            expAvgSq = moments.expAvgSq().copy();
-        }
-        try (expAvg; expAvgSq) {
-            composition.enableTraining(stream, 0);
-            Map<String, Tensor> incomplete = new HashMap<>(expAvgSq.asMap());
+    /** The moments that there are, taken and given back: nothing is lost. */
+    private void reload(AdamWRun run) {
+        try (AdamWRun.Copies moments = run.moments()) {
+            Map<String, Tensor> incomplete = new HashMap<>(moments.expAvgSq().asMap());
             String missing = incomplete.keySet().iterator().next();
             incomplete.remove(missing);
             InputException e = assertThrows(InputException.class,
-                    () -> composition.loadMoments(stream, expAvg.asMap(), incomplete));
+                    () -> run.load(moments.expAvg().asMap(), incomplete));
             assertEquals(missing, e.field());
-            composition.loadMoments(stream, expAvg.asMap(), expAvgSq.asMap());
+            run.load(moments.expAvg().asMap(), moments.expAvgSq().asMap());
         }
     }
 
     /** Whatever trained, the matrices in memory are those of the adapter on disk. */
     @Test
     void packedEqualsAFreshlyLoadedAdapterAfterAnyStep() {
-        VbLoraConfig vbLora = config(VbLoraComposition.ACTIVE_SET_NUM_VECTORS, 3);
+        VbLoraConfig vbLora = config(AdamW.ACTIVE_SET_NUM_VECTORS, 3);
         LoraConfig lora = LoraConfig.builder().targetModules("all-linear").r(2).build();
         Random random = new Random(8);
         for (AdapterConfig config : List.of(vbLora, lora)) {
             try (Adapter adapter = Adapter.create(config, MODEL, stream, 4);
-                    StepState step = new StepState(TestDevice.DEVICE, ParameterGroup.values().length)) {
+                    AdamWRun step = AdamWRun.of(stream, 0, adapter.composition())) {
                 Composition composition = adapter.composition();
-                composition.enableTraining(stream, 0);
-                step.group(ParameterGroup.OTHER.index(), 1e-2, 0.9, 0.999, 1e-8, 0);
                 for (int number = 1; number <= 3; number++) {
                     float[] before = composition.packed().toFloats();
                     long version = composition.version();
@@ -286,9 +267,9 @@ class CompositionTest extends WithStream {
         for (AdapterConfig config : List.of(config(9, 2), LoraConfig.builder().targetModules("all-linear").build())) {
             try (Adapter adapter = Adapter.create(config, MODEL, stream, 1);
                     Tensor sum = Tensor.allocate(TestDevice.DEVICE, DType.FLOAT64, 1);
-                    StepState step = new StepState(TestDevice.DEVICE, ParameterGroup.values().length)) {
+                    StepState step = new StepState(TestDevice.DEVICE, 1)) {
                 Composition composition = adapter.composition();
-                composition.enableTraining(stream, 0);
+                composition.enableTraining(stream);
                 composition.packedGradient().copyFrom(randomFloats(new Random(2), composition.packed().elements()));
                 composition.backward(stream);
                 composition.sumSquares(stream, sum);
@@ -311,15 +292,14 @@ class CompositionTest extends WithStream {
         LoraConfig config = LoraConfig.builder().targetModules("all-linear").r(2).build();
         Random random = new Random(6);
         try (Adapter adapter = Adapter.create(config, MODEL, stream, 4);
-                StepState step = new StepState(TestDevice.DEVICE, ParameterGroup.values().length)) {
+                AdamWRun run = AdamWRun.of(stream, 0.1, adapter.composition())) {
             Composition composition = adapter.composition();
-            composition.enableTraining(stream, 0.1);
             Map<String, float[]> before = numbers(composition.parameters(stream));
             composition.packedGradient().copyFrom(randomFloats(random, composition.packed().elements()));
             composition.backward(stream);
             Map<String, float[]> gradients = numbers(composition.gradients(stream));
-            step.step(1).group(ParameterGroup.OTHER.index(), 0.01, 0.9, 0.999, 1e-8, 0.1).upload(stream);
-            composition.update(stream, step);
+            run.begin(1, group -> 0.01);
+            run.update();
             // The first step of AdamW: p (1 - lr decay) - lr g / (|g| + eps).
             numbers(composition.parameters(stream)).forEach((name, values) -> {
                 for (int i = 0; i < values.length; i++) {
@@ -329,13 +309,13 @@ class CompositionTest extends WithStream {
                 }
             });
             Map<String, float[]> moments;
-            try (Trainable.Moments m = composition.moments(stream)) {
-                moments = numbers(m.expAvg());
+            try (AdamWRun.Copies m = run.moments()) {
+                moments = m.numbers();
                 assertArrayEquals(new long[] {12, 2}, m.expAvg().get(PeftKeys.of("a", PeftKeys.LORA_B)).shape());
             }
-            reload(composition);
-            try (Trainable.Moments m = composition.moments(stream)) {
-                assertSameBits(moments, numbers(m.expAvg()), "reloaded");
+            reload(run);
+            try (AdamWRun.Copies m = run.moments()) {
+                assertSameBits(moments, m.numbers(), "reloaded");
             }
         }
     }
@@ -347,7 +327,7 @@ class CompositionTest extends WithStream {
                 Composition composition = adapter.composition();
                 AdaptedModule last = adapter.modules().get(2);
                 for (int training = 0; training < 2; training++) {
-                    composition.enableTraining(stream, 0);
+                    composition.enableTraining(stream);
                     last.da().setFloat(0, 2);
                     last.dbt().setFloat(0, 3);
                     long end = composition.packed().elements();
@@ -363,9 +343,9 @@ class CompositionTest extends WithStream {
 
     @Test
     void refusesToTrainOnAnInfiniteLogit() {
-        try (VbLoraComposition composition = composition(config(9, 2), 1, 2)) {
+        try (VbLoraComposition composition = composition(config(9, 2))) {
             composition.logits().setFloat(composition.logits().elements() - 1, Float.NEGATIVE_INFINITY);
-            InputException e = assertThrows(InputException.class, () -> composition.enableTraining(stream, 0));
+            InputException e = assertThrows(InputException.class, () -> composition.enableTraining(stream));
             assertEquals(VbLoraKeys.logitsB("c"), e.field());
             assertThrows(IllegalStateException.class, composition::packedGradient);
         }
@@ -385,9 +365,8 @@ class CompositionTest extends WithStream {
 
     @Test
     void verifyNamesWhatBecameNaN() {
-        try (VbLoraComposition composition = composition(config(9, 2), Integer.MAX_VALUE, 2);
-                StepState step = new StepState(TestDevice.DEVICE, ParameterGroup.values().length)) {
-            composition.enableTraining(stream, 0);
+        try (VbLoraComposition composition = composition(config(9, 2));
+                AdamWRun step = AdamWRun.of(stream, 0, composition)) {
             float[] gradient = new float[(int) composition.packed().elements()];
             // Row 0 of B of module "a" begins after A's 3 rows of 8.
             gradient[3 * 8] = Float.NaN;

@@ -213,7 +213,7 @@ class PeftStorageTest extends WithStream {
         try (Adapter adapter = Adapter.load(Golden.own("storage/mlp_h10_k8_topk"), stream)) {
             assertFalse(adapter.trainable());
             InputException e = assertThrows(InputException.class,
-                    () -> adapter.composition().enableTraining(stream, 0));
+                    () -> adapter.composition().enableTraining(stream));
             assertEquals("save_only_topk_weights", e.field());
             assertThrows(InputException.class, () -> adapter.save(temporary, false, stream));
         }

@@ -8,6 +8,7 @@ import io.vblora.kernels.Tensor;
 import io.vblora.parameters.FlatParameters;
 import io.vblora.parameters.Floats;
 import io.vblora.parameters.ParameterGroup;
+import java.util.Collections;
 import java.util.List;
 import java.util.SplittableRandom;
 
@@ -18,7 +19,7 @@ final class LoraComposition extends FlatParameters implements Composition {
     /** Allocates the parameters, all zero. */
     LoraComposition(Device device, LoraConfig config, List<ModuleShape> modules) {
         super(device, config.source(), PackedLayout.of(config, modules));
-        parts(List.of(new Part(ParameterGroup.OTHER, values().elements())));
+        groups(Collections.nCopies(layout().tensors().size(), ParameterGroup.MATRICES));
         this.modules = modules;
     }
 

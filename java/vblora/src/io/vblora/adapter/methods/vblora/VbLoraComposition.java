@@ -7,20 +7,19 @@ import io.vblora.adapter.peft.PeftFile;
 import io.vblora.adapter.peft.StoredForm;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;
-import io.vblora.kernels.KernelException;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.Tensors;
-import io.vblora.kernels.global.vblora;
-import io.vblora.kernels.ops.ActiveSet;
 import io.vblora.kernels.ops.Admixture;
 import io.vblora.kernels.ops.AdmixtureShape;
 import io.vblora.kernels.ops.Optimizer;
-import io.vblora.kernels.ops.StepState;
+import io.vblora.parameters.DenseParameters;
 import io.vblora.parameters.Floats;
 import io.vblora.parameters.NamedTensors;
 import io.vblora.parameters.ParameterGroup;
 import io.vblora.parameters.ParameterLayout;
+import io.vblora.parameters.SelectedLogits;
+import io.vblora.parameters.TrainedParameters;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
@@ -31,18 +30,11 @@ import java.util.SplittableRandom;
  * VB-LoRA: every sub-vector of A and B is a top-k admixture of a shared vector bank. The logits of all modules are the
  * {@linkplain LogitsRows rows} of one matrix; each row has a slot in the packed buffer, where B is transposed.
  *
- * <p>The selection (indices and weights) always belongs to the current logits: loading selects, and every update
- * selects again. Without weight decay, and with a large bank, AdamW runs over active sets, and {@code logits} holds
- * only the inactive entries until {@link #parameters} or {@link #moments} store the active ones.
+ * <p>The selection (indices and weights) always belongs to the current logits: loading selects, and after every update
+ * they are selected again, by the optimizer on its way or here. In training the optimizer may have the present values of
+ * logits, until {@link #parameters} asks for them: {@link SelectedLogits} says what both may rely on.
  */
 final class VbLoraComposition implements Composition {
-    /** A bank from this size on is updated by active sets. */
-    static final int ACTIVE_SET_NUM_VECTORS = 256;
-    /** Entries of a row's active list at the beginning. */
-    static final int ACTIVE_SET_CAPACITY = 64;
-    /** A row is scanned anew when fewer than topk of so many, or of four times topk, are left. */
-    private static final int CANDIDATES = 16;
-
     private final Device device;
     private final VbLoraConfig config;
     private final String source;
@@ -59,126 +51,39 @@ final class VbLoraComposition implements Composition {
     private final Tensor weights;
     private final Tensor packed;
     private final Tensor badRow;
-    private final int activeSetNumVectors;
-    private final int activeSetCapacity;
     /** Whose weights are those of a file, in float32, and are stored as they are. */
     private final Set<LogitsRows.Block> exact = new HashSet<>();
     private Training training;
     private String logitsSource;
     private long version;
 
-    /** Gradients and optimizer state. */
+    /** Gradients. */
     private final class Training implements AutoCloseable {
         final Tensors owned = new Tensors(device);
         final Tensor dpacked = owned.allocate(DType.FLOAT32, packed.elements());
         final Tensor dbank = owned.allocate(DType.FLOAT32, bank.shape());
         final Tensor dlogits = owned.allocate(DType.FLOAT32, indices.shape());
-        final Tensor bankExpAvg = owned.allocate(DType.FLOAT32, bank.shape());
-        final Tensor bankExpAvgSq = owned.allocate(DType.FLOAT32, bank.shape());
         final Tensor scratch;
-        /** Moments of all logits, or null with an active set. */
-        final Tensor expAvg;
-        final Tensor expAvgSq;
-        ActiveSet active;
-        /** Of the fullest row of {@code active}. */
-        ActiveCount count;
+        final DenseParameters trainedBank;
+        final SelectedLogits trainedLogits;
 
-        Training(Stream stream, boolean activeSet) {
+        Training(Stream stream) {
             try {
-                scratch = owned.allocate(DType.UINT8, scratchBytes(stream, activeSet));
-                expAvg = activeSet ? null : owned.allocate(DType.FLOAT32, logits.shape());
-                expAvgSq = activeSet ? null : owned.allocate(DType.FLOAT32, logits.shape());
-                if (activeSet) {
-                    count = new ActiveCount(device, topk);
-                    load(stream, Math.max(topk, Math.min(numVectors, activeSetCapacity)), null, null);
-                }
+                scratch = owned.allocate(DType.UINT8, Math.max(Admixture.backwardScratchBytes(stream, shape),
+                        Math.max(Optimizer.sumSquaresScratchBytes(stream, bank.elements()),
+                                Optimizer.sumSquaresScratchBytes(stream, dlogits.elements()))));
             } catch (RuntimeException | Error e) {
                 close();
                 throw e;
             }
-        }
-
-        private long scratchBytes(Stream stream, boolean activeSet) {
-            long bytes = Math.max(Admixture.backwardScratchBytes(stream, shape),
-                    Math.max(Optimizer.sumSquaresScratchBytes(stream, bank.elements()),
-                            Optimizer.sumSquaresScratchBytes(stream, dlogits.elements())));
-            return activeSet ? Math.max(bytes, Optimizer.activeScratchBytes(stream, shape)) : bytes;
-        }
-
-        private ActiveSet newActiveSet(int capacity) {
-            return new ActiveSet(device, shape, capacity, Math.max(CANDIDATES, 4 * topk));
-        }
-
-        /** Builds the active set from logits and moments, in lists long enough. */
-        void load(Stream stream, int capacity, Tensor expAvg, Tensor expAvgSq) {
-            ActiveSet loaded = newActiveSet(capacity);
-            try {
-                activeLoad(stream, loaded, expAvg, expAvgSq);
-            } catch (RuntimeException | Error e) {
-                loaded.close();
-                throw e;
-            }
-            int need = loaded.maxCount().toInts()[0];
-            if (need > capacity) {
-                loaded.close();
-                load(stream, Math.min(numVectors, 2 * need), expAvg, expAvgSq);
-                return;
-            }
-            replace(loaded);
-            count.restart(need);
-        }
-
-        /** Loads, or leaves a need beyond the capacity in max_count: a CPU op says so as well, a CUDA stream cannot. */
-        private void activeLoad(Stream stream, ActiveSet loaded, Tensor expAvg, Tensor expAvgSq) {
-            try {
-                Optimizer.activeLoad(stream, shape, loaded, logits, expAvg, expAvgSq, scratch);
-            } catch (KernelException e) {
-                if (e.status() != vblora.VBL_CAPACITY) {
-                    throw e;
-                }
-            }
-        }
-
-        /** Makes room for what one update can add. */
-        void grow(Stream stream) {
-            if (fits(count.atMost())) {
-                return;
-            }
-            int needed = count.atMostAfterWaiting();
-            if (fits(needed)) {
-                return;
-            }
-            ActiveSet larger = newActiveSet(Math.min(numVectors, Math.max(2 * active.capacity(), needed + topk)));
-            try {
-                Optimizer.activeCopy(stream, shape, active, larger);
-                stream.synchronize();  // before the smaller one is freed
-            } catch (RuntimeException | Error e) {
-                larger.close();
-                throw e;
-            }
-            replace(larger);
-        }
-
-        private boolean fits(int entries) {
-            return active.capacity() >= Math.min(numVectors, (long) entries + topk);
-        }
-
-        private void replace(ActiveSet next) {
-            if (active != null) {
-                active.close();
-            }
-            active = next;
+            trainedBank = new DenseParameters(VbLoraMethod.VECTOR_BANK, bankLayout, bank, dbank);
+            trainedLogits = new SelectedLogits(VbLoraMethod.LOGITS, logitsLayout, shape, logits, dlogits, indices,
+                    weights, badRow);
         }
 
         @Override
         public void close() {
             owned.close();
-            if (active != null) {
-                active.close();
-            }
-            if (count != null) {
-                count.close();
-            }
         }
     }
 
@@ -191,11 +96,6 @@ final class VbLoraComposition implements Composition {
      */
     VbLoraComposition(Device device, VbLoraConfig config, List<ModuleShape> modules, boolean hasLogits,
             String logitsSource) {
-        this(device, config, modules, hasLogits, logitsSource, ACTIVE_SET_NUM_VECTORS, ACTIVE_SET_CAPACITY);
-    }
-
-    VbLoraComposition(Device device, VbLoraConfig config, List<ModuleShape> modules, boolean hasLogits,
-            String logitsSource, int activeSetNumVectors, int activeSetCapacity) {
         int vectorLength = config.vectorLength();
         this.device = device;
         this.config = config;
@@ -203,8 +103,6 @@ final class VbLoraComposition implements Composition {
         this.logitsSource = logitsSource;
         this.numVectors = config.numVectors();
         this.topk = config.topk();
-        this.activeSetNumVectors = activeSetNumVectors;
-        this.activeSetCapacity = activeSetCapacity;
         this.rows = LogitsRows.of(config, modules);
         long count = rows.count();
         if (count > Integer.MAX_VALUE) {
@@ -296,7 +194,7 @@ final class VbLoraComposition implements Composition {
         return bank;
     }
 
-    /** float32 [rows, num_vectors]; stale in training with active sets. */
+    /** float32 [rows, num_vectors]; out of date while an optimizer has the present values. */
     Tensor logits() {
         return logits;
     }
@@ -313,7 +211,7 @@ final class VbLoraComposition implements Composition {
 
     @Override
     public List<ParameterGroup> groups() {
-        return List.of(ParameterGroup.VECTOR_BANK, ParameterGroup.LOGITS);
+        return List.of(VbLoraMethod.VECTOR_BANK, VbLoraMethod.LOGITS);
     }
 
     @Override
@@ -350,16 +248,22 @@ final class VbLoraComposition implements Composition {
     }
 
     @Override
-    public void enableTraining(Stream stream, double weightDecay) {
+    public void enableTraining(Stream stream) {
         requireTrainable("to train it");
-        storeActive(stream);
         if (training != null) {
+            training.trainedLogits.takeBack(stream);
+            stream.synchronize();
             training.close();
             training = null;
         }
         Floats.requireFinite(stream, source, VbLoraKeys.VECTOR_BANK, bank);
         logitsLayout.requireFinite(logitsSource, logits);
-        training = new Training(stream, weightDecay == 0 && numVectors >= activeSetNumVectors);
+        training = new Training(stream);
+    }
+
+    @Override
+    public List<TrainedParameters> trained() {
+        return List.of(training().trainedBank, training().trainedLogits);
     }
 
     @Override
@@ -381,18 +285,10 @@ final class VbLoraComposition implements Composition {
     }
 
     @Override
-    public void update(Stream stream, StepState step) {
-        Training t = training();
+    public void updated(Stream stream) {
         logitsSource = source;
-        Optimizer.adamw(stream, step, ParameterGroup.VECTOR_BANK.index(), bank, t.dbank, t.bankExpAvg, t.bankExpAvgSq);
-        if (t.active != null) {
-            t.grow(stream);
-            Optimizer.adamwActiveSelect(stream, shape, t.active, step, ParameterGroup.LOGITS.index(), logits, t.dlogits,
-                    indices, weights, badRow, t.scratch);
-            t.count.updated(stream, t.active);
-        } else {
-            Optimizer.adamwSelect(stream, shape, step, ParameterGroup.LOGITS.index(), logits, t.dlogits, t.expAvg,
-                    t.expAvgSq, indices, weights, badRow);
+        if (!training().trainedLogits.takeSelected()) {
+            Admixture.select(stream, shape, logits, indices, weights, badRow);
         }
         compose(stream);
     }
@@ -403,22 +299,21 @@ final class VbLoraComposition implements Composition {
         Floats.requireFinite(stream, source, VbLoraKeys.VECTOR_BANK, bank);
     }
 
-    /** Brings the dense logits up to date. */
-    private void storeActive(Stream stream) {
-        if (training != null && training.active != null) {
-            Optimizer.activeStore(stream, shape, training.active, logits, null, null);
+    /** Brings the logits up to date. */
+    private void storeLogits(Stream stream) {
+        if (training != null) {
+            training.trainedLogits.store(stream);
         }
     }
 
     @Override
     public NamedTensors parameters(Stream stream) {
         requireTrainable("to give its logits");
-        storeActive(stream);
+        storeLogits(stream);
         stream.synchronize();
         return named(new NamedTensors(device), logits, bank);
     }
 
-    /** With active sets this needs room for the moments of all logits meanwhile. */
     @Override
     public void loadParameters(Stream stream, Map<String, Tensor> values) {
         requireTrainable("to set its logits");
@@ -427,17 +322,12 @@ final class VbLoraComposition implements Composition {
             layout.check(source, values);
             layout.requireFinite(source, values);
         }
-        if (training != null && training.active != null) {
-            try (Tensors moments = new Tensors(device)) {
-                Tensor expAvg = moments.allocate(DType.FLOAT32, logits.shape());
-                Tensor expAvgSq = moments.allocate(DType.FLOAT32, logits.shape());
-                Optimizer.activeStore(stream, shape, training.active, logits, expAvg, expAvgSq);
-                stream.synchronize();
-                copy(values, logits, bank);
-                training.load(stream, training.active.capacity(), expAvg, expAvgSq);
-            }
+        bankLayout.copy(values, bank);
+        Runnable write = () -> logitsLayout.copy(values, logits);
+        if (training == null) {
+            write.run();
         } else {
-            copy(values, logits, bank);
+            training.trainedLogits.rewrite(stream, write);
         }
         logitsSource = source;
         select(stream);
@@ -457,58 +347,18 @@ final class VbLoraComposition implements Composition {
         return named(gradients, dense, t.dbank);
     }
 
-    @Override
-    public Moments moments(Stream stream) {
-        Training t = training();
-        return Moments.of(device, (first, second) -> {
-            boolean dense = t.active == null;
-            Tensor expAvg = dense ? t.expAvg : first.allocate(DType.FLOAT32, logits.shape());
-            Tensor expAvgSq = dense ? t.expAvgSq : second.allocate(DType.FLOAT32, logits.shape());
-            if (!dense) {
-                Optimizer.activeStore(stream, shape, t.active, logits, expAvg, expAvgSq);
-            }
-            stream.synchronize();
-            named(first, expAvg, t.bankExpAvg);
-            named(second, expAvgSq, t.bankExpAvgSq);
-        });
-    }
-
-    @Override
-    public void loadMoments(Stream stream, Map<String, Tensor> expAvg, Map<String, Tensor> expAvgSq) {
-        Training t = training();
-        try (NamedTensors first = new NamedTensors(device); NamedTensors second = new NamedTensors(device)) {
-            boolean dense = t.active == null;
-            Tensor m = dense ? t.expAvg : first.allocate(DType.FLOAT32, logits.shape());
-            Tensor v = dense ? t.expAvgSq : second.allocate(DType.FLOAT32, logits.shape());
-            for (Map<String, Tensor> moment : List.of(expAvg, expAvgSq)) {
-                logitsLayout.check(source, moment);
-                bankLayout.check(source, moment);
-            }
-            copy(expAvg, m, t.bankExpAvg);
-            copy(expAvgSq, v, t.bankExpAvgSq);
-            if (!dense) {
-                storeActive(stream);
-                t.load(stream, t.active.capacity(), m, v);
-            }
-        }
-    }
-
     private NamedTensors named(NamedTensors result, Tensor matrix, Tensor bankLike) {
         logitsLayout.addTo(result, matrix);
         bankLayout.addTo(result, bankLike);
         return result;
     }
 
-    private void copy(Map<String, Tensor> from, Tensor matrix, Tensor bankLike) {
-        logitsLayout.copy(from, matrix);
-        bankLayout.copy(from, bankLike);
-    }
-
     @Override
     public void close() {
-        memory.close();
         if (training != null) {
+            training.trainedLogits.keptBy(null); // there is nothing left to store
             training.close();
         }
+        memory.close();
     }
 }

@@ -3,11 +3,16 @@ package io.vblora.adapter.methods.vblora;
 import io.vblora.JsonFields;
 import io.vblora.adapter.AdapterMethod;
 import io.vblora.adapter.peft.StoredForm;
+import io.vblora.parameters.ParameterGroup;
 import java.util.List;
 
 /** VB-LoRA. */
 public final class VbLoraMethod implements AdapterMethod {
     public static final VbLoraMethod INSTANCE = new VbLoraMethod();
+
+    static final ParameterGroup VECTOR_BANK =
+            new ParameterGroup("vector bank", "learning_rate_vector_bank", 1e-3, true);
+    static final ParameterGroup LOGITS = new ParameterGroup("logits", "learning_rate_logits", 1e-2, true);
 
     static final StoredForm ALL_LOGITS = new StoredForm("with_all_logits", "with all logits",
             List.of(VbLoraKeys.LOGITS_A, VbLoraKeys.LOGITS_B), List.of(VbLoraKeys.VECTOR_BANK));

@@ -1,4 +1,4 @@
-package io.vblora.adapter.methods.vblora;
+package io.vblora.optimizer.adamw;
 
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;

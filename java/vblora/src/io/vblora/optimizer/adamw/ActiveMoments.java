@@ -1,0 +1,191 @@
+package io.vblora.optimizer.adamw;
+
+import io.vblora.kernels.DType;
+import io.vblora.kernels.KernelException;
+import io.vblora.kernels.Stream;
+import io.vblora.kernels.Tensor;
+import io.vblora.kernels.Tensors;
+import io.vblora.kernels.global.vblora;
+import io.vblora.kernels.ops.ActiveSet;
+import io.vblora.kernels.ops.AdmixtureShape;
+import io.vblora.kernels.ops.Optimizer;
+import io.vblora.kernels.ops.StepState;
+import io.vblora.parameters.NamedTensors;
+import io.vblora.parameters.SelectedLogits;
+import java.util.Map;
+
+/**
+ * Of the logits that an update can move, which are those that have been selected before. The active set has their
+ * present values as well, and the logits' own buffer the rest.
+ */
+final class ActiveMoments implements Moments, SelectedLogits.Keeper {
+    /** A row is scanned anew when fewer than topk of so many, or of four times topk, are left. */
+    private static final int CANDIDATES = 16;
+
+    private final Stream stream;
+    private final SelectedLogits logits;
+    private final AdmixtureShape shape;
+    private final int group;
+    private final Tensor scratch;
+    /** Of the fullest row of {@code active}. */
+    private final ActiveCount count;
+    private ActiveSet active;
+
+    /** @param capacity entries of a row at the beginning */
+    ActiveMoments(Stream stream, SelectedLogits logits, int group, int capacity) {
+        this.stream = stream;
+        this.logits = logits;
+        this.shape = logits.shape();
+        this.group = group;
+        this.scratch = Tensor.allocate(stream.device(), DType.UINT8, Optimizer.activeScratchBytes(stream, shape));
+        try {
+            this.count = new ActiveCount(stream.device(), shape.topk());
+        } catch (RuntimeException | Error e) {
+            scratch.close();
+            throw e;
+        }
+        try {
+            load(stream, Math.max(shape.topk(), Math.min(shape.numVectors(), capacity)), null, null);
+        } catch (RuntimeException | Error e) {
+            count.close();
+            scratch.close();
+            throw e;
+        }
+        logits.keptBy(this);
+    }
+
+    private ActiveSet newActiveSet(int capacity) {
+        return new ActiveSet(stream.device(), shape, capacity, Math.max(CANDIDATES, 4 * shape.topk()));
+    }
+
+    /** Builds the active set from logits and moments, in lists long enough. */
+    private void load(Stream stream, int capacity, Tensor expAvg, Tensor expAvgSq) {
+        ActiveSet loaded = newActiveSet(capacity);
+        try {
+            activeLoad(stream, loaded, expAvg, expAvgSq);
+        } catch (RuntimeException | Error e) {
+            loaded.close();
+            throw e;
+        }
+        int need = loaded.maxCount().toInts()[0];
+        if (need > capacity) {
+            loaded.close();
+            load(stream, Math.min(shape.numVectors(), 2 * need), expAvg, expAvgSq);
+            return;
+        }
+        replace(loaded);
+        count.restart(need);
+    }
+
+    /** Loads, or leaves a need beyond the capacity in max_count: a CPU op says so as well, a CUDA stream cannot. */
+    private void activeLoad(Stream stream, ActiveSet loaded, Tensor expAvg, Tensor expAvgSq) {
+        try {
+            Optimizer.activeLoad(stream, shape, loaded, logits.values(), expAvg, expAvgSq, scratch);
+        } catch (KernelException e) {
+            if (e.status() != vblora.VBL_CAPACITY) {
+                throw e;
+            }
+        }
+    }
+
+    /** Makes room for what one update can add. */
+    private void grow(Stream stream) {
+        if (fits(count.atMost())) {
+            return;
+        }
+        int needed = count.atMostAfterWaiting();
+        if (fits(needed)) {
+            return;
+        }
+        ActiveSet larger = newActiveSet(Math.min(shape.numVectors(),
+                Math.max(2 * active.capacity(), needed + shape.topk())));
+        try {
+            Optimizer.activeCopy(stream, shape, active, larger);
+            stream.synchronize();  // before the smaller one is freed
+        } catch (RuntimeException | Error e) {
+            larger.close();
+            throw e;
+        }
+        replace(larger);
+    }
+
+    private boolean fits(int entries) {
+        return active.capacity() >= Math.min(shape.numVectors(), (long) entries + shape.topk());
+    }
+
+    private void replace(ActiveSet next) {
+        if (active != null) {
+            active.close();
+        }
+        active = next;
+    }
+
+    @Override
+    public void update(Stream stream, StepState step) {
+        grow(stream);
+        Optimizer.adamwActiveSelect(stream, shape, active, step, group, logits.values(), logits.gradient(),
+                logits.indices(), logits.weights(), logits.badRow(), scratch);
+        count.updated(stream, active);
+        logits.selected();
+    }
+
+    @Override
+    public void store(Stream stream) {
+        Optimizer.activeStore(stream, shape, active, logits.values(), null, null);
+    }
+
+    /** Needs room for the moments of all logits meanwhile. */
+    @Override
+    public void rewrite(Stream stream, Runnable write) {
+        try (Tensors moments = new Tensors(stream.device())) {
+            Tensor expAvg = moments.allocate(DType.FLOAT32, logits.values().shape());
+            Tensor expAvgSq = moments.allocate(DType.FLOAT32, logits.values().shape());
+            Optimizer.activeStore(stream, shape, active, logits.values(), expAvg, expAvgSq);
+            stream.synchronize();
+            write.run();
+            load(stream, active.capacity(), expAvg, expAvgSq);
+        }
+    }
+
+    @Override
+    public void addTo(Stream stream, NamedTensors first, NamedTensors second) {
+        Tensor expAvg = first.allocate(DType.FLOAT32, logits.values().shape());
+        Tensor expAvgSq = second.allocate(DType.FLOAT32, logits.values().shape());
+        Optimizer.activeStore(stream, shape, active, logits.values(), expAvg, expAvgSq);
+        stream.synchronize();
+        logits.layout().addTo(first, expAvg);
+        logits.layout().addTo(second, expAvgSq);
+    }
+
+    @Override
+    public void check(Map<String, Tensor> first, Map<String, Tensor> second) {
+        logits.layout().check(AdamWState.SOURCE, first);
+        logits.layout().check(AdamWState.SOURCE, second);
+    }
+
+    @Override
+    public void load(Stream stream, Map<String, Tensor> first, Map<String, Tensor> second) {
+        try (Tensors moments = new Tensors(stream.device())) {
+            Tensor expAvg = moments.allocate(DType.FLOAT32, logits.values().shape());
+            Tensor expAvgSq = moments.allocate(DType.FLOAT32, logits.values().shape());
+            logits.layout().copy(first, expAvg);
+            logits.layout().copy(second, expAvgSq);
+            store(stream);
+            load(stream, active.capacity(), expAvg, expAvgSq);
+        }
+    }
+
+    @Override
+    public void close() {
+        try {
+            if (logits.isKeptBy(this)) {
+                logits.takeBack(stream);
+                stream.synchronize();
+            }
+        } finally {
+            active.close();
+            count.close();
+            scratch.close();
+        }
+    }
+}

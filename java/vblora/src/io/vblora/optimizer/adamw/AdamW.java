@@ -1,0 +1,82 @@
+package io.vblora.optimizer.adamw;
+
+import io.vblora.kernels.Stream;
+import io.vblora.kernels.ops.StepState;
+import io.vblora.optimizer.Optimizer;
+import io.vblora.optimizer.OptimizerState;
+import io.vblora.parameters.DenseParameters;
+import io.vblora.parameters.ParameterGroup;
+import io.vblora.parameters.SelectedLogits;
+import io.vblora.parameters.Trainable;
+import io.vblora.parameters.TrainedParameters;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * AdamW (Loshchilov, Hutter, ICLR 2019). Without weight decay, and with a large bank, logits are updated by active
+ * sets, the same bits with a fraction of the memory traffic.
+ */
+public final class AdamW implements Optimizer {
+    /** Names of the moments in {@link OptimizerState#tensors}, as PyTorch has them. */
+    public static final String EXP_AVG = "exp_avg";
+    public static final String EXP_AVG_SQ = "exp_avg_sq";
+
+    /** Logits of a bank from this size on are updated by active sets. */
+    public static final int ACTIVE_SET_NUM_VECTORS = 256;
+    /** Entries of a row's active list at the beginning. */
+    private static final int ACTIVE_SET_CAPACITY = 64;
+
+    private final double beta1;
+    private final double beta2;
+    private final double epsilon;
+    private final double weightDecay;
+    private final int activeSetNumVectors;
+    private final int activeSetCapacity;
+
+    /** @param weightDecay decoupled, of the groups that decay */
+    public AdamW(double beta1, double beta2, double epsilon, double weightDecay) {
+        this(beta1, beta2, epsilon, weightDecay, ACTIVE_SET_NUM_VECTORS, ACTIVE_SET_CAPACITY);
+    }
+
+    AdamW(double beta1, double beta2, double epsilon, double weightDecay, int activeSetNumVectors,
+            int activeSetCapacity) {
+        this.beta1 = beta1;
+        this.beta2 = beta2;
+        this.epsilon = epsilon;
+        this.weightDecay = weightDecay;
+        this.activeSetNumVectors = activeSetNumVectors;
+        this.activeSetCapacity = activeSetCapacity;
+    }
+
+    @Override
+    public OptimizerState attach(Stream stream, List<? extends Trainable> trainables) {
+        List<TrainedParameters> parameters = trainables.stream().flatMap(t -> t.trained().stream()).toList();
+        List<ParameterGroup> groups = parameters.stream().map(TrainedParameters::group).distinct().toList();
+        List<Moments> moments = new ArrayList<>();
+        try {
+            for (TrainedParameters p : parameters) {
+                moments.add(moments(stream, p, groups.indexOf(p.group())));
+            }
+            return new AdamWState(groups, moments, this);
+        } catch (RuntimeException | Error e) {
+            moments.forEach(Moments::close);
+            throw e;
+        }
+    }
+
+    private Moments moments(Stream stream, TrainedParameters parameters, int group) {
+        if (parameters instanceof DenseParameters dense) {
+            return new DenseMoments(stream, dense, group);
+        }
+        SelectedLogits logits = (SelectedLogits) parameters;
+        boolean decays = weightDecay != 0 && logits.group().decays();
+        return !decays && logits.shape().numVectors() >= activeSetNumVectors
+                ? new ActiveMoments(stream, logits, group, activeSetCapacity)
+                : new LogitsMoments(stream, logits, group);
+    }
+
+    /** Sets a group's constants of a step, whose number is set. */
+    void prepare(StepState step, int number, ParameterGroup group, double learningRate) {
+        step.group(number, learningRate, beta1, beta2, epsilon, group.decays() ? weightDecay : 0);
+    }
+}

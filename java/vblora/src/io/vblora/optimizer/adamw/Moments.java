@@ -1,0 +1,24 @@
+package io.vblora.optimizer.adamw;
+
+import io.vblora.kernels.Stream;
+import io.vblora.kernels.Tensor;
+import io.vblora.kernels.ops.StepState;
+import io.vblora.parameters.NamedTensors;
+import java.util.Map;
+
+/** AdamW's two moments of the parameters in one buffer, and how that buffer is updated. */
+interface Moments extends AutoCloseable {
+    void update(Stream stream, StepState step);
+
+    /** Adds both moments under the parameters' names, once the stream has written them. */
+    void addTo(Stream stream, NamedTensors expAvg, NamedTensors expAvgSq);
+
+    /** Requires both moments under the parameters' names. */
+    void check(Map<String, Tensor> expAvg, Map<String, Tensor> expAvgSq);
+
+    /** Sets checked moments. */
+    void load(Stream stream, Map<String, Tensor> expAvg, Map<String, Tensor> expAvgSq);
+
+    @Override
+    void close();
+}
