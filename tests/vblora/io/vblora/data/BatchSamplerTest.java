@@ -17,12 +17,13 @@ import org.junit.jupiter.api.Test;
 
 class BatchSamplerTest {
     /** Example i is [i, i, ...] of length 2 + i % 3. */
-    private static List<Example> examples(int n) {
-        return IntStream.range(0, n).mapToObj(i -> Example.of(IntStream.generate(() -> i).limit(2 + i % 3).toArray()))
+    private static List<CausalLmExample> examples(int n) {
+        return IntStream.range(0, n)
+                .mapToObj(i -> CausalLmExample.of(IntStream.generate(() -> i).limit(2 + i % 3).toArray()))
                 .toList();
     }
 
-    private static List<Integer> visited(BatchSampler<Example> sampler, long epoch) {
+    private static List<Integer> visited(BatchSampler<CausalLmExample> sampler, long epoch) {
         List<Integer> order = new ArrayList<>();
         sampler.epoch(epoch).forEachRemaining(batch -> batch.forEach(example -> order.add(example.inputIds()[0])));
         return order;
@@ -30,11 +31,11 @@ class BatchSamplerTest {
 
     @Test
     void keepsTheOrderWithoutShufflingAndTheLastSmallerBatch() {
-        BatchSampler<Example> sampler = new BatchSampler<>(examples(7), 3, false, false, 1);
+        BatchSampler<CausalLmExample> sampler = new BatchSampler<>(examples(7), 3, false, false, 1);
         assertEquals(3, sampler.batches());
         assertEquals(List.of(0, 1, 2, 3, 4, 5, 6), visited(sampler, 0));
         assertEquals(List.of(0, 1, 2, 3, 4, 5, 6), visited(sampler, 5));
-        Iterator<List<Example>> epoch = sampler.epoch(0);
+        Iterator<List<CausalLmExample>> epoch = sampler.epoch(0);
         assertEquals(List.of(3, 3, 1), List.of(epoch.next().size(), epoch.next().size(), epoch.next().size()));
         assertFalse(epoch.hasNext());
         assertThrows(NoSuchElementException.class, epoch::next);
@@ -53,7 +54,7 @@ class BatchSamplerTest {
 
     @Test
     void visitsEveryExampleOnceInAnOrderThatDependsOnSeedAndEpochAlone() {
-        BatchSampler<Example> sampler = new BatchSampler<>(examples(100), 8, true, false, 42);
+        BatchSampler<CausalLmExample> sampler = new BatchSampler<>(examples(100), 8, true, false, 42);
         List<Integer> first = visited(sampler, 0);
         List<Integer> second = visited(sampler, 1);
         assertEquals(first, visited(new BatchSampler<>(examples(100), 32, true, false, 42), 0));
@@ -66,7 +67,7 @@ class BatchSamplerTest {
     @Test
     void shufflesFairly() {
         int[] counts = new int[256];
-        BatchSampler<Example> sampler = new BatchSampler<>(examples(4), 4, true, false, 7);
+        BatchSampler<CausalLmExample> sampler = new BatchSampler<>(examples(4), 4, true, false, 7);
         int epochs = 24_000;
         for (int epoch = 0; epoch < epochs; epoch++) {
             int[] order = sampler.order(epoch);
@@ -82,7 +83,8 @@ class BatchSamplerTest {
 
     @Test
     void refusesNothingToSample() {
-        assertThrows(IllegalArgumentException.class, () -> new BatchSampler<Example>(List.of(), 1, false, false, 0));
+        assertThrows(IllegalArgumentException.class,
+                () -> new BatchSampler<CausalLmExample>(List.of(), 1, false, false, 0));
         assertThrows(IllegalArgumentException.class, () -> new BatchSampler<>(examples(1), 0, false, false, 0));
         assertEquals(1, new BatchSampler<>(examples(3), Integer.MAX_VALUE, true, false, 0).batches());
         assertEquals(3, new BatchSampler<>(examples(3), Integer.MAX_VALUE, true, false, 0).epoch(0).next().size());
@@ -91,8 +93,8 @@ class BatchSamplerTest {
     /** Expected order: worked by hand from the rule. Eleven examples in batches of one make stretches of two. */
     @Test
     void groupsByLengthWithinStretches() {
-        List<Example> examples = IntStream.of(3, 5, 4, 4, 1, 2, 9, 2, 2, 7, 6)
-                .mapToObj(n -> Example.of(new int[n])).toList();
+        List<CausalLmExample> examples = IntStream.of(3, 5, 4, 4, 1, 2, 9, 2, 2, 7, 6)
+                .mapToObj(n -> CausalLmExample.of(new int[n])).toList();
         // sorted in pairs: 5 3 | 4 4 | 2 1 | 9 2 | 7 2 | 6; then 9 and 5 change places
         assertArrayEquals(new int[] {6, 0, 2, 3, 5, 4, 1, 7, 9, 8, 10},
                 new BatchSampler<>(examples, 1, false, true, 0).order(0));
@@ -101,23 +103,23 @@ class BatchSamplerTest {
     @Test
     void groupingSavesPaddingAndLosesNothing() {
         Random random = new Random(3);
-        List<Example> examples = IntStream.range(0, 1000)
-                .mapToObj(i -> Example.of(IntStream.generate(() -> i).limit(1 + random.nextInt(100)).toArray()))
+        List<CausalLmExample> examples = IntStream.range(0, 1000)
+                .mapToObj(i -> CausalLmExample.of(IntStream.generate(() -> i).limit(1 + random.nextInt(100)).toArray()))
                 .toList();
-        BatchSampler<Example> plain = new BatchSampler<>(examples, 8, true, false, 5);
-        BatchSampler<Example> grouped = new BatchSampler<>(examples, 8, true, true, 5);
+        BatchSampler<CausalLmExample> plain = new BatchSampler<>(examples, 8, true, false, 5);
+        BatchSampler<CausalLmExample> grouped = new BatchSampler<>(examples, 8, true, true, 5);
         assertEquals(IntStream.range(0, 1000).boxed().toList(), visited(grouped, 2).stream().sorted().toList());
         assertFalse(visited(grouped, 0).equals(visited(grouped, 1)));
-        assertEquals(examples.stream().mapToInt(Example::length).max().orElseThrow(),
+        assertEquals(examples.stream().mapToInt(CausalLmExample::length).max().orElseThrow(),
                 grouped.epoch(1).next().get(0).length());
         // Uniform lengths up to 100: the longest of eight is 89 on average, of eight neighbours in 248 it is 52
         assertTrue(padded(plain) > 85_000 && padded(grouped) < 56_000, padded(plain) + " and " + padded(grouped));
     }
 
-    private static int padded(BatchSampler<Example> sampler) {
+    private static int padded(BatchSampler<CausalLmExample> sampler) {
         int[] sum = {0};
         sampler.epoch(0).forEachRemaining(batch -> sum[0] += batch.size()
-                * batch.stream().mapToInt(Example::length).max().orElseThrow());
+                * batch.stream().mapToInt(CausalLmExample::length).max().orElseThrow());
         return sum[0];
     }
 }

@@ -59,7 +59,7 @@ class CausalLmFileTest {
 
     private static void assertExamples(CausalLmFile file, int[]... inputIds) {
         assertEquals(Arrays.deepToString(inputIds),
-                Arrays.deepToString(file.examples().stream().map(Example::inputIds).toArray()));
+                Arrays.deepToString(file.examples().stream().map(CausalLmExample::inputIds).toArray()));
     }
 
     @Test
@@ -259,7 +259,7 @@ class CausalLmFileTest {
 
     private static void assertLabels(CausalLmFile file, int[]... labels) {
         assertEquals(Arrays.deepToString(labels),
-                Arrays.deepToString(file.examples().stream().map(Example::labels).toArray()));
+                Arrays.deepToString(file.examples().stream().map(CausalLmExample::labels).toArray()));
     }
 
     @Test
@@ -332,9 +332,10 @@ class CausalLmFileTest {
             CausalLmFile file = CausalLmFile.readPrompts(alpaca, TableFormat.of(alpaca), PromptTemplate.ALPACA,
                     "output", () -> tokenizer, 2048, Overlong.ERROR, 32_000);
             assertEquals(999, file.examples().size());
-            Example first = file.examples().get(0);
+            CausalLmExample first = file.examples().get(0);
             String text = tokenizer.decode(first.inputIds());
-            int masked = (int) Arrays.stream(first.labels()).takeWhile(label -> label == Example.IGNORE_INDEX).count();
+            int masked = (int) Arrays.stream(first.labels())
+                    .takeWhile(label -> label == CausalLmExample.IGNORE_INDEX).count();
             assertTrue(text.startsWith("Below is an instruction that describes a task. Write a response that "
                     + "appropriately completes the request.\n\n"
                     + "### Instruction:\nDescribe a process of making crepes.\n\n"
@@ -409,7 +410,7 @@ class CausalLmFileTest {
             Path path = Files.write(folder.resolve("damaged.jsonl"),
                     random.nextBoolean() ? damaged : Arrays.copyOf(damaged, random.nextInt(damaged.length)));
             try {
-                for (Example example : read(path).examples()) {
+                for (CausalLmExample example : read(path).examples()) {
                     assertTrue(Arrays.stream(example.inputIds()).allMatch(id -> id >= 0 && id < VOCAB_SIZE), where);
                     assertTrue(example.countedLabels() > 0, where);
                 }

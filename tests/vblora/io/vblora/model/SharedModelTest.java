@@ -10,7 +10,7 @@ import io.vblora.adapter.AdapterConfig;
 import io.vblora.adapter.methods.lora.LoraConfig;
 import io.vblora.adapter.methods.vblora.VbLoraConfig;
 import io.vblora.blas.Blas;
-import io.vblora.data.Example;
+import io.vblora.data.CausalLmExample;
 import io.vblora.data.SequenceExample;
 import io.vblora.kernels.Arena;
 import io.vblora.kernels.Device;
@@ -281,7 +281,7 @@ class SharedModelTest {
 
     @Test
     void anAdapterIsTrainedByOneThreadWhileNobodyElseUsesIt() throws Exception {
-        List<Example> examples = List.of(Example.of(new int[] {1, 2, 3, 4}), Example.of(new int[] {3, 1, 2}));
+        List<CausalLmExample> examples = List.of(CausalLmExample.of(1, 2, 3, 4), CausalLmExample.of(3, 1, 2));
         TrainingArguments arguments = TrainingArguments.builder().maxSteps(3).warmupSteps(0).build();
         TokenBatch batch = TokenBatch.of(new int[] {1, 2});
         try (LlamaModel model = llama(); LlamaModel second = LlamaModel.load(folder, null, stream);

@@ -10,7 +10,7 @@ import io.vblora.JsonFields;
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.Composition;
 import io.vblora.blas.Blas;
-import io.vblora.data.Example;
+import io.vblora.data.CausalLmExample;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
@@ -248,10 +248,10 @@ class GoldenTrajectoryTest {
 
     private void train(Adapter adapter, int count) {
         model.attach(adapter);
-        List<Example> examples = new ArrayList<>();
+        List<CausalLmExample> examples = new ArrayList<>();
         for (int[] batch : ids()) {
             for (int row = 0; row < 4; row++) {
-                examples.add(Example.of(Arrays.copyOfRange(batch, row * 64, row * 64 + 64)));
+                examples.add(CausalLmExample.of(Arrays.copyOfRange(batch, row * 64, row * 64 + 64)));
             }
         }
         TrainingArguments arguments = TrainingArguments.builder().maxSteps(count).perDeviceTrainBatchSize(4)

@@ -11,7 +11,7 @@ import io.vblora.adapter.Adapter;
 import io.vblora.adapter.methods.lora.LoraConfig;
 import io.vblora.adapter.methods.vblora.VbLoraConfig;
 import io.vblora.blas.Blas;
-import io.vblora.data.Example;
+import io.vblora.data.CausalLmExample;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.NativeLibrary;
 import io.vblora.kernels.Stream;
@@ -52,7 +52,8 @@ class LeakTest {
 
     private void train(LlamaModel model, Execution execution, Adapter adapter) {
         model.attach(adapter);
-        List<Example> examples = IntStream.of(5, 30, 9).mapToObj(n -> Example.of(IntStream.range(0, n).toArray()))
+        List<CausalLmExample> examples = IntStream.of(5, 30, 9)
+                .mapToObj(n -> CausalLmExample.of(IntStream.range(0, n).toArray()))
                 .toList();
         TrainingArguments arguments = TrainingArguments.builder().maxSteps(2).evalSteps(1).loadBestModelAtEnd(true)
                 .build();

@@ -12,7 +12,7 @@ import io.vblora.adapter.Composition;
 import io.vblora.adapter.methods.lora.LoraConfig;
 import io.vblora.adapter.methods.vblora.VbLoraConfig;
 import io.vblora.blas.Blas;
-import io.vblora.data.Example;
+import io.vblora.data.CausalLmExample;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
@@ -88,7 +88,7 @@ class SameBitsTest {
                             bits(evaluation.metrics().get("eval_loss")));
                 }
             };
-            List<Example> examples = examples();
+            List<CausalLmExample> examples = examples();
             Optimizer adamW = arguments.optimizer().adamW();
             Optimizer observed = (on, trainables) -> new ObservedState(adamW.attach(on, trainables), tensors ->
                     tensors.quantities().forEach((quantity, named) -> named.asMap().forEach((name, tensor) ->
@@ -107,11 +107,11 @@ class SameBitsTest {
     }
 
     /** Sequences of different lengths, so that batches are padded. */
-    private static List<Example> examples() {
+    private static List<CausalLmExample> examples() {
         Random random = new Random(3);
-        List<Example> examples = new ArrayList<>();
+        List<CausalLmExample> examples = new ArrayList<>();
         for (int i = 0; i < 30; i++) {
-            examples.add(Example.of(random.ints(20 + random.nextInt(50), 0, 512).toArray()));
+            examples.add(CausalLmExample.of(random.ints(20 + random.nextInt(50), 0, 512).toArray()));
         }
         return examples;
     }

@@ -14,9 +14,8 @@ import io.vblora.adapter.AdapterConfig;
 import io.vblora.adapter.methods.lora.LoraConfig;
 import io.vblora.adapter.methods.vblora.VbLoraConfig;
 import io.vblora.blas.Blas;
-import io.vblora.data.Example;
+import io.vblora.data.CausalLmExample;
 import io.vblora.kernels.Stream;
-import io.vblora.kernels.Tensor;
 import io.vblora.model.Execution;
 import io.vblora.model.LlamaModel;
 import io.vblora.model.TokenBatch;
@@ -113,19 +112,20 @@ class TrainerTest {
     }
 
     /** Sequences of different lengths, some with labels that do not count. */
-    private static List<Example> examples(int count) {
+    private static List<CausalLmExample> examples(int count) {
         Random random = new Random(11);
-        List<Example> examples = new ArrayList<>();
+        List<CausalLmExample> examples = new ArrayList<>();
         for (int i = 0; i < count; i++) {
             int[] ids = random.ints(6 + random.nextInt(20), 0, 512).toArray();
             int[] labels = ids.clone();
-            Arrays.fill(labels, 0, random.nextInt(5), Example.IGNORE_INDEX);
-            examples.add(new Example(ids, labels));
+            Arrays.fill(labels, 0, random.nextInt(5), CausalLmExample.IGNORE_INDEX);
+            examples.add(new CausalLmExample(ids, labels));
         }
         return examples;
     }
 
-    private TrainingResult train(AdapterConfig config, TrainingArguments.Builder arguments, List<Example> examples) {
+    private TrainingResult train(AdapterConfig config, TrainingArguments.Builder arguments,
+            List<CausalLmExample> examples) {
         try (Adapter adapter = Adapter.create(config, model.linears(), stream, 5)) {
             model.attach(adapter);
             return new Trainer<>(new CausalLmObjective(model), execution, arguments.build(), List.of(recorder))
@@ -133,10 +133,10 @@ class TrainerTest {
         }
     }
 
-    private double meanLoss(List<Example> examples) {
+    private double meanLoss(List<CausalLmExample> examples) {
         double sum = 0;
         long counted = 0;
-        for (Example e : examples) {
+        for (CausalLmExample e : examples) {
             sum += model.lossSum(execution, TokenBatch.of(e.inputIds()), e.labels());
             counted += e.countedLabels();
         }
@@ -146,7 +146,7 @@ class TrainerTest {
     @ParameterizedTest
     @ValueSource(ints = {1, 2, 4})
     void aStepIsTheMeanOverTheLabelsOfAllItsMicroBatches(int size) {
-        List<Example> examples = examples(4);
+        List<CausalLmExample> examples = examples(4);
         train(lora(), TrainingArguments.builder().perDeviceTrainBatchSize(size).gradientAccumulationSteps(4 / size)
                 .maxSteps(1).shuffle(false).maxGradNorm(0), examples);
         double norm = steps.get(0).gradNorm();
@@ -154,7 +154,7 @@ class TrainerTest {
         model.attach(null);
         double loss = meanLoss(examples);
         assertEquals(loss, steps.get(0).loss(), 1e-6 * loss);
-        assertEquals(examples.stream().mapToInt(Example::length).sum(), steps.get(0).tokens());
+        assertEquals(examples.stream().mapToInt(CausalLmExample::length).sum(), steps.get(0).tokens());
         steps.clear();
         train(lora(), TrainingArguments.builder().perDeviceTrainBatchSize(4).maxSteps(1).shuffle(false).maxGradNorm(0),
                 examples);
@@ -163,7 +163,7 @@ class TrainerTest {
 
     @Test
     void theLastStepOfAnEpochTakesWhatIsLeft() {
-        List<Example> examples = examples(7);
+        List<CausalLmExample> examples = examples(7);
         // Learning rates of 0: every step's loss is the base model's.
         TrainingResult result = train(lora(), TrainingArguments.builder().perDeviceTrainBatchSize(2)
                 .gradientAccumulationSteps(2).numTrainEpochs(2).shuffle(false).learningRate(0), examples);
@@ -178,11 +178,11 @@ class TrainerTest {
             assertEquals(epochs[i], steps.get(i).epoch());
         }
         assertEquals((whole + rest) / 2, result.trainLoss(), 1e-6 * whole);
-        assertEquals(2 * examples.stream().mapToInt(Example::length).sum(), result.tokens());
+        assertEquals(2 * examples.stream().mapToInt(CausalLmExample::length).sum(), result.tokens());
     }
 
     /** Learns as the model does, and is given the scores that it says the held-out data has. */
-    private final class Scripted implements Objective<Example> {
+    private final class Scripted implements Objective<CausalLmExample> {
         private final CausalLmObjective learnt = new CausalLmObjective(model);
         private final String metric;
         private final double[] scores;
@@ -199,17 +199,18 @@ class TrainerTest {
         }
 
         @Override
-        public long counted(List<Example> batch) {
+        public long counted(List<CausalLmExample> batch) {
             return learnt.counted(batch);
         }
 
         @Override
-        public void addGradients(Execution run, List<Example> batch, Training training) {
+        public void addGradients(Execution run, List<CausalLmExample> batch, Training training) {
             learnt.addGradients(run, batch, training);
         }
 
         @Override
-        public Map<String, Double> evaluate(Execution run, List<Example> examples, int batchSize, IntConsumer scored) {
+        public Map<String, Double> evaluate(Execution run, List<CausalLmExample> examples, int batchSize,
+                IntConsumer scored) {
             Map<String, Double> found = new LinkedHashMap<>(Map.of("eval_loss", 1.0));
             found.put(metric, scores[next++]);
             return found;
@@ -219,7 +220,7 @@ class TrainerTest {
     private TrainingResult scripted(Adapter adapter, TrainingArguments.Builder arguments, String metric,
             double... scores) {
         model.attach(adapter);
-        List<Example> examples = examples(12);
+        List<CausalLmExample> examples = examples(12);
         return new Trainer<>(new Scripted(metric, scores), execution, arguments.metricForBestModel(metric)
                 .perDeviceTrainBatchSize(4).build(), List.of(recorder)).train(examples, examples.subList(0, 1));
     }
@@ -328,7 +329,7 @@ class TrainerTest {
     void refusesToChooseByWhatIsNotThere() {
         try (Adapter adapter = Adapter.create(lora(), model.linears(), stream, 5)) {
             model.attach(adapter);
-            List<Example> examples = examples(3);
+            List<CausalLmExample> examples = examples(3);
             var trainer = new Trainer<>(new CausalLmObjective(model), execution,
                     TrainingArguments.builder().metricForBestModel("accuracy").build(), List.of());
             InputException e = assertThrows(InputException.class, () -> trainer.train(examples, examples));
@@ -349,7 +350,7 @@ class TrainerTest {
         List<TrainingListener.PredictionStep> told = new ArrayList<>();
         try (Adapter adapter = Adapter.create(lora(), model.linears(), stream, 5)) {
             model.attach(adapter);
-            List<Example> examples = examples(5);
+            List<CausalLmExample> examples = examples(5);
             new Trainer<>(new CausalLmObjective(model), execution, TrainingArguments.builder().maxSteps(1)
                     .perDeviceEvalBatchSize(2).build(), List.of(new TrainingListener() {
                         @Override
@@ -366,7 +367,8 @@ class TrainerTest {
     void groupsByLengthOnRequest() {
         // 16 examples in batches of 2 are sorted in stretches of 4.
         int[] lengths = {2, 9, 3, 8};
-        List<Example> examples = IntStream.range(0, 16).mapToObj(i -> Example.of(new int[lengths[i % 4]])).toList();
+        List<CausalLmExample> examples =
+                IntStream.range(0, 16).mapToObj(i -> CausalLmExample.of(new int[lengths[i % 4]])).toList();
         for (boolean group : new boolean[] {false, true}) {
             steps.clear();
             train(lora(), TrainingArguments.builder().perDeviceTrainBatchSize(2).numTrainEpochs(1).shuffle(false)
@@ -384,9 +386,9 @@ class TrainerTest {
 
     @Test
     void aRunWhoseLastStepDivergesFails() {
-        List<Example> examples = examples(8);
+        List<CausalLmExample> examples = examples(8);
         for (AdapterConfig config : List.of(lora(), vbLora())) {
-            for (List<Example> heldOut : List.of(List.<Example>of(), examples.subList(0, 2))) {
+            for (List<CausalLmExample> heldOut : List.of(List.<CausalLmExample>of(), examples.subList(0, 2))) {
                 try (Adapter adapter = Adapter.create(config, model.linears(), stream, 5)) {
                     model.attach(adapter);
                     evaluations.clear();
@@ -422,7 +424,7 @@ class TrainerTest {
     }
 
     /** Learns as the model does; after so many passes something else happens. */
-    private final class Disturbed implements Objective<Example> {
+    private final class Disturbed implements Objective<CausalLmExample> {
         private final CausalLmObjective learnt = new CausalLmObjective(model);
         private final int passes;
         private final Runnable disturbance;
@@ -439,12 +441,12 @@ class TrainerTest {
         }
 
         @Override
-        public long counted(List<Example> batch) {
+        public long counted(List<CausalLmExample> batch) {
             return learnt.counted(batch);
         }
 
         @Override
-        public void addGradients(Execution run, List<Example> batch, Training training) {
+        public void addGradients(Execution run, List<CausalLmExample> batch, Training training) {
             learnt.addGradients(run, batch, training);
             if (++done == passes) {
                 disturbance.run();
@@ -452,7 +454,8 @@ class TrainerTest {
         }
 
         @Override
-        public Map<String, Double> evaluate(Execution run, List<Example> examples, int batchSize, IntConsumer scored) {
+        public Map<String, Double> evaluate(Execution run, List<CausalLmExample> examples, int batchSize,
+                IntConsumer scored) {
             return learnt.evaluate(run, examples, batchSize, scored);
         }
     }
@@ -460,7 +463,7 @@ class TrainerTest {
     /** An infinite gradient in the fourth step ends the run before it changes parameters. */
     @Test
     void theBestParametersOutliveALaterDivergence() {
-        List<Example> examples = examples(8);
+        List<CausalLmExample> examples = examples(8);
         for (AdapterConfig config : List.of(lora(), vbLora())) {
             for (boolean loadBest : new boolean[] {true, false}) {
                 evaluations.clear();
@@ -495,7 +498,7 @@ class TrainerTest {
     /** What a listener throws is not taken for a divergence. */
     @Test
     void aListenersExceptionEndsTheRun() {
-        List<Example> examples = examples(8);
+        List<CausalLmExample> examples = examples(8);
         try (Adapter adapter = Adapter.create(lora(), model.linears(), stream, 5)) {
             model.attach(adapter);
             TrainingException own = new TrainingException("enough");
@@ -513,7 +516,8 @@ class TrainerTest {
     }
 
     /** The interrupted run, of a thread of its own, which says afterwards whether it is still marked as interrupted. */
-    private TrainingResult interrupted(Trainer<Example> trainer, List<Example> examples, List<Example> heldOut) {
+    private TrainingResult interrupted(Trainer<CausalLmExample> trainer, List<CausalLmExample> examples,
+            List<CausalLmExample> heldOut) {
         try {
             TrainingResult result = trainer.train(examples, heldOut);
             assertTrue(Thread.currentThread().isInterrupted());
@@ -526,7 +530,7 @@ class TrainerTest {
 
     @Test
     void anInterruptEndsTheRunAfterTheLastWholeStep() {
-        List<Example> examples = examples(12);
+        List<CausalLmExample> examples = examples(12);
         for (AdapterConfig config : List.of(lora(), vbLora())) {
             for (boolean loadBest : new boolean[] {false, true}) {
                 try (Adapter adapter = Adapter.create(config, model.linears(), stream, 5)) {
@@ -555,7 +559,7 @@ class TrainerTest {
 
     @Test
     void anInterruptEndsTheScoringOfHeldOutData() {
-        List<Example> examples = examples(12);
+        List<CausalLmExample> examples = examples(12);
         for (long at : new long[] {0, 2}) {
             List<Long> scored = new ArrayList<>();
             try (Adapter adapter = Adapter.create(lora(), model.linears(), stream, 5)) {
@@ -587,7 +591,7 @@ class TrainerTest {
     /** As an application stops a run that shows its progress and writes its metrics, and keeps what there is. */
     @Test
     void whatAnInterruptedRunLeavesCanBeSaved(@TempDir Path folder) throws IOException {
-        List<Example> examples = examples(12);
+        List<CausalLmExample> examples = examples(12);
         Path output = folder.resolve("adapter");
         Path metrics = folder.resolve("metrics.jsonl");
         ByteArrayOutputStream shown = new ByteArrayOutputStream();

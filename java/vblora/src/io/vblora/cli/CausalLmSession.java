@@ -2,8 +2,8 @@ package io.vblora.cli;
 
 import io.vblora.adapter.Adapter;
 import io.vblora.data.CausalLmConfig;
+import io.vblora.data.CausalLmExample;
 import io.vblora.data.CausalLmFile;
-import io.vblora.data.Example;
 import io.vblora.data.ReadingProgress;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Stream;
@@ -15,7 +15,7 @@ import java.nio.file.Path;
 import java.util.List;
 
 /** Predicting the next token with a language model. */
-final class CausalLmSession implements TaskSession<Example> {
+final class CausalLmSession implements TaskSession<CausalLmExample> {
     /** As Hugging Face's run_clm. */
     private static final int USUAL_MAX_SEQ_LENGTH = 1024;
 
@@ -38,7 +38,7 @@ final class CausalLmSession implements TaskSession<Example> {
     }
 
     @Override
-    public List<Example> read(String what, Path file) {
+    public List<CausalLmExample> read(String what, Path file) {
         ReadingProgress progress = new ReadingProgress(file, invocation.err());
         CausalLmFile read = task.prompt() == null
                 ? CausalLmFile.read(file, tokenizer::orNull, task.maxSeqLength(), data.overlong(), config.vocabSize(),
@@ -66,7 +66,7 @@ final class CausalLmSession implements TaskSession<Example> {
     }
 
     @Override
-    public Objective<Example> attach(Adapter adapter) {
+    public Objective<CausalLmExample> attach(Adapter adapter) {
         model.attach(adapter);
         if (adapter != null) {
             adapter.setTaskConfig(task.json());

@@ -34,7 +34,7 @@ import java.util.function.Supplier;
  * @param truncated how many of them were cut
  * @param skipped the rows that were too long and gave no example: their indices, from 0, in order
  */
-public record CausalLmFile(List<Example> examples, int truncated, List<Integer> skipped) {
+public record CausalLmFile(List<CausalLmExample> examples, int truncated, List<Integer> skipped) {
     /**
      * Reads a file as {@link #read(Path, Supplier, int, Overlong, int, ReadingListener)} does, without reporting
      * progress.
@@ -101,13 +101,13 @@ public record CausalLmFile(List<Example> examples, int truncated, List<Integer> 
 
     /** Tokens of all examples. */
     public long tokens() {
-        return examples.stream().mapToLong(Example::length).sum();
+        return examples.stream().mapToLong(CausalLmExample::length).sum();
     }
 
     /** Describes in a line what was read. */
     public String summary() {
         return String.format(Locale.ROOT, "%,d examples, %,d tokens, longest %,d%s%s", examples.size(), tokens(),
-                examples.stream().mapToInt(Example::length).max().orElse(0),
+                examples.stream().mapToInt(CausalLmExample::length).max().orElse(0),
                 truncated == 0 ? "" : String.format(Locale.ROOT, ", %,d cut", truncated),
                 skipped.isEmpty() ? "" : String.format(Locale.ROOT, ", %,d skipped as too long", skipped.size()));
     }
@@ -158,13 +158,13 @@ public record CausalLmFile(List<Example> examples, int truncated, List<Integer> 
             if (rows.isEmpty()) {
                 throw new InputException(file, "", "no line that is not blank", "at least one example");
             }
-            List<Example> whole = ParallelRows.map(rows, this::tokenize, listener);
-            List<Example> examples = new ArrayList<>(whole.size());
+            List<CausalLmExample> whole = ParallelRows.map(rows, this::tokenize, listener);
+            List<CausalLmExample> examples = new ArrayList<>(whole.size());
             List<Integer> skipped = new ArrayList<>();
             int truncated = 0;
             for (int i = 0; i < whole.size(); i++) {
                 line = rows.get(i).line();
-                Example example = fitting(i + 1, whole.get(i));
+                CausalLmExample example = fitting(i + 1, whole.get(i));
                 if (example == null) {
                     skipped.add(i);
                 } else {
@@ -181,9 +181,10 @@ public record CausalLmFile(List<Example> examples, int truncated, List<Integer> 
         }
 
         /** The example of a row (numbered from 1), whole or cut; null if it is skipped. */
-        private Example fitting(int row, Example whole) {
+        private CausalLmExample fitting(int row, CausalLmExample whole) {
             if (whole.countedLabels() == 0) {
-                throw refuse("labels", "only " + Example.IGNORE_INDEX + " in positions 1 to " + (whole.length() - 1),
+                throw refuse("labels",
+                        "only " + CausalLmExample.IGNORE_INDEX + " in positions 1 to " + (whole.length() - 1),
                         "a label that counts, after the first position", null);
             }
             if (whole.length() <= maxSeqLength) {
@@ -191,7 +192,7 @@ public record CausalLmFile(List<Example> examples, int truncated, List<Integer> 
             }
             return switch (overlong) {
                 case CUT -> {
-                    Example cut = cut(whole);
+                    CausalLmExample cut = cut(whole);
                     yield cut.countedLabels() == 0 ? null : cut;
                 }
                 case SKIP -> null;
@@ -285,7 +286,7 @@ public record CausalLmFile(List<Example> examples, int truncated, List<Integer> 
         private int[] readInts(JsonParser parser, String field, int least, int most, boolean allowIgnore)
                 throws IOException {
             String expected = (least == most ? "only " + least : "integers from " + least + " to " + most)
-                    + (allowIgnore ? ", or " + Example.IGNORE_INDEX : "");
+                    + (allowIgnore ? ", or " + CausalLmExample.IGNORE_INDEX : "");
             if (parser.currentToken() != JsonToken.START_ARRAY) {
                 throw refuse(field, JsonRows.name(parser.currentToken()), "an array of " + expected, null);
             }
@@ -299,7 +300,7 @@ public record CausalLmFile(List<Example> examples, int truncated, List<Integer> 
                 }
                 int value = parser.getNumberType() == JsonParser.NumberType.INT ? parser.getIntValue()
                         : Integer.MIN_VALUE;
-                if ((value < least || value > most) && !(allowIgnore && value == Example.IGNORE_INDEX)) {
+                if ((value < least || value > most) && !(allowIgnore && value == CausalLmExample.IGNORE_INDEX)) {
                     throw refuse(element, parser.getText(), expected, null);
                 }
                 if (n == values.length) {
@@ -345,9 +346,9 @@ public record CausalLmFile(List<Example> examples, int truncated, List<Integer> 
         }
 
         /** The example of a row: the whole text, or just enough of a long one to show that it exceeds the maximum. */
-        private Example tokenize(Row row) {
+        private CausalLmExample tokenize(Row row) {
             if (row.inputIds() != null) {
-                return new Example(row.inputIds(), row.labels());
+                return new CausalLmExample(row.inputIds(), row.labels());
             }
             int most = (int) Math.min(Integer.MAX_VALUE, maxSeqLength + 1L); // one more shows that there are more
             int[] ids;
@@ -380,9 +381,9 @@ public record CausalLmFile(List<Example> examples, int truncated, List<Integer> 
             int[] labels = ids;
             if (masked > 0) {
                 labels = ids.clone();
-                Arrays.fill(labels, 0, masked, Example.IGNORE_INDEX);
+                Arrays.fill(labels, 0, masked, CausalLmExample.IGNORE_INDEX);
             }
-            return new Example(ids, labels);
+            return new CausalLmExample(ids, labels);
         }
 
         private void checkLength(long line, int[] inputIds) {
@@ -391,9 +392,9 @@ public record CausalLmFile(List<Example> examples, int truncated, List<Integer> 
             }
         }
 
-        private Example cut(Example whole) {
+        private CausalLmExample cut(CausalLmExample whole) {
             int[] ids = Arrays.copyOf(whole.inputIds(), maxSeqLength);
-            return new Example(ids, whole.labels() == whole.inputIds() ? ids
+            return new CausalLmExample(ids, whole.labels() == whole.inputIds() ? ids
                     : Arrays.copyOf(whole.labels(), maxSeqLength));
         }
 

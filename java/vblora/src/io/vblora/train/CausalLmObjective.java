@@ -3,7 +3,7 @@ package io.vblora.train;
 import io.vblora.InputException;
 import io.vblora.adapter.Adapter;
 import io.vblora.data.BatchSampler;
-import io.vblora.data.Example;
+import io.vblora.data.CausalLmExample;
 import io.vblora.model.CausalLm;
 import io.vblora.model.Execution;
 import io.vblora.model.TokenBatch;
@@ -17,7 +17,7 @@ import java.util.function.IntConsumer;
  * Predicting the next token: cross-entropy over the label tokens. Threads may evaluate at the same time, each with its
  * own execution, while none trains.
  */
-public final class CausalLmObjective implements Objective<Example> {
+public final class CausalLmObjective implements Objective<CausalLmExample> {
     private final CausalLm model;
 
     /** @param model with an adapter attached; without one it can be evaluated, but not trained */
@@ -35,24 +35,24 @@ public final class CausalLmObjective implements Objective<Example> {
     }
 
     @Override
-    public long counted(List<Example> batch) {
-        return batch.stream().mapToLong(Example::countedLabels).sum();
+    public long counted(List<CausalLmExample> batch) {
+        return batch.stream().mapToLong(CausalLmExample::countedLabels).sum();
     }
 
     @Override
-    public void addGradients(Execution execution, List<Example> batch, Training training) {
+    public void addGradients(Execution execution, List<CausalLmExample> batch, Training training) {
         model.addGradients(execution, tokens(batch), labels(batch), training);
     }
 
     @Override
-    public Map<String, Double> evaluate(Execution execution, List<Example> examples, int batchSize,
+    public Map<String, Double> evaluate(Execution execution, List<CausalLmExample> examples, int batchSize,
             IntConsumer scored) {
         double sum = 0;
         long count = 0;
         int done = 0;
-        Iterator<List<Example>> batches = new BatchSampler<>(examples, batchSize, false, false, 0).epoch(0);
+        Iterator<List<CausalLmExample>> batches = new BatchSampler<>(examples, batchSize, false, false, 0).epoch(0);
         while (batches.hasNext()) {
-            List<Example> batch = batches.next();
+            List<CausalLmExample> batch = batches.next();
             sum += model.lossSum(execution, tokens(batch), labels(batch));
             count += counted(batch);
             done += batch.size();
@@ -64,11 +64,11 @@ public final class CausalLmObjective implements Objective<Example> {
         return Map.of(EVAL_LOSS, sum / count);
     }
 
-    private static TokenBatch tokens(List<Example> batch) {
-        return TokenBatch.of(batch.stream().map(Example::inputIds).toList());
+    private static TokenBatch tokens(List<CausalLmExample> batch) {
+        return TokenBatch.of(batch.stream().map(CausalLmExample::inputIds).toList());
     }
 
-    private static int[] labels(List<Example> batch) {
-        return TokenBatch.pack(batch.stream().map(Example::labels).toList());
+    private static int[] labels(List<CausalLmExample> batch) {
+        return TokenBatch.pack(batch.stream().map(CausalLmExample::labels).toList());
     }
 }

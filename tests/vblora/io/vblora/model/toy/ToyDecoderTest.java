@@ -12,7 +12,7 @@ import io.vblora.adapter.methods.lora.LoraConfig;
 import io.vblora.adapter.methods.vblora.VbLoraConfig;
 import io.vblora.blas.Blas;
 import io.vblora.cli.Main;
-import io.vblora.data.Example;
+import io.vblora.data.CausalLmExample;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.model.CausalLm;
@@ -160,16 +160,16 @@ class ToyDecoderTest {
     }
 
     /** Each token is followed by the next number. */
-    private static List<Example> counting(long seed) {
+    private static List<CausalLmExample> counting(long seed) {
         Random random = new Random(seed);
-        List<Example> examples = new ArrayList<>();
+        List<CausalLmExample> examples = new ArrayList<>();
         for (int i = 0; i < 40; i++) {
             int[] ids = new int[2 + random.nextInt(9)];
             int first = random.nextInt(VOCABULARY);
             for (int t = 0; t < ids.length; t++) {
                 ids[t] = (first + t) % VOCABULARY;
             }
-            examples.add(Example.of(ids));
+            examples.add(CausalLmExample.of(ids));
         }
         return examples;
     }

@@ -7,19 +7,19 @@ package io.vblora.data;
  * @param inputIds token ids, [length]
  * @param labels token ids, or {@link #IGNORE_INDEX} where the loss is not counted, [length]
  */
-public record Example(int[] inputIds, int[] labels) implements TokenSequence {
+public record CausalLmExample(int[] inputIds, int[] labels) implements TokenSequence {
     /** The label that is left out of the loss, PyTorch's {@code ignore_index}. */
     public static final int IGNORE_INDEX = -100;
 
-    public Example {
+    public CausalLmExample {
         if (inputIds.length != labels.length) {
             throw new IllegalArgumentException(inputIds.length + " input ids have " + labels.length + " labels");
         }
     }
 
     /** An example whose every token is its own label. */
-    public static Example of(int... inputIds) {
-        return new Example(inputIds, inputIds);
+    public static CausalLmExample of(int... inputIds) {
+        return new CausalLmExample(inputIds, inputIds);
     }
 
     /** Number of positions that count in the loss. */
