@@ -1,5 +1,5 @@
 /* The ops of Llama-type decoders and BERT-type encoders around their matrix products, forward and backward, in float32.
- * A batch is sequences padded at their end to a common length: tokens = batch · length rows.
+ * The rows of a batch are its tokens.
  * An op's gradients are those that it documents: the weights of a frozen model need none. */
 #ifndef VBLORA_TRANSFORMER_H
 #define VBLORA_TRANSFORMER_H
@@ -49,22 +49,28 @@ VBL_API vbl_status vbl_norm_weight_backward(vbl_stream *stream, int64_t rows, in
 VBL_API vbl_status vbl_rope(vbl_stream *stream, int64_t tokens, int32_t heads, int32_t head_dim,
                             const int32_t *positions, const float *cos, const float *sin, int32_t inverse, float *x);
 
+/** How the rows of a matrix, one per token, make sequences; in host memory, the pointers in it are device memory. */
+typedef struct vbl_sequences {
+  int64_t rows;           /**< of all sequences together */
+  int32_t length;         /**< of a sequence at most */
+  const int32_t *starts;  /**< [batch + 1] each sequence's first row, then rows; NULL: b · length for sequence b */
+  const int32_t *lengths; /**< [batch] tokens of each, 0 to its rows, of which the last are padding; NULL: all rows */
+} vbl_sequences;
+
 /** The shape of an attention. Query head i uses key/value head i / (heads / kv_heads). */
 typedef struct vbl_attention {
-  int32_t batch, length; /**< sequences, and their padded length */
+  int32_t batch; /**< sequences */
   int32_t heads, kv_heads, head_dim;
-  int32_t causal;         /**< 1: a query sees keys up to its own position; 0: all keys */
-  float scale;            /**< of the scores, usually 1 / sqrt(head_dim) */
-  const int32_t *lengths; /**< [batch] tokens that are not padding, from 1 to length (device memory); NULL: all */
-  /** Tokens of sequences that lie one behind the other without padding, and may be empty: q, k, v and out have so many
-   *  rows in place of batch · length, and lengths is not read. 0: padded. */
-  int64_t tokens;
-  const int32_t *starts; /**< [batch + 1] each sequence's first row, then tokens (device memory); not read if padded */
+  int32_t causal;        /**< 1: a sequence's last query sees all its keys, and each one before it one fewer, so that
+                              it has no more queries than keys; 0: all keys */
+  float scale;           /**< of the scores, usually 1 / sqrt(head_dim) */
+  vbl_sequences queries; /**< rows of q and out */
+  vbl_sequences keys;    /**< rows of k and v; with 0 rows: those of q, as in training */
 } vbl_attention;
 
-/** out = softmax(scale · q kt + mask) v. q, out [batch · length, heads · head_dim], k, v [batch · length, kv_heads ·
- *  head_dim]; lse [batch, heads, length] (written) the log of each query's sum of exponentials. Both are 0 at
- *  padding, which is not read in any input. */
+/** out = softmax(scale · q kt + mask) v. q, out [queries.rows, heads · head_dim], k, v [keys.rows, kv_heads ·
+ *  head_dim]; lse [heads, queries.rows] (written) the log of each query's sum of exponentials. out and lse are 0 at
+ *  padding, which is not read in any input. Queries need a key. */
 VBL_API vbl_status vbl_attention_forward(vbl_stream *stream, const vbl_attention *attention, const float *q,
                                          const float *k, const float *v, float *out, float *lse, void *scratch,
                                          int64_t scratch_bytes);
@@ -73,7 +79,7 @@ VBL_API vbl_status vbl_attention_backward(vbl_stream *stream, const vbl_attentio
                                           const float *k, const float *v, const float *out, const float *lse,
                                           const float *dout, float *dq, float *dk, float *dv, void *scratch,
                                           int64_t scratch_bytes);
-/** Scratch of either pass; -1, and vbl_last_error(), for an invalid argument. lengths and starts are not read. */
+/** Scratch of either pass; -1, and vbl_last_error(), for an invalid argument. starts and lengths are not read. */
 VBL_API int64_t vbl_attention_scratch_bytes(const vbl_stream *stream, const vbl_attention *attention);
 
 /** out = silu(gate) · up over n elements, silu(z) = z / (1 + exp(-z)). */

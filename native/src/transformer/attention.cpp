@@ -15,34 +15,69 @@ namespace {
 constexpr int64_t kTaskScores = 1 << 16;  // scores times head_dim that are worth a task of their own
 constexpr int64_t kBackwardTasks = 32;    // tasks of the backward pass that are enough for any machine
 
+// The rows of keys and values, which are those of the queries where nothing is said of them.
+const vbl_sequences &keys_of(const vbl_attention &a) { return a.keys.rows == 0 ? a.queries : a.keys; }
+
+vbl_status check_rows(const char *op, const char *name, const vbl_attention &a, const vbl_sequences &s, int32_t heads) {
+  VBL_REQUIRE(s.length >= 1, "%s: %s.length must be positive, found %d", op, name, s.length);
+  const int64_t elements = INT64_MAX / static_cast<int64_t>(sizeof(float)) / a.batch / s.length / heads;
+  VBL_REQUIRE(a.head_dim <= elements, "%s: batch %d of length %d with %d heads of %d is too large", op, a.batch,
+              s.length, heads, a.head_dim);
+  const long long most = static_cast<long long>(a.batch) * s.length, rows = s.rows;
+  VBL_REQUIRE(rows >= 1 && rows <= most, "%s: %s.rows must lie in 1 .. %lld, found %lld", op, name, most, rows);
+  return VBL_OK;
+}
+
 vbl_status check(const char *op, const vbl_attention *attention) {
   VBL_REQUIRE_NOT_NULL_OF(op, attention);
   const vbl_attention &a = *attention;
   const struct {
     const char *name;
     int32_t value;
-  } sizes[] = {{"batch", a.batch},       {"length", a.length},     {"heads", a.heads},
-               {"kv_heads", a.kv_heads}, {"head_dim", a.head_dim}};
+  } sizes[] = {{"batch", a.batch}, {"heads", a.heads}, {"kv_heads", a.kv_heads}, {"head_dim", a.head_dim}};
   for (const auto &size : sizes)
     VBL_REQUIRE(size.value >= 1, "%s: %s must be positive, found %d", op, size.name, size.value);
   VBL_REQUIRE(a.heads % a.kv_heads == 0, "%s: heads must be a multiple of kv_heads, found %d and %d", op, a.heads,
               a.kv_heads);
-  const int64_t elements = INT64_MAX / static_cast<int64_t>(sizeof(float)) / a.batch / a.length / a.heads;
-  VBL_REQUIRE(a.head_dim <= elements, "%s: batch %d of length %d with %d heads of %d is too large", op, a.batch,
-              a.length, a.heads, a.head_dim);
-  const int64_t most = int64_t{a.batch} * a.length;
-  VBL_REQUIRE(a.tokens >= 0 && a.tokens <= most, "%s: tokens must lie in 0 .. %lld, found %lld", op,
-              static_cast<long long>(most), static_cast<long long>(a.tokens));
+  VBL_TRY(check_rows(op, "queries", a, a.queries, a.heads));
+  if (a.keys.rows != 0) VBL_TRY(check_rows(op, "keys", a, a.keys, a.kv_heads));
   VBL_REQUIRE(a.causal == 0 || a.causal == 1, "%s: causal must be 0 or 1, found %d", op, a.causal);
   VBL_REQUIRE(std::isfinite(a.scale), "%s: scale must be finite, found %g", op, static_cast<double>(a.scale));
   return VBL_OK;
 }
 
+// Sequences as they lie in memory.
+struct Rows {
+  explicit Rows(const vbl_sequences &sequences) : s(sequences) {}
+  int64_t first(int64_t b) const { return s.starts != nullptr ? s.starts[b] : b * s.length; }
+  int64_t count(int64_t b) const { return first(b + 1) - first(b); }
+  int64_t tokens(int64_t b) const { return s.lengths != nullptr ? s.lengths[b] : count(b); }
+  const vbl_sequences &s;
+};
+
+vbl_status check_sequences(const char *op, const char *name, int32_t batch, const vbl_sequences &s) {
+  const long long most = static_cast<long long>(batch) * s.length, rows = s.rows;
+  VBL_REQUIRE(s.starts != nullptr || rows == most,
+              "%s: without starts, %s.rows must be batch · length = %lld, found %lld", op, name, most, rows);
+  if (s.starts != nullptr) VBL_TRY(vbl::check_starts(op, batch, s.length, s.rows, s.starts));
+  for (int32_t b = 0; s.lengths != nullptr && b < batch; ++b)
+    VBL_REQUIRE(s.lengths[b] >= 0 && s.lengths[b] <= Rows(s).count(b),
+                "%s: %s.lengths[%d] must lie in 0 .. %lld, found %d", op, name, b,
+                static_cast<long long>(Rows(s).count(b)), s.lengths[b]);
+  return VBL_OK;
+}
+
+// Checks what stands in memory of the device.
 vbl_status check_lengths(const char *op, const vbl_attention &a) {
-  if (a.tokens > 0) return vbl::check_starts(op, a.batch, a.length, a.tokens, a.starts);
-  for (int32_t b = 0; a.lengths != nullptr && b < a.batch; ++b)
-    VBL_REQUIRE(a.lengths[b] >= 1 && a.lengths[b] <= a.length, "%s: lengths[%d] must lie in 1 .. %d, found %d", op, b,
-                a.length, a.lengths[b]);
+  VBL_TRY(check_sequences(op, "queries", a.batch, a.queries));
+  if (a.keys.rows == 0) return VBL_OK;
+  VBL_TRY(check_sequences(op, "keys", a.batch, a.keys));
+  for (int32_t b = 0; b < a.batch; ++b) {
+    const long long queries = Rows(a.queries).tokens(b), keys = Rows(a.keys).tokens(b);
+    const long long least = a.causal == 1 ? queries : queries > 0 ? 1 : 0;
+    VBL_REQUIRE(keys >= least, "%s: sequence %d has %lld keys, its %lld queries need at least %lld", op, b, keys,
+                queries, least);
+  }
   return VBL_OK;
 }
 
@@ -50,24 +85,24 @@ vbl_status check_lengths(const char *op, const vbl_attention &a) {
 struct Layout {
   explicit Layout(const vbl_attention &attention)
       : a(attention),
+        queries(a.queries),
+        keys(keys_of(a)),
         group(a.heads / a.kv_heads),
         q_stride(int64_t{a.heads} * a.head_dim),
         kv_stride(int64_t{a.kv_heads} * a.head_dim),
-        kv_elements((a.tokens > 0 ? a.tokens : int64_t{a.batch} * a.length) * kv_stride),
+        kv_elements(keys.s.rows * kv_stride),
         whole_tasks(int64_t{a.batch} * a.kv_heads),
         parts(std::min<int64_t>(group, (kBackwardTasks + whole_tasks - 1) / whole_tasks)) {}
 
-  int64_t row(int64_t b) const { return a.tokens > 0 ? a.starts[b] : b * a.length; }
-  int64_t rows(int64_t b) const { return row(b + 1) - row(b); }
-  int64_t q(int64_t b, int64_t head) const { return row(b) * q_stride + head * a.head_dim; }
-  int64_t kv(int64_t b, int64_t kv_head) const { return row(b) * kv_stride + kv_head * a.head_dim; }
-  int64_t lse(int64_t b, int64_t head) const { return (b * a.heads + head) * a.length; }
+  int64_t q(int64_t b, int64_t head) const { return queries.first(b) * q_stride + head * a.head_dim; }
+  int64_t kv(int64_t b, int64_t kv_head) const { return keys.first(b) * kv_stride + kv_head * a.head_dim; }
+  int64_t lse(int64_t b, int64_t head) const { return head * queries.s.rows + queries.first(b); }
   vbl::AttentionHead head(int64_t b) const {
-    const int64_t length = a.tokens == 0 && a.lengths != nullptr ? a.lengths[b] : rows(b);
-    return {length, a.head_dim, q_stride, kv_stride, a.causal == 1, a.scale};
+    return {queries.tokens(b), keys.tokens(b), a.head_dim, q_stride, kv_stride, a.causal == 1, a.scale};
   }
 
   const vbl_attention &a;
+  const Rows queries, keys;
   int64_t group, q_stride, kv_stride, kv_elements;
   // In the backward pass a key/value head of a sequence is a task, or where that gives too few tasks, a part of its
   // query heads is. All parts but the first sum dk and dv in scratch memory.
@@ -87,7 +122,7 @@ vbl::AttentionScratch lay_out_worker(vbl::Scratch &scratch, int64_t head_dim) {
 struct Buffers {
   char *workers;  // [threads, worker_bytes]
   int64_t worker_bytes, head_dim;
-  float *dk, *dv;  // [parts - 1, batch · length, kv_heads · head_dim]
+  float *dk, *dv;  // [parts - 1, rows of keys, kv_heads · head_dim]
 
   vbl::AttentionScratch worker(int32_t number) const {
     vbl::Scratch memory(workers + number * worker_bytes);
@@ -157,19 +192,21 @@ extern "C" vbl_status vbl_attention_forward(vbl_stream *stream, const vbl_attent
   const Layout &layout = pass.layout;
   const Buffers &buffers = pass.buffers;
   constexpr int64_t tile = kAttentionQueries;
-  const int64_t tiles = (a.length + tile - 1) / tile;
-  const int64_t grain = std::max<int64_t>(1, kTaskScores / (std::min<int64_t>(tile, a.length) * a.length * a.head_dim));
+  const int64_t length = a.queries.length, tiles = (length + tile - 1) / tile;
+  const int64_t scores = std::min<int64_t>(tile, length) * layout.keys.s.length;
+  const int64_t grain = vbl::rows_per_task(scores * a.head_dim, kTaskScores);
   vbl::parallel_for(stream, int64_t{a.batch} * a.heads * tiles, grain, [&](int64_t from, int64_t to, int32_t worker) {
     const vbl::AttentionScratch work = buffers.worker(worker);
     for (int64_t i = from; i < to; ++i) {
       const int64_t b = i / tiles / a.heads, h = i / tiles % a.heads, kv = layout.kv(b, h / layout.group);
-      const int64_t begin = i % tiles * tile, end = std::min<int64_t>(begin + tile, a.length);
+      const int64_t begin = i % tiles * tile, end = std::min(begin + tile, layout.queries.count(b));
+      if (begin >= end) continue;
       const vbl::AttentionHead head = layout.head(b);
       float *head_out = out + layout.q(b, h), *head_lse = lse + layout.lse(b, h);
-      const int64_t padding = std::clamp(head.length, begin, end);
+      const int64_t padding = std::clamp(head.queries, begin, end);
       if (begin < padding)
         VBL_SIMD(attention_forward)(head, begin, q + layout.q(b, h), k + kv, v + kv, head_out, head_lse, work);
-      clear(padding, std::min(end, layout.rows(b)), layout.q_stride, a.head_dim, head_out);
+      clear(padding, end, layout.q_stride, a.head_dim, head_out);
       std::fill(head_lse + padding, head_lse + end, 0.0f);
     }
   });
@@ -196,14 +233,14 @@ extern "C" vbl_status vbl_attention_backward(vbl_stream *stream, const vbl_atten
     const vbl::AttentionHead head = layout.head(b);
     float *part_dk = (part == 0 ? dk : buffers.dk + (part - 1) * elements) + kv;
     float *part_dv = (part == 0 ? dv : buffers.dv + (part - 1) * elements) + kv;
-    clear(0, layout.rows(b), layout.kv_stride, a.head_dim, part_dk);
-    clear(0, layout.rows(b), layout.kv_stride, a.head_dim, part_dv);
+    clear(0, layout.keys.count(b), layout.kv_stride, a.head_dim, part_dk);
+    clear(0, layout.keys.count(b), layout.kv_stride, a.head_dim, part_dv);
     for (int64_t g = part * layout.group / parts; g < (part + 1) * layout.group / parts; ++g) {
       const int64_t h = kv_head * layout.group + g, at = layout.q(b, h);
-      for (int64_t begin = 0; begin < head.length; begin += kAttentionQueries)
+      for (int64_t begin = 0; begin < head.queries; begin += kAttentionQueries)
         VBL_SIMD(attention_backward)(head, begin, q + at, k + kv, v + kv, out + at, lse + layout.lse(b, h), dout + at,
                                      dq + at, part_dk, part_dv, work);
-      clear(head.length, layout.rows(b), layout.q_stride, a.head_dim, dq + at);
+      clear(head.queries, layout.queries.count(b), layout.q_stride, a.head_dim, dq + at);
     }
   });
   if (parts > 1)

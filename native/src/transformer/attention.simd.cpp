@@ -118,7 +118,8 @@ void copy_rows(int64_t queries, int64_t head_dim, const float *x, int64_t stride
       store(to + i * ld + c, load_up_to(x + i * stride + c, head_dim - c) * factor);
 }
 
-// Scores of keys from `first` that a tile's queries do not see become -infinity.
+// Scores of keys from `first` that a tile's queries do not see become -infinity. begin: the last key that the first of
+// them sees.
 template <int64_t Q>
 void mask(int64_t begin, int64_t first, int64_t keys, float *scores) {
   vint lane{};
@@ -137,7 +138,8 @@ void score(const AttentionHead &head, int64_t begin, int64_t first, int64_t keys
            float *scores) {
   multiply_tile<Q>(keys, head.head_dim, k + first * head.kv_stride, head.kv_stride, 1, qt,
                    [scores](int64_t j, int64_t i, vfloat x) { store(scores + j * Q + i, x); });
-  if (head.causal && first + keys - 1 > begin) mask<Q>(begin, first, keys, scores);
+  const int64_t seen = begin + head.keys - head.queries;
+  if (head.causal && first + keys - 1 > seen) mask<Q>(seen, first, keys, scores);
 }
 
 // One block of the online softmax: a vector of queries' scores become exponentials relative to the greatest so far.
@@ -165,12 +167,14 @@ void softmax(int64_t keys, float *scores, float *most, float *total, float *shri
 }
 
 // Keys that the queries before `end` see.
-int64_t visible(const AttentionHead &head, int64_t end) { return head.causal ? least(end, head.length) : head.length; }
+int64_t visible(const AttentionHead &head, int64_t end) {
+  return head.causal ? least(end + head.keys - head.queries, head.keys) : head.keys;
+}
 
 template <int64_t Q>
 void forward_tile(const AttentionHead &head, int64_t begin, const float *q, const float *k, const float *v, float *out,
                   float *lse, const AttentionScratch &scratch) {
-  const int64_t queries = least(Q, head.length - begin), dim = head.head_dim, end = visible(head, begin + Q);
+  const int64_t queries = least(Q, head.queries - begin), dim = head.head_dim, end = visible(head, begin + Q);
   float *scores = scratch.scores, *outt = scratch.outt;
   to_columns<Q>(queries, dim, q + begin * head.q_stride, head.q_stride, head.scale, scratch.qt);
   // Of each query, so far: its greatest score, the sum of exponentials relative to it, and what that shrank by last.
@@ -198,7 +202,7 @@ template <int64_t Q>
 void backward_tile(const AttentionHead &head, int64_t begin, const float *q, const float *k, const float *v,
                    const float *out, const float *lse, const float *dout, float *dq, float *dk, float *dv,
                    const AttentionScratch &scratch) {
-  const int64_t queries = least(Q, head.length - begin), dim = head.head_dim, end = visible(head, begin + Q);
+  const int64_t queries = least(Q, head.queries - begin), dim = head.head_dim, end = visible(head, begin + Q);
   const int64_t q_stride = head.q_stride, kv_stride = head.kv_stride, ld = scratch.columns;
   const int64_t columns = (dim + kLanes - 1) / kLanes * kLanes;
   float *scores = scratch.scores, *dscores = scratch.dscores, *dqt = scratch.dqt;
@@ -247,7 +251,7 @@ void backward_tile(const AttentionHead &head, int64_t begin, const float *q, con
   to_rows<Q>(queries, dim, dqt, factors, dq + begin * q_stride, q_stride);
 }
 
-bool is_small(const AttentionHead &head, int64_t begin) { return head.length - begin <= kAttentionQueries / 2; }
+bool is_small(const AttentionHead &head, int64_t begin) { return head.queries - begin <= kAttentionQueries / 2; }
 
 }  // namespace
 

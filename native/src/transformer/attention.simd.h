@@ -13,8 +13,10 @@ constexpr int64_t kAttentionAlignment = 16;
 namespace vbl {
 
 // One head of one sequence. Pointers that go with it point at its first token; the next token's row is a stride on.
+// With causal, query i sees keys 0 .. i + keys - queries.
 struct AttentionHead {
-  int64_t length, head_dim;     // tokens that are not padding
+  int64_t queries, keys;        // tokens that are not padding
+  int64_t head_dim;
   int64_t q_stride, kv_stride;  // of q, out and their gradients; of k, v and theirs
   bool causal;
   float scale;
@@ -30,12 +32,12 @@ struct AttentionScratch {
 
 }  // namespace vbl
 
-// out and lse of queries begin .. min(begin + kAttentionQueries, length) - 1.
+// out and lse of queries begin .. min(begin + kAttentionQueries, queries) - 1.
 VBL_SIMD_FUNCTION(void, attention_forward,
                   (const vbl::AttentionHead &head, int64_t begin, const float *q, const float *k, const float *v,
                    float *out, float *lse, const vbl::AttentionScratch &scratch))
 
-// dq (overwritten) of queries begin .. min(begin + kAttentionQueries, length) - 1, which add to dk and dv.
+// dq (overwritten) of queries begin .. min(begin + kAttentionQueries, queries) - 1, which add to dk and dv.
 VBL_SIMD_FUNCTION(void, attention_backward,
                   (const vbl::AttentionHead &head, int64_t begin, const float *q, const float *k, const float *v,
                    const float *out, const float *lse, const float *dout, float *dq, float *dk, float *dv,

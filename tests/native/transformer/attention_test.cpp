@@ -9,43 +9,86 @@
 
 namespace {
 
-struct Case {
-  vbl_attention attention;
+// Sequences of tokens, each padded to one length.
+struct Padded {
+  int32_t batch, length;
   std::vector<int32_t> lengths;  // empty: no padding
+
+  int64_t of(int64_t b) const { return lengths.empty() ? length : lengths[static_cast<size_t>(b)]; }
+  int64_t rows() const { return int64_t{batch} * length; }
+  vbl_sequences sequences() const { return {rows(), length, nullptr, lengths.empty() ? nullptr : lengths.data()}; }
+  // The first row of each without padding, each preceded by so many empty ones, and the number of rows.
+  std::vector<int32_t> starts(int32_t empty) const {
+    std::vector<int32_t> starts = {0};
+    for (int64_t b = 0; b < batch; ++b) {
+      starts.insert(starts.end(), static_cast<size_t>(empty), starts.back());
+      starts.push_back(starts.back() + static_cast<int32_t>(of(b)));
+    }
+    return starts;
+  }
+  // The rows of x [rows, width] that are not padding.
+  std::vector<float> pack(const std::vector<float> &x) const {
+    const int64_t width = static_cast<int64_t>(x.size()) / rows();
+    std::vector<float> packed;
+    for (int64_t b = 0; b < batch; ++b) {
+      const auto first = x.begin() + b * length * width;
+      packed.insert(packed.end(), first, first + of(b) * width);
+    }
+    return packed;
+  }
+  // What is at padding, in every token's row of x [rows, width], becomes NaN.
+  void poison(std::vector<float> &x) const {
+    const int64_t width = static_cast<int64_t>(x.size()) / rows();
+    for (int64_t b = 0; b < batch; ++b)
+      for (int64_t e = of(b) * width; e < length * width; ++e) x[static_cast<size_t>(b * length * width + e)] = NAN;
+  }
+};
+
+struct Case {
+  vbl_attention attention;  // with neither rows nor lengths
+  Padded queries, keys;
+  bool apart = false;  // whether keys are described apart from queries
   std::vector<float> q, k, v, dout;
 
-  int64_t length_of(int64_t b) const { return lengths.empty() ? attention.length : lengths[static_cast<size_t>(b)]; }
-  int64_t elements(int64_t heads) const { return attention.batch * attention.length * heads * attention.head_dim; }
-  int64_t q_elements() const { return elements(attention.heads); }
-  int64_t kv_elements() const { return elements(attention.kv_heads); }
+  int64_t q_elements() const { return queries.rows() * attention.heads * attention.head_dim; }
+  int64_t kv_elements() const { return keys.rows() * attention.kv_heads * attention.head_dim; }
+  size_t lse_elements() const { return static_cast<size_t>(queries.rows() * attention.heads); }
+  vbl_attention padded() const {
+    vbl_attention a = attention;
+    a.queries = queries.sequences();
+    if (apart) a.keys = keys.sequences();
+    return a;
+  }
   std::string name() const {
     const vbl_attention &a = attention;
     char text[200];
-    std::snprintf(text, sizeof text, "batch %d length %d heads %d kv_heads %d head_dim %d causal %d padding %d",
-                  a.batch, a.length, a.heads, a.kv_heads, a.head_dim, a.causal, !lengths.empty());
+    std::snprintf(text, sizeof text, "batch %d length %d keys %d heads %d kv_heads %d head_dim %d causal %d padding %d",
+                  a.batch, queries.length, keys.length, a.heads, a.kv_heads, a.head_dim, a.causal,
+                  !queries.lengths.empty());
     return text;
   }
 };
 
-// What is at padding, in every token's row of `width` elements, becomes NaN.
-void poison(const Case &c, std::vector<float> &x, int64_t width) {
-  for (int64_t b = 0; b < c.attention.batch; ++b)
-    for (int64_t e = c.length_of(b) * width; e < c.attention.length * width; ++e)
-      x[static_cast<size_t>(b * c.attention.length * width + e)] = NAN;
-}
-
+// more: keys that a sequence has beyond its queries at most; below 0, they are not described apart.
 Case make_case(check::Random &random, int32_t batch, int32_t length, int32_t heads, int32_t kv_heads, int32_t head_dim,
-               bool causal, bool padded, float magnitude = 1) {
+               bool causal, bool padded, int32_t more = -1) {
   Case c;
   const float scale = 1 / std::sqrt(static_cast<float>(head_dim));
-  c.attention = {batch, length, heads, kv_heads, head_dim, causal, scale, nullptr, 0, nullptr};
-  for (int32_t b = 0; padded && b < batch; ++b) c.lengths.push_back(static_cast<int32_t>(random.between(1, length)));
-  c.q = check::normals(random, c.q_elements(), magnitude);
-  c.k = check::normals(random, c.kv_elements(), magnitude);
+  c.attention = {batch, heads, kv_heads, head_dim, causal, scale, {}, {}};
+  c.queries = {batch, length, {}};
+  for (int32_t b = 0; padded && b < batch; ++b)
+    c.queries.lengths.push_back(static_cast<int32_t>(random.between(1, length)));
+  c.keys = c.queries;
+  c.apart = more >= 0;
+  if (c.apart) c.keys.length += more;
+  for (int32_t &keys : c.keys.lengths)
+    if (c.apart) keys += static_cast<int32_t>(random.between(0, more));
+  c.q = check::normals(random, c.q_elements());
+  c.k = check::normals(random, c.kv_elements());
   c.v = check::normals(random, c.kv_elements());
   c.dout = check::normals(random, c.q_elements());
-  for (std::vector<float> *x : {&c.q, &c.dout}) poison(c, *x, int64_t{heads} * head_dim);
-  for (std::vector<float> *x : {&c.k, &c.v}) poison(c, *x, int64_t{kv_heads} * head_dim);
+  for (std::vector<float> *x : {&c.q, &c.dout}) c.queries.poison(*x);
+  for (std::vector<float> *x : {&c.k, &c.v}) c.keys.poison(*x);
   return c;
 }
 
@@ -55,20 +98,19 @@ struct Results {
 
 Results run(const Case &c, int32_t threads) {
   check::CpuStream stream(threads);
-  vbl_attention a = c.attention;
-  a.lengths = c.lengths.empty() ? nullptr : c.lengths.data();
+  const vbl_attention a = c.padded();
   const std::vector<float> q(static_cast<size_t>(c.q_elements()), NAN), kv(static_cast<size_t>(c.kv_elements()), NAN);
-  Results r{q, std::vector<float>(q.size() / static_cast<size_t>(a.head_dim), NAN), q, kv, kv};
+  Results r{q, std::vector<float>(c.lse_elements(), NAN), q, kv, kv};
   const int64_t bytes = vbl_attention_scratch_bytes(stream, &a);
   std::vector<unsigned char> scratch(static_cast<size_t>(bytes), 0xFF);  // NaN in every float
   CHECK_STATUS(VBL_OK, vbl_attention_forward(stream, &a, c.q.data(), c.k.data(), c.v.data(), r.out.data(), r.lse.data(),
                                              scratch.data(), bytes));
   Results seen = r;  // the backward pass must not read padding here either
-  poison(c, seen.out, int64_t{a.heads} * a.head_dim);
-  for (int64_t b = 0; b < a.batch; ++b)
-    for (int64_t h = 0; h < a.heads; ++h)
-      for (int64_t i = c.length_of(b); i < a.length; ++i)
-        seen.lse[static_cast<size_t>((b * a.heads + h) * a.length + i)] = NAN;
+  c.queries.poison(seen.out);
+  for (int64_t h = 0; h < a.heads; ++h)
+    for (int64_t b = 0; b < a.batch; ++b)
+      for (int64_t i = c.queries.of(b); i < c.queries.length; ++i)
+        seen.lse[static_cast<size_t>(h * c.queries.rows() + b * c.queries.length + i)] = NAN;
   std::fill(scratch.begin(), scratch.end(), 0xFF);
   CHECK_STATUS(VBL_OK, vbl_attention_backward(stream, &a, c.q.data(), c.k.data(), c.v.data(), seen.out.data(),
                                               seen.lse.data(), c.dout.data(), r.dq.data(), r.dk.data(), r.dv.data(),
@@ -76,13 +118,13 @@ Results run(const Case &c, int32_t threads) {
   return r;
 }
 
-// The rows of x [batch · length, width] that are not padding.
-std::vector<float> pack(const Case &c, const std::vector<float> &x) {
-  const size_t width = x.size() / static_cast<size_t>(c.attention.batch * c.attention.length);
+// The numbers of lse [heads, rows] that are not of padding.
+std::vector<float> pack_lse(const Case &c, const std::vector<float> &lse) {
   std::vector<float> packed;
-  for (int64_t b = 0; b < c.attention.batch; ++b) {
-    const auto first = x.begin() + b * c.attention.length * static_cast<int64_t>(width);
-    packed.insert(packed.end(), first, first + c.length_of(b) * static_cast<int64_t>(width));
+  for (int64_t h = 0; h < c.attention.heads; ++h) {
+    const auto first = lse.begin() + h * c.queries.rows();
+    const std::vector<float> head = c.queries.pack({first, first + c.queries.rows()});
+    packed.insert(packed.end(), head.begin(), head.end());
   }
   return packed;
 }
@@ -90,20 +132,16 @@ std::vector<float> pack(const Case &c, const std::vector<float> &x) {
 // The same without padding, each sequence preceded by so many empty ones.
 Results run_packed(const Case &c, int32_t threads, int32_t empty = 0) {
   check::CpuStream stream(threads);
-  std::vector<int32_t> starts = {0};
-  for (int64_t b = 0; b < c.attention.batch; ++b) {
-    starts.insert(starts.end(), static_cast<size_t>(empty), starts.back());
-    starts.push_back(starts.back() + static_cast<int32_t>(c.length_of(b)));
-  }
+  const std::vector<int32_t> starts = c.queries.starts(empty), key_starts = c.keys.starts(empty);
   vbl_attention a = c.attention;
   a.batch *= 1 + empty;
-  a.tokens = starts.back();
+  a.queries = {starts.back(), c.queries.length, starts.data(), nullptr};
+  if (c.apart) a.keys = {key_starts.back(), c.keys.length, key_starts.data(), nullptr};
   const int64_t bytes = vbl_attention_scratch_bytes(stream, &a);
-  a.starts = starts.data();
-  const std::vector<float> q = pack(c, c.q), k = pack(c, c.k), v = pack(c, c.v), dout = pack(c, c.dout);
+  const std::vector<float> q = c.queries.pack(c.q), dout = c.queries.pack(c.dout);
+  const std::vector<float> k = c.keys.pack(c.k), v = c.keys.pack(c.v);
   const std::vector<float> unset(q.size(), NAN), kv_unset(k.size(), NAN);
-  Results r{unset, std::vector<float>(static_cast<size_t>(a.batch * a.heads * a.length), NAN), unset, kv_unset,
-            kv_unset};
+  Results r{unset, std::vector<float>(q.size() / static_cast<size_t>(a.head_dim), NAN), unset, kv_unset, kv_unset};
   std::vector<unsigned char> scratch(static_cast<size_t>(bytes), 0xFF);
   CHECK_STATUS(VBL_OK, vbl_attention_forward(stream, &a, q.data(), k.data(), v.data(), r.out.data(), r.lse.data(),
                                              scratch.data(), bytes));
@@ -122,7 +160,7 @@ struct Reference {
 
   explicit Reference(const Case &c)
       : out(c.q.size()),
-        lse(c.q.size() / static_cast<size_t>(c.attention.head_dim)),
+        lse(c.lse_elements()),
         dq(c.q.size()),
         dk(c.k.size()),
         dv(c.k.size()) {
@@ -131,12 +169,12 @@ struct Reference {
     const int64_t group = a.heads / a.kv_heads;
     for (int64_t b = 0; b < a.batch; ++b)
       for (int64_t h = 0; h < a.heads; ++h)
-        for (int64_t i = 0; i < c.length_of(b); ++i) {
-          const size_t query = at(a, b, i, h, a.heads);
-          const int64_t keys = a.causal ? i + 1 : c.length_of(b);
+        for (int64_t i = 0; i < c.queries.of(b); ++i) {
+          const size_t query = at(a, c.queries, b, i, h, a.heads);
+          const int64_t keys = a.causal ? i + 1 + c.keys.of(b) - c.queries.of(b) : c.keys.of(b);
           std::vector<double> p(static_cast<size_t>(keys)), dp(p.size());
           double most = -INFINITY, sum = 0, delta = 0;
-          const auto key = [&](size_t j) { return at(a, b, static_cast<int64_t>(j), h / group, a.kv_heads); };
+          const auto key = [&](size_t j) { return at(a, c.keys, b, static_cast<int64_t>(j), h / group, a.kv_heads); };
           for (size_t j = 0; j < p.size(); ++j) {
             double magnitude = 0;
             for (size_t e = 0; e < static_cast<size_t>(a.head_dim); ++e) {
@@ -149,7 +187,7 @@ struct Reference {
             most = std::fmax(most, p[j]);
           }
           for (double &x : p) sum += x = std::exp(x - most);
-          lse[static_cast<size_t>((b * a.heads + h) * a.length + i)] = most + std::log(sum);
+          lse[static_cast<size_t>(h * c.queries.rows() + b * c.queries.length + i)] = most + std::log(sum);
           for (size_t j = 0; j < p.size(); ++j) delta += (p[j] /= sum) * dp[j];
           for (size_t j = 0; j < p.size(); ++j) {
             const double ds = scale * p[j] * (dp[j] - delta);
@@ -164,8 +202,8 @@ struct Reference {
         }
   }
 
-  static size_t at(const vbl_attention &a, int64_t b, int64_t token, int64_t head, int64_t heads) {
-    return static_cast<size_t>(((b * a.length + token) * heads + head) * a.head_dim);
+  static size_t at(const vbl_attention &a, const Padded &rows, int64_t b, int64_t token, int64_t head, int64_t heads) {
+    return static_cast<size_t>(((b * rows.length + token) * heads + head) * a.head_dim);
   }
 };
 
@@ -201,9 +239,9 @@ void check_case(const Case &c) {
           check::same_bits(one.dq, more.dq) && check::same_bits(one.dk, more.dk) && check::same_bits(one.dv, more.dv)))
       check::failed(__FILE__, __LINE__, "other bits with %d threads; %s", threads, c.name().c_str());
     const Results packed = run_packed(c, threads);
-    if (!(check::same_bits(pack(c, one.out), packed.out) && check::same_bits(one.lse, packed.lse) &&
-          check::same_bits(pack(c, one.dq), packed.dq) && check::same_bits(pack(c, one.dk), packed.dk) &&
-          check::same_bits(pack(c, one.dv), packed.dv)))
+    if (!(check::same_bits(c.queries.pack(one.out), packed.out) && check::same_bits(pack_lse(c, one.lse), packed.lse) &&
+          check::same_bits(c.queries.pack(one.dq), packed.dq) && check::same_bits(c.keys.pack(one.dk), packed.dk) &&
+          check::same_bits(c.keys.pack(one.dv), packed.dv)))
       check::failed(__FILE__, __LINE__, "other bits without padding; %s", c.name().c_str());
   }
 }
@@ -223,6 +261,56 @@ TEST(attention_equals_its_definition_with_any_number_of_threads) {
       check_case(make_case(random, s[0], s[1], s[2], s[3], s[4], mode % 2 == 0, mode / 2 == 1));
 }
 
+// The queries of a sequence are its last tokens: one where tokens are generated, several where a prompt has a beginning
+// in common with others.
+TEST(attention_of_more_keys_than_queries_equals_its_definition) {
+  check::Random random(check::seed() + 5);
+  const int32_t shapes[][6] = {{1, 1, 2, 1, 8, 0},   {3, 1, 4, 2, 8, 70}, {2, 5, 2, 2, 16, 1}, {2, 33, 3, 1, 5, 64},
+                               {2, 40, 4, 4, 32, 3}, {1, 7, 6, 2, 9, 130}};
+  for (const auto &s : shapes)
+    for (int mode = 0; mode < 4; ++mode)
+      check_case(make_case(random, s[0], s[1], s[2], s[3], s[4], mode % 2 == 0, mode / 2 == 1, s[5]));
+}
+
+// What a query gives does not depend on the queries before it that are asked with it.
+TEST(last_queries_alone_give_the_same) {
+  check::Random random(check::seed() + 6);
+  const Case whole = make_case(random, 1, 90, 4, 2, 24, true, false);
+  const Results expected = run(whole, 1);
+  for (const int32_t last : {1, 2, 17, 90}) {
+    Case c = whole;
+    c.apart = true;
+    c.queries.length = last;
+    const int64_t width = 4 * 24;
+    for (std::vector<float> *x : {&c.q, &c.dout}) x->erase(x->begin(), x->begin() + (90 - last) * width);
+    const Results found = run(c, 2);
+    const std::vector<double> out(expected.out.begin() + (90 - last) * width, expected.out.end());
+    CHECK(check::error(found.out, out) < 0x1p-20);
+    for (int64_t h = 0; h < 4; ++h)
+      for (int64_t i = 0; i < last; ++i)
+        CHECK_NEAR(found.lse[static_cast<size_t>(h * last + i)],
+                   expected.lse[static_cast<size_t>(h * 90 + 90 - last + i)], 1e-5);
+  }
+}
+
+TEST(empty_sequences_change_no_bit_of_the_others) {
+  check::Random random(check::seed() + 7);
+  for (const bool causal : {true, false}) {
+    const Case full = make_case(random, 5, 40, 3, 3, 8, causal, true);
+    const Results without = run_packed(full, 2), with = run_packed(full, 2, 2);
+    CHECK(check::same_bits(without.out, with.out) && check::same_bits(without.lse, with.lse));
+    CHECK(check::same_bits(without.dq, with.dq) && check::same_bits(without.dk, with.dk));
+    CHECK(check::same_bits(without.dv, with.dv));
+
+    Case c = make_case(random, 4, 20, 2, 1, 8, causal, true);
+    c.queries.lengths[1] = c.queries.lengths[3] = 0;
+    c.keys = c.queries;
+    for (std::vector<float> *x : {&c.q, &c.dout}) c.queries.poison(*x);
+    for (std::vector<float> *x : {&c.k, &c.v}) c.keys.poison(*x);
+    check_case(c);
+  }
+}
+
 TEST(attention_of_random_shapes_equals_its_definition) {
   check::Random random(check::seed() + 1);
   for (int round = 0; round < 30; ++round) {
@@ -230,20 +318,6 @@ TEST(attention_of_random_shapes_equals_its_definition) {
     const int32_t kv_heads = draw(1, 4), group = draw(1, 3);
     check_case(make_case(random, draw(1, 3), draw(1, 80), kv_heads * group, kv_heads, draw(1, 70), draw(0, 1) == 1,
                          draw(0, 1) == 1));
-  }
-}
-
-TEST(empty_sequences_change_no_bit_of_the_others) {
-  check::Random random(check::seed() + 5);
-  for (bool causal : {true, false}) {
-    const Case c = make_case(random, 5, 40, 3, 3, 8, causal, true);
-    const Results without = run_packed(c, 2), with = run_packed(c, 2, 2);
-    CHECK(check::same_bits(without.out, with.out) && check::same_bits(without.dq, with.dq));
-    CHECK(check::same_bits(without.dk, with.dk) && check::same_bits(without.dv, with.dv));
-    const size_t lse = without.lse.size() / 5;  // of a sequence
-    for (size_t b = 0; b < 15; ++b)
-      for (size_t i = 0; i < lse; ++i)
-        CHECK(with.lse[b * lse + i] == (b % 3 == 2 ? without.lse[b / 3 * lse + i] : 0));
   }
 }
 
@@ -256,9 +330,10 @@ TEST(attention_keeps_large_scores_finite) {
       const float root = std::sqrt(80 / (c.attention.scale * static_cast<float>(head_dim)));
       for (int64_t token = 0; token < 90; token += 3)
         for (int64_t h = 0; h < 2; ++h)
-          c.q[Reference::at(c.attention, 0, token, h, 2) + static_cast<size_t>(e)] = token % 2 == 0 ? root : -root;
+          c.q[Reference::at(c.attention, c.queries, 0, token, h, 2) + static_cast<size_t>(e)] =
+              token % 2 == 0 ? root : -root;
       for (int64_t token = 0; token < 90; token += 5)
-        c.k[Reference::at(c.attention, 0, token, 0, 1) + static_cast<size_t>(e)] = root;
+        c.k[Reference::at(c.attention, c.keys, 0, token, 0, 1) + static_cast<size_t>(e)] = root;
     }
     check_case(c);
   }
@@ -267,7 +342,7 @@ TEST(attention_keeps_large_scores_finite) {
 TEST(the_definition_of_attention_has_the_gradients_of_its_output) {
   check::Random random(check::seed() + 3);
   for (bool causal : {true, false}) {
-    const Case c = make_case(random, 2, 7, 4, 2, 3, causal, true);
+    const Case c = make_case(random, 2, 7, 4, 2, 3, causal, true, causal ? -1 : 2);
     const Reference reference(c);
     const auto loss = [&c](const Case &changed) {
       const Reference r(changed);
@@ -297,7 +372,7 @@ TEST(attention_refuses_what_it_cannot_take) {
   check::CpuStream stream;
   check::Random random(check::seed() + 4);
   const Case c = make_case(random, 2, 3, 4, 2, 5, true, false);
-  const vbl_attention good = c.attention;
+  const vbl_attention good = c.padded();
   const std::vector<float> unset(c.q.size(), 7);
   std::vector<float> out = unset, lse = unset, dq = unset, dk = unset, dv = unset;
   const int64_t bytes = vbl_attention_scratch_bytes(stream, &good);
@@ -332,7 +407,7 @@ TEST(attention_refuses_what_it_cannot_take) {
     CHECK((vbl_attention_scratch_bytes(stream, &a) >= 0) == has_scratch_size);
   };
   refused({"batch must be positive", "found 0"}, [](vbl_attention &a) { a.batch = 0; });
-  refused({"length must be positive", "found -1"}, [](vbl_attention &a) { a.length = -1; });
+  refused({"queries.length must be positive", "found -1"}, [](vbl_attention &a) { a.queries.length = -1; });
   refused({"heads must be positive", "found 0"}, [](vbl_attention &a) { a.heads = 0; });
   refused({"kv_heads must be positive", "found 0"}, [](vbl_attention &a) { a.kv_heads = 0; });
   refused({"head_dim must be positive", "found -3"}, [](vbl_attention &a) { a.head_dim = -3; });
@@ -340,25 +415,34 @@ TEST(attention_refuses_what_it_cannot_take) {
   refused({"causal must be 0 or 1, found 2"}, [](vbl_attention &a) { a.causal = 2; });
   refused({"scale must be finite", "inf"}, [](vbl_attention &a) { a.scale = INFINITY; });
   refused({"scale must be finite", "nan"}, [](vbl_attention &a) { a.scale = NAN; });
-  refused({"too large"}, [](vbl_attention &a) { a.batch = a.length = a.head_dim = INT32_MAX; });
-  const int32_t zero[] = {3, 0}, long_one[] = {4, 3};
-  refused({"lengths[1] must lie in 1 .. 3, found 0"}, [&](vbl_attention &a) { a.lengths = zero; }, true);
-  refused({"lengths[0] must lie in 1 .. 3, found 4"}, [&](vbl_attention &a) { a.lengths = long_one; }, true);
-  const int32_t starts[] = {0, 3, 5}, late[] = {1, 3, 5}, back[] = {0, 3, 2, 5}, far[] = {0, 1, 5};
-  const auto packed = [](vbl_attention &a, int64_t tokens, const int32_t *starts) {
-    a.tokens = tokens;
-    a.starts = starts;
-  };
-  refused({"tokens must lie in 0 .. 6, found 7"}, [&](vbl_attention &a) { packed(a, 7, starts); });
-  refused({"tokens must lie in 0 .. 6, found -1"}, [&](vbl_attention &a) { packed(a, -1, starts); });
-  refused({"starts must not be NULL"}, [&](vbl_attention &a) { packed(a, 5, nullptr); }, true);
-  refused({"starts[2] must be the number of tokens, 4, found 5"},
-          [&](vbl_attention &a) { packed(a, 4, starts); }, true);
-  refused({"starts[0] must be 0, found 1"}, [&](vbl_attention &a) { packed(a, 5, late); }, true);
-  refused({"starts[2] must lie 0 .. 3 behind starts[1], found 2 and 3"},
-          [&](vbl_attention &a) { packed(a, 5, back); }, true);
-  refused({"starts[2] must lie 0 .. 3 behind starts[1], found 5 and 1"}, [&](vbl_attention &a) { packed(a, 5, far); },
+  refused({"too large"}, [](vbl_attention &a) { a.batch = a.queries.length = a.head_dim = INT32_MAX; });
+  const int32_t below[] = {3, -1}, long_one[] = {4, 3}, short_one[] = {3, 1}, none[] = {3, 0};
+  refused({"queries.lengths[1] must lie in 0 .. 3, found -1"}, [&](vbl_attention &a) { a.queries.lengths = below; },
           true);
+  refused({"queries.lengths[0] must lie in 0 .. 3, found 4"}, [&](vbl_attention &a) { a.queries.lengths = long_one; },
+          true);
+  const int32_t starts[] = {0, 3, 5}, late[] = {1, 3, 5}, back[] = {0, -1, 5}, far[] = {0, 1, 5};
+  const auto packed = [](vbl_sequences &s, int64_t rows, const int32_t *starts) {
+    s.rows = rows;
+    s.starts = starts;
+  };
+  refused({"queries.rows must lie in 1 .. 6, found 7"}, [&](vbl_attention &a) { packed(a.queries, 7, starts); });
+  refused({"queries.rows must lie in 1 .. 6, found 0"}, [&](vbl_attention &a) { packed(a.queries, 0, starts); });
+  refused({"without starts, queries.rows must be batch · length = 6, found 5"},
+          [&](vbl_attention &a) { packed(a.queries, 5, nullptr); }, true);
+  refused({"starts[2] must be the number of tokens, 4, found 5"},
+          [&](vbl_attention &a) { packed(a.queries, 4, starts); }, true);
+  refused({"starts[0] must be 0, found 1"}, [&](vbl_attention &a) { packed(a.queries, 5, late); }, true);
+  refused({"starts[1] must lie 0 .. 3 behind starts[0], found -1 and 0"},
+          [&](vbl_attention &a) { packed(a.queries, 5, back); }, true);
+  refused({"starts[2] must lie 0 .. 3 behind starts[1], found 5 and 1"},
+          [&](vbl_attention &a) { packed(a.queries, 5, far); }, true);
+  refused({"keys.length must be positive, found 0"}, [&](vbl_attention &a) { a.keys.rows = 6; });
+  refused({"keys.rows must lie in 1 .. 6, found -1"}, [&](vbl_attention &a) { a.keys = {-1, 3, starts, nullptr}; });
+  refused({"sequence 1 has 1 keys, its 3 queries need at least 3"},
+          [&](vbl_attention &a) { a.keys = {6, 3, nullptr, short_one}; }, true);
+  refused({"sequence 1 has 0 keys, its 3 queries need at least 1"},
+          [&](vbl_attention &a) { a.causal = 0, a.keys = {6, 3, nullptr, none}; }, true);
   check_refused(&good, kPointers, bytes - 1, {"scratch must have", std::to_string(bytes - 1).c_str()});
   check_refused(nullptr, kPointers, bytes, {"attention must not be NULL"});
   const char *names[] = {"q must",    "k must",  "v must",  "out must", "lse must",

@@ -78,7 +78,7 @@ final class BertLayer implements ModelLayer<BertLayer.Saved> {
         v.forward(pass, 0, tokens, x, vp, value, false);
         Tensor attended = arena.floats(tokens, config.hiddenSize());
         Sequences sequences = batch.sequences();
-        Tensor lse = arena.floats(sequences.size(), config.layer().numAttentionHeads(), sequences.length());
+        Tensor lse = arena.floats(config.layer().numAttentionHeads(), tokens);
         attention.forward(pass.stream(), arena, sequences, query, key, value, attended, lse);
         Tensor attentionSum = arena.floats(tokens, config.hiddenSize());
         Memory.copy(pass.stream(), x, attentionSum);

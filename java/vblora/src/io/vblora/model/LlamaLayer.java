@@ -85,7 +85,7 @@ final class LlamaLayer implements ModelLayer<LlamaLayer.Saved> {
         rotary.apply(pass, kvHeads, batch.positions(), false, key);
         Tensor attended = arena.floats(tokens, o.inFeatures());
         Sequences sequences = batch.sequences();
-        Tensor lse = arena.floats(sequences.size(), heads, sequences.length());
+        Tensor lse = arena.floats(heads, tokens);
         attention.forward(pass.stream(), arena, sequences, query, key, value, attended, lse);
 
         Tensor middle = arena.floats(tokens, config.hiddenSize());

@@ -174,6 +174,35 @@ class TransformerTest {
         assertThrows(KernelException.class, () -> Transformer.poolForward(stream, PoolingMode.CLS, overlong, x, out));
     }
 
+    /** A query with the score 0 for one key and ln 3 for the other gives them weights of 1/4 and 3/4. */
+    @Test
+    void aQueryMayHaveKeysBeforeItsOwn() {
+        Arena arena = own(Arena.on(Device.CPU));
+        arena.reserve(1 << 20);
+        Attention attention = new Attention(1, 1, 1, true, 1);
+        Tensor k = floats(0, (float) Math.log(3));
+        Tensor v = floats(4, 8);
+        Tensor out = zeros(DType.FLOAT32, 1);
+        Tensor lse = zeros(DType.FLOAT32, 1);
+        Sequences last = Sequences.packed(1, 1, 1, ints(0, 1));
+        Sequences both = Sequences.packed(1, 2, 2, ints(0, 2));
+        attention.forward(stream, arena, last, both, floats(1), k, v, out, lse);
+        assertArrayEquals(new float[] {7}, out.toFloats(), 1e-6f);
+        assertArrayEquals(new float[] {(float) Math.log(4)}, lse.toFloats(), 1e-6f);
+
+        Tensor two = zeros(DType.FLOAT32, 2);
+        Tensor lses = zeros(DType.FLOAT32, 2);
+        attention.forward(stream, arena, both, floats(1, 1), k, v, two, lses);
+        assertArrayEquals(new float[] {4, 7}, two.toFloats(), 1e-6f);
+        refused("k", () -> attention.forward(stream, arena, last, both, floats(1), out, v, out, lse));
+        refused("q", () -> attention.forward(stream, arena, last, both, k, k, v, out, lse));
+        refused("lse", () -> attention.forward(stream, arena, last, both, floats(1), k, v, out, lses));
+        Sequences more = Sequences.packed(2, 1, 2, ints(0, 1, 2));
+        refused("keys", () -> attention.forward(stream, arena, last, more, floats(1), k, v, out, lse));
+        assertThrows(KernelException.class,
+                () -> attention.forward(stream, arena, both, last, floats(1, 1), out, out, two, lses));
+    }
+
     @Test
     void squaredErrorsAreSummed() {
         Arena arena = own(Arena.on(Device.CPU));

@@ -10,10 +10,12 @@ import io.vblora.kernels.NativeLibrary;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.bindings.vbl_attention;
+import io.vblora.kernels.bindings.vbl_sequences;
+import org.bytedeco.javacpp.Pointer;
 
 /**
  * Scaled dot-product attention with grouped key/value heads. Shapes: q, out [tokens, heads · headDim], k, v [tokens,
- * kvHeads · headDim], lse [size, heads, length], all float32; how the tokens make sequences, {@link Sequences} says.
+ * kvHeads · headDim], lse [heads, tokens], all float32; how the tokens make sequences, {@link Sequences} says.
  * Immutable: threads may share it, each with its own stream and arena.
  */
 public final class Attention {
@@ -21,7 +23,7 @@ public final class Attention {
     private final int kvHeads;
     private final int headDim;
     /** What native calls read, each thread's own. */
-    private final ThreadLocal<vbl_attention> shape;
+    private final ThreadLocal<Shape> shape;
 
     /** @param scale of the scores, usually 1 / sqrt(headDim) */
     public Attention(int heads, int kvHeads, int headDim, boolean causal, float scale) {
@@ -29,8 +31,12 @@ public final class Attention {
         this.heads = heads;
         this.kvHeads = kvHeads;
         this.headDim = headDim;
-        this.shape = ThreadLocal.withInitial(() -> new vbl_attention().heads(heads).kv_heads(kvHeads)
-                .head_dim(headDim).causal(causal ? 1 : 0).scale(scale));
+        this.shape = ThreadLocal.withInitial(() -> {
+            vbl_attention attention = new vbl_attention();
+            Pointer.memset(attention, 0, attention.sizeof());
+            attention.heads(heads).kv_heads(kvHeads).head_dim(headDim).causal(causal ? 1 : 0).scale(scale);
+            return new Shape(attention, attention.queries(), attention.keys());
+        });
     }
 
     /**
@@ -38,51 +44,76 @@ public final class Attention {
      */
     public void forward(Stream stream, Arena arena, Sequences sequences, Tensor q, Tensor k, Tensor v, Tensor out,
             Tensor lse) {
-        checkForward(stream, sequences, q, k, v, out, lse);
+        forward(stream, arena, sequences, sequences, q, k, v, out, lse);
+    }
+
+    /**
+     * The same where a sequence may have more keys than queries, which are then its last tokens: a causal attention
+     * shows them all keys up to their own place. q, out and lse have rows of queries, k and v of keys.
+     */
+    public void forward(Stream stream, Arena arena, Sequences queries, Sequences keys, Tensor q, Tensor k, Tensor v,
+            Tensor out, Tensor lse) {
+        checkForward(stream, queries, keys, q, k, v, out, lse);
         long mark = arena.mark();
-        Tensor scratch = scratch(stream, arena, sequences);
-        stream.run(handle -> vbl_attention_forward(handle, placed(sequences), q.pointer(), k.pointer(), v.pointer(),
-                out.pointer(), lse.pointer(), scratch.pointer(), scratch.bytes()));
+        Tensor scratch = scratch(stream, arena, queries, keys);
+        stream.run(handle -> vbl_attention_forward(handle, placed(queries, keys), q.pointer(), k.pointer(),
+                v.pointer(), out.pointer(), lse.pointer(), scratch.pointer(), scratch.bytes()));
         arena.release(mark);
     }
 
     /** dq, dk, dv from dout and what the forward pass saw and wrote. */
     public void backward(Stream stream, Arena arena, Sequences sequences, Tensor q, Tensor k, Tensor v, Tensor out,
             Tensor lse, Tensor dout, Tensor dq, Tensor dk, Tensor dv) {
-        checkForward(stream, sequences, q, k, v, out, lse);
+        checkForward(stream, sequences, sequences, q, k, v, out, lse);
         Check.floats(stream, "dout", dout, out.elements());
         Check.floats(stream, "dq", dq, q.elements());
         Check.floats(stream, "dk", dk, k.elements());
         Check.floats(stream, "dv", dv, v.elements());
         long mark = arena.mark();
-        Tensor scratch = scratch(stream, arena, sequences);
-        stream.run(handle -> vbl_attention_backward(handle, placed(sequences), q.pointer(), k.pointer(), v.pointer(),
-                out.pointer(), lse.pointer(), dout.pointer(), dq.pointer(), dk.pointer(), dv.pointer(),
+        Tensor scratch = scratch(stream, arena, sequences, sequences);
+        stream.run(handle -> vbl_attention_backward(handle, placed(sequences, sequences), q.pointer(), k.pointer(),
+                v.pointer(), out.pointer(), lse.pointer(), dout.pointer(), dq.pointer(), dk.pointer(), dv.pointer(),
                 scratch.pointer(), scratch.bytes()));
         arena.release(mark);
     }
 
-    private void checkForward(Stream stream, Sequences sequences, Tensor q, Tensor k, Tensor v, Tensor out,
-            Tensor lse) {
-        sequences.check(stream);
-        long tokens = sequences.tokens();
-        Check.floats(stream, "q", q, tokens * heads * headDim);
-        Check.floats(stream, "k", k, tokens * kvHeads * headDim);
-        Check.floats(stream, "v", v, tokens * kvHeads * headDim);
-        Check.floats(stream, "out", out, tokens * heads * headDim);
-        Check.floats(stream, "lse", lse, (long) sequences.size() * heads * sequences.length());
+    private void checkForward(Stream stream, Sequences queries, Sequences keys, Tensor q, Tensor k, Tensor v,
+            Tensor out, Tensor lse) {
+        queries.check(stream);
+        keys.check(stream);
+        if (keys.size() != queries.size()) {
+            throw new IllegalArgumentException("keys: found those of " + keys.size() + " sequences; expected "
+                    + queries.size());
+        }
+        Check.floats(stream, "q", q, queries.tokens() * heads * headDim);
+        Check.floats(stream, "k", k, keys.tokens() * kvHeads * headDim);
+        Check.floats(stream, "v", v, keys.tokens() * kvHeads * headDim);
+        Check.floats(stream, "out", out, queries.tokens() * heads * headDim);
+        Check.floats(stream, "lse", lse, queries.tokens() * heads);
     }
 
-    private Tensor scratch(Stream stream, Arena arena, Sequences sequences) {
-        vbl_attention own = shape.get().batch(sequences.size()).length(sequences.length())
-                .tokens(sequences.packed() ? sequences.tokens() : 0);
-        return arena.take(DType.UINT8, stream.scratchBytes(handle -> vbl_attention_scratch_bytes(handle, own)));
+    private Tensor scratch(Stream stream, Arena arena, Sequences queries, Sequences keys) {
+        Shape own = shape.get();
+        own.attention.batch(queries.size());
+        own.queries.rows(queries.tokens()).length(queries.length());
+        own.keys.rows(keys.tokens()).length(keys.length());
+        return arena.take(DType.UINT8,
+                stream.scratchBytes(handle -> vbl_attention_scratch_bytes(handle, own.attention)));
     }
 
     /** The shape, whose sizes {@link #scratch} has set, with the sequences' memory. */
-    private vbl_attention placed(Sequences sequences) {
-        boolean packed = sequences.packed();
-        return shape.get().lengths(packed ? null : sequences.places().pointer())
-                .starts(packed ? sequences.places().pointer() : null);
+    private vbl_attention placed(Sequences queries, Sequences keys) {
+        Shape own = shape.get();
+        place(queries, own.queries);
+        place(keys, own.keys);
+        return own.attention;
     }
+
+    private static void place(Sequences sequences, vbl_sequences to) {
+        Pointer places = sequences.places().pointer();
+        to.starts(sequences.packed() ? places : null).lengths(sequences.packed() ? null : places);
+    }
+
+    /** What native calls read; queries and keys are parts of attention. */
+    private record Shape(vbl_attention attention, vbl_sequences queries, vbl_sequences keys) {}
 }
