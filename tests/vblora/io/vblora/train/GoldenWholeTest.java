@@ -119,7 +119,7 @@ class GoldenWholeTest {
             List<E> first = examples.subList(0, examples.size() / STEPS);
             adapter.trainables().forEach(t -> t.enableTraining(stream));
             adapter.trainables().forEach(t -> t.zeroGradient(stream));
-            OnePass.loss(stream, 1.0 / objective.counted(first),
+            OnePass.loss(stream, 1.0 / objective.lossTerms(first),
                     training -> objective.addGradients(execution, first, training));
             adapter.trainables().forEach(t -> t.backward(stream));
             compare(expected, "grad.", numbers(adapter, stream, true), bounds.number("gradient_f32_error", 0, 1));

@@ -311,7 +311,7 @@ class SequenceObjectiveTest {
         }
 
         @Override
-        public long counted(List<SequenceExample> batch) {
+        public long lossTerms(List<SequenceExample> batch) {
             return batch.size();
         }
 

@@ -135,12 +135,12 @@ class TrainerTest {
 
     private double meanLoss(List<CausalLmExample> examples) {
         double sum = 0;
-        long counted = 0;
+        long lossTerms = 0;
         for (CausalLmExample e : examples) {
             sum += model.lossSum(execution, TokenBatch.of(e.inputIds()), e.labels());
-            counted += e.countedLabels();
+            lossTerms += e.countedLabels();
         }
-        return sum / counted;
+        return sum / lossTerms;
     }
 
     @ParameterizedTest
@@ -199,8 +199,8 @@ class TrainerTest {
         }
 
         @Override
-        public long counted(List<CausalLmExample> batch) {
-            return learnt.counted(batch);
+        public long lossTerms(List<CausalLmExample> batch) {
+            return learnt.lossTerms(batch);
         }
 
         @Override
@@ -441,8 +441,8 @@ class TrainerTest {
         }
 
         @Override
-        public long counted(List<CausalLmExample> batch) {
-            return learnt.counted(batch);
+        public long lossTerms(List<CausalLmExample> batch) {
+            return learnt.lossTerms(batch);
         }
 
         @Override

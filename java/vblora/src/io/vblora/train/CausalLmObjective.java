@@ -35,7 +35,7 @@ public final class CausalLmObjective implements Objective<CausalLmExample> {
     }
 
     @Override
-    public long counted(List<CausalLmExample> batch) {
+    public long lossTerms(List<CausalLmExample> batch) {
         return batch.stream().mapToLong(CausalLmExample::countedLabels).sum();
     }
 
@@ -54,7 +54,7 @@ public final class CausalLmObjective implements Objective<CausalLmExample> {
         while (batches.hasNext()) {
             List<CausalLmExample> batch = batches.next();
             sum += model.lossSum(execution, tokens(batch), labels(batch));
-            count += counted(batch);
+            count += lossTerms(batch);
             done += batch.size();
             scored.accept(done);
         }

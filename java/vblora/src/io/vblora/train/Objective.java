@@ -22,7 +22,7 @@ public interface Objective<E extends TokenSequence> {
     Adapter adapter();
 
     /** How many terms the loss of these examples is a sum of: the mean loss is that sum divided by this. */
-    long counted(List<E> batch);
+    long lossTerms(List<E> batch);
 
     /**
      * A training pass over a micro-batch: adds the sum of the loss over these examples to {@link Training#lossSum}, and

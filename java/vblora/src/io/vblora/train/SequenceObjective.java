@@ -52,7 +52,7 @@ public final class SequenceObjective implements Objective<SequenceExample> {
     }
 
     @Override
-    public long counted(List<SequenceExample> batch) {
+    public long lossTerms(List<SequenceExample> batch) {
         return batch.size();
     }
 

@@ -238,12 +238,12 @@ public final class Trainer<E extends TokenSequence> {
             long number = steps + 1;
             long start = System.nanoTime();
             List<List<E>> micro = batches.nextStep();
-            long counted = counted(micro, number);
+            long lossTerms = lossTerms(micro, number);
             Map<String, Double> rates = prepare(optimizerState, state, number, totalSteps);
-            addGradients(micro, counted);
-            lastLoss = readings.lossSum(execution.stream()) / counted;
+            addGradients(micro, lossTerms);
+            lastLoss = readings.lossSum(execution.stream()) / lossTerms;
             requireFinite("loss", lastLoss, "in step " + number);
-            lastBatch = micro.stream().filter(batch -> objective.counted(batch) > 0).findFirst().orElseThrow();
+            lastBatch = micro.stream().filter(batch -> objective.lossTerms(batch) > 0).findFirst().orElseThrow();
             double gradNorm = state.gradientNorm(execution.stream());
             requireFinite("gradient norm", gradNorm, "in step " + number);
             optimizerState.update(execution.stream(), state);
@@ -261,24 +261,24 @@ public final class Trainer<E extends TokenSequence> {
         }
 
         /** How many terms the loss of a step is a sum of. */
-        private long counted(List<List<E>> micro, long number) {
-            long counted = micro.stream().mapToLong(objective::counted).sum();
-            if (counted == 0) {
+        private long lossTerms(List<List<E>> micro, long number) {
+            long lossTerms = micro.stream().mapToLong(objective::lossTerms).sum();
+            if (lossTerms == 0) {
                 throw new InputException("training data", "labels", "none that counts in step " + number,
                         "at least one");
             }
-            return counted;
+            return lossTerms;
         }
 
         /** Leaves the gradients of a step, and its loss and their norm among the readings; no parameter changes. */
-        private void addGradients(List<List<E>> micro, long counted) {
+        private void addGradients(List<List<E>> micro, long lossTerms) {
             Stream stream = execution.stream();
             readings.begin(stream);
             trainables.forEach(t -> t.zeroGradient(stream));
             for (int i = 0; i < micro.size(); i++) {
                 endIfInterrupted();
                 objective.addGradients(execution, micro.get(i),
-                        new Training(state.microBatch(i).upload(stream), 1.0 / counted, readings.loss(i)));
+                        new Training(state.microBatch(i).upload(stream), 1.0 / lossTerms, readings.loss(i)));
             }
             trainables.forEach(t -> t.backward(stream));
             trainables.forEach(t -> t.sumSquares(stream, readings.squares()));
