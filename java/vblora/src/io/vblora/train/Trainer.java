@@ -214,7 +214,7 @@ public final class Trainer<E extends TokenSequence> {
                 before = score();
                 after = before;
                 while (steps < totalSteps && !isOver()) {
-                    step();
+                    runStep();
                     if (steps == totalSteps || evaluation.isDueAfter(steps)) {
                         evaluate();
                     }
@@ -234,7 +234,7 @@ public final class Trainer<E extends TokenSequence> {
             return patience > 0 && best.evaluationsSince() >= patience;
         }
 
-        private void step() {
+        private void runStep() {
             long number = steps + 1;
             long start = System.nanoTime();
             List<List<E>> micro = batches.nextStep();
