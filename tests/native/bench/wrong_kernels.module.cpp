@@ -10,10 +10,10 @@ namespace {
 
 // The library's own function of this name.
 template <typename Function>
-Function *real(const char *name, Function *) {
+Function *real(const char *name) {
   return reinterpret_cast<Function *>(dlsym(RTLD_NEXT, name));
 }
-#define REAL(name) real(#name, name)
+#define REAL(name) real<decltype(name)>(#name)
 
 bool wanted(const char *wrong) {
   const char *kernel = std::getenv("WRONG_KERNEL");
