@@ -12,8 +12,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /** A command line that was run in this process: its exit code and what it printed. */
-record CommandLineRun(int exitCode, String out, String err) {
-    static CommandLineRun of(Object... arguments) {
+public record CommandLineRun(int exitCode, String out, String err) {
+    public static CommandLineRun of(Object... arguments) {
         String[] strings = new String[arguments.length];
         for (int i = 0; i < arguments.length; i++) {
             strings[i] = arguments[i].toString();
@@ -42,13 +42,13 @@ record CommandLineRun(int exitCode, String out, String err) {
         return new ProcessBuilder(command).redirectErrorStream(true);
     }
 
-    CommandLineRun assertDone() {
+    public CommandLineRun assertDone() {
         assertEquals(0, exitCode, this::toString);
         return this;
     }
 
     /** The last line of standard error is one paragraph that holds this text, without a stack trace. */
-    CommandLineRun assertError(int expectedCode, String text) {
+    public CommandLineRun assertError(int expectedCode, String text) {
         assertEquals(expectedCode, exitCode, this::toString);
         String[] lines = err.split("\\R");
         String last = lines[lines.length - 1];

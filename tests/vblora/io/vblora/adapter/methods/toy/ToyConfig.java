@@ -1,0 +1,78 @@
+package io.vblora.adapter.methods.toy;
+
+import io.vblora.JsonFields;
+import io.vblora.adapter.AdapterConfig;
+import io.vblora.adapter.BaseWeights;
+import io.vblora.adapter.ModuleShape;
+import io.vblora.adapter.peft.PeftFile;
+import io.vblora.adapter.peft.PeftKeys;
+import io.vblora.adapter.peft.StoredForm;
+import io.vblora.adapter.peft.StoredTensor;
+import io.vblora.kernels.Stream;
+import io.vblora.parameters.ParameterLayout;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/** Its configuration. */
+final class ToyConfig extends AdapterConfig {
+    private final ToyMethod method;
+    private final double toyScale;
+
+    ToyConfig(ToyMethod method, JsonFields fields) {
+        super(fields, 2, "toy_dropout", Set.of("toy_dropout", "toy_scale"));
+        this.method = method;
+        this.toyScale = fields.number("toy_scale", 0, 100, 1);
+    }
+
+    @Override
+    public ToyMethod method() {
+        return method;
+    }
+
+    @Override
+    public double scaling(String path) {
+        return toyScale;
+    }
+
+    @Override
+    public Map<String, Object> facts() {
+        return Map.of("toy_scale", toyScale);
+    }
+
+    /** A, B and R of all modules, in a buffer each. */
+    ParameterLayout layout(List<ModuleShape> modules, String suffix) {
+        ParameterLayout.Builder layout = ParameterLayout.builder();
+        modules.forEach(module -> layout.add(PeftKeys.of(module.path(), suffix),
+                suffix.equals(ToyMethod.B) ? module.outFeatures() : r(),
+                suffix.equals(ToyMethod.A) ? module.inFeatures() : r()));
+        return layout.build();
+    }
+
+    @Override
+    protected ModuleShape shape(String path, PeftFile file) {
+        file.expect(PeftKeys.of(path, ToyMethod.R), "r", r(), r());
+        return new ModuleShape(path, file.expect(PeftKeys.of(path, ToyMethod.A), "r", r(), -1).get(1),
+                file.expect(PeftKeys.of(path, ToyMethod.B), "r", -1, r()).get(0));
+    }
+
+    @Override
+    protected List<StoredTensor> stored(List<ModuleShape> modules, StoredForm form) {
+        return List.of(ToyMethod.A, ToyMethod.B, ToyMethod.R).stream()
+                .flatMap(suffix -> StoredTensor.of(layout(modules, suffix)).stream()).toList();
+    }
+
+    @Override
+    protected ToyComposition create(List<ModuleShape> modules, BaseWeights base, Stream stream, long seed) {
+        ToyComposition composition = new ToyComposition(stream.device(), this, modules);
+        composition.initialize(base);
+        return composition;
+    }
+
+    @Override
+    protected ToyComposition read(List<ModuleShape> modules, PeftFile file, Stream stream) {
+        ToyComposition composition = new ToyComposition(stream.device(), this, modules);
+        composition.read(file);
+        return composition;
+    }
+}

@@ -1,0 +1,49 @@
+package io.vblora.adapter.methods.toy;
+
+import io.vblora.JsonFields;
+import io.vblora.adapter.AdapterMethod;
+import io.vblora.adapter.MethodSource;
+import io.vblora.adapter.peft.StoredForm;
+import io.vblora.parameters.ParameterGroup;
+import java.util.List;
+
+/**
+ * The smallest method: A and B are the first r rows and columns of the base weight and stay so; a matrix R [r, r] between
+ * them is trained: W + B R A.
+ */
+public final class ToyMethod implements AdapterMethod, MethodSource {
+    static final String A = ".toy_A";
+    static final String B = ".toy_B";
+    static final String R = ".toy_R";
+
+    static final ParameterGroup GROUP = new ParameterGroup("toy", "learning_rate_toy", 0.01, true);
+    static final StoredForm FORM = new StoredForm("with_r", "with A, B and R", List.of(A, B, R), List.of());
+
+    /** For the service loader. */
+    public ToyMethod() {}
+
+    @Override
+    public List<AdapterMethod> methods() {
+        return List.of(this);
+    }
+
+    @Override
+    public String peftType() {
+        return "TOY";
+    }
+
+    @Override
+    public String title() {
+        return "Toy";
+    }
+
+    @Override
+    public ToyConfig config(JsonFields fields) {
+        return new ToyConfig(this, fields);
+    }
+
+    @Override
+    public List<StoredForm> forms() {
+        return List.of(FORM);
+    }
+}

@@ -1,0 +1,146 @@
+package io.vblora.adapter.methods.toy;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import io.vblora.Golden;
+import io.vblora.InputException;
+import io.vblora.adapter.AdaptedModule;
+import io.vblora.adapter.Adapter;
+import io.vblora.adapter.AdapterConfig;
+import io.vblora.adapter.MethodSource;
+import io.vblora.blas.Blas;
+import io.vblora.cli.CommandLineRun;
+import io.vblora.data.CausalLmExample;
+import io.vblora.kernels.Stream;
+import io.vblora.kernels.Tensor;
+import io.vblora.model.Execution;
+import io.vblora.model.LlamaModel;
+import io.vblora.train.CausalLmObjective;
+import io.vblora.train.Trainer;
+import io.vblora.train.TrainingArguments;
+import io.vblora.train.TrainingListener;
+import io.vblora.train.TrainingResult;
+import java.io.IOException;
+import java.net.URL;
+import java.net.URLClassLoader;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** A method that is nowhere named outside this folder is created, trained, saved, loaded and inspected as others are. */
+class ToyMethodTest {
+    @TempDir
+    private Path folder;
+
+    private final ClassLoader before = Thread.currentThread().getContextClassLoader();
+    private URLClassLoader registered;
+
+    /** The line that registers it is the one of the services' file. */
+    @BeforeEach
+    void register() throws IOException {
+        Path services = folder.resolve("services");
+        Path file = services.resolve("META-INF/services").resolve(MethodSource.class.getName());
+        Files.createDirectories(file.getParent());
+        Files.writeString(file, ToyMethod.class.getName() + "\n");
+        registered = new URLClassLoader(new URL[] {services.toUri().toURL()}, before);
+        Thread.currentThread().setContextClassLoader(registered);
+    }
+
+    @AfterEach
+    void unregister() throws IOException {
+        Thread.currentThread().setContextClassLoader(before);
+        registered.close();
+    }
+
+    private AdapterConfig config() throws IOException {
+        Path file = folder.resolve(AdapterConfig.FILE_NAME);
+        Files.writeString(file, "{\"peft_type\": \"TOY\", \"r\": 3, \"toy_scale\": 2, "
+                + "\"target_modules\": [\"q_proj\", \"down_proj\"]}");
+        return AdapterConfig.read(file);
+    }
+
+    private static List<CausalLmExample> examples() {
+        Random random = new Random(3);
+        List<CausalLmExample> examples = new ArrayList<>();
+        for (int i = 0; i < 8; i++) {
+            examples.add(CausalLmExample.of(random.ints(12, 0, 20).toArray()));
+        }
+        return examples;
+    }
+
+    @Test
+    void isTrainedSavedAndLoaded() throws IOException {
+        Path saved = folder.resolve("adapter");
+        try (Stream stream = Stream.cpu(1); Execution execution = new Execution(stream, Blas.on(stream.device()));
+                LlamaModel model = LlamaModel.load(Golden.own("models/tinyrand"), null, stream);
+                Adapter adapter = Adapter.create(config(), model.linears(), model.parameters(), 0, stream, 1)) {
+            AdaptedModule first = adapter.modules().get(0);
+            assertEquals(2, first.scaling());
+            model.attach(adapter);
+            List<Map<String, Double>> rates = new ArrayList<>();
+            TrainingListener listener = new TrainingListener() {
+                @Override
+                public void onStep(Step step) {
+                    rates.add(step.learningRates());
+                }
+            };
+            List<CausalLmExample> examples = examples();
+            TrainingArguments arguments = TrainingArguments.builder().maxSteps(20).warmupSteps(1).build();
+            TrainingResult result = new Trainer<>(new CausalLmObjective(model), execution, arguments, List.of(listener))
+                    .train(examples, examples);
+            double lossBefore = result.metricsBefore().get("eval_loss");
+            double lossAfter = result.metricsAfter().get("eval_loss");
+            assertTrue(lossAfter < lossBefore - 0.01, lossBefore + " before, " + lossAfter + " after");
+            assertEquals(Map.of("learning_rate_toy", 0.01), rates.get(1));
+
+            adapter.save(saved, false, stream);
+            assertEquals(Files.size(saved.resolve(Adapter.WEIGHTS_FILE)), adapter.storedBytes(false));
+            try (Adapter loaded = Adapter.load(saved, stream)) {
+                assertArrayEquals(adapter.composition().packed().toFloats(), loaded.composition().packed().toFloats());
+                try (Tensor delta = adapter.delta(first, stream);
+                        Tensor again = loaded.delta(loaded.modules().get(0), stream)) {
+                    assertArrayEquals(delta.toFloats(), again.toFloats());
+                }
+                model.attach(loaded);
+                assertEquals(lossAfter, new CausalLmObjective(model).evaluate(execution, examples, 8, n -> { })
+                        .get("eval_loss"));
+            }
+            assertThrows(InputException.class, () -> adapter.save(saved, true, stream));
+        }
+        JsonNode report = new ObjectMapper().readTree(CommandLineRun.of("inspect", saved.toString(), "--json").out());
+        assertEquals("TOY", report.get("peft_type").asText());
+        assertEquals(2, report.get("toy_scale").asDouble());
+        assertTrue(report.has("bytes_of_lora_of_equal_rank"));
+    }
+
+    @Test
+    void beginsFromTheBaseModelsWeights() throws IOException {
+        try (Stream stream = Stream.cpu(1);
+                LlamaModel model = LlamaModel.load(Golden.own("models/tinyrand"), null, stream)) {
+            InputException e = assertThrows(InputException.class,
+                    () -> Adapter.create(config(), model.linears(), stream, 1));
+            assertTrue(e.field().endsWith("q_proj.weight") || e.field().endsWith("down_proj.weight"), e.getMessage());
+        }
+    }
+
+    @Test
+    void isUnknownWhereItIsNotRegistered() throws IOException {
+        config();
+        Thread.currentThread().setContextClassLoader(before);
+        InputException e = assertThrows(InputException.class, () -> AdapterConfig.read(folder));
+        assertEquals("peft_type", e.field());
+        assertEquals("VBLORA or LORA", e.expected());
+    }
+}
