@@ -104,7 +104,7 @@ public final class WeightReader {
         if (!entry.dtype().isNativeFloat()) {
             throw new InputException(source.file(name), name, "dtype " + entry.dtype().code(), "F32, BF16 or F16");
         }
-        Tensor stored = source.read(name);
+        Tensor stored = onDevice(source.read(name));
         if (wanted == null || stored.dtype() == wanted) {
             owned.add(stored);
             return stored;
@@ -113,7 +113,24 @@ public final class WeightReader {
             Tensor converted = Tensor.allocate(stream.device(), wanted, shape);
             owned.add(converted);
             Memory.convert(stream, stored, converted);
+            stream.synchronize();
             return converted;
+        }
+    }
+
+    /** The tensor itself where the device is the CPU, else a copy in its place. */
+    private Tensor onDevice(Tensor read) {
+        if (stream.device().isCpu()) {
+            return read;
+        }
+        try (read) {
+            Tensor copy = Tensor.allocate(stream.device(), read.dtype(), read.shape());
+            try {
+                return copy.copyFrom(read);
+            } catch (RuntimeException | Error e) {
+                copy.close();
+                throw e;
+            }
         }
     }
 }

@@ -1,0 +1,53 @@
+package io.vblora.model;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import io.vblora.kernels.DType;
+import io.vblora.kernels.Stream;
+import io.vblora.kernels.Tensor;
+import io.vblora.kernels.TestDevice;
+import io.vblora.kernels.ops.Memory;
+import io.vblora.weights.SafetensorsWriter;
+import io.vblora.weights.WeightSource;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Weights come to lie on the device of the stream, in the type asked for. */
+@TestDevice.OnAny
+class WeightReaderTest {
+    /** Numbers that bfloat16 holds exactly. */
+    private static final float[] VALUES = {1, -2.5f, 0.125f, 96, 0, -0.75f};
+
+    @TempDir
+    Path folder;
+
+    @Test
+    void weightsLieOnTheStreamsDevice() {
+        Path file = folder.resolve("model.safetensors");
+        try (Tensor tensor = Tensor.of(VALUES, 2, 3)) {
+            new SafetensorsWriter().add("weight", tensor).write(file);
+        }
+        List<Tensor> owned = new ArrayList<>();
+        try (Stream stream = TestDevice.stream(); WeightSource source = WeightSource.open(file);
+                Tensor widened = Tensor.allocate(TestDevice.DEVICE, DType.FLOAT32, 2, 3)) {
+            Tensor stored = new WeightReader(source, null, stream, owned).matrix("weight", 2, 3);
+            Tensor converted = new WeightReader(source, DType.BFLOAT16, stream, owned).matrix("weight", 2, 3);
+            for (Tensor tensor : List.of(stored, converted)) {
+                assertEquals(TestDevice.DEVICE, tensor.device());
+                assertArrayEquals(new long[] {2, 3}, tensor.shape());
+            }
+            assertArrayEquals(VALUES, stored.toFloats());
+            assertEquals(DType.BFLOAT16, converted.dtype());
+            Memory.convert(stream, converted, widened);
+            stream.synchronize();
+            assertArrayEquals(VALUES, widened.toFloats());
+            assertEquals(List.of(stored, converted), owned);
+        } finally {
+            owned.forEach(Tensor::close);
+        }
+    }
+}
