@@ -228,7 +228,7 @@ public final class BertModel implements AutoCloseable {
     float[] evaluate(Execution execution, String kind, TokenBatch batch, BiFunction<Pass, Tokens, Tensor> ops) {
         Inputs inputs = new Inputs();
         Tokens.Given given = give(inputs, batch);
-        return use.reading(() -> execution.evaluate(PassShape.of(kind, batch, use.layout()), inputs,
+        return use.reading(() -> execution.evaluate(new PassShape(kind, batch.bucket(), use.layout()), inputs,
                 pass -> ops.apply(pass, given.in(pass)), Tensor::toFloats));
     }
 

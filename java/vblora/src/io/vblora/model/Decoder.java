@@ -128,7 +128,7 @@ public abstract class Decoder extends AdaptableModel implements CausalLm {
     }
 
     private PassShape shape(String kind, TokenBatch batch) {
-        return PassShape.of(kind, batch, use().layout());
+        return new PassShape(kind, batch.bucket(), use().layout());
     }
 
     /** The output of the embeddings [tokens, hidden]. */

@@ -124,7 +124,7 @@ public final class SequenceModel extends AdaptableModel {
         Inputs inputs = new Inputs();
         Tokens.Given given = encoder.give(inputs, batch);
         Loss.Given loss = Loss.give(inputs, config.problemType(), targets, training);
-        use().training(() -> execution.train(PassShape.of("gradients", batch, use().layout()), inputs,
+        use().training(() -> execution.train(new PassShape("gradients", batch.bucket(), use().layout()), inputs,
                 training.step(), pass -> addGradients(pass, given.in(pass), loss.in(pass))));
     }
 
@@ -182,7 +182,7 @@ public final class SequenceModel extends AdaptableModel {
     }
 
     private PassShape headShape(String kind, int size) {
-        return new PassShape(kind, size, 0, 0, use().layout());
+        return new PassShape(kind, new Bucket(size, 0, 0), use().layout());
     }
 
     private Tensor pooled(Pass pass, Tokens batch) {

@@ -2,17 +2,20 @@ package io.vblora.model;
 
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
 
 /**
- * The sequences of tokens that a model computes at a time, one behind the other without padding, each of at least one
- * token. The arrays are not copied.
+ * The sequences of tokens that a model computes at a time, one behind the other without padding. Sequences may be empty.
+ * Dropout is drawn for each token's place among all of them, so neither empty sequences nor what comes behind changes
+ * it. The arrays are not copied.
  *
  * @param starts the place of each sequence's first token among all tokens and, last, the number of tokens, [size + 1]
- * @param inputIds [tokens]
+ * @param inputIds [tokens], at least one
  * @param tokenTypeIds [tokens], or null for zeros
+ * @param longest number of tokens that no sequence has more of
  */
-public record TokenBatch(int[] starts, int[] inputIds, int[] tokenTypeIds) {
-    /** @throws IllegalArgumentException if a sequence has no token, or the arrays do not fit each other */
+public record TokenBatch(int[] starts, int[] inputIds, int[] tokenTypeIds, int longest) {
+    /** @throws IllegalArgumentException if there is no token, or the arrays do not fit each other */
     public TokenBatch {
         int tokens = inputIds.length;
         if (tokens == 0 || starts.length < 2 || starts[0] != 0 || starts[starts.length - 1] != tokens
@@ -22,11 +25,18 @@ public record TokenBatch(int[] starts, int[] inputIds, int[] tokenTypeIds) {
                     + (tokenTypeIds == null ? "no" : Integer.toString(tokenTypeIds.length)) + " tokenTypeIds");
         }
         for (int row = 0; row + 1 < starts.length; row++) {
-            if (starts[row] >= starts[row + 1]) {
+            int length = starts[row + 1] - starts[row];
+            if (length < 0 || length > longest) {
                 throw new IllegalArgumentException("A sequence starts at " + starts[row] + " and the next one at "
-                        + starts[row + 1] + ": it has no token");
+                        + starts[row + 1] + "; expected 0 to " + longest + " tokens");
             }
         }
+    }
+
+    /** A batch whose longest sequence decides what its {@link #longest} is. */
+    public TokenBatch(int[] starts, int[] inputIds, int[] tokenTypeIds) {
+        this(starts, inputIds, tokenTypeIds, IntStream.range(1, starts.length)
+                .map(row -> starts[row] - starts[row - 1]).max().orElse(0));
     }
 
     /** A batch of these sequences, whose token types are all 0. */
@@ -83,13 +93,29 @@ public record TokenBatch(int[] starts, int[] inputIds, int[] tokenTypeIds) {
         return starts[row + 1] - starts[row];
     }
 
-    /** Number of tokens of the longest sequence. */
-    public int longest() {
-        int longest = 0;
-        for (int row = 0; row < size(); row++) {
-            longest = Math.max(longest, length(row));
+    public Bucket bucket() {
+        return new Bucket(size(), tokens(), longest);
+    }
+
+    /**
+     * This batch with sequences behind its own that fill a bucket: some of zeros, as few as hold them, and empty ones.
+     * They change no number of these, but for the roundings of a library of matrix products that chooses the order of
+     * its sums by the number of rows. Give them the label -100, and they count nowhere.
+     *
+     * @throws IllegalArgumentException if the bucket does not hold the batch, or too few sequences to fill it
+     */
+    public TokenBatch padded(Bucket bucket) {
+        long room = (long) (bucket.sequences() - size()) * bucket.longest();
+        if (bucket.sequences() < size() || bucket.longest() < longest || bucket.tokens() < tokens()
+                || bucket.tokens() - tokens() > room) {
+            throw new IllegalArgumentException(bucket() + " does not become " + bucket);
         }
-        return longest;
+        int[] padded = Arrays.copyOf(starts, bucket.sequences() + 1);
+        for (int row = size(); row < bucket.sequences(); row++) {
+            padded[row + 1] = padded[row] + Math.min(bucket.longest(), bucket.tokens() - padded[row]);
+        }
+        return new TokenBatch(padded, Arrays.copyOf(inputIds, bucket.tokens()),
+                tokenTypeIds == null ? null : Arrays.copyOf(tokenTypeIds, bucket.tokens()), bucket.longest());
     }
 
     /** The place of each token in its sequence, the first one's given, [tokens]. */
@@ -107,9 +133,11 @@ public record TokenBatch(int[] starts, int[] inputIds, int[] tokenTypeIds) {
     int[] next(int[] values, int ofLast) {
         int[] next = new int[tokens()];
         for (int row = 0; row < size(); row++) {
-            int last = starts[row + 1] - 1;
-            System.arraycopy(values, starts[row] + 1, next, starts[row], last - starts[row]);
-            next[last] = ofLast;
+            if (length(row) > 0) {
+                int last = starts[row + 1] - 1;
+                System.arraycopy(values, starts[row] + 1, next, starts[row], last - starts[row]);
+                next[last] = ofLast;
+            }
         }
         return next;
     }

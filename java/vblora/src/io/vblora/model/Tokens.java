@@ -12,11 +12,14 @@ import io.vblora.kernels.ops.Sequences;
  */
 public record Tokens(Sequences sequences, Tensor ids, Tensor positions, Tensor types) {
     /** A batch among the inputs of a pass. */
-    public record Given(int size, int longest, int tokens, Inputs.Place starts, Inputs.Place ids, Inputs.Place positions,
+    public record Given(Bucket bucket, Inputs.Place starts, Inputs.Place ids, Inputs.Place positions,
             Inputs.Place types) {
+        /** The batch on the device. */
         public Tokens in(Pass pass) {
-            return new Tokens(Sequences.packed(size, longest, tokens, pass.input(starts)), pass.input(ids),
-                    pass.input(positions), types == null ? null : pass.input(types));
+            Sequences sequences = Sequences.packed(bucket.sequences(), bucket.longest(), bucket.tokens(),
+                    pass.input(starts));
+            return new Tokens(sequences, pass.input(ids), pass.input(positions),
+                    types == null ? null : pass.input(types));
         }
     }
 
@@ -28,9 +31,8 @@ public record Tokens(Sequences sequences, Tensor ids, Tensor positions, Tensor t
      */
     public static Given give(Inputs inputs, TokenBatch batch, int firstPosition, boolean typed) {
         int[] types = batch.tokenTypeIds() == null ? new int[batch.tokens()] : batch.tokenTypeIds();
-        return new Given(batch.size(), batch.longest(), batch.tokens(), inputs.ints(batch.starts()),
-                inputs.ints(batch.inputIds()), inputs.ints(batch.positions(firstPosition)),
-                typed ? inputs.ints(types) : null);
+        return new Given(batch.bucket(), inputs.ints(batch.starts()), inputs.ints(batch.inputIds()),
+                inputs.ints(batch.positions(firstPosition)), typed ? inputs.ints(types) : null);
     }
 
     /** Number of tokens. */
