@@ -23,9 +23,11 @@ import java.util.stream.Collectors;
  * adds to their gradients.
  */
 public final class WholeParameters extends FlatParameters {
-    private static final ParameterGroup HEAD_MATRICES =
+    /** Matrices of a task's head. */
+    public static final ParameterGroup HEAD_MATRICES =
             new ParameterGroup("matrices of heads", "learning_rate_head", 5e-3, true);
-    private static final ParameterGroup HEAD_VECTORS =
+    /** Vectors of a task's head. */
+    public static final ParameterGroup HEAD_VECTORS =
             new ParameterGroup("vectors of heads", "learning_rate_head", 5e-3, false);
 
     /** In the buffer's order: matrices first, then vectors, each by name, numbers in it by value. */

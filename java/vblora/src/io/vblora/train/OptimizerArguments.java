@@ -1,5 +1,7 @@
 package io.vblora.train;
 
+import io.vblora.adapter.WholeParameters;
+import io.vblora.adapter.methods.vblora.VbLoraMethod;
 import io.vblora.optimizer.Optimizer;
 import io.vblora.optimizer.adamw.AdamW;
 import io.vblora.parameters.ParameterGroup;
@@ -42,24 +44,24 @@ public record OptimizerArguments(Map<String, Double> learningRates, double weigh
         return new AdamW(adamBeta1, adamBeta2, adamEpsilon, weightDecay);
     }
 
-    /** The options and their defaults. */
+    /** The options and their defaults; a learning rate's is its group's. */
     static final class Options {
         @Option(names = "--learning-rate-vector-bank", paramLabel = "RATE",
                 description = "VB-LoRA: learning rate of the vector bank (default: ${DEFAULT-VALUE}, the paper's).")
-        double learningRateVectorBank = 1e-3;
+        double learningRateVectorBank = VbLoraMethod.VECTOR_BANK.defaultLearningRate();
 
         @Option(names = "--learning-rate-logits", paramLabel = "RATE",
                 description = "VB-LoRA: learning rate of the logits (default: ${DEFAULT-VALUE}, the paper's).")
-        double learningRateLogits = 1e-2;
+        double learningRateLogits = VbLoraMethod.LOGITS.defaultLearningRate();
 
         @Option(names = "--learning-rate", paramLabel = "RATE",
                 description = "Learning rate of LoRA's A and B, and of the base model's biases (--bias) and modules "
                         + "(--modules-to-save); nothing else of VB-LoRA (default: ${DEFAULT-VALUE}, usual for LoRA).")
-        double learningRate = 2e-4;
+        double learningRate = ParameterGroup.MATRICES.defaultLearningRate();
 
         @Option(names = "--learning-rate-head", paramLabel = "RATE",
                 description = "Sequences: learning rate of the head (default: ${DEFAULT-VALUE}).")
-        double learningRateHead = 5e-3;
+        double learningRateHead = WholeParameters.HEAD_MATRICES.defaultLearningRate();
 
         @Option(names = "--weight-decay", paramLabel = "X",
                 description = "AdamW's weight decay, of all but biases and norms (default: ${DEFAULT-VALUE}).")
@@ -76,10 +78,10 @@ public record OptimizerArguments(Map<String, Double> learningRates, double weigh
 
         OptimizerArguments build() {
             Map<String, Double> rates = new LinkedHashMap<>();
-            rates.put("learning_rate_vector_bank", learningRateVectorBank);
-            rates.put("learning_rate_logits", learningRateLogits);
-            rates.put("learning_rate", learningRate);
-            rates.put("learning_rate_head", learningRateHead);
+            rates.put(VbLoraMethod.VECTOR_BANK.learningRate(), learningRateVectorBank);
+            rates.put(VbLoraMethod.LOGITS.learningRate(), learningRateLogits);
+            rates.put(ParameterGroup.MATRICES.learningRate(), learningRate);
+            rates.put(WholeParameters.HEAD_MATRICES.learningRate(), learningRateHead);
             return new OptimizerArguments(rates, weightDecay, adamBeta1, adamBeta2, adamEpsilon, maxGradNorm);
         }
     }

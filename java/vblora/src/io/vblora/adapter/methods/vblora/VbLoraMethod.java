@@ -10,9 +10,12 @@ import java.util.List;
 public final class VbLoraMethod implements AdapterMethod {
     public static final VbLoraMethod INSTANCE = new VbLoraMethod();
 
-    static final ParameterGroup VECTOR_BANK =
+    /** The vector bank; its learning rate is the paper's. */
+    public static final ParameterGroup VECTOR_BANK =
             new ParameterGroup("vector bank", "learning_rate_vector_bank", 1e-3, true);
-    static final ParameterGroup LOGITS = new ParameterGroup("logits", "learning_rate_logits", 1e-2, true);
+
+    /** The logits; their learning rate is the paper's. */
+    public static final ParameterGroup LOGITS = new ParameterGroup("logits", "learning_rate_logits", 1e-2, true);
 
     static final StoredForm ALL_LOGITS = new StoredForm("with_all_logits", "with all logits",
             List.of(VbLoraKeys.LOGITS_A, VbLoraKeys.LOGITS_B), List.of(VbLoraKeys.VECTOR_BANK));
