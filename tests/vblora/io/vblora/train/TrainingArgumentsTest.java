@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import io.vblora.InputException;
+import io.vblora.parameters.ParameterGroup;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import picocli.CommandLine;
@@ -34,6 +35,17 @@ class TrainingArgumentsTest {
             assertRefused("gradient_accumulation_steps", "1 to 65536",
                     TrainingArguments.builder().gradientAccumulationSteps(wrong));
         }
+    }
+
+    /** Rates of methods that are not known here have the names of their groups; others are the groups' own. */
+    @Test
+    void learningRatesAreThoseOfGroups() {
+        ParameterGroup group = new ParameterGroup("toys", "learning_rate_toys", 0.5, true);
+        assertEquals(0.5, TrainingArguments.builder().build().optimizer().learningRate(group));
+        assertEquals(0.25, TrainingArguments.builder().learningRate("learning_rate_toys", 0.25).build().optimizer()
+                .learningRate(group));
+        assertRefused("learning_rate_toys", "a finite number that is not negative",
+                TrainingArguments.builder().learningRate("learning_rate_toys", -1));
     }
 
     @Test

@@ -67,6 +67,9 @@ public record OptimizerArguments(Map<String, Double> learningRates, double weigh
                 description = "AdamW's weight decay, of all but biases and norms (default: ${DEFAULT-VALUE}).")
         double weightDecay;
 
+        /** Rates of other names. */
+        final Map<String, Double> learningRates = new LinkedHashMap<>();
+
         double adamBeta1 = 0.9;
         double adamBeta2 = 0.999;
         double adamEpsilon = 1e-8;
@@ -82,6 +85,7 @@ public record OptimizerArguments(Map<String, Double> learningRates, double weigh
             rates.put(VbLoraMethod.LOGITS.learningRate(), learningRateLogits);
             rates.put(ParameterGroup.MATRICES.learningRate(), learningRate);
             rates.put(WholeParameters.HEAD_MATRICES.learningRate(), learningRateHead);
+            rates.putAll(learningRates);
             return new OptimizerArguments(rates, weightDecay, adamBeta1, adamBeta2, adamEpsilon, maxGradNorm);
         }
     }

@@ -78,6 +78,16 @@ public record TrainingArguments(OptimizerArguments optimizer, ScheduleArguments 
             return this;
         }
 
+        /**
+         * Sets the learning rate of a method from elsewhere.
+         *
+         * @param name as {@link io.vblora.parameters.ParameterGroup#learningRate}
+         */
+        public Builder learningRate(String name, double value) {
+            optimizer.learningRates.put(name, value);
+            return this;
+        }
+
         public Builder weightDecay(double value) {
             optimizer.weightDecay = value;
             return this;
