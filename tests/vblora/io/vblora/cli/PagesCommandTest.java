@@ -26,7 +26,8 @@ class PagesCommandTest {
     private static final Set<String> OF_THE_LAUNCHER = Set.of("demo", "test", "bench admixture", "bundle");
     /** Where programs say which options they have, beside the command line's help. */
     private static final List<String> OTHER_PROGRAMS =
-            List.of("vblora", "java/bundle/vblora", "native/bench/main.cpp", "tests/gpu/check", "tests/hostile/hostile");
+            List.of("vblora", "java/bundle/vblora", "native/bench/main.cpp", "tests/gpu/check", "tests/hostile/hostile",
+                    "tests/bench/demo_scores.py");
 
     @Test
     void commandsAreUnderstood() throws IOException {
