@@ -19,7 +19,7 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
-/** Times the kernels through vblora-bench, and launches from Java. */
+/** Times the kernels through vblora-bench, and launches of kernels from Java. */
 @Command(name = "kernels", mixinStandardHelpOptions = true, versionProvider = Main.Version.class,
         description = "Times the kernels of a training step of the admixture, for all sub-vectors of a model at once, "
                 + "and the low-rank products of one layer, beside a copy within the device: RoBERTa-base (r 4, 90 bank "
@@ -88,7 +88,7 @@ final class BenchKernelsCommand implements Callable<Integer> {
         }
     }
 
-    /** As vblora-bench writes its own launches; no bandwidth. */
+    /** In the form in which vblora-bench writes its own launches; there is no bandwidth. */
     private void append(LaunchTimes times, Device measured) {
         if (csv == null) {
             return;

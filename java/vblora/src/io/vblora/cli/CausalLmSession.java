@@ -16,7 +16,7 @@ import java.util.List;
 
 /** Predicting the next token with a language model. */
 final class CausalLmSession implements TaskSession<CausalLmExample> {
-    /** As Hugging Face's run_clm. */
+    /** Like Hugging Face's run_clm. */
     private static final int USUAL_MAX_SEQ_LENGTH = 1024;
 
     private final Path folder;

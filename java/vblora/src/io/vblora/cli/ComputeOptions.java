@@ -4,9 +4,9 @@ import io.vblora.kernels.DType;
 import io.vblora.kernels.Stream;
 import picocli.CommandLine.Option;
 
-/** Options that say on what, and in which numbers, a model is computed. */
+/** Options that say on which device, and with which numbers, a model is computed. */
 final class ComputeOptions {
-    /** What the native library takes. */
+    /** The most that the native library takes. */
     private static final int MAX_THREADS = 1024;
 
     @Option(names = "--device", paramLabel = "DEVICE",
@@ -28,7 +28,7 @@ final class ComputeOptions {
                 + MAX_THREADS);
     }
 
-    /** The type of the frozen weights, or null for that in which they are stored. */
+    /** The type of the frozen weights, or null for the type in which they are stored. */
     DType dtype() {
         return dtype.dtype();
     }

@@ -19,7 +19,7 @@ final class DataFile implements ITypeConverter<Path> {
         return text.equals("-") ? STANDARD_INPUT : Main.path(text);
     }
 
-    /** Whether both are one pipe, or another file that gives its data only once. */
+    /** Whether both are the same pipe, or another file that gives its data only once. */
     static boolean areOnePipe(Path a, Path b) {
         try {
             return Files.exists(a) && Files.exists(b) && !Files.isRegularFile(a) && !Files.isDirectory(a)

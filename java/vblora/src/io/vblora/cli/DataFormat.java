@@ -9,7 +9,7 @@ import java.util.Locale;
 enum DataFormat {
     AUTO, JSON, CSV, TSV;
 
-    /** @throws io.vblora.InputException if the file's name has to tell it and does not */
+    /** @throws io.vblora.InputException if the format depends on the file's name, and that does not tell it */
     TableFormat of(Path file) {
         return switch (this) {
             case AUTO -> byName(file);

@@ -11,18 +11,18 @@ import java.util.List;
 import java.util.stream.Stream;
 import picocli.CommandLine.Option;
 
-/** Options that say how files of examples are read; the same for training and held-out data. */
+/** Options that say how files of examples are read. They are the same for training and held-out data. */
 final class DataOptions {
-    /** Options that mean nothing to {@link Task#CAUSAL_LM}. */
+    /** Options that have no meaning for {@link Task#CAUSAL_LM}. */
     static final List<String> SEQUENCE_ONLY = List.of("--text-column", "--text-pair-column", "--label-column");
-    /** Options that mean nothing to other tasks. */
+    /** Options that have no meaning for other tasks. */
     static final List<String> CAUSAL_LM_ONLY = List.of("--prompt-template", "--prompt-column", "--response-column");
     /** Options of tables, which {@link Task#CAUSAL_LM} reads only with a prompt. */
     private static final List<String> TABLE = List.of("--data-format", "--delimiter", "--quoted", "--header");
 
     /**
-     * Options that say how a file is written and no adapter remembers: those of training data, other files like it need
-     * as well.
+     * Options that say how a file is written and that no adapter remembers. They have to be given for training data,
+     * and again for other files like it.
      */
     static final List<String> OF_FILES = Stream.of(SEQUENCE_ONLY, TABLE, List.of("--overlong")).flatMap(List::stream)
             .toList();
@@ -89,15 +89,15 @@ final class DataOptions {
                     + "(default: ${DEFAULT-VALUE}).")
     private Overlong overlong = Overlong.CUT;
 
-    /** What an adapter has that the options leave open; null if it has nothing. */
+    /** What an adapter has for options that are left open; null if it has nothing. */
     private CausalLmConfig ofAdapter;
 
-    /** Takes what the options leave open from an adapter's task; null if it has none. */
+    /** Takes what the options leave open from an adapter's task; null if the adapter has none. */
     void follow(CausalLmConfig adapter) {
         ofAdapter = adapter;
     }
 
-    /** Refuses values that no data could have. */
+    /** Refuses values that fit no data. */
     void check(Invocation invocation) {
         invocation.check(maxSeqLength == null || maxSeqLength >= 2, "--max-seq-length: found " + maxSeqLength
                 + "; expected at least 2");
@@ -106,7 +106,7 @@ final class DataOptions {
                 "Both --prompt-template and --prompt-column are given; expected one of them");
     }
 
-    /** Refuses options that mean nothing to a task. */
+    /** Refuses options that have no meaning for a task. */
     void checkTask(Invocation invocation, Task task) {
         invocation.refuse(task.isSequence() ? CAUSAL_LM_ONLY : SEQUENCE_ONLY, "to --task " + task);
         if (!task.isSequence() && !hasPrompt()) {
@@ -136,10 +136,11 @@ final class DataOptions {
     }
 
     /**
-     * What a language model is taught, or scored, on: what options say, else what an adapter has, and says so.
+     * What a language model is taught or scored on: what the options say, or otherwise what an adapter has, which is
+     * printed.
      *
-     * @param usual tokens that an example has at most, if nothing else says it
-     * @param most tokens for which the model has positions
+     * @param usual the most tokens of an example, if nothing else says so
+     * @param most the number of tokens for which the model has positions
      */
     CausalLmConfig causalLm(Invocation invocation, int usual, int most) {
         CausalLmConfig config = new CausalLmConfig(prompt(), responseColumn(),
@@ -164,7 +165,7 @@ final class DataOptions {
         }
     }
 
-    /** How a file is written: what its name says, as options change it. */
+    /** How a file is written: what its name implies, as changed by options. */
     TableFormat format(Path file) {
         TableFormat format = dataFormat.of(file);
         if (format.json() && (delimiter != null || quoted != null || header != null)) {
@@ -180,17 +181,17 @@ final class DataOptions {
         return overlong;
     }
 
-    /** Refuses another length than an adapter was trained with. */
+    /** Refuses a length other than the one that an adapter was trained with. */
     void checkMaxSeqLength(Invocation invocation, int trained, Path adapter) {
         invocation.check(maxSeqLength == null || maxSeqLength == trained, "--max-seq-length: found " + maxSeqLength
                 + "; expected " + trained + ", as the adapter in " + adapter + " has it");
     }
 
     /**
-     * Tokens that an example has at most.
+     * The most tokens of an example.
      *
-     * @param usual if no option says otherwise
-     * @param most for which the model has positions
+     * @param usual the number if no option says otherwise
+     * @param most the number for which the model has positions
      */
     int maxSeqLength(int usual, int most) {
         if (maxSeqLength != null && maxSeqLength > most) {

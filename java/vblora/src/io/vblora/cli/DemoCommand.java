@@ -44,7 +44,7 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.ParentCommand;
 import picocli.CommandLine.Spec;
 
-/** Tunes a sentence encoder on the intents that are shipped, in each way, and compares them. */
+/** Tunes a sentence encoder, in each of the ways, on the intents that are shipped, and compares the results. */
 @Command(name = "demo", mixinStandardHelpOptions = true, versionProvider = Main.Version.class, sortOptions = false,
         description = {"Teaches a sentence encoder what customers of an online shop want, in three ways.",
             "First with a classifier on the frozen encoder, then with LoRA, then with VB-LoRA; the messages, of 12 "
@@ -57,7 +57,7 @@ final class DemoCommand implements Callable<Integer> {
     private static final String LABEL = "intent";
     private static final int MAX_SEQ_LENGTH = 128;
 
-    /** In neither file. */
+    /** Messages that are in neither file. */
     private static final List<String> SENTENCES = List.of(
             "I moved last week, can the driver still bring it to my new flat?",
             "Four cups on the picture, three cups in the box.",
@@ -84,7 +84,7 @@ final class DemoCommand implements Callable<Integer> {
     private Invocation invocation;
     private PrintWriter out;
 
-    /** How a method did. */
+    /** How well a method did. */
     private record Outcome(DemoRecipe recipe, double accuracy, long parameters, long storedBytes, double seconds) {}
 
     @Override
@@ -125,7 +125,7 @@ final class DemoCommand implements Callable<Integer> {
         }
     }
 
-    /** Writes shipped data into the output folder and reads it from there, as anyone's own file. */
+    /** Writes shipped data into the output folder and reads it from there, as it would read anyone's own file. */
     private SequenceFile read(String name, Tokenizer tokenizer, BertConfig config, List<String> labels) {
         Path file = output.resolve(name);
         try (InputStream shipped = DemoCommand.class.getResourceAsStream("/io/vblora/demo/" + name)) {
@@ -171,7 +171,7 @@ final class DemoCommand implements Callable<Integer> {
         }
     }
 
-    /** Of the stored bytes those of the head are the same for all: the first outcome is the head alone. */
+    /** Prints the table. The stored bytes of the head are the same for all, and the first outcome is the head alone. */
     private void printTable(List<Outcome> outcomes) {
         long headBytes = outcomes.get(0).storedBytes();
         out.printf("%n%-12s %18s %20s %14s %10s %9s%n", "", "held-out accuracy", "trained parameters",
@@ -184,7 +184,7 @@ final class DemoCommand implements Callable<Integer> {
         out.flush();
     }
 
-    /** Answers with an adapter as it was stored, to sentences that are in no file. */
+    /** Classifies messages that are in no file, with the adapter as it was stored. */
     private void classify(DemoRecipe recipe, SequenceModel encoder, Execution execution, Tokenizer tokenizer) {
         try (Adapter adapter = Adapter.load(output.resolve(recipe.folder()), execution.stream())) {
             encoder.attach(adapter);

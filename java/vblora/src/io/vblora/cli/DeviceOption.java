@@ -12,8 +12,8 @@ enum DeviceOption {
     /**
      * The device to run on.
      *
-     * @param err told why {@code auto} takes the CPU
-     * @throws InputException if CUDA is asked for and cannot be had
+     * @param err is told why {@code auto} takes the CPU
+     * @throws InputException if CUDA is asked for and not available
      */
     Device choose(PrintWriter err) {
         if (this == CPU) {

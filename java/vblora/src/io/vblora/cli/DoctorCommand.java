@@ -25,7 +25,7 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
-/** Shows the machine, loads every library and says what is missing and how to get it. */
+/** Shows the machine, loads every library, and says what is missing and how to get it. */
 @Command(name = "doctor", mixinStandardHelpOptions = true, versionProvider = Main.Version.class,
         description = {"Shows the machine, the libraries and CUDA; says what is missing and how to get it.",
             "Fails only if something is missing without which vblora does not run.",
@@ -159,7 +159,7 @@ final class DoctorCommand implements Callable<Integer> {
         out.printf("  %-15s %s%n", name, value);
     }
 
-    /** The value after the colon or equals sign on the first line that begins with a key. */
+    /** The value after the colon or equals sign on the first line that begins with the key. */
     private static String field(String file, String key, String absent) {
         try {
             return Files.readAllLines(Path.of(file)).stream().filter(line -> line.startsWith(key))
@@ -170,7 +170,7 @@ final class DoctorCommand implements Callable<Integer> {
         }
     }
 
-    /** From "1024 kB" as in /proc/meminfo. */
+    /** Converts a size such as "1024 kB", as in /proc/meminfo. */
     private static String gibibytes(String kilobytes) {
         return kilobytes.endsWith(" kB")
                 ? String.format(Locale.ROOT, "%.1f GiB", Long.parseLong(kilobytes.replace(" kB", "")) / (1024.0 * 1024))

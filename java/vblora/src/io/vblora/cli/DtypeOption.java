@@ -3,7 +3,7 @@ package io.vblora.cli;
 import io.vblora.kernels.DType;
 import java.util.Locale;
 
-/** Values of {@code --dtype}: in which type the frozen weights are held. */
+/** Values of {@code --dtype}: the type in which the frozen weights are held. */
 enum DtypeOption {
     AUTO(null), FLOAT32(DType.FLOAT32), BFLOAT16(DType.BFLOAT16), FLOAT16(DType.FLOAT16);
 
@@ -13,7 +13,7 @@ enum DtypeOption {
         this.dtype = dtype;
     }
 
-    /** The type, or null for that in which they are stored. */
+    /** The type, or null for the type in which they are stored. */
     DType dtype() {
         return dtype;
     }

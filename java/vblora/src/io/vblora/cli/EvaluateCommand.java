@@ -79,7 +79,7 @@ final class EvaluateCommand implements Callable<Integer> {
     private CommandSpec spec;
 
     private Invocation invocation;
-    /** Null if the model is scored alone. */
+    /** Null if the model is scored without one. */
     private AdapterFolder adapter;
 
     static void groupOptions(CommandLine commandLine) {
@@ -117,7 +117,7 @@ final class EvaluateCommand implements Callable<Integer> {
         return Task.sequenceConfig(adapter);
     }
 
-    /** Refuses what only an adapter with a head can do; else the task is causal-lm. */
+    /** Refuses what only an adapter with a head can do; without one the task is causal-lm. */
     private SequenceConfig noTask() {
         if (BertModel.isAt(model)) {
             throw new InputException("--adapter", "", "none beside " + model + ", an encoder", "an adapter's folder, "
@@ -183,7 +183,7 @@ final class EvaluateCommand implements Callable<Integer> {
         }
     }
 
-    /** @throws InputException if what the model makes of the examples is of no use */
+    /** @throws InputException if what the model computes for the examples cannot be used */
     private void requireFinite(String what, double value) {
         if (!Double.isFinite(value)) {
             String expected = "finite numbers: %s are not, or are far too large";

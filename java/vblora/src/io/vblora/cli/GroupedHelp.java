@@ -15,7 +15,7 @@ import picocli.CommandLine.Model.UsageMessageSpec;
 final class GroupedHelp {
     private GroupedHelp() {}
 
-    /** @param headings by the mixin that holds the options, in the order in which they are shown */
+    /** @param headings keys are the mixins that hold the options, in the order in which they are shown */
     static void of(CommandLine commandLine, LinkedHashMap<String, String> headings) {
         commandLine.getHelpSectionMap().put(UsageMessageSpec.SECTION_KEY_OPTION_LIST, help -> {
             List<OptionSpec> options = new ArrayList<>(help.commandSpec().options());

@@ -6,11 +6,11 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.UsageMessageSpec;
 
 /**
- * The columns of help: as the environment variable COLUMNS says, else those of the terminal, if standard input and
- * output are one, else 80; within bounds in which it can be laid out, and read.
+ * The number of columns of help: that of the environment variable COLUMNS, or else of the terminal if standard input
+ * and output are one, or else 80, within bounds between which help can be laid out and read.
  */
 final class HelpWidth {
-    /** picocli's own. */
+    /** picocli's own minimum. */
     private static final int LEAST = 55;
     private static final int MOST = 120;
 

@@ -18,7 +18,7 @@ import java.util.Set;
  * @param task null if it is not one for sequences
  */
 record InitialAdapter(AdapterFolder folder, SequenceConfig task) {
-    /** @throws InputException if its configuration cannot be used, or says that it cannot be trained */
+    /** @throws InputException if its configuration cannot be used, or rules out training */
     static InitialAdapter read(Path folder) {
         Invocation.requireAdapter("--init-adapter", folder);
         AdapterFolder adapter = AdapterFolder.read(folder);
@@ -27,7 +27,7 @@ record InitialAdapter(AdapterFolder folder, SequenceConfig task) {
         return new InitialAdapter(adapter, Task.sequenceConfig(adapter));
     }
 
-    /** What it was taught on, as a language model; null if it is not one, or does not say. */
+    /** What it was taught on as a language model; null if it is not one, or does not say. */
     CausalLmConfig causalLm() {
         return CausalLmConfig.of(folder).orElse(null);
     }

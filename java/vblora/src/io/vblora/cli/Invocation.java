@@ -26,7 +26,7 @@ record Invocation(CommandSpec spec) {
         }
     }
 
-    /** Refuses options that are given although they mean nothing to something else on the command line. */
+    /** Refuses options that are given although something else on the command line leaves them without meaning. */
     void refuse(List<String> options, String meaningless) {
         for (String option : options) {
             check(!isGiven(option), option + " means nothing " + meaningless);
@@ -37,7 +37,7 @@ record Invocation(CommandSpec spec) {
         return new ParameterException(spec.commandLine(), message);
     }
 
-    /** What options say, wrong values of which are wrong use. */
+    /** The value of options; wrong values are reported as wrong use. */
     <T> T checked(Supplier<T> fromOptions) {
         try {
             return fromOptions.get();
@@ -46,14 +46,14 @@ record Invocation(CommandSpec spec) {
         }
     }
 
-    /** The exception with the option's name, if it is an option that set the field. */
+    /** The exception with the option's name, if the field was set by an option. */
     InputException named(InputException e) {
         String name = "--" + e.field().replace('_', '-');
         OptionSpec option = spec.findOption(name);
         return option == null ? e : new InputException(name, "", asTyped(option, e.found()), e.expected(), e);
     }
 
-    /** What was found, and if that is the option's number alone, as it was typed: 1e-9, not 1.0E-9. */
+    /** What was found. If that is nothing but the option's number, it appears as it was typed: 1e-9, not 1.0E-9. */
     private static String asTyped(OptionSpec option, String found) {
         return option.originalStringValues().stream().filter(typed -> isSameNumber(typed, found)).findFirst()
                 .orElse(found);
@@ -68,14 +68,14 @@ record Invocation(CommandSpec spec) {
         }
     }
 
-    /** Tells on standard error what is being done. */
+    /** Says on standard error what is being done. */
     void say(String format, Object... arguments) {
         PrintWriter err = spec.commandLine().getErr();
         err.println("vblora: " + String.format(Locale.ROOT, format, arguments) + ".");
         err.flush();
     }
 
-    /** Says what there is to know about an adapter. */
+    /** Prints what one should know about an adapter. */
     void sayNotes(Adapter adapter) {
         adapter.notes().forEach(note -> say("%s", note));
     }
@@ -88,7 +88,7 @@ record Invocation(CommandSpec spec) {
         return spec.commandLine().getErr();
     }
 
-    /** @throws InputException if there is no adapter's folder */
+    /** @throws InputException if the folder is not an adapter's */
     static void requireAdapter(String option, Path folder) {
         AdapterFolder.files(folder).finish();
         if (!Files.exists(folder.resolve(AdapterConfig.FILE_NAME))) {
@@ -97,7 +97,7 @@ record Invocation(CommandSpec spec) {
         }
     }
 
-    /** @throws InputException if --model leads to nothing that the task could take for a model */
+    /** @throws InputException if --model names nothing that the task could use as a model */
     static void requireModel(Task task, Path model) {
         if (task.isSequence()) {
             if (!Files.exists(model)) {
@@ -112,13 +112,13 @@ record Invocation(CommandSpec spec) {
         }
     }
 
-    /** What is wrong with a folder that should hold a file and does not. */
+    /** Why a folder cannot be used that should hold a file and does not. */
     private static String whyNot(Path folder, String file) {
         return !Files.exists(folder) ? ", which does not exist"
                 : Files.isDirectory(folder) ? ", which has no " + file : ", which is not a folder";
     }
 
-    /** Those of the options that are given, as they are typed into a shell, each behind a space. */
+    /** Those of the options that were given, as one would type them into a shell, each after a space. */
     String again(List<String> options) {
         StringBuilder typed = new StringBuilder();
         for (String option : options) {
@@ -133,12 +133,12 @@ record Invocation(CommandSpec spec) {
         return typed.toString();
     }
 
-    /** A word for a shell, in quotes if it needs them. */
+    /** A word for a shell, quoted if necessary. */
     private static String quoted(String word) {
         return word.matches("[\\w./:@%+,-]+") ? word : "'" + word.replace("'", "'\\''") + "'";
     }
 
-    /** How the command line was called, for what to do next. */
+    /** How the command line was called, for hints on what to do next. */
     static String command() {
         return System.getProperty(Main.COMMAND, "vblora");
     }

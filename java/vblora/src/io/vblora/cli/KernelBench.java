@@ -16,7 +16,7 @@ import java.util.concurrent.CompletableFuture;
 import picocli.CommandLine.ParameterException;
 
 /**
- * Runs vblora-bench, in a process of its own: a kernel that goes astray there cannot take this one with it.
+ * Runs vblora-bench in a process of its own, so that a kernel that goes astray there cannot take this process with it.
  */
 final class KernelBench {
     private static final int WRONG_USE = 2;  // its exit code for a bad option, or a device that is not there
@@ -24,7 +24,7 @@ final class KernelBench {
     private KernelBench() {}
 
     /**
-     * Runs it and passes on what it prints, line by line.
+     * Runs the program and passes on what it prints, line by line.
      *
      * @throws ParameterException with what it says on standard error, if it refuses an argument
      * @throws KernelException likewise, if it fails

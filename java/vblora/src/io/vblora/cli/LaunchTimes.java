@@ -7,11 +7,11 @@ import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Memory;
 import java.util.Arrays;
 
-/** What launching a kernel through the public API takes a thread, in microseconds: median, 10th and 90th percentile. */
+/** Microseconds that a thread needs to launch a kernel through the public API: median, 10th and 90th percentile. */
 record LaunchTimes(int repetitions, double median, double low, double high) {
-    /** Launches between two looks at the clock, fewer than a CUDA stream takes in before it makes the host wait. */
+    /** Launches between two readings of the clock, fewer than a CUDA stream accepts before it makes the host wait. */
     private static final int BURST = 200;
-    /** Bursts before the first that counts, after which the code is compiled. */
+    /** Bursts before the first one that counts; by then the code is compiled. */
     private static final int WARM_UPS = 100;
 
     static LaunchTimes measure(Device device, int repetitions) {

@@ -43,7 +43,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
             "'${COMMAND-FULL-NAME} COMMAND --help' explains a command and its options.",
             "In a checkout, './vblora test' runs the tests, './vblora bundle' packs all for machines without Java."})
 public final class Main implements Runnable {
-    /** System property by which a launcher says how it was called. */
+    /** System property in which a launcher says how it was called. */
     static final String COMMAND = "vblora.command";
 
     private static final ReentrantLock WRITING = new ReentrantLock();
@@ -65,7 +65,7 @@ public final class Main implements Runnable {
         System.exit(run(System.out, System.err, args));
     }
 
-    /** Writes files that belong together: a Ctrl-C waits for the last of them. */
+    /** Writes files that belong together; a Ctrl-C waits until the last of them is written. */
     static void write(Runnable files) {
         WRITING.lock();
         try {
@@ -86,7 +86,7 @@ public final class Main implements Runnable {
      * @return its exit code
      */
     static int run(PrintStream out, PrintStream err, String... args) {
-        // What goes wrong in libraries reaches us as exceptions; their own words would only stand in between
+        // Errors in libraries reach us as exceptions; what the libraries print themselves would only get in the way
         System.setProperty("org.slf4j.simpleLogger.defaultLogLevel", "off");
         if (!Main.class.getModule().isNamed()) { // on the module path JavaCPP cannot read SLF4J
             System.setProperty("org.bytedeco.javacpp.logger", "slf4j");
@@ -119,7 +119,7 @@ public final class Main implements Runnable {
         }
     }
 
-    /** What stands behind the equals sign of an option that needs no value. */
+    /** The text after the equals sign of an option that needs no value. */
     private static boolean flag(String text) {
         return switch (text.toLowerCase(Locale.ROOT)) {
             case "true" -> true;
@@ -129,7 +129,7 @@ public final class Main implements Runnable {
         };
     }
 
-    /** A path as an option has it. */
+    /** The path that an option names. */
     static Path path(String text) {
         if (text.isEmpty()) {
             throw new TypeConversionException("found an empty path");
@@ -159,7 +159,7 @@ public final class Main implements Runnable {
         return ExitCode.USAGE;
     }
 
-    /** What was not understood, without the values behind unknown options, and what is like it. */
+    /** What was not understood, without the values after unknown options, and what resembles it. */
     private static String unmatched(UnmatchedArgumentException e) {
         CommandSpec command = e.getCommandLine().getCommandSpec();
         List<String> options = e.getUnmatched().stream().filter(argument -> argument.startsWith("-")).toList();
@@ -174,7 +174,7 @@ public final class Main implements Runnable {
                         ? "; all commands: " + String.join(", ", command.subcommands().keySet()) : "");
     }
 
-    /** Of a value that could not be read picocli's message, in the form of those on values out of range. */
+    /** picocli's message on a value that could not be read, in the form of our messages on values out of range. */
     private static String withOptionFirst(ParameterException e) {
         int found = e.getMessage().indexOf(": found ");
         if (!e.getMessage().startsWith("Invalid value for ") || found < 0) {

@@ -6,7 +6,7 @@ import picocli.CommandLine;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.TypeConversionException;
 
-/** Reads values of an enum by the names that {@code toString} gives them, which are those that help shows. */
+/** Reads values of an enum by the names that {@code toString} gives them and help shows. */
 record NamedValues<E extends Enum<E>>(Class<E> type) implements ITypeConverter<E> {
 
     static <E extends Enum<E>> void register(CommandLine commandLine, Class<E> type) {

@@ -11,12 +11,12 @@ import java.util.List;
 
 /** The files that a command reads, or replaces only at its end: no other output may take their place. */
 final class NeededFiles {
-    /** A file, and what it is to the command. */
+    /** A file, and its role in the command. */
     private record Needed(String what, Path file) {}
 
     private final List<Needed> files = new ArrayList<>();
 
-    /** Adds a file; null is none. What it is to the command stands behind "which is" in a message. */
+    /** Adds a file; null is ignored. In a message, its role follows the words "which is". */
     NeededFiles add(String what, Path file) {
         if (file != null) {
             files.add(new Needed(what, file));
@@ -24,7 +24,7 @@ final class NeededFiles {
         return this;
     }
 
-    /** Adds the file of a model, or all files of its folder; null is none. */
+    /** Adds a model's file, or all files of its folder; null is ignored. */
     NeededFiles addModel(String what, Path path) {
         if (path != null && Files.isDirectory(path)) {
             try (var inFolder = Files.list(path)) {
@@ -37,7 +37,7 @@ final class NeededFiles {
         return add(what, path);
     }
 
-    /** Adds an adapter's files in its folder, also those that are not there yet; null is none. */
+    /** Adds an adapter's files in its folder, including those that do not exist yet; null is ignored. */
     NeededFiles addAdapter(String what, Path folder) {
         if (folder != null) {
             AdapterFolder.FILES.forEach(name -> add("a file of " + what, folder.resolve(name)));
@@ -45,7 +45,7 @@ final class NeededFiles {
         return this;
     }
 
-    /** Refuses an output that is one of them. */
+    /** Refuses an output that is one of the files. */
     void refuse(Invocation invocation, String option, Path output) {
         for (Needed needed : files) {
             invocation.check(!isSame(output, needed.file), option + ": found " + output + ", which is " + needed.what
@@ -62,7 +62,7 @@ final class NeededFiles {
         }
     }
 
-    /** The path without links, of which the end need not be there; of a pipe, which has no path, the one it came by. */
+    /** The path without links; its end need not exist. A pipe, which has no path, keeps the one that it came by. */
     static Path real(Path path) {
         Path absolute = path.toAbsolutePath();
         if (!Files.exists(absolute) && absolute.getParent() != null) {

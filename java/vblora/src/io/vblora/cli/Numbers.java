@@ -7,10 +7,10 @@ import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.TypeConversionException;
 
 /**
- * Reads numbers, and says in plain words what is none.
+ * Reads numbers, and says in plain words what is not one.
  *
  * @param expected what the text should be
- * @param ofDigits the same of a text that is a whole number, but no number of this type
+ * @param ofDigits the same for a text that is a whole number, but not a number of this type
  */
 record Numbers<N extends Number>(Function<String, N> reading, String expected, String ofDigits)
         implements ITypeConverter<N> {

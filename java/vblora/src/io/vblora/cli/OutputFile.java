@@ -11,7 +11,7 @@ final class OutputFile {
     /**
      * Fails now rather than after the work if the file cannot be written.
      *
-     * @throws InputException if it is a folder, or its own folder is missing or cannot be written
+     * @throws InputException if it is a folder, or if the folder that should hold it is missing or cannot be written
      */
     static void check(String option, Path file) {
         Path folder = file.toAbsolutePath().getParent();

@@ -12,17 +12,17 @@ import java.util.ArrayDeque;
 import java.util.Deque;
 
 /**
- * The folder that a run writes at its end. Folders that had to be made for it are removed again when it is closed, or
- * the process ended by a signal, with nothing in it.
+ * The folder that a run writes at its end. Folders that had to be made for it are removed if nothing is in them when
+ * this is closed or when a signal ends the process.
  */
 final class OutputFolder implements AutoCloseable {
-    /** The deepest first. */
+    /** The folders that were made, the deepest first. */
     private final Deque<Path> made = new ArrayDeque<>();
 
     /**
      * Makes the folder, and fails now rather than after the training if it cannot be written.
      *
-     * @throws InputException if it is something else than a folder
+     * @throws InputException if something other than a folder is there
      * @throws UncheckedIOException if it cannot be made or written
      */
     OutputFolder(Path folder) {
@@ -50,8 +50,9 @@ final class OutputFolder implements AutoCloseable {
     }
 
     /**
-     * Refuses a folder in which an adapter would take something's place that is none: the model's, and one where a file
-     * has the name of an adapter's, but no adapter is. An interrupted save in it is finished, or refused.
+     * Refuses a folder in which an adapter would replace something that is not an adapter: the model's folder, and one
+     * where a file has the name of an adapter's file, but there is no adapter. An interrupted save in the folder is
+     * finished, or refused.
      */
     static void checkForAdapter(Invocation invocation, Path folder, Path model) {
         Path modelFolder = Files.isRegularFile(model) ? model.toAbsolutePath().getParent() : model;

@@ -13,7 +13,7 @@ enum PoolingOption {
         this.pooling = pooling;
     }
 
-    /** The pooling, or null for the model's own. */
+    /** The pooling, or null for the model's own way. */
     Pooling pooling() {
         return pooling;
     }

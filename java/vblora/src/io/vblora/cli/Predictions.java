@@ -12,12 +12,12 @@ import java.util.Locale;
 import java.util.Set;
 
 /**
- * What a model with a head says of examples.
+ * What a model with a head predicts for examples.
  *
  * @param logits [examples, numLabels]
  */
 record Predictions(SequenceConfig config, float[] logits) {
-    /** Index of an example's most probable class; of equal ones the first. */
+    /** Index of an example's most probable class; if several are, the first of them. */
     int label(int example) {
         int classes = config.numLabels();
         int best = 0;
@@ -45,8 +45,7 @@ record Predictions(SequenceConfig config, float[] logits) {
 
     /**
      * Writes fields between tabs under a header: "label" and a column for each label's probability, or "value". A row
-     * of the data that gave no example has an empty label and the number NaN everywhere, so that lines and rows stay
-     * side by side.
+     * of the data that gave no example has an empty label and NaN everywhere, so that lines correspond to rows.
      *
      * @param skipped indices of those rows, in order
      * @throws java.io.UncheckedIOException if the file cannot be written

@@ -20,7 +20,7 @@ import java.util.List;
 
 /** Predicting the class or the value of a text, or a pair of texts, with a BERT-type encoder. */
 final class SequenceSession implements TaskSession<SequenceExample> {
-    /** As Hugging Face's run_glue. */
+    /** Like Hugging Face's run_glue. */
     private static final int USUAL_MAX_SEQ_LENGTH = 128;
 
     private final Path path;
@@ -33,12 +33,12 @@ final class SequenceSession implements TaskSession<SequenceExample> {
     private final boolean labelled;
     private final BertConfig encoder;
     private final LazyTokenizer tokenizer;
-    /** Null until the first data has told the labels. */
+    /** Null until the first data has determined the labels. */
     private SequenceConfig config;
     private List<Integer> skipped;
     private SequenceModel model;
 
-    /** For a new adapter; {@code pooling} may be null: the model's own. */
+    /** For a new adapter; {@code pooling} may be null, which means the model's own. */
     SequenceSession(Path path, Task task, Pooling pooling, DataOptions data, Invocation invocation) {
         this.path = path;
         this.data = data;
@@ -53,7 +53,7 @@ final class SequenceSession implements TaskSession<SequenceExample> {
     }
 
     /**
-     * For an adapter that there is: labels, pooling and length are its own.
+     * For an existing adapter, which has labels, pooling and length of its own.
      *
      * @param labelled whether the data has labels
      */
@@ -101,7 +101,7 @@ final class SequenceSession implements TaskSession<SequenceExample> {
         invocation.say("pooling: %s%s", model.config().pooling(), pooledBy());
     }
 
-    /** Who chose the pooling. */
+    /** Says who chose the pooling. */
     private String pooledBy() {
         if (!newAdapter) {
             return ", as the adapter has it";

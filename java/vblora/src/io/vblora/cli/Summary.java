@@ -7,7 +7,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 
-/** Lines for a person, a name and what there is to say of it, in two columns. */
+/** Lines for a person in two columns, a name and what there is to say about it. */
 final class Summary {
     private final List<Map.Entry<String, String>> lines = new ArrayList<>();
 
@@ -21,7 +21,7 @@ final class Summary {
         out.flush();
     }
 
-    /** The name of a score on held-out data: eval_loss is the loss. */
+    /** The name of a score on held-out data; eval_loss becomes the loss. */
     static String heldOut(String metric) {
         return "held-out " + (metric.equals(Objective.EVAL_LOSS) ? "loss" : metric);
     }

@@ -31,7 +31,7 @@ enum Task {
     /**
      * The task of an adapter for sequences; null if it is one for causal-lm.
      *
-     * @throws InputException if the folder says that it is one for sequences, but not which
+     * @throws InputException if the folder says that the task is one for sequences, but not which one
      */
     static SequenceConfig sequenceConfig(AdapterFolder adapter) {
         boolean isTold = adapter.taskConfig() != null;
@@ -46,7 +46,7 @@ enum Task {
         return isTold && CausalLmConfig.of(adapter).isEmpty() ? SequenceConfig.of(adapter) : null;
     }
 
-    /** What is predicted of a sequence, null for {@link #CAUSAL_LM}. */
+    /** What is predicted for a sequence; null for {@link #CAUSAL_LM}. */
     ProblemType problemType() {
         return problemType;
     }

@@ -12,35 +12,35 @@ import java.util.List;
 
 /**
  * A task and a model on the way from files to something that can be trained or scored: first data is read, then the
- * model is loaded, then an adapter attached.
+ * model is loaded, then an adapter is attached.
  *
  * @param <E> the examples
  */
 interface TaskSession<E extends TokenSequence> extends AutoCloseable {
     /**
-     * Reads a file of examples and says what it holds. The first file decides what all share, such as the labels,
-     * where nothing has decided it before.
+     * Reads a file of examples and says what it holds. The first file determines what all of them share, such as the
+     * labels, unless something has determined it before.
      *
-     * @param what the data is called
+     * @param what how messages call the data
      */
     List<E> read(String what, Path file);
 
-    /** Which rows of the file that was read last gave no example: their indices, from 0, in order. */
+    /** The rows of the most recently read file that gave no example: their indices, from 0, in order. */
     List<Integer> skipped();
 
-    /** Loads the model; after the data. {@code dtype} may be null: as the weights are stored. */
+    /** Loads the model, after the data. {@code dtype} may be null, which keeps the type of the stored weights. */
     void load(DType dtype, Stream stream);
 
     /** The model, once it is loaded. */
     Adaptable model();
 
-    /** A new adapter for the model; the caller's. */
+    /** A new adapter for the model; the caller closes it. */
     default Adapter newAdapter(AdapterConfig config, Stream stream, long seed) {
         return Adapter.create(config, model().linears(), model().parameters(), model().initializerRange(), stream,
                 seed);
     }
 
-    /** Attaches an adapter, which stays the caller's, and tells it what else is needed to use it. */
+    /** Attaches an adapter, which the caller still has to close, and tells it what else is needed to use it. */
     Objective<E> attach(Adapter adapter);
 
     @Override
