@@ -20,7 +20,7 @@ import sys
 
 from shapes import SELECTIONS, shapes
 
-# From this size of the bank on vblora updates active sets: VbLoraComposition.ACTIVE_SET_NUM_VECTORS of java/vblora, as
+# From this size of the bank on vblora updates active sets: AdamW.ACTIVE_SET_NUM_VECTORS of java/adapter, as
 # tests/native/bench/vblora_csv_test.cmake sees to.
 ACTIVE_SET_NUM_VECTORS = 256
 PHASES = ("forward", "backward", "adamw", "step")

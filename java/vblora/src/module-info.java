@@ -1,11 +1,10 @@
 /**
- * VB-LoRA fine-tuning for the JVM: adapters, models, data and training. The native libraries are modules of their own,
+ * VB-LoRA fine-tuning for the JVM: models, data and training, and adapters with them. The native libraries are modules of their own,
  * which are found on the module path.
  */
 @SuppressWarnings({"requires-automatic", "requires-transitive-automatic"}) // of DJL and Protocol Buffers
 module io.vblora {
-    requires transitive io.vblora.kernels;
-    requires transitive com.fasterxml.jackson.databind;
+    requires transitive io.vblora.adapter;
     requires org.bytedeco.openblas;
     requires org.bytedeco.openblas.linux.x86_64;
     requires ai.djl.tokenizers;
@@ -17,11 +16,6 @@ module io.vblora {
     requires com.google.gson;
     requires org.slf4j;
 
-    exports io.vblora;
-    exports io.vblora.adapter;
-    exports io.vblora.adapter.methods.lora;
-    exports io.vblora.adapter.methods.vblora;
-    exports io.vblora.adapter.peft;
     exports io.vblora.blas;
     exports io.vblora.data;
     exports io.vblora.eval;
@@ -29,14 +23,8 @@ module io.vblora {
     exports io.vblora.model.config;
     exports io.vblora.model.onnx;
     exports io.vblora.onnx;
-    exports io.vblora.optimizer;
-    exports io.vblora.optimizer.adamw;
-    exports io.vblora.parameters;
     exports io.vblora.train;
-    exports io.vblora.weights;
 
-    uses io.vblora.adapter.MethodSource;
-    provides io.vblora.adapter.MethodSource with io.vblora.adapter.methods.OwnMethods;
     uses io.vblora.model.CausalLmArchitecture;
 
     opens io.vblora.cli to info.picocli;
