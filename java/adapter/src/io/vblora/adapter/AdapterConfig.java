@@ -23,6 +23,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 
@@ -149,6 +150,23 @@ public abstract class AdapterConfig {
     /** What there is to say of the method's own settings, under PEFT's keys: for people. */
     public Map<String, Object> facts() {
         return Map.of();
+    }
+
+    /**
+     * This configuration with what depends on the dimensions of a model set as fits it best.
+     *
+     * @param config what fits
+     * @param note a sentence without its full stop that says what was set, and why
+     */
+    public record Fitting(AdapterConfig config, String note) {}
+
+    /**
+     * Sets what {@linkplain MethodOption#isAuto options leave open} as fits a model; nothing if there is none such.
+     *
+     * @param linears all linear layers of the model
+     */
+    public Optional<Fitting> fitting(List<ModuleShape> linears) {
+        return Optional.empty();
     }
 
     /** The form in which its tensors are stored. */
@@ -354,7 +372,8 @@ public abstract class AdapterConfig {
         /** This builder, under the type that its setters return. */
         protected abstract B self();
 
-        protected B set(String key, JsonNode value) {
+        /** Sets a key by its name. */
+        public B set(String key, JsonNode value) {
             json.set(key, value);
             return self();
         }

@@ -2,6 +2,7 @@ package io.vblora.adapter;
 
 import io.vblora.JsonFields;
 import io.vblora.adapter.peft.StoredForm;
+import io.vblora.parameters.ParameterGroup;
 import java.util.List;
 import java.util.Locale;
 
@@ -28,6 +29,17 @@ public interface AdapterMethod {
      * @throws io.vblora.InputException naming the key, what was found and what was expected
      */
     AdapterConfig config(JsonFields fields);
+
+    /** A builder that begins with PEFT's defaults. */
+    AdapterConfig.Builder<?> builder();
+
+    /** The groups of the parameters that its updates are made of. */
+    List<ParameterGroup> groups();
+
+    /** Settings that the command line offers, besides those of all methods. */
+    default List<MethodOption> options() {
+        return List.of();
+    }
 
     /** How updates of this method are stored: all that is needed to train on first, then, if there is one, a compact
      * form that is for inference alone. */

@@ -4,11 +4,12 @@ import io.vblora.InputException;
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.AdapterConfig;
 import io.vblora.adapter.AdapterFolder;
+import io.vblora.adapter.peft.StoredForm;
 import io.vblora.blas.Blas;
-import io.vblora.cli.AdapterOptions.Method;
 import io.vblora.data.TokenSequence;
 import io.vblora.kernels.Stream;
 import io.vblora.model.Execution;
+import io.vblora.parameters.ParameterGroup;
 import io.vblora.parameters.Trainable;
 import io.vblora.train.Ending;
 import io.vblora.train.MetricsFile;
@@ -128,7 +129,7 @@ final class FinetuneCommand implements Callable<Integer> {
         TrainingArguments arguments = invocation.checked(trainingOptions::build);
         initial = initAdapter == null ? null : InitialAdapter.read(initAdapter);
         Task chosen = chosenTask();
-        Method method = chosenMethod(chosen);
+        MethodChoice method = chosenMethod(chosen);
         AdapterConfig config = invocation.checked(() -> adapterOptions.config(method, chosen, model.toString()));
         if (invocation.isGiven("--learning-rate") && !learnsAtTheRateOfUpdates(method,
                 initial == null ? config : initial.config())) {
@@ -136,7 +137,7 @@ final class FinetuneCommand implements Callable<Integer> {
                     + "--bias and --modules-to-save", method);
         }
         if (initial != null) {
-            initial.checkAgrees(invocation, adapterOptions.ofConfig(), config, pooling, dataOptions);
+            initial.checkAgrees(invocation, adapterOptions.ofConfig(method), config, pooling, dataOptions);
         }
         computeOptions.check(invocation);
         dataOptions.check(invocation);
@@ -170,23 +171,23 @@ final class FinetuneCommand implements Callable<Integer> {
     }
 
     /** Refuses options that mean nothing to the method, and a method that means nothing to the task. */
-    private Method chosenMethod(Task chosen) {
-        Method given = adapterOptions.method();
-        Method method = initial == null ? given : Method.of(initial.config());
+    private MethodChoice chosenMethod(Task chosen) {
+        MethodChoice given = adapterOptions.method();
+        MethodChoice method = initial == null ? given : MethodChoice.of(initial.config());
         if (initial != null) {
-            initial.agree(invocation, "--method", given, method, given == method);
+            initial.agree(invocation, "--method", given, method, given.name().equals(method.name()));
         }
-        invocation.check(method != Method.HEAD || chosen.isSequence(), "--method head means nothing to --task "
+        invocation.check(!method.isHeadAlone() || chosen.isSequence(), "--method head means nothing to --task "
                 + chosen);
         invocation.refuse(method.meaningless(), "to --method " + method);
-        invocation.check(method == Method.VBLORA || !saveOnlyTopkWeights, "--save-only-topk-weights means nothing to "
+        invocation.check(method.hasCompactForm() || !saveOnlyTopkWeights, "--save-only-topk-weights means nothing to "
                 + "--method " + method);
         return method;
     }
 
     /** Whether anything does: LoRA's A and B, biases and modules of the base model. */
-    private static boolean learnsAtTheRateOfUpdates(Method method, AdapterConfig config) {
-        return method == Method.LORA || !config.bias().equals("none")
+    private static boolean learnsAtTheRateOfUpdates(MethodChoice method, AdapterConfig config) {
+        return method.learnsAt(ParameterGroup.MATRICES.learningRate()) || !config.bias().equals("none")
                 || !AdapterOptions.HEAD_MODULES.containsAll(config.modulesToSave());
     }
 
@@ -288,7 +289,7 @@ final class FinetuneCommand implements Callable<Integer> {
                     arguments.evaluation().metricForBestModel());
         }
         summary.line("adapter", "%s, %,d bytes%s", output, adapter.storedBytes(saveOnlyTopkWeights),
-                Method.of(adapter.config()) == Method.VBLORA ? beside(adapter) : "");
+                adapter.config().method().isComparedWithLora() ? beside(adapter) : "");
         String command = Invocation.command();
         summary.line("next", "%s evaluate --model %s --adapter %s --data FILE%s", command, model, output,
                 invocation.again(DataOptions.OF_FILES));
@@ -304,10 +305,12 @@ final class FinetuneCommand implements Callable<Integer> {
 
     /** What other ways of storing the same updates would take. */
     private String beside(Adapter adapter) {
-        String[] ways = {"with all logits", "with only top-k weights"};
-        int way = saveOnlyTopkWeights ? 1 : 0;
-        return String.format(Locale.ROOT, " %s; %,d %s; LoRA of rank %d on the same modules: %,d", ways[way],
-                adapter.storedBytes(!saveOnlyTopkWeights), ways[1 - way], adapter.config().r(),
+        List<StoredForm> forms = adapter.config().method().forms();
+        StoredForm form = forms.get(saveOnlyTopkWeights ? 1 : 0);
+        StringBuilder beside = new StringBuilder(" " + form.name());
+        forms.stream().filter(other -> !other.equals(form)).forEach(other -> beside.append(
+                String.format(Locale.ROOT, "; %,d %s", adapter.storedBytes(other), other.name())));
+        return beside + String.format(Locale.ROOT, "; LoRA of rank %d on the same modules: %,d", adapter.config().r(),
                 adapter.loraStoredBytes());
     }
 }

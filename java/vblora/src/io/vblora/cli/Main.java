@@ -100,9 +100,10 @@ public final class Main implements Runnable {
                 .setParameterExceptionHandler((e, arguments) -> main.reportWrongUse(e))
                 .setExecutionExceptionHandler((e, failed, parsed) -> main.report(e))
                 .registerConverter(Path.class, Main::path);
+        AdapterOptions.addOptionsOfMethods(commandLine.getSubcommands().get("finetune").getCommandSpec(),
+                "adapterOptions");
         Numbers.register(commandLine);
         commandLine.registerConverter(boolean.class, Main::flag).registerConverter(Boolean.class, Main::flag);
-        NamedValues.register(commandLine, AdapterOptions.Method.class);
         NamedValues.register(commandLine, DataFormat.class);
         NamedValues.register(commandLine, DeviceOption.class);
         NamedValues.register(commandLine, DtypeOption.class);

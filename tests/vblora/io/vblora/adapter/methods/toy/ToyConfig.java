@@ -75,4 +75,24 @@ final class ToyConfig extends AdapterConfig {
         composition.read(file);
         return composition;
     }
+
+    /** Builds one. */
+    static final class Builder extends AdapterConfig.Builder<Builder> {
+        private final ToyMethod method;
+
+        Builder(ToyMethod method) {
+            super(defaults(method.peftType(), 2));
+            this.method = method;
+        }
+
+        @Override
+        protected Builder self() {
+            return this;
+        }
+
+        @Override
+        public ToyConfig build() {
+            return new ToyConfig(method, fields("ToyConfig"));
+        }
+    }
 }

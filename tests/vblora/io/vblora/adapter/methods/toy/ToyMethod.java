@@ -2,6 +2,7 @@ package io.vblora.adapter.methods.toy;
 
 import io.vblora.JsonFields;
 import io.vblora.adapter.AdapterMethod;
+import io.vblora.adapter.MethodOption;
 import io.vblora.adapter.MethodSource;
 import io.vblora.adapter.peft.StoredForm;
 import io.vblora.parameters.ParameterGroup;
@@ -40,6 +41,21 @@ public final class ToyMethod implements AdapterMethod, MethodSource {
     @Override
     public ToyConfig config(JsonFields fields) {
         return new ToyConfig(this, fields);
+    }
+
+    @Override
+    public ToyConfig.Builder builder() {
+        return new ToyConfig.Builder(this);
+    }
+
+    @Override
+    public List<ParameterGroup> groups() {
+        return List.of(GROUP);
+    }
+
+    @Override
+    public List<MethodOption> options() {
+        return List.of(MethodOption.of("toy_scale", "X", 1.0, "Toy: factor of the updates."));
     }
 
     @Override

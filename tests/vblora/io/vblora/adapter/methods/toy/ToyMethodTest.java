@@ -31,6 +31,7 @@ import java.net.URLClassLoader;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -123,6 +124,22 @@ class ToyMethodTest {
         assertEquals("TOY", report.get("peft_type").asText());
         assertEquals(2, report.get("toy_scale").asDouble());
         assertTrue(report.has("bytes_of_lora_of_equal_rank"));
+    }
+
+    @Test
+    void isTrainedByTheCommandLine() throws IOException {
+        Path data = folder.resolve("train.jsonl");
+        Files.write(data, examples().stream().map(example -> "{\"input_ids\": " + Arrays.toString(example.inputIds())
+                + "}").toList());
+        Path saved = folder.resolve("adapter");
+        CommandLineRun.of("finetune", "--model", Golden.own("models/tinyrand"), "--train", data, "--output", saved,
+                "--method", "toy", "--toy-scale", "0.5", "--r", "2", "--max-steps", "2").assertDone();
+        try (Stream stream = Stream.cpu(1); Adapter adapter = Adapter.load(saved, stream)) {
+            assertEquals("TOY", adapter.config().peftType());
+            assertEquals(0.5f, adapter.modules().get(0).scaling());
+        }
+        CommandLineRun.of("finetune", "--model", Golden.own("models/tinyrand"), "--train", data, "--output", saved,
+                "--toy-scale", "0.5").assertError(2, "--toy-scale means nothing to --method vblora");
     }
 
     @Test

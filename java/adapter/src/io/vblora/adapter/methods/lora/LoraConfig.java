@@ -202,9 +202,17 @@ public final class LoraConfig extends AdapterConfig {
             return new LoraConfig(fields("LoraConfig"));
         }
 
+        /** lora_alpha is a whole number where it can be, as PEFT writes it. */
+        @Override
+        public Builder set(String key, JsonNode value) {
+            double number = value.doubleValue();
+            boolean whole = value.isDouble() && number == Math.rint(number) && Math.abs(number) < 1e9;
+            return super.set(key, key.equals("lora_alpha") && whole ? JsonNodeFactory.instance.numberNode((int) number)
+                    : value);
+        }
+
         public Builder loraAlpha(double value) {
-            return value == Math.rint(value) && Math.abs(value) < 1e9 ? set("lora_alpha", (int) value)
-                    : set("lora_alpha", value);
+            return set("lora_alpha", value);
         }
 
         /**

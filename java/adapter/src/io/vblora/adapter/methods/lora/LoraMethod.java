@@ -2,8 +2,10 @@ package io.vblora.adapter.methods.lora;
 
 import io.vblora.JsonFields;
 import io.vblora.adapter.AdapterMethod;
+import io.vblora.adapter.MethodOption;
 import io.vblora.adapter.peft.PeftKeys;
 import io.vblora.adapter.peft.StoredForm;
+import io.vblora.parameters.ParameterGroup;
 import java.util.List;
 
 /** LoRA. */
@@ -28,6 +30,26 @@ public final class LoraMethod implements AdapterMethod {
     @Override
     public LoraConfig config(JsonFields fields) {
         return new LoraConfig(fields);
+    }
+
+    @Override
+    public LoraConfig.Builder builder() {
+        return LoraConfig.builder();
+    }
+
+    @Override
+    public List<ParameterGroup> groups() {
+        return List.of(ParameterGroup.MATRICES);
+    }
+
+    @Override
+    public List<MethodOption> options() {
+        LoraConfig defaults = builder().build();
+        return List.of(
+                MethodOption.of("lora_alpha", "X", defaults.loraAlpha(),
+                        "LoRA: updates are scaled by X / r (default: ${DEFAULT-VALUE})."),
+                MethodOption.of("lora_dropout", "P", defaults.dropout(), "LoRA: probability of dropout on the input of "
+                        + "the updates while training (default: ${DEFAULT-VALUE})."));
     }
 
     @Override

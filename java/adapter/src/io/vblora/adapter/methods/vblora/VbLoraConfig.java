@@ -14,6 +14,7 @@ import java.math.BigInteger;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
@@ -25,6 +26,8 @@ public final class VbLoraConfig extends AdapterConfig {
 
     /** PEFT's default, and the paper's. */
     private static final int DEFAULT_VECTOR_LENGTH = 256;
+    /** Vectors that are shorter are short, beside the paper's. */
+    private static final int SHORT = 8;
     /** Larger banks, or longer vectors, are refused as absurd. */
     private static final int MAX_SIZE = 1 << 24;
     /** Larger first values are refused as absurd; all up to here stay far from float32's overflow. */
@@ -66,6 +69,16 @@ public final class VbLoraConfig extends AdapterConfig {
         facts.put("topk", topk);
         facts.put("save_only_topk_weights", saveOnlyTopkWeights);
         return facts;
+    }
+
+    @Override
+    public Optional<Fitting> fitting(List<ModuleShape> linears) {
+        VbLoraConfig fitting = toBuilder().vectorLengthFor(linears).build();
+        String note = "vector length: " + fitting.vectorLength + ", the largest up to " + DEFAULT_VECTOR_LENGTH
+                + " that divides all dimensions of the adapted modules";
+        return Optional.of(new Fitting(fitting, fitting.vectorLength >= SHORT ? note : note
+                + "; the shorter the vectors, the more sub-vectors there are to select and store, and the less they "
+                + "share: other --target-modules may allow longer ones"));
     }
 
     @Override

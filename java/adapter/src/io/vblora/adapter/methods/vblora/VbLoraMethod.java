@@ -2,6 +2,7 @@ package io.vblora.adapter.methods.vblora;
 
 import io.vblora.JsonFields;
 import io.vblora.adapter.AdapterMethod;
+import io.vblora.adapter.MethodOption;
 import io.vblora.adapter.peft.StoredForm;
 import io.vblora.parameters.ParameterGroup;
 import java.util.List;
@@ -41,6 +42,36 @@ public final class VbLoraMethod implements AdapterMethod {
     @Override
     public VbLoraConfig config(JsonFields fields) {
         return new VbLoraConfig(fields);
+    }
+
+    @Override
+    public VbLoraConfig.Builder builder() {
+        return VbLoraConfig.builder();
+    }
+
+    @Override
+    public List<ParameterGroup> groups() {
+        return List.of(VECTOR_BANK, LOGITS);
+    }
+
+    @Override
+    public List<MethodOption> options() {
+        VbLoraConfig defaults = builder().build();
+        return List.of(
+                MethodOption.of("num_vectors", "N", defaults.numVectors(),
+                        "VB-LoRA: vectors in the bank, h (default: ${DEFAULT-VALUE})."),
+                new MethodOption("vector_length", "N", defaults.vectorLength(), true,
+                        "VB-LoRA: elements of a bank vector, b; must divide every dimension of the adapted modules. "
+                                + "auto is the largest up to the paper's 256 that does (default: auto, or that of "
+                                + "--init-adapter)."),
+                MethodOption.of("topk", "N", defaults.topk(),
+                        "VB-LoRA: bank vectors mixed into each sub-vector, k (default: ${DEFAULT-VALUE})."),
+                MethodOption.of("vblora_dropout", "P", defaults.dropout(), "VB-LoRA: probability of dropout on the "
+                        + "input of the updates while training (default: ${DEFAULT-VALUE})."),
+                MethodOption.of("init_vector_bank_bound", "X", defaults.initVectorBankBound(),
+                        "VB-LoRA: the bank begins uniform in [-X, X] (default: ${DEFAULT-VALUE})."),
+                MethodOption.of("init_logits_std", "X", defaults.initLogitsStd(), "VB-LoRA: standard deviation of the "
+                        + "normal logits at the beginning (default: ${DEFAULT-VALUE})."));
     }
 
     @Override

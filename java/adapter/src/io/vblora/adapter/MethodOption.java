@@ -1,0 +1,24 @@
+package io.vblora.adapter;
+
+import java.util.Locale;
+
+/**
+ * A setting of a method that the command line offers.
+ *
+ * @param key of the configuration, PEFT's
+ * @param label what stands for its value in help: N
+ * @param defaultValue an Integer or a Double, which is the option's type
+ * @param isAuto whether it is left open by default, or with "auto", for {@link AdapterConfig#fitting} to set
+ * @param description for help, a sentence in which "${DEFAULT-VALUE}" is the default
+ */
+public record MethodOption(String key, String label, Number defaultValue, boolean isAuto, String description) {
+    /** A setting with a default. */
+    public static MethodOption of(String key, String label, Number defaultValue, String description) {
+        return new MethodOption(key, label, defaultValue, false, description);
+    }
+
+    /** The option's name: --num-vectors. */
+    public String name() {
+        return "--" + key.toLowerCase(Locale.ROOT).replace('_', '-');
+    }
+}
