@@ -14,13 +14,13 @@ final class ComputeOptions {
     private DeviceOption device = DeviceOption.AUTO;
 
     @Option(names = "--dtype", paramLabel = "TYPE",
-            description = "Type in which the frozen weights are held: ${COMPLETION-CANDIDATES}; auto is as they are "
-                    + "stored (default: ${DEFAULT-VALUE}).")
+            description = "Type in which the frozen weights are held: ${COMPLETION-CANDIDATES}; auto keeps the type in "
+                    + "which they are stored (default: ${DEFAULT-VALUE}).")
     private DtypeOption dtype = DtypeOption.AUTO;
 
     @Option(names = "--threads", paramLabel = "N",
             description = "CPU threads; 0 takes all that this process may use (default: ${DEFAULT-VALUE}). Results do "
-                    + "not depend on it.")
+                    + "not depend on their number.")
     private int threads;
 
     void check(Invocation invocation) {

@@ -44,14 +44,13 @@ final class DataOptions {
     private String labelColumn = "label";
 
     @Option(names = "--prompt-template", paramLabel = "TEMPLATE",
-            description = "causal-lm: what is asked of the model: alpaca, or a UTF-8 file of text with names of "
-                    + "columns in braces; or none, although the adapter has one. The response alone counts in the "
-                    + "loss.")
+            description = "causal-lm: the prompt: alpaca; a UTF-8 file of text with names of columns in braces; or "
+                    + "none, which drops the adapter's. Only the response counts in the loss.")
     private String promptTemplate;
 
     @Option(names = "--prompt-column", paramLabel = "NAME",
-            description = "causal-lm: column of the prompt, instead of --prompt-template. The response follows as it "
-                    + "is, with no space between.")
+            description = "causal-lm: column of the prompt, instead of --prompt-template. The response follows it "
+                    + "directly, without a space.")
     private String promptColumn;
 
     @Option(names = "--response-column", paramLabel = "NAME",
@@ -61,7 +60,7 @@ final class DataOptions {
 
     @Option(names = "--data-format", paramLabel = "FORMAT",
             description = "Data with columns: ${COMPLETION-CANDIDATES}; json is JSON Lines or an array of objects, "
-                    + "auto goes by the file's name (default: ${DEFAULT-VALUE}).")
+                    + "auto takes what the file's name says (default: ${DEFAULT-VALUE}).")
     private DataFormat dataFormat = DataFormat.AUTO;
 
     @Option(names = "--delimiter", paramLabel = "TEXT",
@@ -69,23 +68,23 @@ final class DataOptions {
     private String delimiter;
 
     @Option(names = "--quoted", negatable = true,
-            description = "csv, tsv: fields may stand in double quotes; or quotes are text (default: "
+            description = "csv, tsv: whether fields may stand in double quotes, or quotes are text (default: "
                     + "quoted in csv, text in tsv).")
     private Boolean quoted;
 
     @Option(names = "--header", negatable = true,
-            description = "csv, tsv: the first row names the columns, or does not (default: it does).")
+            description = "csv, tsv: whether the first row names the columns (default: it does).")
     private Boolean header;
 
     @Option(names = "--max-seq-length", paramLabel = "N",
-            description = "Tokens that an example has at most (default: the adapter's, or 1024 for causal-lm, 128 for "
-                    + "sequences, as Hugging Face's run_clm and run_glue do; or what the model has positions for, if "
-                    + "that is less).")
+            description = "The most tokens of an example (default: the adapter's; else 1024 for causal-lm and 128 for "
+                    + "sequences, as in Hugging Face's run_clm and run_glue, or as many as the model has positions "
+                    + "for, if that is less).")
     private Integer maxSeqLength;
 
     @Option(names = "--overlong", paramLabel = "WHAT",
             description = "Examples with more tokens: ${COMPLETION-CANDIDATES}; cut keeps the first tokens, and skips "
-                    + "the example if of its response none is left, skip leaves it out, error refuses the file "
+                    + "the example if none of its response is left; skip leaves it out; error refuses the file "
                     + "(default: ${DEFAULT-VALUE}).")
     private Overlong overlong = Overlong.CUT;
 

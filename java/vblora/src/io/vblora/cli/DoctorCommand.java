@@ -29,9 +29,9 @@ import picocli.CommandLine.Spec;
 @Command(name = "doctor", mixinStandardHelpOptions = true, versionProvider = Main.Version.class,
         description = {"Shows the machine, the libraries and CUDA; says what is missing and how to get it.",
             "Fails only if something is missing without which vblora does not run.",
-            "With --kernels instead: runs every kernel on random input, its outputs filled beforehand with what cannot "
-                + "be a result, compares what it wrote with float64 arithmetic on the CPU, looks for writes beside its "
-                + "arrays, and times it. Fails if a kernel is wrong."},
+            "With --kernels instead: runs every kernel on random input, with outputs that are filled beforehand with "
+                + "values that cannot be results; compares what it wrote with float64 arithmetic on the CPU, looks for "
+                + "writes outside of its arrays, and times it. Fails if a kernel is wrong."},
         footer = {"", "A kernel's error is the greatest difference from float64, as a share of what the kernel has to "
                 + "round: of the result where that is rounded once, of all intermediate results where the kernel "
                 + "computes in float32. Its bound is mostly half of the last place of the data type.",
@@ -46,7 +46,7 @@ final class DoctorCommand implements Callable<Integer> {
     @Mixin
     private KernelDeviceOption device;
 
-    @Option(names = "--seed", paramLabel = "N", description = "Seed of the random input (default: another every time).")
+    @Option(names = "--seed", paramLabel = "N", description = "Seed of the random input (default: new each time).")
     private Long seed;
 
     @Option(names = "--quick", description = "Small shapes, few repetitions.")

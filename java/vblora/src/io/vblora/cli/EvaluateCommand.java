@@ -33,11 +33,11 @@ import picocli.CommandLine.Spec;
 @Command(name = "evaluate", mixinStandardHelpOptions = true, versionProvider = Main.Version.class, sortOptions = false,
         customSynopsis = "${COMMAND-FULL-NAME} --model=PATH [--adapter=DIR] --data=FILE [OPTION]...",
         description = {"Scores a model with an adapter, or a language model alone, on a file of examples.",
-            "That is the mean loss, and for classes accuracy, f1 (binary: of the second label; more classes: the mean "
-                + "over them) and matthews_correlation, for values pearson and spearmanr, for causal-lm perplexity. "
-                + "The task, its labels, the pooling and the length to which texts are cut are the adapter's; of "
-                + "causal-lm the prompt, the column of the response and the length are, unless options say otherwise. "
-                + "A loss that is no finite number is printed (in JSON as a string) and an error."})
+            "The scores are the mean loss; for classes accuracy, f1 (of the second of two labels, or the mean over "
+                + "more classes) and matthews_correlation; for values pearson and spearmanr; for causal-lm perplexity. "
+                + "The task, its labels, the pooling and the length to which texts are cut are the adapter's. For "
+                + "causal-lm so are the prompt, the column of the response and the length, unless options say "
+                + "otherwise. A loss that is not a finite number is printed (in JSON as a string) and is an error."})
 final class EvaluateCommand implements Callable<Integer> {
     @Option(names = "--model", required = true, paramLabel = "PATH",
             description = "The model that the adapter was trained on, as for finetune.")
@@ -52,14 +52,14 @@ final class EvaluateCommand implements Callable<Integer> {
     private Path file;
 
     @Option(names = "--predictions", paramLabel = "FILE",
-            description = "Sequences: write a line for each example, fields between tabs, under a header: the "
-                    + "predicted label and the probability of each label, or the value. Rows that are skipped have a "
+            description = "Sequences: write a header and a line for each example, with tabs between fields: the "
+                    + "predicted label and the probability of each label, or the value. Rows that are skipped get a "
                     + "line, too, with an empty label and NaN.")
     private Path predictions;
 
     @Option(names = "--no-labels",
-            description = "Sequences: the data has no labels, there is nothing to score; for --predictions on new "
-                    + "texts.")
+            description = "Sequences: the data has no labels, so that there is nothing to score; for --predictions on "
+                    + "new texts.")
     private boolean noLabels;
 
     @Option(names = "--json", description = "Print JSON.")
