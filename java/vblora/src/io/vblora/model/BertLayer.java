@@ -14,12 +14,11 @@ import java.util.stream.Stream;
 final class BertLayer implements ModelLayer<BertLayer.Saved> {
     private final BertConfig config;
     private final Attention attention;
-    private final Linear q;
-    private final Linear k;
-    private final Linear v;
+    /** To queries, keys and values. */
+    private final LinearGroup qkv;
     private final Linear attentionDense;
     private final LayerNorm attentionNorm;
-    private final Linear intermediate;
+    private final LinearGroup intermediate;
     private final Linear outputDense;
     private final LayerNorm outputNorm;
     private final List<Linear> linears;
@@ -29,10 +28,9 @@ final class BertLayer implements ModelLayer<BertLayer.Saved> {
      * What the backward pass reads of the forward pass; tensors of the arena. The activation is not kept, but computed
      * again from its input.
      */
-    record Saved(Tensor x, Tensor q, Tensor k, Tensor v, Tensor attended, Tensor lse, Tensor attentionSum,
-            LayerNorm.Saved attentionStatistics, Tensor middle, Tensor intermediate, Tensor outputSum,
-            LayerNorm.Saved outputStatistics, Tensor qp, Tensor kp, Tensor vp, Tensor attentionDensep,
-            Tensor intermediatep, Tensor outputDensep) {}
+    record Saved(LinearGroup.Output qkv, Tensor attended, Tensor lse, Tensor attentionDensep, Tensor attentionSum,
+            LayerNorm.Saved attentionStatistics, LinearGroup.Output intermediate, Tensor outputDensep,
+            Tensor outputSum, LayerNorm.Saved outputStatistics) {}
 
     /** @param linears query, key, value, attention.output.dense, intermediate.dense, output.dense */
     BertLayer(BertConfig config, List<Linear> linears, LayerNorm attentionNorm, LayerNorm outputNorm) {
@@ -40,11 +38,9 @@ final class BertLayer implements ModelLayer<BertLayer.Saved> {
         int heads = config.layer().numAttentionHeads();
         this.attention = new Attention(heads, heads, config.headDim(), false,
                 (float) (1 / Math.sqrt(config.headDim())));
-        this.q = linears.get(0);
-        this.k = linears.get(1);
-        this.v = linears.get(2);
+        this.qkv = new LinearGroup(linears.get(0), linears.get(1), linears.get(2));
         this.attentionDense = linears.get(3);
-        this.intermediate = linears.get(4);
+        this.intermediate = new LinearGroup(linears.get(4));
         this.outputDense = linears.get(5);
         this.attentionNorm = attentionNorm;
         this.outputNorm = outputNorm;
@@ -67,19 +63,12 @@ final class BertLayer implements ModelLayer<BertLayer.Saved> {
     public Saved forward(Pass pass, Tokens batch, Tensor x, Tensor out) {
         Arena arena = pass.arena();
         long tokens = batch.count();
-        Tensor query = arena.floats(tokens, q.outFeatures());
-        Tensor key = arena.floats(tokens, k.outFeatures());
-        Tensor value = arena.floats(tokens, v.outFeatures());
-        Tensor qp = q.takeP(arena, tokens);
-        q.forward(pass, 0, tokens, x, qp, query, false);
-        Tensor kp = k.takeP(arena, tokens);
-        k.forward(pass, 0, tokens, x, kp, key, false);
-        Tensor vp = v.takeP(arena, tokens);
-        v.forward(pass, 0, tokens, x, vp, value, false);
+        LinearGroup.Output projected = qkv.forward(pass, tokens, x);
         Tensor attended = arena.floats(tokens, config.hiddenSize());
         Sequences sequences = batch.sequences();
         Tensor lse = arena.floats(config.layer().numAttentionHeads(), tokens);
-        attention.forward(pass.stream(), arena, sequences, query, key, value, attended, lse);
+        attention.forward(pass.stream(), arena, sequences, projected.of(0), projected.of(1), projected.of(2), attended,
+                lse);
         Tensor attentionSum = arena.floats(tokens, config.hiddenSize());
         Memory.copy(pass.stream(), x, attentionSum);
         Tensor attentionDensep = attentionDense.takeP(arena, tokens);
@@ -87,20 +76,18 @@ final class BertLayer implements ModelLayer<BertLayer.Saved> {
         Tensor middle = arena.floats(tokens, config.hiddenSize());
         LayerNorm.Saved attentionStatistics = attentionNorm.forward(pass, attentionSum, middle);
 
-        Tensor inner = arena.floats(tokens, config.layer().intermediateSize());
-        Tensor intermediatep = intermediate.takeP(arena, tokens);
-        intermediate.forward(pass, 0, tokens, middle, intermediatep, inner, false);
+        LinearGroup.Output inner = intermediate.forward(pass, tokens, middle);
         Tensor outputSum = arena.floats(tokens, config.hiddenSize());
         Memory.copy(pass.stream(), middle, outputSum);
         Tensor outputDensep = outputDense.takeP(arena, tokens);
         long mark = arena.mark();
         Tensor activated = arena.floats(tokens, config.layer().intermediateSize());
-        Transformer.activationForward(pass.stream(), config.layer().hiddenAct(), inner, activated);
+        Transformer.activationForward(pass.stream(), config.layer().hiddenAct(), inner.of(0), activated);
         outputDense.forward(pass, 0, tokens, activated, outputDensep, outputSum, true);
         arena.release(mark);
         LayerNorm.Saved outputStatistics = outputNorm.forward(pass, outputSum, out);
-        return new Saved(x, query, key, value, attended, lse, attentionSum, attentionStatistics, middle, inner,
-                outputSum, outputStatistics, qp, kp, vp, attentionDensep, intermediatep, outputDensep);
+        return new Saved(projected, attended, lse, attentionDensep, attentionSum, attentionStatistics, inner,
+                outputDensep, outputSum, outputStatistics);
     }
 
     @Override
@@ -117,15 +104,16 @@ final class BertLayer implements ModelLayer<BertLayer.Saved> {
     /** dx is the gradient of the sum, and thereby of both of its terms: the product's part is added to it. */
     private void mlpBackward(Pass pass, long tokens, Saved saved, Tensor dx) {
         Arena arena = pass.arena();
+        Tensor inner = saved.intermediate().of(0);
         Tensor dinner = arena.floats(tokens, config.layer().intermediateSize());
         Tensor activated = null;
         if (outputDense.readsInput()) {
             activated = arena.floats(tokens, config.layer().intermediateSize());
-            Transformer.activationForward(pass.stream(), config.layer().hiddenAct(), saved.intermediate(), activated);
+            Transformer.activationForward(pass.stream(), config.layer().hiddenAct(), inner, activated);
         }
         outputDense.backward(pass, 0, tokens, activated, dx, saved.outputDensep(), dinner, false);
-        Transformer.activationBackward(pass.stream(), config.layer().hiddenAct(), saved.intermediate(), dinner, dinner);
-        intermediate.backward(pass, 0, tokens, saved.middle(), dinner, saved.intermediatep(), dx, true);
+        Transformer.activationBackward(pass.stream(), config.layer().hiddenAct(), inner, dinner, dinner);
+        intermediate.backward(pass, tokens, saved.intermediate(), List.of(dinner), dx, true);
     }
 
     private void attentionBackward(Pass pass, Tokens batch, Saved saved, Tensor dx, boolean inputGradient) {
@@ -133,14 +121,10 @@ final class BertLayer implements ModelLayer<BertLayer.Saved> {
         long tokens = batch.count();
         Tensor dattended = arena.floats(tokens, config.hiddenSize());
         attentionDense.backward(pass, 0, tokens, saved.attended(), dx, saved.attentionDensep(), dattended, false);
-        Tensor dq = arena.floats(tokens, config.hiddenSize());
-        Tensor dk = arena.floats(tokens, config.hiddenSize());
-        Tensor dv = arena.floats(tokens, config.hiddenSize());
-        attention.backward(pass.stream(), arena, batch.sequences(), saved.q(), saved.k(), saved.v(), saved.attended(),
-                saved.lse(), dattended, dq, dk, dv);
-        Tensor dinput = inputGradient ? dx : null;
-        q.backward(pass, 0, tokens, saved.x(), dq, saved.qp(), dinput, true);
-        k.backward(pass, 0, tokens, saved.x(), dk, saved.kp(), dinput, true);
-        v.backward(pass, 0, tokens, saved.x(), dv, saved.vp(), dinput, true);
+        LinearGroup.Output projected = saved.qkv();
+        List<Tensor> dprojected = qkv.take(arena, tokens);
+        attention.backward(pass.stream(), arena, batch.sequences(), projected.of(0), projected.of(1), projected.of(2),
+                saved.attended(), saved.lse(), dattended, dprojected.get(0), dprojected.get(1), dprojected.get(2));
+        qkv.backward(pass, tokens, projected, dprojected, inputGradient ? dx : null, true);
     }
 }

@@ -17,20 +17,17 @@ final class LlamaLayer implements ModelLayer<LlamaLayer.Saved> {
     private final Attention attention;
     private final RmsNorm inputNorm;
     private final RmsNorm postAttentionNorm;
-    private final Linear q;
-    private final Linear k;
-    private final Linear v;
+    /** To queries, keys and values. */
+    private final LinearGroup qkv;
     private final Linear o;
-    private final Linear gate;
-    private final Linear up;
+    private final LinearGroup gateAndUp;
     private final Linear down;
     private final List<Linear> linears;
     private final List<Parameter> parameters;
 
     /** What the backward pass reads of the forward pass; tensors of the arena. */
-    record Saved(Tensor x, Tensor inputRstd, Tensor inputNormed, Tensor q, Tensor k, Tensor v, Tensor attended,
-            Tensor lse, Tensor middle, Tensor middleRstd, Tensor middleNormed, Tensor gate, Tensor up, Tensor qp,
-            Tensor kp, Tensor vp, Tensor op, Tensor gatep, Tensor upp, Tensor downp) {}
+    record Saved(Tensor x, Tensor inputRstd, LinearGroup.Output qkv, Tensor attended, Tensor lse, Tensor op,
+            Tensor middle, Tensor middleRstd, LinearGroup.Output gateAndUp, Tensor downp) {}
 
     LlamaLayer(LlamaConfig config, RotaryEmbedding rotary, RmsNorm inputNorm, RmsNorm postAttentionNorm,
             List<Linear> linears) {
@@ -41,12 +38,9 @@ final class LlamaLayer implements ModelLayer<LlamaLayer.Saved> {
                 headDim, true, (float) (1 / Math.sqrt(headDim)));
         this.inputNorm = inputNorm;
         this.postAttentionNorm = postAttentionNorm;
-        this.q = linears.get(0);
-        this.k = linears.get(1);
-        this.v = linears.get(2);
+        this.qkv = new LinearGroup(linears.get(0), linears.get(1), linears.get(2));
         this.o = linears.get(3);
-        this.gate = linears.get(4);
-        this.up = linears.get(5);
+        this.gateAndUp = new LinearGroup(linears.get(4), linears.get(5));
         this.down = linears.get(6);
         this.linears = List.copyOf(linears);
         this.parameters = Stream.concat(linears.stream(), Stream.of(inputNorm, postAttentionNorm))
@@ -72,21 +66,14 @@ final class LlamaLayer implements ModelLayer<LlamaLayer.Saved> {
         Tensor inputNormed = arena.floats(tokens, config.hiddenSize());
         Tensor inputRstd = inputNorm.forward(pass, x, inputNormed);
 
-        Tensor query = arena.floats(tokens, q.outFeatures());
-        Tensor key = arena.floats(tokens, k.outFeatures());
-        Tensor value = arena.floats(tokens, v.outFeatures());
-        Tensor qp = q.takeP(arena, tokens);
-        q.forward(pass, 0, tokens, inputNormed, qp, query, false);
-        Tensor kp = k.takeP(arena, tokens);
-        k.forward(pass, 0, tokens, inputNormed, kp, key, false);
-        Tensor vp = v.takeP(arena, tokens);
-        v.forward(pass, 0, tokens, inputNormed, vp, value, false);
-        rotary.apply(pass, heads, batch.positions(), false, query);
-        rotary.apply(pass, kvHeads, batch.positions(), false, key);
+        LinearGroup.Output projected = qkv.forward(pass, tokens, inputNormed);
+        rotary.apply(pass, heads, batch.positions(), false, projected.of(0));
+        rotary.apply(pass, kvHeads, batch.positions(), false, projected.of(1));
         Tensor attended = arena.floats(tokens, o.inFeatures());
         Sequences sequences = batch.sequences();
         Tensor lse = arena.floats(heads, tokens);
-        attention.forward(pass.stream(), arena, sequences, query, key, value, attended, lse);
+        attention.forward(pass.stream(), arena, sequences, projected.of(0), projected.of(1), projected.of(2), attended,
+                lse);
 
         Tensor middle = arena.floats(tokens, config.hiddenSize());
         Memory.copy(pass.stream(), x, middle);
@@ -95,23 +82,17 @@ final class LlamaLayer implements ModelLayer<LlamaLayer.Saved> {
 
         Tensor middleNormed = arena.floats(tokens, config.hiddenSize());
         Tensor middleRstd = postAttentionNorm.forward(pass, middle, middleNormed);
-        Tensor gated = arena.floats(tokens, gate.outFeatures());
-        Tensor upped = arena.floats(tokens, up.outFeatures());
-        Tensor gatep = gate.takeP(arena, tokens);
-        gate.forward(pass, 0, tokens, middleNormed, gatep, gated, false);
-        Tensor upp = up.takeP(arena, tokens);
-        up.forward(pass, 0, tokens, middleNormed, upp, upped, false);
+        LinearGroup.Output gated = gateAndUp.forward(pass, tokens, middleNormed);
         // The product is not kept, but computed again by the backward pass; p of the down projection is, so it comes
         // first.
         Tensor downp = down.takeP(arena, tokens);
         long mark = arena.mark();
         Tensor activated = arena.floats(tokens, down.inFeatures());
-        Transformer.siluMulForward(pass.stream(), gated, upped, activated);
+        Transformer.siluMulForward(pass.stream(), gated.of(0), gated.of(1), activated);
         Memory.copy(pass.stream(), middle, out);
         down.forward(pass, 0, tokens, activated, downp, out, true);
         arena.release(mark);
-        return new Saved(x, inputRstd, inputNormed, query, key, value, attended, lse, middle, middleRstd, middleNormed,
-                gated, upped, qp, kp, vp, op, gatep, upp, downp);
+        return new Saved(x, inputRstd, projected, attended, lse, op, middle, middleRstd, gated, downp);
     }
 
     @Override
@@ -125,18 +106,17 @@ final class LlamaLayer implements ModelLayer<LlamaLayer.Saved> {
 
     private void mlpBackward(Pass pass, long tokens, Saved saved, Tensor dx) {
         Arena arena = pass.arena();
-        Tensor dactivated = arena.floats(tokens, down.inFeatures());
-        Tensor dup = arena.floats(tokens, up.outFeatures());
-        Tensor activated = dup;  // needed only until dup is written
+        LinearGroup.Output gated = saved.gateAndUp();
+        List<Tensor> dgated = gateAndUp.take(arena, tokens);
+        Tensor dactivated = dgated.get(0); // its own gradient takes its place
+        Tensor activated = dgated.get(1); // needed only until that is written
         if (down.readsInput()) {
-            Transformer.siluMulForward(pass.stream(), saved.gate(), saved.up(), activated);
+            Transformer.siluMulForward(pass.stream(), gated.of(0), gated.of(1), activated);
         }
         down.backward(pass, 0, tokens, activated, dx, saved.downp(), dactivated, false);
-        Transformer.siluMulBackward(pass.stream(), saved.gate(), saved.up(), dactivated, dactivated, dup);
-        Tensor dgate = dactivated;
+        Transformer.siluMulBackward(pass.stream(), gated.of(0), gated.of(1), dactivated, dgated.get(0), dgated.get(1));
         Tensor dnormed = arena.floats(tokens, config.hiddenSize());
-        gate.backward(pass, 0, tokens, saved.middleNormed(), dgate, saved.gatep(), dnormed, false);
-        up.backward(pass, 0, tokens, saved.middleNormed(), dup, saved.upp(), dnormed, true);
+        gateAndUp.backward(pass, tokens, gated, dgated, dnormed, false);
         postAttentionNorm.backward(pass, dnormed, saved.middle(), saved.middleRstd(), dx);
     }
 
@@ -145,17 +125,14 @@ final class LlamaLayer implements ModelLayer<LlamaLayer.Saved> {
         long tokens = batch.count();
         Tensor dattended = arena.floats(tokens, o.inFeatures());
         o.backward(pass, 0, tokens, saved.attended(), dx, saved.op(), dattended, false);
-        Tensor dq = arena.floats(tokens, q.outFeatures());
-        Tensor dk = arena.floats(tokens, k.outFeatures());
-        Tensor dv = arena.floats(tokens, v.outFeatures());
-        attention.backward(pass.stream(), arena, batch.sequences(), saved.q(), saved.k(), saved.v(), saved.attended(),
-                saved.lse(), dattended, dq, dk, dv);
-        rotary.apply(pass, config.attention().numAttentionHeads(), batch.positions(), true, dq);
-        rotary.apply(pass, config.attention().numKeyValueHeads(), batch.positions(), true, dk);
+        LinearGroup.Output projected = saved.qkv();
+        List<Tensor> dprojected = qkv.take(arena, tokens);
+        attention.backward(pass.stream(), arena, batch.sequences(), projected.of(0), projected.of(1), projected.of(2),
+                saved.attended(), saved.lse(), dattended, dprojected.get(0), dprojected.get(1), dprojected.get(2));
+        rotary.apply(pass, config.attention().numAttentionHeads(), batch.positions(), true, dprojected.get(0));
+        rotary.apply(pass, config.attention().numKeyValueHeads(), batch.positions(), true, dprojected.get(1));
         Tensor dnormed = inputGradient || inputNorm.isTrained() ? arena.floats(tokens, config.hiddenSize()) : null;
-        q.backward(pass, 0, tokens, saved.inputNormed(), dq, saved.qp(), dnormed, false);
-        k.backward(pass, 0, tokens, saved.inputNormed(), dk, saved.kp(), dnormed, true);
-        v.backward(pass, 0, tokens, saved.inputNormed(), dv, saved.vp(), dnormed, true);
+        qkv.backward(pass, tokens, projected, dprojected, dnormed, false);
         if (dnormed != null) {
             inputNorm.backward(pass, dnormed, saved.x(), saved.inputRstd(), inputGradient ? dx : null);
         }
