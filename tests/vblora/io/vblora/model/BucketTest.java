@@ -21,8 +21,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * Empty sequences, and rows that only fill a bucket, change no bit of what is made of the others, dropout included. Matrix
- * products are added up in one order here: libraries choose theirs by the number of rows.
+ * Empty sequences, and rows that only fill a bucket, change no bit of what is made of the others, dropout included.
+ * Matrix products are added up in one order here: libraries choose theirs by the number of rows.
  */
 class BucketTest {
     private static final int[][] SEQUENCES = {{1, 2, 3, 4, 5}, {6, 5}, {4, 3, 2}};

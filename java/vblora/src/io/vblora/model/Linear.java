@@ -119,8 +119,8 @@ public final class Linear implements ModelPart {
                     weight.value(), accumulate ? 1 : 0, dx);
         }
         if (weight.isTrained()) {
-            pass.blas().gemm(pass.stream(), pass.arena(), true, false, outFeatures(), inFeatures(), tokens, 1, dy, x, 1,
-                    weight.gradient());
+            pass.blas().gemm(pass.stream(), pass.arena(), true, false, outFeatures(), inFeatures(), tokens, 1, dy, x,
+                    1, weight.gradient());
         }
         if (bias != null && bias.isTrained()) {
             Transformer.addBiasBackward(pass.stream(), dy, bias.gradient());
@@ -129,8 +129,8 @@ public final class Linear implements ModelPart {
             long mark = pass.arena().mark();
             Tensor q = pass.arena().floats(tokens, adapted.r());
             LowRank branch = branch(pass);
-            Tensor scratch = pass.arena().take(DType.UINT8, branch.backwardScratchBytes(pass.stream(), tokens, x.dtype(),
-                    adapted.a().dtype()));
+            Tensor scratch = pass.arena().take(DType.UINT8, branch.backwardScratchBytes(pass.stream(), tokens,
+                    x.dtype(), adapted.a().dtype()));
             branch.backward(pass.stream(), pass.step(), firstToken, tokens, x, dy, adapted.a(), adapted.bt(), p, q, dx,
                     adapted.da(), adapted.dbt(), scratch);
             pass.arena().release(mark);

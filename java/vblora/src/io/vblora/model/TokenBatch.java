@@ -5,9 +5,9 @@ import java.util.List;
 import java.util.stream.IntStream;
 
 /**
- * The sequences of tokens that a model computes at a time, one behind the other without padding. Sequences may be empty.
- * Dropout is drawn for each token's place among all of them, so neither empty sequences nor what comes behind changes
- * it. The arrays are not copied.
+ * The sequences of tokens that a model computes at a time, one behind the other without padding. Sequences may be
+ * empty. Dropout is drawn for each token's place among all of them, so neither empty sequences nor what comes behind
+ * changes it. The arrays are not copied.
  *
  * @param starts the place of each sequence's first token among all tokens and, last, the number of tokens, [size + 1]
  * @param inputIds [tokens], at least one
