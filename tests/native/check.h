@@ -1,6 +1,6 @@
 // A small test harness, so that a machine with nothing but a compiler and CMake can run the native tests.
 //
-//   TEST(adds_two_numbers) { CHECK(1 + 1 == 2); CHECK_NEAR(x, 2.0, 1e-6); CHECK_STATUS(VBL_OK, vbl_add(...)); }
+//   TEST(adds_two_numbers) { CHECK(1 + 1 == 2); CHECK_NEAR(x, 2.0, 1e-6); CHECK_STATUS(VBL_OK, vbl_add_bias(...)); }
 //
 // Random tests take their numbers from Random(seed()); the seed is printed when a check fails, and VBLORA_TEST_SEED
 // sets it. An argument on the command line runs only the tests whose name contains it. With VBLORA_TEST_STOP set the

@@ -104,9 +104,6 @@ VBL_API vbl_status vbl_activation_forward(vbl_stream *stream, int32_t activation
 VBL_API vbl_status vbl_activation_backward(vbl_stream *stream, int32_t activation, int64_t n, const float *x,
                                            const float *dy, float *dx);
 
-/** y += x over n elements: the residual connection, and its gradient. */
-VBL_API vbl_status vbl_add(vbl_stream *stream, int64_t n, const float *x, float *y);
-
 /** y [rows, columns] += bias [columns]. */
 VBL_API vbl_status vbl_add_bias(vbl_stream *stream, int64_t rows, int64_t columns, const float *bias, float *y);
 /** dbias [columns] += the sums of dy's [rows, columns] columns, in float64 and from the first row on. */

@@ -2,7 +2,6 @@ package io.vblora.kernels.ops;
 
 import static io.vblora.kernels.global.vblora.vbl_activation_backward;
 import static io.vblora.kernels.global.vblora.vbl_activation_forward;
-import static io.vblora.kernels.global.vblora.vbl_add;
 import static io.vblora.kernels.global.vblora.vbl_add_bias;
 import static io.vblora.kernels.global.vblora.vbl_add_bias_backward;
 import static io.vblora.kernels.global.vblora.vbl_cross_entropy;
@@ -194,13 +193,6 @@ public final class Transformer {
         Check.floats(stream, "dx", dx, n);
         stream.run(handle -> vbl_activation_backward(handle, activation.nativeCode(), n, x.pointer(), dy.pointer(),
                 dx.pointer()));
-    }
-
-    /** y += x, element by element. */
-    public static void add(Stream stream, Tensor x, Tensor y) {
-        Check.floats(stream, "x", x, y.elements());
-        Check.floats(stream, "y", y, y.elements());
-        stream.run(handle -> vbl_add(handle, y.elements(), x.pointer(), y.pointer()));
     }
 
     /** y [rows, columns] += bias [columns]. */

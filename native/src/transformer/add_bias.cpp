@@ -1,18 +1,7 @@
-// Sums in place: of equal shapes, and of a bias to every row with its gradient.
+// A bias added to every row, and its gradient.
 #include "transformer/column_sums.h"
 #include "transformer/shape.h"
 #include "vblora/transformer.h"
-
-extern "C" vbl_status vbl_add(vbl_stream *stream, int64_t n, const float *x, float *y) {
-  VBL_REQUIRE_CPU(stream);
-  VBL_REQUIRE_SIZE(n, 0);
-  if (n == 0) return VBL_OK;
-  VBL_REQUIRE_NOT_NULL(x, y);
-  vbl::parallel_for(stream, n, vbl::rows_per_task(1), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) y[i] += x[i];
-  });
-  return VBL_OK;
-}
 
 extern "C" vbl_status vbl_add_bias(vbl_stream *stream, int64_t rows, int64_t columns, const float *bias, float *y) {
   VBL_REQUIRE_CPU(stream);
