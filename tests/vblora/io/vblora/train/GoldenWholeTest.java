@@ -126,7 +126,8 @@ class GoldenWholeTest {
 
             TrainingArguments arguments = TrainingArguments.builder().numTrainEpochs(1).shuffle(false)
                     .perDeviceTrainBatchSize(examples.size() / STEPS).learningRate(5e-3).learningRateHead(5e-3)
-                    .learningRateVectorBank(1e-3).learningRateLogits(1e-2).weightDecay(0.1).maxGradNorm(0)
+                    .learningRate("learning_rate_vector_bank", 1e-3)
+                    .learningRate("learning_rate_logits", 1e-2).weightDecay(0.1).maxGradNorm(0)
                     .lrSchedulerType(LrSchedulerType.CONSTANT).warmupSteps(0).build();
             List<Double> losses = new ArrayList<>();
             new Trainer<>(objective, execution, arguments, List.of(new TrainingListener() {

@@ -236,8 +236,8 @@ class SequenceObjectiveTest {
         try (SequenceModel model = model(ProblemType.SINGLE_LABEL_CLASSIFICATION);
                 Adapter adapter = attached(model, method)) {
             TrainingResult result = train(new SequenceObjective(model), TrainingArguments.builder().maxSteps(300)
-                    .perDeviceTrainBatchSize(16).learningRate(1e-2).learningRateVectorBank(2e-2)
-                    .learningRateLogits(5e-2).learningRateHead(method == Method.HEAD ? 2e-2 : 0),
+                    .perDeviceTrainBatchSize(16).learningRate(1e-2).learningRate("learning_rate_vector_bank", 2e-2)
+                    .learningRate("learning_rate_logits", 5e-2).learningRateHead(method == Method.HEAD ? 2e-2 : 0),
                     examples.subList(0, 240), examples.subList(240, 300));
             double before = result.metricsBefore().get("accuracy");
             double after = result.metricsAfter().get("accuracy");
@@ -365,7 +365,8 @@ class SequenceObjectiveTest {
                     double others = trainHead ? 0 : 0.5;
                     train(new SequenceObjective(model), TrainingArguments.builder().maxSteps(1).warmupSteps(0)
                             .learningRateHead(trainHead ? 0.25 : 0).learningRate(others)
-                            .learningRateVectorBank(others).learningRateLogits(others), examples, List.of());
+                            .learningRate("learning_rate_vector_bank", others)
+                            .learningRate("learning_rate_logits", others), examples, List.of());
                     float[] newBias = adapter.wholeParameters().value("classifier.bias").toFloats();
                     for (int c = 0; c < bias.length; c++) {
                         // AdamW's first step is the learning rate times the gradient's sign, but for epsilon.
@@ -418,7 +419,8 @@ class SequenceObjectiveTest {
             SequenceObjective objective = new SequenceObjective(model);
             // Learning rates that are far too high make the last parameters worse than earlier ones.
             TrainingResult result = train(objective, TrainingArguments.builder().maxSteps(12).evalSteps(1)
-                    .perDeviceTrainBatchSize(4).learningRate(0.5).learningRateHead(3).learningRateVectorBank(0.5)
+                    .perDeviceTrainBatchSize(4).learningRate(0.5).learningRateHead(3)
+                    .learningRate("learning_rate_vector_bank", 0.5)
                     .loadBestModelAtEnd(true), examples(20, 14), heldOut);
             double best = evaluations.stream().mapToDouble(e -> e.metrics().get("eval_loss")).min().orElseThrow();
             assertTrue(best < evaluations.get(12).metrics().get("eval_loss"));

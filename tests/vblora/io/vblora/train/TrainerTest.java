@@ -380,7 +380,8 @@ class TrainerTest {
 
     /** Rates at which one update makes parameters, or what the model makes of them, too large for float32. */
     private static TrainingArguments.Builder diverging() {
-        return TrainingArguments.builder().learningRate(1e30).learningRateVectorBank(1e30).learningRateLogits(1e30)
+        return TrainingArguments.builder().learningRate(1e30).learningRate("learning_rate_vector_bank", 1e30)
+                .learningRate("learning_rate_logits", 1e30)
                 .warmupSteps(0).perDeviceTrainBatchSize(4);
     }
 

@@ -70,7 +70,8 @@ class TrainingArgumentsTest {
     /** What is set under a name is read under it, and its option, if it has one, is named alike. */
     @Test
     void settersArgumentsAndOptionsHaveTheSameNames() {
-        TrainingArguments arguments = TrainingArguments.builder().learningRateVectorBank(1).learningRateLogits(2)
+        TrainingArguments arguments = TrainingArguments.builder().learningRate("learning_rate_vector_bank", 1)
+                .learningRate("learning_rate_logits", 2)
                 .learningRate(3).learningRateHead(4).weightDecay(5).adamBeta1(0.6).adamBeta2(0.7).adamEpsilon(8)
                 .maxGradNorm(9).lrSchedulerType(LrSchedulerType.COSINE).warmupRatio(0.1).warmupSteps(11)
                 .perDeviceTrainBatchSize(12).perDeviceEvalBatchSize(13).gradientAccumulationSteps(14)
@@ -83,13 +84,14 @@ class TrainingArgumentsTest {
                 new BatchArguments(12, 14, false, true),
                 new EvaluationArguments(13, 17, "f1", true, 18), 19), arguments);
 
-        String[] options = {"--learning-rate-vector-bank=1", "--learning-rate-logits=2", "--learning-rate=3",
-            "--learning-rate-head=4", "--weight-decay=5", "--max-grad-norm=9", "--lr-scheduler-type=cosine",
+        // Learning rates of methods are options of the methods.
+        String[] options = {"--learning-rate=3", "--learning-rate-head=4", "--weight-decay=5", "--max-grad-norm=9", "--lr-scheduler-type=cosine",
             "--warmup-ratio=0.1", "--warmup-steps=11", "--per-device-train-batch-size=12",
             "--per-device-eval-batch-size=13", "--gradient-accumulation-steps=14", "--num-train-epochs=15",
             "--max-steps=16", "--no-shuffle", "--group-by-length", "--eval-steps=17", "--metric-for-best-model=f1",
             "--load-best-model-at-end", "--early-stopping-patience=18", "--seed=19"};
-        TrainingArguments.Builder builder = TrainingArguments.builder().adamBeta1(0.6).adamBeta2(0.7).adamEpsilon(8);
+        TrainingArguments.Builder builder = TrainingArguments.builder().adamBeta1(0.6).adamBeta2(0.7).adamEpsilon(8)
+                .learningRate("learning_rate_vector_bank", 1).learningRate("learning_rate_logits", 2);
         CommandSpec spec = CommandSpec.create().addMixin("training", CommandSpec.forAnnotatedObject(builder));
         assertEquals(options.length, spec.options().size());
         new CommandLine(spec).setCaseInsensitiveEnumValuesAllowed(true).parseArgs(options);

@@ -41,6 +41,11 @@ public interface AdapterMethod {
         return List.of();
     }
 
+    /** The learning rates of these groups that no other method has, as the command line offers them. */
+    default List<MethodOption> learningRates() {
+        return List.of();
+    }
+
     /** How updates of this method are stored: all that is needed to train on first, then, if there is one, a compact
      * form that is for inference alone. */
     List<StoredForm> forms();

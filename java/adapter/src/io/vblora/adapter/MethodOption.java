@@ -5,7 +5,7 @@ import java.util.Locale;
 /**
  * A setting of a method that the command line offers.
  *
- * @param key of the configuration, PEFT's
+ * @param key of the configuration, PEFT's, or the name of a learning rate
  * @param label what stands for its value in help: N
  * @param defaultValue an Integer or a Double, which is the option's type
  * @param isAuto whether it is left open by default, or with "auto", for {@link AdapterConfig#fitting} to set

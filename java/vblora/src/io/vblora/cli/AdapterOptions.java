@@ -7,6 +7,7 @@ import io.vblora.adapter.AdapterMethods;
 import io.vblora.adapter.MethodOption;
 import io.vblora.adapter.ModuleSelector;
 import io.vblora.adapter.ModuleShape;
+import io.vblora.train.TrainingArguments;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -56,24 +57,35 @@ final class AdapterOptions {
                     + "as lm_head,embed_tokens (default: none).")
     private List<String> modulesToSave = List.of();
 
-    /** The options of all methods, whose values are asked for by name. */
+    /** The options of all methods, by key: their values are asked for. */
     private final Map<String, OptionSpec> ofMethods = new LinkedHashMap<>();
+    /** Of the learning rates of all methods, by name. */
+    private final Map<String, OptionSpec> learningRates = new LinkedHashMap<>();
 
-    /** Adds the options of all methods to a command that has this mixin, before it is parsed. */
-    static void addOptionsOfMethods(CommandSpec command, String mixin) {
-        CommandSpec spec = command.mixins().get(mixin);
+    /** Adds the options of all methods to a command before it is parsed: to its mixins for adapters and training. */
+    static void addOptionsOfMethods(CommandSpec command, String adapterMixin, String trainingMixin) {
+        CommandSpec spec = command.mixins().get(adapterMixin);
         AdapterOptions options = (AdapterOptions) spec.userObject();
         for (AdapterMethod method : AdapterMethods.all()) {
-            for (MethodOption option : method.options()) {
-                OptionSpec.Builder builder = OptionSpec.builder(option.name()).paramLabel(option.label())
-                        .type(option.defaultValue().getClass()).description(option.description());
-                OptionSpec added = option.isAuto() ? builder.converters(new NumberOrAuto()).build()
-                        : builder.defaultValue(option.defaultValue().toString()).build();
-                spec.addOption(added);
-                command.addOption(added);
-                options.ofMethods.put(option.key(), added);
-            }
+            method.options().forEach(option -> options.ofMethods.put(option.key(), add(command, spec, option)));
+            method.learningRates().forEach(rate -> options.learningRates.put(rate.key(),
+                    add(command, command.mixins().get(trainingMixin), rate)));
         }
+    }
+
+    private static OptionSpec add(CommandSpec command, CommandSpec mixin, MethodOption option) {
+        OptionSpec.Builder builder = OptionSpec.builder(option.name()).paramLabel(option.label())
+                .type(option.defaultValue().getClass()).description(option.description());
+        OptionSpec added = option.isAuto() ? builder.converters(new NumberOrAuto()).build()
+                : builder.defaultValue(option.defaultValue().toString()).build();
+        mixin.addOption(added);
+        command.addOption(added);
+        return added;
+    }
+
+    /** Sets the learning rates that the options of methods say. */
+    void setLearningRates(TrainingArguments.Builder arguments) {
+        learningRates.forEach((name, option) -> arguments.learningRate(name, option.<Double>getValue()));
     }
 
     MethodChoice method() {

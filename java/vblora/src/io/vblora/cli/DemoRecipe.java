@@ -61,7 +61,8 @@ record DemoRecipe(String title, String description, String folder, AdapterConfig
         AdapterConfig config = VbLoraConfig.builder().targetModules("all-linear").r(R).numVectors(90).vectorLength(128)
                 .topk(2).modulesToSave(HEAD).taskType("SEQ_CLS").build();
         return new DemoRecipe("VB-LoRA", "VB-LoRA: the same matrices, composed from one bank of vectors", "vblora",
-                config, arguments(EPOCHS).learningRateVectorBank(5e-3).learningRateLogits(1e-2).learningRateHead(5e-3)
+                config, arguments(EPOCHS).learningRate("learning_rate_vector_bank", 5e-3)
+                        .learningRate("learning_rate_logits", 1e-2).learningRateHead(5e-3)
                 .build());
     }
 

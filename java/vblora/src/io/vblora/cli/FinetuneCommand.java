@@ -126,6 +126,7 @@ final class FinetuneCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         invocation = new Invocation(spec);
+        adapterOptions.setLearningRates(trainingOptions);
         TrainingArguments arguments = invocation.checked(trainingOptions::build);
         initial = initAdapter == null ? null : InitialAdapter.read(initAdapter);
         Task chosen = chosenTask();

@@ -101,7 +101,7 @@ public final class Main implements Runnable {
                 .setExecutionExceptionHandler((e, failed, parsed) -> main.report(e))
                 .registerConverter(Path.class, Main::path);
         AdapterOptions.addOptionsOfMethods(commandLine.getSubcommands().get("finetune").getCommandSpec(),
-                "adapterOptions");
+                "adapterOptions", "trainingOptions");
         Numbers.register(commandLine);
         commandLine.registerConverter(boolean.class, Main::flag).registerConverter(Boolean.class, Main::flag);
         NamedValues.register(commandLine, DataFormat.class);

@@ -1,7 +1,6 @@
 package io.vblora.train;
 
 import io.vblora.adapter.WholeParameters;
-import io.vblora.adapter.methods.vblora.VbLoraMethod;
 import io.vblora.optimizer.Optimizer;
 import io.vblora.optimizer.adamw.AdamW;
 import io.vblora.parameters.ParameterGroup;
@@ -46,14 +45,6 @@ public record OptimizerArguments(Map<String, Double> learningRates, double weigh
 
     /** The options and their defaults; a learning rate's is its group's. */
     static final class Options {
-        @Option(names = "--learning-rate-vector-bank", paramLabel = "RATE",
-                description = "VB-LoRA: learning rate of the vector bank (default: ${DEFAULT-VALUE}, the paper's).")
-        double learningRateVectorBank = VbLoraMethod.VECTOR_BANK.defaultLearningRate();
-
-        @Option(names = "--learning-rate-logits", paramLabel = "RATE",
-                description = "VB-LoRA: learning rate of the logits (default: ${DEFAULT-VALUE}, the paper's).")
-        double learningRateLogits = VbLoraMethod.LOGITS.defaultLearningRate();
-
         @Option(names = "--learning-rate", paramLabel = "RATE",
                 description = "Learning rate of LoRA's A and B, and of the base model's biases (--bias) and modules "
                         + "(--modules-to-save); nothing else of VB-LoRA (default: ${DEFAULT-VALUE}, usual for LoRA).")
@@ -81,8 +72,6 @@ public record OptimizerArguments(Map<String, Double> learningRates, double weigh
 
         OptimizerArguments build() {
             Map<String, Double> rates = new LinkedHashMap<>();
-            rates.put(VbLoraMethod.VECTOR_BANK.learningRate(), learningRateVectorBank);
-            rates.put(VbLoraMethod.LOGITS.learningRate(), learningRateLogits);
             rates.put(ParameterGroup.MATRICES.learningRate(), learningRate);
             rates.put(WholeParameters.HEAD_MATRICES.learningRate(), learningRateHead);
             rates.putAll(learningRates);

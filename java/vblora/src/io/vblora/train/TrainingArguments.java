@@ -10,7 +10,8 @@ import picocli.CommandLine.Option;
  * rates and warm-up: the learning rates of the vector bank and the logits and the warm-up ratio default to the VB-LoRA
  * paper's (Li et al., 2024, appendix A), LoRA's learning rate to 2e-4, as is usual, and that of heads to 5e-3, which
  * served few classes and many alike on sentence encoders. As there, the options of the command line are these very
- * arguments: each is declared once, with its default and its text, in the {@code Options} of the record that holds it.
+ * arguments: each is declared once, with its default and its text, in the {@code Options} of the record that holds it;
+ * learning rates of one method's parameters by that method.
  *
  * @param seed of shuffling and dropout
  */
@@ -57,16 +58,6 @@ public record TrainingArguments(OptimizerArguments optimizer, ScheduleArguments 
         private long seed = 42;
 
         private Builder() {}
-
-        public Builder learningRateVectorBank(double value) {
-            optimizer.learningRateVectorBank = value;
-            return this;
-        }
-
-        public Builder learningRateLogits(double value) {
-            optimizer.learningRateLogits = value;
-            return this;
-        }
 
         public Builder learningRate(double value) {
             optimizer.learningRate = value;

@@ -188,7 +188,8 @@ class ToyDecoderTest {
             toy.attach(adapter);
             assertEquals(LAYERS, adapter.modules().size());
             TrainingResult result = new Trainer<>(new CausalLmObjective(toy), execution, TrainingArguments.builder()
-                    .maxSteps(120).learningRate(0.02).learningRateVectorBank(0.02).learningRateLogits(0.02).build(),
+                    .maxSteps(120).learningRate(0.02).learningRate("learning_rate_vector_bank", 0.02)
+                    .learningRate("learning_rate_logits", 0.02).build(),
                     List.of()).train(counting(1), counting(2));
             double first = result.metricsBefore().get("eval_loss");
             double last = result.metricsAfter().get("eval_loss");

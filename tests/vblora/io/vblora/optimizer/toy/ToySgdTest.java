@@ -58,7 +58,8 @@ class ToySgdTest {
                 float[] before = adapter.composition().packed().toFloats();
                 List<CausalLmExample> examples = examples();
                 TrainingArguments arguments = TrainingArguments.builder().maxSteps(15).warmupSteps(1).maxGradNorm(0)
-                        .learningRate(1).learningRateVectorBank(1).learningRateLogits(50).build();
+                        .learningRate(1).learningRate("learning_rate_vector_bank", 1)
+                        .learningRate("learning_rate_logits", 50).build();
                 TrainingResult result = new Trainer<>(new CausalLmObjective(model), execution, arguments, List.of(),
                         new ToySgd()).train(examples, examples);
                 double lossBefore = result.metricsBefore().get("eval_loss");

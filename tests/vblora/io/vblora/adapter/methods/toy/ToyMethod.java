@@ -9,8 +9,8 @@ import io.vblora.parameters.ParameterGroup;
 import java.util.List;
 
 /**
- * The smallest method: A and B are the first r rows and columns of the base weight and stay so; a matrix R [r, r] between
- * them is trained: W + B R A.
+ * The smallest method: A and B are the first r rows and columns of the base weight and stay so; a matrix R [r, r]
+ * between them is trained: W + B R A.
  */
 public final class ToyMethod implements AdapterMethod, MethodSource {
     static final String A = ".toy_A";
@@ -56,6 +56,12 @@ public final class ToyMethod implements AdapterMethod, MethodSource {
     @Override
     public List<MethodOption> options() {
         return List.of(MethodOption.of("toy_scale", "X", 1.0, "Toy: factor of the updates."));
+    }
+
+    @Override
+    public List<MethodOption> learningRates() {
+        return List.of(MethodOption.of(GROUP.learningRate(), "RATE", GROUP.defaultLearningRate(),
+                "Toy: learning rate of R."));
     }
 
     @Override

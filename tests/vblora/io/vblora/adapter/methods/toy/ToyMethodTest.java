@@ -40,7 +40,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** A method that is nowhere named outside this folder is created, trained, saved, loaded and inspected as others are. */
+/** A method that is nowhere named outside this folder is created, trained, saved and inspected as others are. */
 class ToyMethodTest {
     @TempDir
     private Path folder;
@@ -133,7 +133,10 @@ class ToyMethodTest {
                 + "}").toList());
         Path saved = folder.resolve("adapter");
         CommandLineRun.of("finetune", "--model", Golden.own("models/tinyrand"), "--train", data, "--output", saved,
-                "--method", "toy", "--toy-scale", "0.5", "--r", "2", "--max-steps", "2").assertDone();
+                "--method", "toy", "--toy-scale", "0.5", "--r", "2", "--max-steps", "2", "--warmup-steps", "0",
+                "--learning-rate-toy", "0.125", "--metrics", folder.resolve("metrics.jsonl")).assertDone();
+        JsonNode step = new ObjectMapper().readTree(Files.readAllLines(folder.resolve("metrics.jsonl")).get(0));
+        assertEquals(0.125, step.get("learning_rate_toy").asDouble());
         try (Stream stream = Stream.cpu(1); Adapter adapter = Adapter.load(saved, stream)) {
             assertEquals("TOY", adapter.config().peftType());
             assertEquals(0.5f, adapter.modules().get(0).scaling());

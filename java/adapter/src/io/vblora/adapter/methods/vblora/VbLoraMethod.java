@@ -75,6 +75,15 @@ public final class VbLoraMethod implements AdapterMethod {
     }
 
     @Override
+    public List<MethodOption> learningRates() {
+        return List.of(
+                MethodOption.of(VECTOR_BANK.learningRate(), "RATE", VECTOR_BANK.defaultLearningRate(),
+                        "VB-LoRA: learning rate of the vector bank (default: ${DEFAULT-VALUE}, the paper's)."),
+                MethodOption.of(LOGITS.learningRate(), "RATE", LOGITS.defaultLearningRate(),
+                        "VB-LoRA: learning rate of the logits (default: ${DEFAULT-VALUE}, the paper's)."));
+    }
+
+    @Override
     public List<StoredForm> forms() {
         return List.of(ALL_LOGITS, ONLY_TOPK_WEIGHTS);
     }
