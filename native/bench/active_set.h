@@ -18,14 +18,9 @@ struct ActiveSet {
 
   template <typename Make, typename MakeLong>
   ActiveSet(const Make &make, const MakeLong &make_long, int64_t rows, int32_t capacity, int32_t candidates)
-      : count(make(rows, -1)),
-        candidate_count(make(rows, -1)),
-        candidate_index(make(rows * candidates, -1)),
-        max_count(make(1, -1)),
-        index(make_long(rows * capacity, -1)),
-        logit(make_long(rows * capacity, NAN)),
-        exp_avg(make_long(rows * capacity, NAN)),
-        exp_avg_sq(make_long(rows * capacity, NAN)),
+      : count(make(rows, -1)), candidate_count(make(rows, -1)), candidate_index(make(rows * candidates, -1)),
+        max_count(make(1, -1)), index(make_long(rows * capacity, -1)), logit(make_long(rows * capacity, NAN)),
+        exp_avg(make_long(rows * capacity, NAN)), exp_avg_sq(make_long(rows * capacity, NAN)),
         active{capacity,       candidates,        count.data(),           index.data(),           logit.data(),
                exp_avg.data(), exp_avg_sq.data(), candidate_count.data(), candidate_index.data(), max_count.data()} {}
   template <typename Make>

@@ -10,8 +10,14 @@ State::State(vbl_stream *stream, const Shape &shape, int32_t capacity, int32_t c
                 capacity, candidates) {}
 
 NamedMemory State::memory() {
-  return {{"count", &count}, {"index", &index}, {"logit", &logit}, {"exp_avg", &exp_avg}, {"exp_avg_sq", &exp_avg_sq},
-          {"candidate_count", &candidate_count}, {"candidate_index", &candidate_index}, {"max_count", &max_count}};
+  return {{"count", &count},
+          {"index", &index},
+          {"logit", &logit},
+          {"exp_avg", &exp_avg},
+          {"exp_avg_sq", &exp_avg_sq},
+          {"candidate_count", &candidate_count},
+          {"candidate_index", &candidate_index},
+          {"max_count", &max_count}};
 }
 
 NamedMemory State::lists() {

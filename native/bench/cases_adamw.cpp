@@ -15,17 +15,17 @@ class AdamwCases : public Cases {
         exp_avg_sq_(stream, parameter_.size(), shape.shift), sum_(stream, 1),
         step_(stream, std::vector<AdamwStep>{step_constants()}), clipped_step_(stream, step_.get()),
         scratch_(stream, vbl_sum_squares_scratch_bytes(stream, parameter_.size())) {
-    memory_ = {{"parameter", &parameter_}, {"gradient", &gradient_}, {"exp_avg", &exp_avg_},
-               {"exp_avg_sq", &exp_avg_sq_}, {"sum", &sum_}, {"step", &step_}, {"step", &clipped_step_},
-               {"scratch", &scratch_}};
+    memory_ = {{"parameter", &parameter_},   {"gradient", &gradient_}, {"exp_avg", &exp_avg_},
+               {"exp_avg_sq", &exp_avg_sq_}, {"sum", &sum_},           {"step", &step_},
+               {"step", &clipped_step_},     {"scratch", &scratch_}};
     fill_normal(parameter_, random, 0.01f);
     fill_normal(gradient_, random, 1e-3f);
     exp_avg_.clear();
     exp_avg_sq_.clear();
     sum_.clear();
     const double n = static_cast<double>(parameter_.size());
-    cases_.push_back({"adamw", "float32", "-", 28 * n, true, [this] { return adamw(); },
-                      [this] { return check_adamw(); }});
+    cases_.push_back(
+        {"adamw", "float32", "-", 28 * n, true, [this] { return adamw(); }, [this] { return check_adamw(); }});
     cases_.push_back({"sum_squares", "float32", "-", 4 * n, true, [this] { return sum_squares(); },
                       [this] { return check_sum_squares(); }});
     cases_.push_back({"clip", "float32", "-", 20, true, [this] { return clip(); }, [this] { return check_clip(); }});

@@ -36,8 +36,7 @@ struct Joining {
   explicit Joining(Logits &l);
 };
 
-Joining::Joining(Logits &l)
-    : selected(l.stream, l.selected.size()), candidate_count(l.stream, l.shape.rows), bytes(0) {
+Joining::Joining(Logits &l) : selected(l.stream, l.selected.size()), candidate_count(l.stream, l.shape.rows), bytes(0) {
   std::vector<int32_t> choice = l.steady_selected.get(), counts = l.steady.candidate_count.get();
   const std::vector<int32_t> candidates = l.steady.candidate_index.get();
   const double of_candidates = 4.0 * l.steady.active.candidates;
@@ -121,8 +120,9 @@ void check_step(Logits &l, State &state, Comparison *comparison) {
   const std::vector<int32_t> selected = l.selected.get();
   poison_selection(l);
   l.active_scratch.fill(kNoInteger);
-  l.run("vbl_adamw_active_select", [&] { return adamw_active_select(l, state); },
-        {{"logits", &l.logits}, {"dlogits", &l.dlogits}, {"step", &l.step}}, comparison);
+  l.run(
+      "vbl_adamw_active_select", [&] { return adamw_active_select(l, state); },
+      {{"logits", &l.logits}, {"dlogits", &l.dlogits}, {"step", &l.step}}, comparison);
   state.spread(l.shape, &found, comparison);
   compare_step(l, before, found, selected, comparison);
 }
@@ -194,8 +194,8 @@ Finding check_adamw_select(Logits &l) {
   const std::vector<int32_t> selected = l.some_active();
   l.selected.set(selected, 0);
   poison_selection(l);
-  l.run("vbl_adamw_select", [&l] { return adamw_select(l); }, {{"dlogits", &l.dlogits}, {"step", &l.step}},
-        &comparison);
+  l.run(
+      "vbl_adamw_select", [&l] { return adamw_select(l); }, {{"dlogits", &l.dlogits}, {"step", &l.step}}, &comparison);
   compare_step(l, before, l.dense(), selected, &comparison);
   check_bad_rows(l, "vbl_adamw_select", [&l] { return adamw_select(l); }, &comparison);
   return comparison.finding();

@@ -52,12 +52,11 @@ class AdmixtureCases : public Cases {
         weights_(s, selected_.size(), sh.shift), new_weights_(s, selected_.size(), sh.shift),
         dlogits_(s, selected_.size(), sh.shift), dbank_(s, bank_.size(), sh.shift), bad_row_(s, 1),
         packed32_(s, dpacked_.size(), sh.shift), packed16_(s, dpacked_.size(), sh.shift),
-        admixture_(sh.admixture(slots_.data())),
-        scratch_(s, vbl_admixture_backward_scratch_bytes(s, &admixture_)) {
-    memory_ = {{"slots", &slots_}, {"indices", &uniform_}, {"indices", &zipf_}, {"indices", &all_same_},
-               {"logits", &logits_}, {"bank", &bank_}, {"dpacked", &dpacked_}, {"indices", &selected_},
+        admixture_(sh.admixture(slots_.data())), scratch_(s, vbl_admixture_backward_scratch_bytes(s, &admixture_)) {
+    memory_ = {{"slots", &slots_},     {"indices", &uniform_},     {"indices", &zipf_},    {"indices", &all_same_},
+               {"logits", &logits_},   {"bank", &bank_},           {"dpacked", &dpacked_}, {"indices", &selected_},
                {"weights", &weights_}, {"weights", &new_weights_}, {"dlogits", &dlogits_}, {"dbank", &dbank_},
-               {"bad_row", &bad_row_}, {"packed", &packed32_}, {"packed", &packed16_}, {"scratch", &scratch_}};
+               {"bad_row", &bad_row_}, {"packed", &packed32_},     {"packed", &packed16_}, {"scratch", &scratch_}};
     fill_normal(logits_, random, 0.1f);
     fill_normal(bank_, random, 0.01f);
     fill_normal(dpacked_, random, 1e-3f);
@@ -88,8 +87,8 @@ class AdmixtureCases : public Cases {
     for (const auto &[name, used] : uses) {
       // The gradient is written of all vectors.
       const double bytes = 4 * packed + vectors(*used) + plan + 4 * bank + 4 * rows * k;
-      cases_.push_back({"backward", "float32", name, bytes, true,
-                        [this, i = used] { return backward(*i); }, [this, i = used] { return check_backward(*i); }});
+      cases_.push_back({"backward", "float32", name, bytes, true, [this, i = used] { return backward(*i); },
+                        [this, i = used] { return check_backward(*i); }});
     }
   }
 
@@ -155,7 +154,8 @@ class AdmixtureCases : public Cases {
   Finding check_compose(Array<int32_t> &used, int32_t dtype) {
     packed(dtype).fill(kNoNumber);
     Comparison comparison(rounding(dtype), dtype == VBL_FLOAT32 ? "one rounding" : "two roundings");
-    run("vbl_compose", [&] { return compose(used, dtype); },
+    run(
+        "vbl_compose", [&] { return compose(used, dtype); },
         {{"bank", &bank_}, {"indices", &used}, {"weights", &weights_}, {"slots", &slots_}}, &comparison);
     const std::vector<float> bank = bank_.get(), weights = weights_.get(), found32 = packed32_.get();
     const std::vector<uint16_t> found16 = packed16_.get();
@@ -186,15 +186,16 @@ class AdmixtureCases : public Cases {
   }
 
   Finding check_backward(Array<int32_t> &used) {
-    for (Memory *output : {static_cast<Memory *>(&dlogits_), static_cast<Memory *>(&dbank_),
-                           static_cast<Memory *>(&scratch_)})
+    for (Memory *output :
+         {static_cast<Memory *>(&dlogits_), static_cast<Memory *>(&dbank_), static_cast<Memory *>(&scratch_)})
       output->fill(kNoNumber);
     Comparison comparison(kFloat32, "one rounding");
-    run("vbl_admixture_backward", [&] { return backward(used); },
+    run(
+        "vbl_admixture_backward", [&] { return backward(used); },
         {{"bank", &bank_}, {"indices", &used}, {"weights", &weights_}, {"dpacked", &dpacked_}, {"slots", &slots_}},
         &comparison);
-    const reference::Gradients exact = reference::backward(
-        shape_, {bank_.get(), weights_.get(), dpacked_.get(), used.get(), slots_.get()});
+    const reference::Gradients exact =
+        reference::backward(shape_, {bank_.get(), weights_.get(), dpacked_.get(), used.get(), slots_.get()});
     const double cancel = 1e-12 / comparison.bound();
     const std::vector<float> dlogits = dlogits_.get(), dbank = dbank_.get();
     for (size_t i = 0; i < dlogits.size(); ++i)

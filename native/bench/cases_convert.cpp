@@ -12,7 +12,10 @@ class ConvertCases : public Cases {
   ConvertCases(vbl_stream *s, const Shape &sh, Random &random)
       : stream_(s), n_(sh.rows * sh.vector_length), from32_(s, n_, sh.shift), to32_(s, n_, sh.shift),
         from16_{{s, n_, sh.shift}, {s, n_, sh.shift}}, to16_(s, n_, sh.shift) {
-    memory_ = {{"source", &from32_}, {"destination", &to32_}, {"source", &from16_[0]}, {"source", &from16_[1]},
+    memory_ = {{"source", &from32_},
+               {"destination", &to32_},
+               {"source", &from16_[0]},
+               {"source", &from16_[1]},
                {"destination", &to16_}};
     fill_normal(from32_, random, 1.0f);
     for (const int32_t dtype : {VBL_BFLOAT16, VBL_FLOAT16})
@@ -40,7 +43,9 @@ class ConvertCases : public Cases {
   Finding check(int32_t from, int32_t to) {
     to32_.fill(kNoNumber);
     to16_.fill(kNoNumber);
-    Comparison comparison(to == VBL_FLOAT32 ? 0 : to == VBL_BFLOAT16 ? 0x1p-8 : 0x1p-11,
+    Comparison comparison(to == VBL_FLOAT32    ? 0
+                          : to == VBL_BFLOAT16 ? 0x1p-8
+                                               : 0x1p-11,
                           to == VBL_FLOAT32 ? "exact" : "one rounding");
     Memory *const source = from == VBL_FLOAT32 ? static_cast<Memory *>(&from32_) : &from16(from);
     run("vbl_convert", [=] { return convert(from, to); }, {{"source", source}}, &comparison);

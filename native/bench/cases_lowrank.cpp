@@ -137,8 +137,8 @@ class LowRankCases : public Cases {
 
     void add_to(NamedMemory &memory) {
       const std::pair<const char *, Memory *> all[] = {
-          {"x", &x}, {"dy", &dy}, {"a", &a}, {"bt", &bt}, {"weight", &weight}, {"y", &y}, {"dx", &dx}, {"p", &p},
-          {"q", &q}, {"da", &da}, {"dbt", &dbt}, {"scratch", &scratch}};
+          {"x", &x},   {"dy", &dy}, {"a", &a}, {"bt", &bt}, {"weight", &weight}, {"y", &y},
+          {"dx", &dx}, {"p", &p},   {"q", &q}, {"da", &da}, {"dbt", &dbt},       {"scratch", &scratch}};
       memory.insert(memory.end(), std::begin(all), std::end(all));
     }
   };
@@ -215,7 +215,8 @@ class LowRankCases : public Cases {
     Sums p(tokens * r), y(arrays.y.values());
     arrays.p.fill(kNoNumber);
     Comparison comparison = products();
-    run("vbl_lowrank_forward", [&] { return forward(arrays); },
+    run(
+        "vbl_lowrank_forward", [&] { return forward(arrays); },
         {{"step", &step_}, {"x", &arrays.x}, {"a", &arrays.a}, {"bt", &arrays.bt}}, &comparison);
     const std::vector<double> x = arrays.x.values(), a = arrays.a.values(), bt = arrays.bt.values();
     const std::vector<float> mask = exact_mask();
@@ -241,8 +242,8 @@ class LowRankCases : public Cases {
     arrays.q.fill(kNoNumber);
     arrays.scratch.fill(kNoNumber);
     Comparison comparison = products();
-    NamedMemory inputs = {{"step", &step_}, {"x", &arrays.x}, {"dy", &arrays.dy}, {"a", &arrays.a},
-                          {"bt", &arrays.bt}, {"p", &arrays.p}};
+    NamedMemory inputs = {{"step", &step_}, {"x", &arrays.x},   {"dy", &arrays.dy},
+                          {"a", &arrays.a}, {"bt", &arrays.bt}, {"p", &arrays.p}};
     run("vbl_lowrank_backward", [&] { return backward(arrays); }, inputs, &comparison);
     const std::vector<double> x = arrays.x.values(), dy = arrays.dy.values(), a = arrays.a.values();
     const std::vector<double> bt = arrays.bt.values(), p = widened(arrays.p);
@@ -307,7 +308,8 @@ class LowRankCases : public Cases {
     Sums exact(static_cast<size_t>(delta_.size()));
     delta_.fill(kNoNumber);
     Comparison comparison(kFloat32, "one rounding");
-    run("vbl_lowrank_delta", [&] { return delta(arrays, conv1d); }, {{"a", &arrays.a}, {"bt", &arrays.bt}},
+    run(
+        "vbl_lowrank_delta", [&] { return delta(arrays, conv1d); }, {{"a", &arrays.a}, {"bt", &arrays.bt}},
         &comparison);
     add_update(arrays, conv1d, 1, exact);
     compare_updated("delta", widened(delta_), exact, VBL_FLOAT32, &comparison);
@@ -317,7 +319,8 @@ class LowRankCases : public Cases {
   Finding check_merge(Arrays &arrays, bool conv1d) {
     Sums exact(arrays.weight.values());
     Comparison comparison(rounding(arrays.dtype), "one rounding");
-    run("vbl_lowrank_merge", [&] { return merge(arrays, conv1d); }, {{"a", &arrays.a}, {"bt", &arrays.bt}},
+    run(
+        "vbl_lowrank_merge", [&] { return merge(arrays, conv1d); }, {{"a", &arrays.a}, {"bt", &arrays.bt}},
         &comparison);
     add_update(arrays, conv1d, sign_, exact);
     compare_updated("weight", arrays.weight.values(), exact, arrays.dtype, &comparison);

@@ -7,10 +7,10 @@
 namespace bench {
 
 struct Finding {
-  double error = 0;     // the greatest |found - exact| as a share of the number's magnitude
-  double bound = 0;     // what it may be at most
-  const char *why = ""; // where the bound comes from
-  std::string wrong;    // what is wrong, in words; empty if nothing is
+  double error = 0;      // the greatest |found - exact| as a share of the number's magnitude
+  double bound = 0;      // what it may be at most
+  const char *why = "";  // where the bound comes from
+  std::string wrong;     // what is wrong, in words; empty if nothing is
 };
 
 class Comparison {

@@ -28,9 +28,9 @@ Logits::Logits(vbl_stream *on, const Shape &of, Random &random)
       steady(on, of, state.active.capacity, state.active.candidates), steady_selected(on, selected.size()),
       active_scratch(on, vbl_active_scratch_bytes(on, &admixture)), active(active_entries(of)),
       candidates(std::min(state.active.candidates, of.num_vectors - active)) {
-  memory_ = {{"logits", &logits}, {"exp_avg", &exp_avg}, {"exp_avg_sq", &exp_avg_sq}, {"indices", &selected},
-             {"dlogits", &dlogits}, {"weights", &weights}, {"bad_row", &bad_row}, {"step", &step},
-             {"scratch", &active_scratch}};
+  memory_ = {{"logits", &logits},    {"exp_avg", &exp_avg}, {"exp_avg_sq", &exp_avg_sq},
+             {"indices", &selected}, {"dlogits", &dlogits}, {"weights", &weights},
+             {"bad_row", &bad_row},  {"step", &step},       {"scratch", &active_scratch}};
   for (const auto &memory : state.memory()) memory_.push_back(memory);
   for (const auto &memory : steady.memory()) memory_.push_back(memory);
   fill_normal(logits, random, 0.1f);
@@ -45,8 +45,7 @@ Logits::Logits(vbl_stream *on, const Shape &of, Random &random)
 // Makes so many entries of each row active, anywhere in it: gives them moments, and the greatest logits to some of
 // them, in exchange for their own, so that the selected ones are among them. Others have no moments.
 void Logits::activate(Random &random) {
-  require(vbl_select(stream, &admixture, logits.data(), selected.data(), weights.data(), bad_row.data()),
-          "vbl_select");
+  require(vbl_select(stream, &admixture, logits.data(), selected.data(), weights.data(), bad_row.data()), "vbl_select");
   const int64_t h = shape.num_vectors, k = shape.topk;
   const AdamwStep constants = step.get()[0];
   const std::vector<float> gradient = dlogits.get();
@@ -78,9 +77,8 @@ void Logits::activate(Random &random) {
         const float x = normal(random);
         m[at] = normal(random);
         v[at] = x * x + 1e-12f;
-        const reference::Update update =
-            reference::adamw(constants, constants.group[kPlain], j < k ? gradient[row * k + j] : 0, logit[at], m[at],
-                             v[at]);
+        const reference::Update update = reference::adamw(constants, constants.group[kPlain],
+                                                          j < k ? gradient[row * k + j] : 0, logit[at], m[at], v[at]);
         stored.add(row * h + i);
         if (static_cast<float>(update.parameter.exact) != logit[at]) logit_changes.add(row * h + i);
         if (static_cast<float>(update.exp_avg.exact) != m[at]) exp_avg_changes.add(row * h + i);

@@ -1,4 +1,6 @@
 // vblora-bench: checks the kernels against float64, and times them beside the device's own bandwidth.
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -8,8 +10,6 @@
 #include <memory>
 #include <set>
 #include <string>
-
-#include <unistd.h>
 
 #include "cases.h"
 #include "report.h"
@@ -137,8 +137,10 @@ Options parse(int count, char **arguments) {
       std::fputs(kHelp, stdout);
       std::exit(0);
     }
-    bool *const flag = name == "--check" ? &options.check : name == "--json" ? &options.json
-                       : name == "--quick" ? &options.quick : nullptr;
+    bool *const flag = name == "--check"   ? &options.check
+                       : name == "--json"  ? &options.json
+                       : name == "--quick" ? &options.quick
+                                           : nullptr;
     if (flag != nullptr) {
       *flag = true;
       continue;
@@ -302,8 +304,15 @@ class Run {
     for (const bool graph : {false, true}) {
       if (graph && !cuda()) continue;
       for (const bool cold : {true, false})
-        add({shape, c.op, c.dtype, c.selection, c.bytes, graph, cold,
-             timer_.measure(c.run, graph, cold, c.prepare), {}});
+        add({shape,
+             c.op,
+             c.dtype,
+             c.selection,
+             c.bytes,
+             graph,
+             cold,
+             timer_.measure(c.run, graph, cold, c.prepare),
+             {}});
     }
   }
 
@@ -370,8 +379,8 @@ int main(int count, char **arguments) {
   vbl_stream *stream = nullptr;
   const vbl_status created = vbl_stream_create(options.device, options.threads, &stream);
   if (created == VBL_NO_DEVICE)
-    refuse(bench::format("There is no device cuda:%d (%s); --device cpu takes the CPU", options.device,
-                         vbl_last_error()));
+    refuse(
+        bench::format("There is no device cuda:%d (%s); --device cpu takes the CPU", options.device, vbl_last_error()));
   bench::require(created, "vbl_stream_create");
   check_names(options, stream);
   if (options.flush_mib == 0) options.flush_mib = flush_mib(options.device);

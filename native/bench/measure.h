@@ -60,9 +60,7 @@ class Array : public Memory {
   void set(const std::vector<T> &values, int64_t offset) {
     write(values.data(), offset * static_cast<int64_t>(sizeof(T)), static_cast<int64_t>(values.size() * sizeof(T)));
   }
-  std::vector<T> get() const {
-    return get(0, n_);
-  }
+  std::vector<T> get() const { return get(0, n_); }
   std::vector<T> get(int64_t offset, int64_t n) const {
     std::vector<T> values(static_cast<size_t>(n));
     read(values.data(), offset * static_cast<int64_t>(sizeof(T)), n * static_cast<int64_t>(sizeof(T)));
@@ -75,9 +73,9 @@ class Array : public Memory {
 };
 
 struct Times {
-  bool supported = true;  // false: the op does not exist on this device
+  bool supported = true;                 // false: the op does not exist on this device
   double median = 0, low = 0, high = 0;  // microseconds: 50th, 10th and 90th percentile
-  bool waited = false;  // for the host: mostly, the device began before all was submitted
+  bool waited = false;                   // for the host: mostly, the device began before all was submitted
 };
 
 using Op = std::function<vbl_status()>;

@@ -38,12 +38,12 @@ std::string format(const char *text, ...) {
 }
 
 std::string table_head(const Setting &setting) {
-  std::string head = setting.device + ", copy within the device: " +
-                     format("%.1f GB/s read and written\n", setting.copy_rate);
+  std::string head =
+      setting.device + ", copy within the device: " + format("%.1f GB/s read and written\n", setting.copy_rate);
   head += format("random input of seed %llu\n\n", static_cast<unsigned long long>(setting.seed));
   if (setting.check) {
-    head += format("%-16s %-21s %-9s %-9s %-8s %-8s %-19s %10s %12s %8s %8s  %s\n", "shape", "op", "dtype",
-                   "selection", "error", "bound", "bound from", "median us", "bytes", "GB/s", "of copy", "result");
+    head += format("%-16s %-21s %-9s %-9s %-8s %-8s %-19s %10s %12s %8s %8s  %s\n", "shape", "op", "dtype", "selection",
+                   "error", "bound", "bound from", "median us", "bytes", "GB/s", "of copy", "result");
   } else {
     head += format("%-16s %-20s %-9s %-9s %-6s %-5s %11s %11s %11s %12s %10s %9s\n", "shape", "op", "dtype",
                    "selection", "mode", "cache", "median us", "10 %", "90 %", "bytes", "GB/s", "of copy");
@@ -76,9 +76,10 @@ std::string table_foot(const Setting &setting, const std::vector<Row> &rows, boo
       format("\ncopy within the device, at the end: %.1f GB/s read and written\n", setting.last_copy_rate);
   if (!warnings) return foot;
   if (std::fabs(change) > 3)
-    foot += format("warning: that is %.0f %% %s than at the beginning: the device's clocks or its other work have "
-                   "changed meanwhile, and times are off by as much\n",
-                   std::fabs(change), change > 0 ? "more" : "less");
+    foot += format(
+        "warning: that is %.0f %% %s than at the beginning: the device's clocks or its other work have "
+        "changed meanwhile, and times are off by as much\n",
+        std::fabs(change), change > 0 ? "more" : "less");
   const auto waited = std::count_if(rows.begin(), rows.end(), [](const Row &row) { return row.times.waited; });
   if (waited > 0)
     foot += format("warning: in %d of %d rows the device waited for the host to submit what was timed\n",
@@ -128,16 +129,17 @@ std::string json(const Setting &setting, const std::vector<Row> &rows) {
     separator = ",\n  ";
     text += format("{\"shape\": \"%s\", \"op\": \"%s\", \"dtype\": \"%s\", \"selection\": \"%s\", ", row.shape.name,
                    row.op.c_str(), row.dtype.c_str(), row.selection.c_str());
-    text += format("\"rows\": %lld, \"num_vectors\": %d, \"vector_length\": %d, \"topk\": %d, ",
-                   static_cast<long long>(row.shape.rows), row.shape.num_vectors, row.shape.vector_length,
-                   row.shape.topk);
+    text +=
+        format("\"rows\": %lld, \"num_vectors\": %d, \"vector_length\": %d, \"topk\": %d, ",
+               static_cast<long long>(row.shape.rows), row.shape.num_vectors, row.shape.vector_length, row.shape.topk);
     text += format("\"mode\": \"%s\", \"cache\": \"%s\", \"status\": \"%s\"", row.graph ? "graph" : "eager",
                    row.cold ? "cold" : "warm", row.status());
     if (row.times.supported) {
-      text += format(", \"median_us\": %s, \"low_us\": %s, \"high_us\": %s, \"bytes\": %.0f, \"gb_per_s\": %s, "
-                     "\"fraction\": %s",
-                     number(row.times.median).c_str(), number(row.times.low).c_str(), number(row.times.high).c_str(),
-                     row.bytes, number(row.rate()).c_str(), number(row.rate() / setting.copy_rate).c_str());
+      text += format(
+          ", \"median_us\": %s, \"low_us\": %s, \"high_us\": %s, \"bytes\": %.0f, \"gb_per_s\": %s, "
+          "\"fraction\": %s",
+          number(row.times.median).c_str(), number(row.times.low).c_str(), number(row.times.high).c_str(), row.bytes,
+          number(row.rate()).c_str(), number(row.rate() / setting.copy_rate).c_str());
       if (setting.check)
         text += format(", \"error\": %s, \"bound\": %s, \"bound_from\": \"%s\", \"finding\": \"%s\"",
                        number(row.finding.error).c_str(), number(row.finding.bound).c_str(), row.finding.why,

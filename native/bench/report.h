@@ -11,15 +11,15 @@ namespace bench {
 
 // What was measured on, and how.
 struct Setting {
-  std::string device;       // as the driver names it
-  std::string device_id;    // the CUDA device's number, or cpu
-  std::string date;         // of the day, in UTC
-  double copy_rate = 0;     // GB/s read and written by a copy within the device, before all else
+  std::string device;         // as the driver names it
+  std::string device_id;      // the CUDA device's number, or cpu
+  std::string date;           // of the day, in UTC
+  double copy_rate = 0;       // GB/s read and written by a copy within the device, before all else
   double last_copy_rate = 0;  // after all else
   int repetitions = 0;
   int64_t flush_mib = 0;
   uint64_t seed = 0;
-  bool check = false;       // kernels are checked as well as timed
+  bool check = false;  // kernels are checked as well as timed
 };
 
 struct Row {

@@ -30,11 +30,16 @@ const char kStyle[] = R"(<style>
 std::string escaped(const std::string &text) {
   std::string result;
   for (const char c : text) {
-    if (c == '<') result += "&lt;";
-    else if (c == '>') result += "&gt;";
-    else if (c == '&') result += "&amp;";
-    else if (c == '"') result += "&quot;";
-    else if (static_cast<unsigned char>(c) >= 0x20) result += c;
+    if (c == '<')
+      result += "&lt;";
+    else if (c == '>')
+      result += "&gt;";
+    else if (c == '&')
+      result += "&amp;";
+    else if (c == '"')
+      result += "&quot;";
+    else if (static_cast<unsigned char>(c) >= 0x20)
+      result += c;
   }
   return result;
 }
@@ -145,8 +150,10 @@ std::string roofline(const Setting &setting, const std::vector<Row> &rows) {
   }
   const double height = top + kFoot;
   const bool graph = std::any_of(rows.begin(), rows.end(), [](const Row &row) { return row.graph; });
-  std::string svg = format("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" width=\"%.0f\" "
-                           "height=\"%.0f\" role=\"img\">\n", width, height, width, height);
+  std::string svg = format(
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" width=\"%.0f\" "
+      "height=\"%.0f\" role=\"img\">\n",
+      width, height, width, height);
   svg += "<title>" + escaped("vblora's kernels on " + setting.device + ", " + setting.date) + "</title>\n";
   svg += std::string(kStyle) + "<rect width=\"100%\" height=\"100%\" class=\"paper\"/>\n";
   svg += text(kMargin, 36, "title", "start", "How near the kernels come to the memory's roof");
@@ -154,8 +161,8 @@ std::string roofline(const Setting &setting, const std::vector<Row> &rows) {
   svg += body;
   svg += text(kMargin, height - 30, "soft tick", "start",
               format("Bars: bytes that must be moved / median of %d, as a share of a copy's rate (read + written), %s, "
-                     "after reading %lld MiB.", setting.repetitions,
-                     graph ? "replayed from a graph" : "launched one by one",
+                     "after reading %lld MiB.",
+                     setting.repetitions, graph ? "replayed from a graph" : "launched one by one",
                      static_cast<long long>(setting.flush_mib)));
   svg += text(kMargin, height - 14, "soft tick", "start",
               "Thin line: 10th to 90th percentile. Green: beyond the roof, as data stayed in a cache. "

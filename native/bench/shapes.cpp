@@ -56,12 +56,18 @@ std::vector<Shape> checked_shapes(bool quick) {
   const auto width = [quick](int32_t full, int32_t small) { return quick ? small : full; };
   return {
       // A quarter of Llama-2-7B, and one of its layers.
-      {{size(9760, 150), width(2048, 96), width(256, 128), 2}, "aligned", 0,
+      {{size(9760, 150), width(2048, 96), width(256, 128), 2},
+       "aligned",
+       0,
        {size(2048, 37), size(4096, 264), size(4096, 520), 4, 0}},
-      {{size(2011, 83), width(515, 45), width(255, 67), 3}, "unaligned", 1,
+      {{size(2011, 83), width(515, 45), width(255, 67), 3},
+       "unaligned",
+       1,
        {size(515, 21), size(1031, 131), size(517, 67), 6, 0.3f, true}},
       // More than a warp selects; in full, more rows than the active set has blocks for at a time.
-      {{size(8300, 5), width(2048, 300), width(40, 20), 40}, "large-topk", 0,
+      {{size(8300, 5), width(2048, 300), width(40, 20), 40},
+       "large-topk",
+       0,
        {size(100, 5), size(768, 40), size(3072, 24), 70, 0.1f}},
       // Fewer inactive entries than candidates; odd lengths on a boundary.
       {{size(333, 7), 150, 71, 33}, "topk-33", 0, {size(100, 5), 51, 35, 3, 0.1f}},

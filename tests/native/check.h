@@ -57,28 +57,30 @@ class CpuStream {
 
 }  // namespace check
 
-#define TEST(name) \
-  static void test_##name(); \
+#define TEST(name)                                                          \
+  static void test_##name();                                                \
   static const check::Registration registration_##name(#name, test_##name); \
   static void test_##name()
 
-#define CHECK(condition) \
-  do { \
+#define CHECK(condition)                                                   \
+  do {                                                                     \
     if (!(condition)) check::failed(__FILE__, __LINE__, "%s", #condition); \
   } while (0)
 
-#define CHECK_NEAR(found, expected, tolerance) \
-  do { \
-    const double check_found = (found), check_expected = (expected); \
-    const double check_difference = check_found > check_expected ? check_found - check_expected : check_expected - check_found; \
-    if (!(check_difference <= (tolerance))) \
-      check::failed(__FILE__, __LINE__, "%s: found %.9g, expected %.9g within %.3g", #found, check_found, check_expected, \
-                    static_cast<double>(tolerance)); \
+#define CHECK_NEAR(found, expected, tolerance)                                                            \
+  do {                                                                                                    \
+    const double check_found = (found), check_expected = (expected);                                      \
+    const double check_difference =                                                                       \
+        check_found > check_expected ? check_found - check_expected : check_expected - check_found;       \
+    if (!(check_difference <= (tolerance)))                                                               \
+      check::failed(__FILE__, __LINE__, "%s: found %.9g, expected %.9g within %.3g", #found, check_found, \
+                    check_expected, static_cast<double>(tolerance));                                      \
   } while (0)
 
-#define CHECK_STATUS(expected, call) \
-  do { \
-    const vbl_status check_status = (call); \
-    if (check_status != (expected)) \
-      check::failed(__FILE__, __LINE__, "%s: status %d, expected %d: %s", #call, check_status, (expected), vbl_last_error()); \
+#define CHECK_STATUS(expected, call)                                                                       \
+  do {                                                                                                     \
+    const vbl_status check_status = (call);                                                                \
+    if (check_status != (expected))                                                                        \
+      check::failed(__FILE__, __LINE__, "%s: status %d, expected %d: %s", #call, check_status, (expected), \
+                    vbl_last_error());                                                                     \
   } while (0)

@@ -40,8 +40,7 @@ class Array {
   }
   Array(vbl_stream *stream, int64_t n, T value, int64_t shift = 0)
       : Array(stream, std::vector<T>(static_cast<size_t>(n), value), shift) {}
-  Array(Array &&other) noexcept
-      : stream_(other.stream_), n_(other.n_), shift_(other.shift_), memory_(other.memory_) {
+  Array(Array &&other) noexcept : stream_(other.stream_), n_(other.n_), shift_(other.shift_), memory_(other.memory_) {
     other.memory_ = nullptr;
   }
   Array &operator=(Array &&other) noexcept {

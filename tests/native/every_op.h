@@ -72,8 +72,8 @@ class Arrays {
   }
   void reset() const {
     for (const Initial &array : all_)
-      CHECK_STATUS(VBL_OK, vbl_memcpy(stream_, array.memory, array.bytes.data(),
-                                      static_cast<int64_t>(array.bytes.size())));
+      CHECK_STATUS(VBL_OK,
+                   vbl_memcpy(stream_, array.memory, array.bytes.data(), static_cast<int64_t>(array.bytes.size())));
     CHECK_STATUS(VBL_OK, vbl_stream_synchronize(stream_));
   }
 
@@ -118,8 +118,8 @@ struct Input {
     exp_avg.assign(static_cast<size_t>(n), 0.0f);
     exp_avg_sq = exp_avg;
     for (size_t i = 0; i < logits.size(); ++i) {
-      logits[i] = std::round(logits[i] * 8) * 0.125f;                          // ties
-      if (i % static_cast<size_t>(shape.num_vectors) == 1) logits[i] += 4;     // a vector that every row selects
+      logits[i] = std::round(logits[i] * 8) * 0.125f;                       // ties
+      if (i % static_cast<size_t>(shape.num_vectors) == 1) logits[i] += 4;  // a vector that every row selects
       if (random.between(0, 9) == 0) exp_avg[i] = random.normal(), exp_avg_sq[i] = std::fabs(random.normal());
     }
     bank = check::normals(random, m, 0.02f);
@@ -136,8 +136,8 @@ struct Input {
     selected.resize(static_cast<size_t>(shape.rows * shape.topk));
     std::vector<float> weights(selected.size());
     int64_t bad_row = -1;
-    CHECK_STATUS(VBL_OK, vbl_select(check::CpuStream(), &admixture, logits.data(), selected.data(), weights.data(),
-                                    &bad_row));
+    CHECK_STATUS(VBL_OK,
+                 vbl_select(check::CpuStream(), &admixture, logits.data(), selected.data(), weights.data(), &bad_row));
     other = selected;  // but one of the last row is not among the selected ones
     int32_t &changed = other[other.size() - static_cast<size_t>(shape.topk)];
     while (std::find(selected.end() - shape.topk, selected.end(), changed) != selected.end())
@@ -150,37 +150,21 @@ class Step {
  public:
   // Scratch memory is filled with the garbage.
   Step(vbl_stream *stream, const Input &input, int64_t shift, char garbage)
-      : stream_(stream),
-        shape(input.shape),
-        arrays(stream, shift),
-        slots(stream, input.slots),
-        selected(stream, input.selected),
-        other(stream, input.other),
-        admixture(shape.admixture(slots.data())),
-        logits(arrays.of(input.logits)),
-        exp_avg(arrays.of(input.exp_avg)),
-        exp_avg_sq(arrays.of(input.exp_avg_sq)),
-        weights(arrays.of(shape.rows * shape.topk, NAN)),
-        indices(arrays.of(shape.rows * shape.topk, -1)),
-        bad_row(arrays.of(1, int64_t{-2})),
-        bank(arrays.of(input.bank)),
-        bank_exp_avg(arrays.of(input.bank_exp_avg)),
-        bank_exp_avg_sq(arrays.of(input.bank_exp_avg_sq)),
-        packed(arrays.of(shape.rows * shape.vector_length, NAN)),
-        half(arrays.of(shape.rows * shape.vector_length, uint16_t{0xFFFF})),
-        dpacked(arrays.of(input.dpacked)),
-        dlogits(arrays.of(shape.rows * shape.topk, NAN)),
-        dbank(arrays.of(bank.size(), NAN)),
-        stored(arrays.of(input.logits)),
-        stored_exp_avg(arrays.of(logits.size(), NAN)),
-        stored_exp_avg_sq(arrays.of(logits.size(), NAN)),
-        sum(arrays.of(1, 0.0)),
+      : stream_(stream), shape(input.shape), arrays(stream, shift), slots(stream, input.slots),
+        selected(stream, input.selected), other(stream, input.other), admixture(shape.admixture(slots.data())),
+        logits(arrays.of(input.logits)), exp_avg(arrays.of(input.exp_avg)), exp_avg_sq(arrays.of(input.exp_avg_sq)),
+        weights(arrays.of(shape.rows * shape.topk, NAN)), indices(arrays.of(shape.rows * shape.topk, -1)),
+        bad_row(arrays.of(1, int64_t{-2})), bank(arrays.of(input.bank)), bank_exp_avg(arrays.of(input.bank_exp_avg)),
+        bank_exp_avg_sq(arrays.of(input.bank_exp_avg_sq)), packed(arrays.of(shape.rows * shape.vector_length, NAN)),
+        half(arrays.of(shape.rows * shape.vector_length, uint16_t{0xFFFF})), dpacked(arrays.of(input.dpacked)),
+        dlogits(arrays.of(shape.rows * shape.topk, NAN)), dbank(arrays.of(bank.size(), NAN)),
+        stored(arrays.of(input.logits)), stored_exp_avg(arrays.of(logits.size(), NAN)),
+        stored_exp_avg_sq(arrays.of(logits.size(), NAN)), sum(arrays.of(1, 0.0)),
         constants(arrays.of(std::vector<reference::AdamwStep>{make_constants()})),
         backward_scratch(stream, vbl_admixture_backward_scratch_bytes(stream, &admixture), garbage),
         sum_scratch(stream, vbl_sum_squares_scratch_bytes(stream, bank.size()), garbage),
         active_scratch(stream, vbl_active_scratch_bytes(stream, &admixture), garbage),
-        loaded(arrays, shape, shape.num_vectors, shape.topk + 1),
-        active(arrays, shape, shape.num_vectors, shape.topk),
+        loaded(arrays, shape, shape.num_vectors, shape.topk + 1), active(arrays, shape, shape.num_vectors, shape.topk),
         full(arrays, shape, shape.topk, shape.topk) {}
 
   // As before the first run.
@@ -194,8 +178,7 @@ class Step {
       outputs.add(op + "'s weights", weights);
       outputs.add(op + "'s bad_row", bad_row);
     };
-    CHECK_STATUS(VBL_OK,
-                 vbl_select(stream, &admixture, logits.data(), indices.data(), weights.data(), bad_row.data()));
+    CHECK_STATUS(VBL_OK, vbl_select(stream, &admixture, logits.data(), indices.data(), weights.data(), bad_row.data()));
     add_selection("select");
 
     CHECK_STATUS(VBL_OK, vbl_compose(stream, &admixture, bank.data(), indices.data(), weights.data(), packed.data(),
@@ -207,9 +190,9 @@ class Step {
     CHECK_STATUS(VBL_OK, vbl_convert(stream, packed.size(), packed.data(), VBL_FLOAT32, half.data(), VBL_FLOAT16));
     outputs.add("packed, converted", half);
 
-    CHECK_STATUS(VBL_OK, vbl_admixture_backward(stream, &admixture, bank.data(), indices.data(), weights.data(),
-                                                dpacked.data(), dlogits.data(), dbank.data(), backward_scratch.data(),
-                                                backward_scratch.size()));
+    CHECK_STATUS(
+        VBL_OK, vbl_admixture_backward(stream, &admixture, bank.data(), indices.data(), weights.data(), dpacked.data(),
+                                       dlogits.data(), dbank.data(), backward_scratch.data(), backward_scratch.size()));
     outputs.add("dlogits", dlogits);
     outputs.add("dbank", dbank);
 
@@ -274,10 +257,10 @@ class Step {
                                     values.size() * static_cast<int64_t>(sizeof(int32_t))));
   }
   void active_select(const ActiveSet &set) const {
-    CHECK_STATUS(VBL_OK, vbl_adamw_active_select(stream_, &admixture, &set.active, constants.data(),
-                                                 constants.data()->group, logits.data(), dlogits.data(), indices.data(),
-                                                 weights.data(), bad_row.data(), active_scratch.data(),
-                                                 active_scratch.size()));
+    CHECK_STATUS(VBL_OK,
+                 vbl_adamw_active_select(stream_, &admixture, &set.active, constants.data(), constants.data()->group,
+                                         logits.data(), dlogits.data(), indices.data(), weights.data(), bad_row.data(),
+                                         active_scratch.data(), active_scratch.size()));
   }
 
   vbl_stream *stream_;
@@ -302,22 +285,12 @@ class LowRank {
  public:
   // Scratch memory is filled with the garbage.
   LowRank(vbl_stream *stream, const vbl_lowrank &lowrank, uint64_t seed, int64_t shift, char garbage)
-      : stream_(stream),
-        l(lowrank),
-        random(seed),
-        arrays(stream, shift),
-        x(numbers(l.tokens * l.in_features, l.dtype)),
-        dx(numbers(l.tokens * l.in_features, l.dtype)),
-        y(numbers(l.tokens * l.out_features, l.dtype)),
-        dy(numbers(l.tokens * l.out_features, l.dtype)),
-        a(numbers(l.r * l.in_features, l.factor_dtype)),
-        bt(numbers(l.r * l.out_features, l.factor_dtype)),
-        weight(numbers(l.in_features * l.out_features, l.dtype)),
-        p(arrays.of(l.tokens * l.r, NAN)),
-        q(arrays.of(l.tokens * l.r, NAN)),
-        da(arrays.of(l.r * l.in_features, 1.0f)),
-        dbt(arrays.of(l.r * l.out_features, 1.0f)),
-        mask(arrays.of(l.tokens * l.in_features, NAN)),
+      : stream_(stream), l(lowrank), random(seed), arrays(stream, shift), x(numbers(l.tokens * l.in_features, l.dtype)),
+        dx(numbers(l.tokens * l.in_features, l.dtype)), y(numbers(l.tokens * l.out_features, l.dtype)),
+        dy(numbers(l.tokens * l.out_features, l.dtype)), a(numbers(l.r * l.in_features, l.factor_dtype)),
+        bt(numbers(l.r * l.out_features, l.factor_dtype)), weight(numbers(l.in_features * l.out_features, l.dtype)),
+        p(arrays.of(l.tokens * l.r, NAN)), q(arrays.of(l.tokens * l.r, NAN)), da(arrays.of(l.r * l.in_features, 1.0f)),
+        dbt(arrays.of(l.r * l.out_features, 1.0f)), mask(arrays.of(l.tokens * l.in_features, NAN)),
         delta(arrays.of(l.in_features * l.out_features, NAN)),
         constants(arrays.of(std::vector<vbl_step>{make_constants(seed)})),
         scratch(stream, vbl_lowrank_scratch_bytes(stream, &l), garbage) {}
@@ -328,11 +301,11 @@ class LowRank {
   // Enters the stream and waits for nothing.
   void run(Outputs &outputs) const {
     CHECK_STATUS(VBL_OK, vbl_dropout_mask(stream_, &l, constants.data(), mask.data()));
-    CHECK_STATUS(VBL_OK, vbl_lowrank_forward(stream_, &l, constants.data(), x.data(), a.data(), bt.data(), p.data(),
-                                             y.data()));
-    CHECK_STATUS(VBL_OK, vbl_lowrank_backward(stream_, &l, constants.data(), x.data(), dy.data(), a.data(), bt.data(),
-                                              p.data(), q.data(), dx.data(), da.data(), dbt.data(), scratch.data(),
-                                              scratch.size()));
+    CHECK_STATUS(VBL_OK,
+                 vbl_lowrank_forward(stream_, &l, constants.data(), x.data(), a.data(), bt.data(), p.data(), y.data()));
+    CHECK_STATUS(VBL_OK,
+                 vbl_lowrank_backward(stream_, &l, constants.data(), x.data(), dy.data(), a.data(), bt.data(), p.data(),
+                                      q.data(), dx.data(), da.data(), dbt.data(), scratch.data(), scratch.size()));
     CHECK_STATUS(VBL_OK, vbl_lowrank_delta(stream_, &l, 0, a.data(), bt.data(), delta.data()));
     CHECK_STATUS(VBL_OK, vbl_lowrank_merge(stream_, &l, 1, -1, a.data(), bt.data(), weight.data(), l.dtype));
     outputs.add("mask", mask);

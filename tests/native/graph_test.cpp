@@ -48,8 +48,7 @@ void same_in_a_graph(vbl_stream *stream, const Ops &eager, const Ops &captured) 
     found.clear();
     graph.launch();
     const std::string difference = expected.difference(found);
-    if (!difference.empty())
-      check::failed(__FILE__, __LINE__, "%s differs at launch %d", difference.c_str(), launch);
+    if (!difference.empty()) check::failed(__FILE__, __LINE__, "%s differs at launch %d", difference.c_str(), launch);
   }
 }
 
@@ -58,38 +57,23 @@ void same_in_a_graph(vbl_stream *stream, const Ops &eager, const Ops &captured) 
 class Training {
  public:
   Training(vbl_stream *stream, const vbl_lowrank &lowrank, int32_t vector_length, int32_t num_vectors, int32_t topk)
-      : stream_(stream),
-        l(lowrank),
+      : stream_(stream), l(lowrank),
         shape{l.r * (l.in_features + l.out_features) / vector_length, num_vectors, vector_length, topk},
-        admixture(shape.admixture()),
-        random(check::seed()),
-        x(normals(l.tokens * l.in_features, 1)),
-        dy(normals(l.tokens * l.out_features, 1)),
-        bank(normals(int64_t{num_vectors} * vector_length, 0.1f)),
-        bank_exp_avg(stream, bank.size(), 0.0f),
-        bank_exp_avg_sq(stream, bank.size(), 0.0f),
-        dbank(stream, bank.size(), NAN),
-        logits(normals(shape.rows * num_vectors, 0.1f)),
-        y(stream, l.tokens * l.out_features, NAN),
-        dx(stream, l.tokens * l.in_features, NAN),
-        p(stream, l.tokens * l.r, NAN),
-        q(stream, l.tokens * l.r, NAN),
-        packed(stream, shape.rows * vector_length, NAN),
-        dpacked(stream, packed.size(), NAN),
-        weights(stream, shape.rows * topk, NAN),
-        dlogits(stream, shape.rows * topk, NAN),
-        indices(stream, shape.rows * topk, -1),
-        bad_row(stream, 1, int64_t{-2}),
-        sum(stream, 1, NAN),
-        constants(stream, 1, reference::AdamwStep{}),
+        admixture(shape.admixture()), random(check::seed()), x(normals(l.tokens * l.in_features, 1)),
+        dy(normals(l.tokens * l.out_features, 1)), bank(normals(int64_t{num_vectors} * vector_length, 0.1f)),
+        bank_exp_avg(stream, bank.size(), 0.0f), bank_exp_avg_sq(stream, bank.size(), 0.0f),
+        dbank(stream, bank.size(), NAN), logits(normals(shape.rows * num_vectors, 0.1f)),
+        y(stream, l.tokens * l.out_features, NAN), dx(stream, l.tokens * l.in_features, NAN),
+        p(stream, l.tokens * l.r, NAN), q(stream, l.tokens * l.r, NAN), packed(stream, shape.rows * vector_length, NAN),
+        dpacked(stream, packed.size(), NAN), weights(stream, shape.rows * topk, NAN),
+        dlogits(stream, shape.rows * topk, NAN), indices(stream, shape.rows * topk, -1),
+        bad_row(stream, 1, int64_t{-2}), sum(stream, 1, NAN), constants(stream, 1, reference::AdamwStep{}),
         lowrank_scratch(stream, vbl_lowrank_scratch_bytes(stream, &l), 1),
         backward_scratch(stream, vbl_admixture_backward_scratch_bytes(stream, &admixture), 2),
         sum_scratch(stream, vbl_sum_squares_scratch_bytes(stream, bank.size()), 3),
-        active_scratch(stream, vbl_active_scratch_bytes(stream, &admixture), 4),
-        arrays(stream, 0),
+        active_scratch(stream, vbl_active_scratch_bytes(stream, &admixture), 4), arrays(stream, 0),
         set(arrays, shape, num_vectors, topk) {
-    CHECK_STATUS(VBL_OK,
-                 vbl_select(stream, &admixture, logits.data(), indices.data(), weights.data(), bad_row.data()));
+    CHECK_STATUS(VBL_OK, vbl_select(stream, &admixture, logits.data(), indices.data(), weights.data(), bad_row.data()));
     CHECK_STATUS(VBL_OK, vbl_active_load(stream, &admixture, &set.active, logits.data(), nullptr, nullptr,
                                          active_scratch.data(), active_scratch.size()));
   }
@@ -116,9 +100,9 @@ class Training {
     zero(dpacked);
     CHECK_STATUS(VBL_OK, vbl_lowrank_backward(s, &l, constants.data(), x.data(), dy.data(), a, bt, p.data(), q.data(),
                                               dx.data(), da, dbt, lowrank_scratch.data(), lowrank_scratch.size()));
-    CHECK_STATUS(VBL_OK, vbl_admixture_backward(s, &admixture, bank.data(), indices.data(), weights.data(),
-                                                dpacked.data(), dlogits.data(), dbank.data(), backward_scratch.data(),
-                                                backward_scratch.size()));
+    CHECK_STATUS(
+        VBL_OK, vbl_admixture_backward(s, &admixture, bank.data(), indices.data(), weights.data(), dpacked.data(),
+                                       dlogits.data(), dbank.data(), backward_scratch.data(), backward_scratch.size()));
     zero(sum);
     for (const check::Array<float> *gradient : {&dbank, &dlogits})
       CHECK_STATUS(VBL_OK, vbl_sum_squares(s, gradient->size(), gradient->data(), sum.data(), sum_scratch.data(),
@@ -126,10 +110,10 @@ class Training {
     CHECK_STATUS(VBL_OK, vbl_clip(s, sum.data(), 1, constants.data()));
     CHECK_STATUS(VBL_OK, vbl_adamw(s, bank.size(), constants.data(), constants.data()->group, bank.data(), dbank.data(),
                                    bank_exp_avg.data(), bank_exp_avg_sq.data()));
-    CHECK_STATUS(VBL_OK, vbl_adamw_active_select(s, &admixture, &set.active, constants.data(),
-                                                 constants.data()->group + 1, logits.data(), dlogits.data(),
-                                                 indices.data(), weights.data(), bad_row.data(), active_scratch.data(),
-                                                 active_scratch.size()));
+    CHECK_STATUS(VBL_OK,
+                 vbl_adamw_active_select(s, &admixture, &set.active, constants.data(), constants.data()->group + 1,
+                                         logits.data(), dlogits.data(), indices.data(), weights.data(), bad_row.data(),
+                                         active_scratch.data(), active_scratch.size()));
   }
 
   void add_to(Outputs &outputs) const {

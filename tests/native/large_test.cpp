@@ -166,8 +166,7 @@ TEST(select_reads_all_rows) {
     const check::Array<int32_t> indices(stream, shape.rows, -1);
     const check::Array<float> weights(stream, shape.rows, NAN);
     const check::Array<int64_t> bad_row(stream, 1, -2);
-    CHECK_STATUS(VBL_OK,
-                 vbl_select(stream, &admixture, logits.data(), indices.data(), weights.data(), bad_row.data()));
+    CHECK_STATUS(VBL_OK, vbl_select(stream, &admixture, logits.data(), indices.data(), weights.data(), bad_row.data()));
     const std::vector<int32_t> found = indices.get();
     for (int64_t row = 0; row < shape.rows; ++row) CHECK(found[row] == row % 1000);
   });
@@ -218,9 +217,9 @@ TEST(backward_reads_a_far_slot) {
     weights[7] = 0.5f;
     for (int64_t i = 0; i < 4096; ++i) dpacked[i] = -1, dpacked[kLimit + 4096 + i] = static_cast<float>(i);
     const check::Array<char> scratch(stream, vbl_admixture_backward_scratch_bytes(stream, &admixture), -1);
-    CHECK_STATUS(VBL_OK, vbl_admixture_backward(stream, &admixture, bank.data(), indices.data(), weights.data(),
-                                                dpacked.data(), dlogits.data(), dbank.data(), scratch.data(),
-                                                scratch.size()));
+    CHECK_STATUS(VBL_OK,
+                 vbl_admixture_backward(stream, &admixture, bank.data(), indices.data(), weights.data(), dpacked.data(),
+                                        dlogits.data(), dbank.data(), scratch.data(), scratch.size()));
     const std::vector<float> found = dbank.get();
     for (int i = 0; i < 4096; ++i) CHECK(found[i] == 0.5f * static_cast<float>(i));
   });
@@ -261,9 +260,9 @@ TEST(adamw_select_reads_all_rows) {
     const check::Array<int32_t> indices(stream, selected);
     const check::Array<float> weights(stream, shape.rows, NAN), dlogits(stream, shape.rows, -1.0f);
     const check::Array<int64_t> bad_row(stream, 1, -2);
-    CHECK_STATUS(VBL_OK, vbl_adamw_select(stream, &admixture, step.data(), step.data()->group, logits.data(),
-                                          dlogits.data(), exp_avg.data(), exp_avg_sq.data(), indices.data(),
-                                          weights.data(), bad_row.data()));
+    CHECK_STATUS(VBL_OK,
+                 vbl_adamw_select(stream, &admixture, step.data(), step.data()->group, logits.data(), dlogits.data(),
+                                  exp_avg.data(), exp_avg_sq.data(), indices.data(), weights.data(), bad_row.data()));
     CHECK(indices.get() == selected);
     for (int64_t row = 0; row < shape.rows; ++row) CHECK(logits[row * shape.num_vectors + selected[row]] > 0.49f);
   });

@@ -63,10 +63,10 @@ TEST(optimizer_steps_are_the_same_in_every_order) {
       });
     };
     same({34, 900, 20, 4}, 0);
-    same({260, 6, 3, 1}, 3);     // the kernels with a thread per row in several blocks, one bank vector for all rows
-    same({20, 130, 68, 8}, 1);   // topk in a queue
-    same({9, 130, 70, 40}, 0);   // a block per row
-    same({3, 1300, 4, 2}, 0);    // the warps of a block share a row
+    same({260, 6, 3, 1}, 3);    // the kernels with a thread per row in several blocks, one bank vector for all rows
+    same({20, 130, 68, 8}, 1);  // topk in a queue
+    same({9, 130, 70, 40}, 0);  // a block per row
+    same({3, 1300, 4, 2}, 0);   // the warps of a block share a row
   });
 }
 

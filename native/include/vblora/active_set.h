@@ -66,9 +66,9 @@ VBL_API vbl_status vbl_active_copy(vbl_stream *stream, const vbl_admixture *admi
  *  entries to a row. VBL_CAPACITY (on CUDA: max_count > capacity alone), with nothing changed but max_count (now the
  *  need), if a row's list would overflow: copy to a larger state and call again. */
 VBL_API vbl_status vbl_adamw_active_select(vbl_stream *stream, const vbl_admixture *admixture, const vbl_active *active,
-                                           const vbl_step *step, const vbl_adamw_group *group,
-                                           const float *logits, const float *dlogits, int32_t *indices,
-                                           float *weights, int64_t *bad_row, void *scratch, int64_t scratch_bytes);
+                                           const vbl_step *step, const vbl_adamw_group *group, const float *logits,
+                                           const float *dlogits, int32_t *indices, float *weights, int64_t *bad_row,
+                                           void *scratch, int64_t scratch_bytes);
 
 #ifdef __cplusplus
 }

@@ -28,9 +28,9 @@
 #include <stdint.h>
 
 #if defined(_WIN32)
-#  define VBL_API __declspec(dllexport)
+#define VBL_API __declspec(dllexport)
 #else
-#  define VBL_API __attribute__((visibility("default")))
+#define VBL_API __attribute__((visibility("default")))
 #endif
 
 #ifdef __cplusplus
@@ -43,7 +43,7 @@ extern "C" {
 typedef enum vbl_status {
   VBL_OK = 0,
   VBL_INVALID_ARGUMENT = 1, /**< a null pointer, a size or a combination that the op does not take */
-  VBL_OUT_OF_MEMORY = 2, /**< no memory, or no more threads, to be had */
+  VBL_OUT_OF_MEMORY = 2,    /**< no memory, or no more threads, to be had */
   VBL_IO_ERROR = 3,
   VBL_UNSUPPORTED = 4, /**< valid, but not implemented for this device or data type */
   VBL_NO_DEVICE = 5,   /**< no such device; the message gives the driver's reason */

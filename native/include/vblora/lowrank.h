@@ -20,11 +20,11 @@ extern "C" {
 /** One module's shape. */
 typedef struct vbl_lowrank {
   int64_t tokens, in_features, out_features;
-  int32_t r;       /**< 1 .. 65536; CUDA reads x and dy again for every further 32 to 64 ranks */
-  uint32_t module; /**< key of the module's dropout */
-  float dropout;   /**< probability in [0, 1); 0 draws nothing and leaves step unread */
-  float scaling;   /**< 1 for VB-LoRA, lora_alpha / r for LoRA */
-  int64_t first_token; /**< place of the first token in its batch, where a batch is passed in pieces; for dropout */
+  int32_t r;            /**< 1 .. 65536; CUDA reads x and dy again for every further 32 to 64 ranks */
+  uint32_t module;      /**< key of the module's dropout */
+  float dropout;        /**< probability in [0, 1); 0 draws nothing and leaves step unread */
+  float scaling;        /**< 1 for VB-LoRA, lora_alpha / r for LoRA */
+  int64_t first_token;  /**< place of the first token in its batch, where a batch is passed in pieces; for dropout */
   int32_t dtype;        /**< vbl_dtype of x, y, dy and dx; 0 is float32 */
   int32_t factor_dtype; /**< vbl_dtype of A and B; 0 is float32 */
 } vbl_lowrank;
@@ -63,8 +63,8 @@ VBL_API vbl_status vbl_lowrank_delta(vbl_stream *stream, const vbl_lowrank *lowr
 /** weight += sign · scaling · B A, in the weight's own vbl_dtype; sign 1 merges, -1 takes the update out again. That gives
  *  the weight from before merging but for the two roundings: where it has to be exact, keep a copy (vbl_memcpy) and copy
  *  it back. */
-VBL_API vbl_status vbl_lowrank_merge(vbl_stream *stream, const vbl_lowrank *lowrank, int32_t fan_in_fan_out, int32_t sign,
-                                     const void *a, const void *bt, void *weight, int32_t weight_dtype);
+VBL_API vbl_status vbl_lowrank_merge(vbl_stream *stream, const vbl_lowrank *lowrank, int32_t fan_in_fan_out,
+                                     int32_t sign, const void *a, const void *bt, void *weight, int32_t weight_dtype);
 
 #ifdef __cplusplus
 }

@@ -36,11 +36,11 @@ VBL_API vbl_status vbl_cuda_device_count(int32_t *count);
 
 /** What the driver says of a CUDA device. */
 typedef struct vbl_cuda_properties {
-  char name[256];          /**< "NVIDIA H200" */
-  int32_t major, minor;    /**< compute capability */
+  char name[256];       /**< "NVIDIA H200" */
+  int32_t major, minor; /**< compute capability */
   int32_t multiprocessors;
-  int64_t memory_bytes;    /**< of the device */
-  int64_t l2_bytes;        /**< of its L2 cache */
+  int64_t memory_bytes; /**< of the device */
+  int64_t l2_bytes;     /**< of its L2 cache */
 } vbl_cuda_properties;
 
 /** Asks the driver. VBL_NO_DEVICE if there is no such device; properties (host memory) are then unchanged. */

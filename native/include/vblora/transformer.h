@@ -14,8 +14,8 @@ extern "C" {
 /** out [tokens, hidden] = table[ids], or with accumulate 1 (else 0) out += table[ids]; table [vocab, hidden] of
  *  table_dtype (vbl_dtype). ids must lie in [0, vocab). */
 VBL_API vbl_status vbl_embedding_forward(vbl_stream *stream, int64_t tokens, int64_t hidden, int64_t vocab,
-                                         const int32_t *ids, const void *table, int32_t table_dtype,
-                                         int32_t accumulate, float *out);
+                                         const int32_t *ids, const void *table, int32_t table_dtype, int32_t accumulate,
+                                         float *out);
 /** dtable [vocab, hidden] += for every token t: dout[t] at row ids[t]. */
 VBL_API vbl_status vbl_embedding_backward(vbl_stream *stream, int64_t tokens, int64_t hidden, int64_t vocab,
                                           const int32_t *ids, const float *dout, float *dtable);
@@ -122,8 +122,8 @@ typedef enum vbl_pooling {
 VBL_API vbl_status vbl_pool_forward(vbl_stream *stream, int32_t pooling, int64_t batch, int64_t tokens, int64_t hidden,
                                     const int32_t *starts, const float *x, float *out);
 /** dx [tokens, hidden] (overwritten; 0 in what was not pooled) from dout [batch, hidden]. */
-VBL_API vbl_status vbl_pool_backward(vbl_stream *stream, int32_t pooling, int64_t batch, int64_t tokens,
-                                     int64_t hidden, const int32_t *starts, const float *dout, float *dx);
+VBL_API vbl_status vbl_pool_backward(vbl_stream *stream, int32_t pooling, int64_t batch, int64_t tokens, int64_t hidden,
+                                     const int32_t *starts, const float *dout, float *dx);
 
 /** Label of a row that does not count. */
 #define VBL_IGNORE_INDEX (-100)

@@ -84,8 +84,7 @@ SIMT_API cudaError_t cudaFuncSetCacheConfig(const void *kernel, cudaFuncCache co
 SIMT_API cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, const void *kernel, int block_size,
                                                                    size_t dynamic_shared_bytes);
 SIMT_API cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int *blocks, const void *kernel,
-                                                                            int block_size,
-                                                                            size_t dynamic_shared_bytes,
+                                                                            int block_size, size_t dynamic_shared_bytes,
                                                                             unsigned int flags);
 
 }  // extern "C"

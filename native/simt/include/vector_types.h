@@ -2,21 +2,21 @@
 #pragma once
 
 #define SIMT_VECTOR1(T, name) \
-  struct name##1 { T x; }; \
+  struct name##1 { T x; };    \
   constexpr name##1 make_##name##1(T x) { return {x}; }
-#define SIMT_VECTOR2(T, name, alignment) \
+#define SIMT_VECTOR2(T, name, alignment)         \
   struct alignas(alignment) name##2 { T x, y; }; \
   constexpr name##2 make_##name##2(T x, T y) { return {x, y}; }
-#define SIMT_VECTOR3(T, name) \
+#define SIMT_VECTOR3(T, name)    \
   struct name##3 { T x, y, z; }; \
   constexpr name##3 make_##name##3(T x, T y, T z) { return {x, y, z}; }
-#define SIMT_VECTOR4(T, name, alignment) \
+#define SIMT_VECTOR4(T, name, alignment)               \
   struct alignas(alignment) name##4 { T x, y, z, w; }; \
   constexpr name##4 make_##name##4(T x, T y, T z, T w) { return {x, y, z, w}; }
-#define SIMT_VECTORS(T, name) \
-  SIMT_VECTOR1(T, name) \
+#define SIMT_VECTORS(T, name)          \
+  SIMT_VECTOR1(T, name)                \
   SIMT_VECTOR2(T, name, 2 * sizeof(T)) \
-  SIMT_VECTOR3(T, name) \
+  SIMT_VECTOR3(T, name)                \
   SIMT_VECTOR4(T, name, (4 * sizeof(T) < 16 ? 4 * sizeof(T) : 16))
 
 SIMT_VECTORS(signed char, char)

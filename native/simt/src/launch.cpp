@@ -77,10 +77,10 @@ cudaError_t check(const Launch &launch) {
   }
   const size_t limit = dynamic_shared_limit(launch.kernel);
   if (launch.shared_bytes > limit) {
-    return refuse(cudaErrorInvalidValue,
-                  std::to_string(launch.shared_bytes) + " bytes of dynamic shared memory, but " +
-                      std::to_string(limit) + " are allowed (cudaFuncSetAttribute raises it to " +
-                      std::to_string(kSharedBytesOptIn) + ")");
+    return refuse(cudaErrorInvalidValue, std::to_string(launch.shared_bytes) + " bytes of dynamic shared memory, but " +
+                                             std::to_string(limit) +
+                                             " are allowed (cudaFuncSetAttribute raises it to " +
+                                             std::to_string(kSharedBytesOptIn) + ")");
   }
   return cudaSuccess;
 }

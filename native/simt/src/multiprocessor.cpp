@@ -35,21 +35,30 @@ bool same(Site a, Site b) { return a.line == b.line && (a.file == b.file || std:
 
 const char *name(Barrier kind) {
   switch (kind) {
-    case Barrier::count: return "__syncthreads_count";
-    case Barrier::conjunction: return "__syncthreads_and";
-    case Barrier::disjunction: return "__syncthreads_or";
-    case Barrier::plain: break;
+    case Barrier::count:
+      return "__syncthreads_count";
+    case Barrier::conjunction:
+      return "__syncthreads_and";
+    case Barrier::disjunction:
+      return "__syncthreads_or";
+    case Barrier::plain:
+      break;
   }
   return "__syncthreads";
 }
 
 const char *name(WarpOperation operation) {
   switch (operation) {
-    case WarpOperation::shuffle: return "__shfl_sync";
-    case WarpOperation::vote: return "a __ballot_sync, __any_sync or __all_sync";
-    case WarpOperation::match: return "__match_any_sync";
-    case WarpOperation::reduce: return "a __reduce_sync";
-    case WarpOperation::syncwarp: break;
+    case WarpOperation::shuffle:
+      return "__shfl_sync";
+    case WarpOperation::vote:
+      return "a __ballot_sync, __any_sync or __all_sync";
+    case WarpOperation::match:
+      return "__match_any_sync";
+    case WarpOperation::reduce:
+      return "a __reduce_sync";
+    case WarpOperation::syncwarp:
+      break;
   }
   return "__syncwarp";
 }
@@ -315,10 +324,13 @@ int Multiprocessor::block_sync(Barrier kind, bool predicate, Site site) {
   }
   sanitizer::acquire(&barrier.tags[phase]);
   switch (kind) {
-    case Barrier::conjunction: return barrier.votes[phase] == threads;
-    case Barrier::disjunction: return barrier.votes[phase] != 0;
+    case Barrier::conjunction:
+      return barrier.votes[phase] == threads;
+    case Barrier::disjunction:
+      return barrier.votes[phase] != 0;
     case Barrier::count:
-    case Barrier::plain: break;
+    case Barrier::plain:
+      break;
   }
   return barrier.votes[phase];
 }
@@ -417,8 +429,8 @@ std::string Multiprocessor::deadlock() const {
   for (int i = 1; i <= threads; ++i) {
     if (i < threads && alike(first, i)) continue;
     const Fiber &fiber = fibers_[first];
-    message += "\n  " + std::to_string(i - first) + (i - first == 1 ? " thread from " : " threads from ") +
-               text(fiber.index);
+    message +=
+        "\n  " + std::to_string(i - first) + (i - first == 1 ? " thread from " : " threads from ") + text(fiber.index);
     if (fiber.stack == nullptr) {
       message += ": left the kernel";
     } else {

@@ -133,12 +133,10 @@ void check_definitions() {
   check_operation<double>(atomicAdd, {0.0, -0.0, 1.5, -1.5, 1e300, 1e-300}, [](double a, double b) { return a + b; });
 
   // The CUDA C++ programming guide: ((old >= val) ? 0 : (old+1)) and (((old == 0) || (old > val)) ? val : (old-1)).
-  check_operation<unsigned>(atomicInc, integers<unsigned>(), [](uint64_t a, uint64_t b) {
-    return static_cast<unsigned>((a < b) * (a + 1));
-  });
-  check_operation<unsigned>(atomicDec, integers<unsigned>(), [](uint64_t a, uint64_t b) {
-    return static_cast<unsigned>(a != 0 && a <= b ? a - 1 : b);
-  });
+  check_operation<unsigned>(atomicInc, integers<unsigned>(),
+                            [](uint64_t a, uint64_t b) { return static_cast<unsigned>((a < b) * (a + 1)); });
+  check_operation<unsigned>(atomicDec, integers<unsigned>(),
+                            [](uint64_t a, uint64_t b) { return static_cast<unsigned>(a != 0 && a <= b ? a - 1 : b); });
 }
 
 void check_compare_and_swap() {

@@ -4,13 +4,13 @@
 
 inline int g_failed = 0, g_checked = 0;
 
-#define CHECK(condition) \
-  do { \
-    ++g_checked; \
-    if (!(condition)) { \
-      ++g_failed; \
+#define CHECK(condition)                                                  \
+  do {                                                                    \
+    ++g_checked;                                                          \
+    if (!(condition)) {                                                   \
+      ++g_failed;                                                         \
       std::printf("%s:%d: failed: %s\n", __FILE__, __LINE__, #condition); \
-    } \
+    }                                                                     \
   } while (0)
 
 inline int report_checks() {

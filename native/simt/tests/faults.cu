@@ -84,14 +84,12 @@ __global__ void race_between_blocks(int *data) {
 // Says that its data is there without a fence before.
 __global__ void missing_fence(int *data) {
   if (threadIdx.x != 0) return;
-  data[1 + blockIdx.x] = 1;  // fence_write
+  data[1 + blockIdx.x] = 1;                                      // fence_write
   if (atomicAdd(&data[0], 1) == 1) data[3] = data[1] + data[2];  // fence_read
 }
 
 // Right in the order of seed 0 only: each lane takes for granted that the one before it has run.
-__global__ void order_dependent(int *data) {
-  data[threadIdx.x] = threadIdx.x == 0 ? 1 : data[threadIdx.x - 1] + 1;
-}
+__global__ void order_dependent(int *data) { data[threadIdx.x] = threadIdx.x == 0 ? 1 : data[threadIdx.x - 1] + 1; }
 
 __global__ void other_barrier(int *data) {
   if (threadIdx.x < 32) {

@@ -114,8 +114,8 @@ void check_arithmetic() {
 
 int main() {
   check_format<__half>({5, 10}, [](unsigned short b) { return __half2float(__ushort_as_half(b)); }, __half_as_ushort);
-  check_format<__nv_bfloat16>({8, 7}, [](unsigned short b) { return __bfloat162float(__ushort_as_bfloat16(b)); },
-                              __bfloat16_as_ushort);
+  check_format<__nv_bfloat16>(
+      {8, 7}, [](unsigned short b) { return __bfloat162float(__ushort_as_bfloat16(b)); }, __bfloat16_as_ushort);
   check_arithmetic<__half>();
   check_arithmetic<__nv_bfloat16>();
   const float2 pair = __bfloat1622float2(__floats2bfloat162_rn(1.0f, -2.5f));

@@ -137,8 +137,11 @@ int main() {
   std::mt19937 random(3);
   cublasHandle_t handle = nullptr;
   CHECK(cublasCreate(&handle) == CUBLAS_STATUS_SUCCESS);
-  const cudaDataType types[][2] = {{CUDA_R_32F, CUDA_R_32F},   {CUDA_R_16BF, CUDA_R_16BF}, {CUDA_R_16BF, CUDA_R_32F},
-                                   {CUDA_R_16F, CUDA_R_16F},   {CUDA_R_16F, CUDA_R_32F}};
+  const cudaDataType types[][2] = {{CUDA_R_32F, CUDA_R_32F},
+                                   {CUDA_R_16BF, CUDA_R_16BF},
+                                   {CUDA_R_16BF, CUDA_R_32F},
+                                   {CUDA_R_16F, CUDA_R_16F},
+                                   {CUDA_R_16F, CUDA_R_32F}};
   for (const auto &type : types) {
     for (const int transposes : {0, 1, 2, 3}) {
       const bool transa = transposes & 1, transb = transposes & 2;

@@ -14,11 +14,11 @@
 namespace {
 
 // The call fails with this error, which cudaGetLastError then tells once.
-#define CHECK_ERROR(error, call) \
-  do { \
-    CHECK((call) == (error)); \
-    CHECK(cudaPeekAtLastError() == (error)); \
-    CHECK(cudaGetLastError() == (error)); \
+#define CHECK_ERROR(error, call)              \
+  do {                                        \
+    CHECK((call) == (error));                 \
+    CHECK(cudaPeekAtLastError() == (error));  \
+    CHECK(cudaGetLastError() == (error));     \
     CHECK(cudaGetLastError() == cudaSuccess); \
   } while (0)
 #define CHECK_OK(call) CHECK((call) == cudaSuccess)

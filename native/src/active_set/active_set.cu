@@ -66,9 +66,8 @@ __device__ __forceinline__ int list_moved(const vbl_active &active, int64_t row,
 }
 
 template <bool kVector>
-__global__ void __launch_bounds__(kThreads)
-    load_by_warps(int64_t rows, int h, vbl_active active, const float *logits, const float *exp_avg,
-                  const float *exp_avg_sq) {
+__global__ void __launch_bounds__(kThreads) load_by_warps(int64_t rows, int h, vbl_active active, const float *logits,
+                                                          const float *exp_avg, const float *exp_avg_sq) {
   __shared__ Key keys[kRowWarps][kQueueKeys];
   const RowShare share(1);
   if (share.row >= rows || *active.max_count > active.capacity) return;

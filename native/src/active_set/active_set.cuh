@@ -1,7 +1,7 @@
 // The search for a row's candidates on CUDA: its best inactive entries, best first.
 #pragma once
-#include "admixture/topk_block.cuh"
 #include "active_set/active_set.h"
+#include "admixture/topk_block.cuh"
 #include "runtime/chunk.cuh"
 
 namespace vbl {
@@ -85,8 +85,7 @@ __device__ inline int find_candidates_by_block(const vbl_active &active, int64_t
   for (int i = static_cast<int>(threadIdx.x); i < count; i += kBlockThreads) place[list[i]] = i;
   const auto keys = [&](int i) { return placed(place, i, count, list) ? kNoKey : key_of(x[i], i); };
   const Key least = kth_best(h, active.candidates, keys, shared);
-  const int found =
-      gather(h, least, keys, [&](int at, Key key) { candidates.index[at] = index_of(key); }, shared);
+  const int found = gather(h, least, keys, [&](int at, Key key) { candidates.index[at] = index_of(key); }, shared);
   block_sort(found, candidates);
   if (threadIdx.x == 0) active.candidate_count[row] = found;
   return found;

@@ -49,9 +49,8 @@ __device__ int lacking(const int32_t *list, int count, int h, int k, const int32
   return lacks;
 }
 
-__global__ void __launch_bounds__(kThreads)
-    active_need(int64_t rows, int h, int k, vbl_active active, const int32_t *indices, int64_t *bad_row,
-                int32_t *words) {
+__global__ void __launch_bounds__(kThreads) active_need(int64_t rows, int h, int k, vbl_active active,
+                                                        const int32_t *indices, int64_t *bad_row, int32_t *words) {
   __shared__ int needs[kRowWarps];
   const int64_t first = blockIdx.x * int64_t{kThreads} + warp_of_thread() * kWarp;
   const int lane = lane_of_thread();

@@ -103,7 +103,7 @@ void sum_chunks(vbl_stream *stream, const vbl_admixture &a, const Buffers &b, co
     for (int64_t from = begin; from < end; ++s) {
       const int64_t to = b.first[s + 1] < end ? b.first[s + 1] : end;
       if (to == from) continue;
-      double *partial = b.first[s] < begin ? b.leading + chunk * length
+      double *partial = b.first[s] < begin     ? b.leading + chunk * length
                         : b.first[s + 1] > end ? b.trailing + chunk * length
                                                : nullptr;
       for (int64_t column = 0; column < length; column += kColumns) {

@@ -22,9 +22,8 @@
 //
 // Considered: products by row in a kernel of their own, as on the CPU. It reads the bank k times for every row besides
 // and dpacked once more: 200 MB through L2 instead of 80, and 50 M conversions instead of 20.
-#include "admixture/backward.h"
-
 #include "admixture/admixture.h"
+#include "admixture/backward.h"
 #include "runtime/convert.cuh"
 #include "runtime/scratch.h"
 
@@ -49,19 +48,19 @@ struct __align__(16) Use {
 };
 
 struct Buffers {
-  int64_t uses;      // U
-  int64_t pieces;    // of the uses, for sorting
-  int64_t grain;     // uses of a piece, a multiple of 32
-  int64_t chunk;     // uses of a chunk, a multiple of kBatch
+  int64_t uses;    // U
+  int64_t pieces;  // of the uses, for sorting
+  int64_t grain;   // uses of a piece, a multiple of 32
+  int64_t chunk;   // uses of a chunk, a multiple of kBatch
   int64_t chunks;
-  int64_t tiles;     // of the columns, in sum_uses
-  int64_t counters;  // num_vectors · pieces, and what fills scan's last tile
-  int32_t *next;     // [num_vectors, pieces] counts; then offsets; after place, the offsets of the entries behind
-  int32_t *tile_sum; // sums of scan's tiles
-  Use *sorted;       // [uses], without those that are out of range
-  double *product;   // [tiles, uses] <du, bank[s]> over a tile's columns, by position
-  double *leading;   // [chunks, vector_length] partial sum of the vector that began in an earlier chunk
-  double *trailing;  // [chunks, vector_length] partial sum of the vector that goes on in the next chunk
+  int64_t tiles;      // of the columns, in sum_uses
+  int64_t counters;   // num_vectors · pieces, and what fills scan's last tile
+  int32_t *next;      // [num_vectors, pieces] counts; then offsets; after place, the offsets of the entries behind
+  int32_t *tile_sum;  // sums of scan's tiles
+  Use *sorted;        // [uses], without those that are out of range
+  double *product;    // [tiles, uses] <du, bank[s]> over a tile's columns, by position
+  double *leading;    // [chunks, vector_length] partial sum of the vector that began in an earlier chunk
+  double *trailing;   // [chunks, vector_length] partial sum of the vector that goes on in the next chunk
 };
 
 // Lanes for a chunk in sum_uses: 8 where they have columns enough.
@@ -113,8 +112,8 @@ __device__ __forceinline__ Use use_at(const vbl_admixture &a, const int32_t *ind
 }
 
 // A thread per use.
-__global__ void __launch_bounds__(kCountThreads) count_uses(vbl_admixture a, Buffers b, const int32_t *indices,
-                                                            const float *weights) {
+__global__ void __launch_bounds__(kCountThreads)
+    count_uses(vbl_admixture a, Buffers b, const int32_t *indices, const float *weights) {
   const int64_t position = static_cast<int64_t>(blockIdx.x) * kCountThreads + threadIdx.x;
   const int vector = position < b.uses ? use_at(a, indices, weights, position).vector : -1;
   const unsigned peers = __match_any_sync(kAllLanes, vector);
@@ -199,8 +198,8 @@ __global__ void __launch_bounds__(kScanThreads) scan_tiles(const int32_t *tile_s
 }
 
 // A block of one warp per piece.
-__global__ void __launch_bounds__(kWarp) place_uses(vbl_admixture a, Buffers b, const int32_t *indices,
-                                                    const float *weights) {
+__global__ void __launch_bounds__(kWarp)
+    place_uses(vbl_admixture a, Buffers b, const int32_t *indices, const float *weights) {
   const int64_t piece = blockIdx.x, begin = piece * b.grain;
   const int64_t end = begin + b.grain < b.uses ? begin + b.grain : b.uses;
   Use none;
@@ -266,8 +265,8 @@ __device__ __forceinline__ void put(const double (&sum)[kColumns], int64_t colum
 
 // V columns of a lane stand together; Team lanes have a chunk.
 template <int V, int Team>
-__global__ void __launch_bounds__(kSumThreads) sum_uses(vbl_admixture a, Buffers b, const float *bank,
-                                                        const float *dpacked, float *dbank) {
+__global__ void __launch_bounds__(kSumThreads)
+    sum_uses(vbl_admixture a, Buffers b, const float *bank, const float *dpacked, float *dbank) {
   constexpr int64_t kStride = int64_t{V} * Team;
   const int64_t task = static_cast<int64_t>(blockIdx.x) * (kSumThreads / kWarp) + threadIdx.x / kWarp;
   const int lane = threadIdx.x % kWarp, member = lane % Team;
@@ -382,8 +381,7 @@ __device__ __forceinline__ void finish_bank(const vbl_admixture &a, const Buffer
     double sum = 0;
     if (column < length)
       sum = add_leading(b, length, column, first + 1 + n * warp / kFinishWarps,
-                        first + 1 + n * (warp + 1) / kFinishWarps,
-                        warp == 0 ? b.trailing[first * length + column] : 0);
+                        first + 1 + n * (warp + 1) / kFinishWarps, warp == 0 ? b.trailing[first * length + column] : 0);
     shared[warp][lane] = sum;
     __syncthreads();
     if (v == warp && column < length) {
@@ -420,9 +418,9 @@ __device__ __forceinline__ void finish_logits(const vbl_admixture &a, const Buff
   }
 }
 
-__global__ void __launch_bounds__(kFinishThreads) finish(vbl_admixture a, Buffers b, int64_t bank_blocks, int team,
-                                                         const int32_t *indices, const float *weights, float *dlogits,
-                                                         float *dbank) {
+__global__ void __launch_bounds__(kFinishThreads)
+    finish(vbl_admixture a, Buffers b, int64_t bank_blocks, int team, const int32_t *indices, const float *weights,
+           float *dlogits, float *dbank) {
   __shared__ double shared[kFinishWarps][kWarp];
   const int64_t block = blockIdx.x;
   if (block < bank_blocks)
@@ -448,8 +446,8 @@ vbl_status check_size(const vbl_admixture &a) {
     return fail(VBL_UNSUPPORTED,
                 "vbl_admixture_backward: rows · topk must be at most 2147483647 on CUDA devices, found %lld",
                 static_cast<long long>(a.rows * a.topk));
-  if (a.rows * a.topk * a.vector_length > int64_t{1} << 42 ||
-      int64_t{a.num_vectors} * a.vector_length > int64_t{1} << 38)
+  if (a.rows * a.topk * a.vector_length > int64_t{1} << 42 || int64_t{a.num_vectors} * a.vector_length > int64_t{1}
+                                                                                                             << 38)
     return fail(VBL_UNSUPPORTED,
                 "vbl_admixture_backward: rows · topk · vector_length must be at most 2^42, and num_vectors · "
                 "vector_length at most 2^38, on CUDA devices");

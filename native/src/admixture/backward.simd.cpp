@@ -78,8 +78,7 @@ void sum_uses(int64_t n, int64_t count, const BankUse *uses, const float *dpacke
   }
   for (; i < n; ++i) {
     double total = 0;
-    for (int64_t u = 0; u < count; ++u)
-      total += static_cast<double>(uses[u].weight) * static_cast<double>(*du(u, i));
+    for (int64_t u = 0; u < count; ++u) total += static_cast<double>(uses[u].weight) * static_cast<double>(*du(u, i));
     sum[i] = total;
   }
 }

@@ -14,11 +14,10 @@
 // Considered: slices of the bank's columns in shared memory, all rows passing by each. It takes the 80 MB off L2, but
 // every block has 128 KB to load before its first row, and indices are read once per slice. Sums as pairs of float32
 // would spare the conversions, but double rounding would then have to be imitated.
-#include "admixture/compose.h"
-
 #include <type_traits>
 
 #include "admixture/admixture.h"
+#include "admixture/compose.h"
 #include "runtime/convert.cuh"
 
 namespace vbl {
@@ -54,8 +53,7 @@ __global__ void __launch_bounds__(kThreads) compose_rows(vbl_admixture a, int gr
     const float *vector = bank + (known ? s : 0) * length;
     float x[kVectors][V];
 #pragma unroll
-    for (int i = 0; i < kVectors; ++i)
-      load_inside(first + i * stride < length, vector + first + i * stride, x[i]);
+    for (int i = 0; i < kVectors; ++i) load_inside(first + i * stride < length, vector + first + i * stride, x[i]);
 #pragma unroll
     for (int i = 0; i < kVectors; ++i)
 #pragma unroll

@@ -17,8 +17,8 @@ constexpr int kDigits = 256;
 // What a block that selects keeps in shared memory.
 struct BlockSelect {
   int histogram[kDigits];
-  Key prefix;         // of the k-th best key, as far as it is known
-  int wanted;         // keys still to be taken from those that agree with the prefix
+  Key prefix;  // of the k-th best key, as far as it is known
+  int wanted;  // keys still to be taken from those that agree with the prefix
   int gathered;
   double sum[kBlockWarps];
 };

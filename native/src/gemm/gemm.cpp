@@ -11,10 +11,10 @@ namespace {
 constexpr int64_t kLargestEdge = 512;  // a larger tile is always cut, a smaller one only if tiles are few
 constexpr int64_t kEnoughTiles = 8;
 constexpr int64_t kSmallestTileCost = 512 << 10;  // multiply-adds that are worth a task of their own
-constexpr int64_t kFewRows = 8;                 // up to here reading B is what takes the time
-constexpr int64_t kFewRowsTile = 512 << 10;     // multiply-adds; OpenBLAS packs no copy of B below 10^6,
-constexpr int64_t kFewRowsDepth = 512;          // and there sums all of k in one chain: longer ones lose digits
-constexpr int64_t kWidenedFloats = 256 << 10;   // 16-bit B widened at a time: 1 MiB, which stays in L2
+constexpr int64_t kFewRows = 8;                   // up to here reading B is what takes the time
+constexpr int64_t kFewRowsTile = 512 << 10;       // multiply-adds; OpenBLAS packs no copy of B below 10^6,
+constexpr int64_t kFewRowsDepth = 512;            // and there sums all of k in one chain: longer ones lose digits
+constexpr int64_t kWidenedFloats = 256 << 10;     // 16-bit B widened at a time: 1 MiB, which stays in L2
 
 struct Tiles {
   int64_t m, n, k;  // edges of a tile; k is cut where rows are few or B is widened

@@ -34,11 +34,11 @@ struct Pass {
   int64_t tokens, columns;
   LowrankPass cut;
   int32_t r;
-  const void *x;       // dy or x
+  const void *x;  // dy or x
   bool vectors;
-  const float *left;   // p or q [tokens, r]
-  Factors factors;     // bt or a
-  float *gradient;     // parts of dbt or da
+  const float *left;  // p or q [tokens, r]
+  Factors factors;    // bt or a
+  float *gradient;    // parts of dbt or da
 };
 
 // The ranks that the warps of a block take at a time: slices of R, and in each slice a team of warps that share out
@@ -185,9 +185,8 @@ __global__ void __launch_bounds__(kThreads, 2)
   }
   if (dx == nullptr) return;
   for (int group = warp * kGroup; group < tokens; group += kWarps * kGroup)
-    expand_group(f.r, q + group * f.r, f.factors, 1, draws ? &mask[group][lane] : nullptr, kWarp,
-                 dropout.kept, first + group, min(kGroup, tokens - group), window, f.columns, lane, dx_vectors,
-                 static_cast<T *>(dx));
+    expand_group(f.r, q + group * f.r, f.factors, 1, draws ? &mask[group][lane] : nullptr, kWarp, dropout.kept,
+                 first + group, min(kGroup, tokens - group), window, f.columns, lane, dx_vectors, static_cast<T *>(dx));
 }
 
 // to [n] = scale · the sum of `count` parts [count, n], or += that.
@@ -233,14 +232,10 @@ vbl_status lowrank_backward(vbl_stream *stream, const vbl_lowrank &l, const vbl_
                      p,
                      factors_of(bt, l.out_features, l.factor_dtype),
                      plan.dbt};
-  const Pass over_x{l.tokens,
-                    l.in_features,
-                    plan.over_x,
-                    l.r,
-                    x,
-                    row_vectors(x, l.in_features, l.dtype),
-                    q,
-                    factors_of(a, l.in_features, l.factor_dtype),
+  const Pass over_x{l.tokens,    l.in_features,
+                    plan.over_x, l.r,
+                    x,           row_vectors(x, l.in_features, l.dtype),
+                    q,           factors_of(a, l.in_features, l.factor_dtype),
                     plan.da};
   const auto blocks = [](const LowrankPass &pass) { return static_cast<unsigned>(pass.windows * pass.chunks); };
   with_types(l.dtype, slice_ranks(l.r), [&](auto *type, auto ranks) {

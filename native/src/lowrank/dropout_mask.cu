@@ -11,8 +11,8 @@ namespace vbl {
 namespace cuda {
 namespace {
 
-__global__ void __launch_bounds__(256) draw_dropout_mask(int64_t n, const vbl_step *step, Dropout dropout,
-                                                           float *mask) {
+__global__ void __launch_bounds__(256)
+    draw_dropout_mask(int64_t n, const vbl_step *step, Dropout dropout, float *mask) {
   if (step != nullptr) set_key(dropout, *step);
   const uint64_t block = dropout.first / 4 + static_cast<uint64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   const int64_t place = static_cast<int64_t>(4 * block - dropout.first);  // of the counter's element 0; may be negative

@@ -45,8 +45,8 @@ vbl_status check_lowrank(const char *op, const vbl_stream *stream, const vbl_low
   if (lowrank->dropout == 0) return VBL_OK;
   VBL_REQUIRE(step != nullptr, "%s: step must not be NULL with dropout", op);
   if (stream->device == VBL_DEVICE_CPU)
-    VBL_REQUIRE(step->micro_batch >= 0 && step->micro_batch < 1 << 16, "%s: micro_batch must lie in 0 .. 65535, found %d",
-                op, step->micro_batch);
+    VBL_REQUIRE(step->micro_batch >= 0 && step->micro_batch < 1 << 16,
+                "%s: micro_batch must lie in 0 .. 65535, found %d", op, step->micro_batch);
   return VBL_OK;
 }
 

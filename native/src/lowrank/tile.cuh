@@ -139,16 +139,21 @@ __device__ __forceinline__ void load_four_columns(const F *window, int c, int co
 template <typename Body>
 __device__ __forceinline__ void with_type(const Factors &factors, const Body &body) {
   switch (factors.dtype) {
-    case VBL_BFLOAT16: body(static_cast<const __nv_bfloat16 *>(factors.data)); break;
-    case VBL_FLOAT16: body(static_cast<const __half *>(factors.data)); break;
-    default: body(static_cast<const float *>(factors.data));
+    case VBL_BFLOAT16:
+      body(static_cast<const __nv_bfloat16 *>(factors.data));
+      break;
+    case VBL_FLOAT16:
+      body(static_cast<const __half *>(factors.data));
+      break;
+    default:
+      body(static_cast<const float *>(factors.data));
   }
 }
 
 // The columns of rank i that a lane has of T, in a window with `here` of a row's columns.
 template <typename T>
-__device__ __forceinline__ void load_factor(const Factors &factors, int32_t i, int64_t window, int64_t columns, int here,
-                                            int lane, float (&v)[kColumns<T>]) {
+__device__ __forceinline__ void load_factor(const Factors &factors, int32_t i, int64_t window, int64_t columns,
+                                            int here, int lane, float (&v)[kColumns<T>]) {
   with_type(factors, [&](auto *typed) {
 #pragma unroll
     for (int c = 0; c < kColumns<T>; c += 4)
@@ -241,7 +246,8 @@ __device__ __forceinline__ void apply_mask(unsigned char kept_bits, float kept, 
 template <typename T>
 __device__ __forceinline__ void expand_group(int32_t r, const float *p, const Factors &factors, float scaling,
                                              const unsigned char *mask, int mask_stride, float kept, int64_t token,
-                                             int tokens, int64_t window, int64_t columns, int lane, bool vectors, T *y) {
+                                             int tokens, int64_t window, int64_t columns, int lane, bool vectors,
+                                             T *y) {
   const int here = window_columns<T>(columns, window);
   y += token * columns + window;
   uint4 before[kGroup];
@@ -284,9 +290,14 @@ template <typename Launch>
 void with_types(int32_t dtype, int32_t ranks, const Launch &launch) {
   with_dtype(dtype, [&](auto *type) {
     switch (ranks) {
-      case 2: launch(type, std::integral_constant<int, 2>()); break;
-      case 3: launch(type, std::integral_constant<int, 3>()); break;
-      default: launch(type, std::integral_constant<int, 4>());
+      case 2:
+        launch(type, std::integral_constant<int, 2>());
+        break;
+      case 3:
+        launch(type, std::integral_constant<int, 3>());
+        break;
+      default:
+        launch(type, std::integral_constant<int, 4>());
     }
   });
 }

@@ -67,8 +67,7 @@ void launch(vbl_stream *stream, const Update &u, double sign, T *weights, int32_
   const int64_t rows = kWarps * (kSums / kColumns<T>);
   const int64_t blocks = (u.columns + kWindow<T> - 1) / kWindow<T> * ((u.rows + rows - 1) / rows);
   VBL_LAUNCH((lowrank_update_weights<T, kMerge>), static_cast<unsigned>(blocks), kThreads, 0, handle(stream), u,
-             factors_of(u.right, u.columns, u.factor_dtype), row_vectors(weights, u.columns, dtype), sign,
-             weights);
+             factors_of(u.right, u.columns, u.factor_dtype), row_vectors(weights, u.columns, dtype), sign, weights);
 }
 
 }  // namespace

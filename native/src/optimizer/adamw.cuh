@@ -23,8 +23,8 @@ struct AdamW {
   // divisions of 0 are the slow ones: they take the path that the hardware has for denormals.
   __device__ __forceinline__ void update(float gradient, float *parameter, float *exp_avg, float *exp_avg_sq) const {
     adamw_moments(group, gradient, exp_avg, exp_avg_sq);
-    const float move = *exp_avg == 0 && *exp_avg_sq == 0 ? group.neg_step_size * *exp_avg
-                                                         : adamw_move(group, *exp_avg, *exp_avg_sq);
+    const float move =
+        *exp_avg == 0 && *exp_avg_sq == 0 ? group.neg_step_size * *exp_avg : adamw_move(group, *exp_avg, *exp_avg_sq);
     *parameter = *parameter * group.decay + move;
   }
 };

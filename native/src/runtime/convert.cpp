@@ -9,17 +9,27 @@ namespace vbl {
 
 void widen(int64_t n, const void *source, int32_t dtype, float *destination) {
   switch (dtype) {
-    case VBL_BFLOAT16: VBL_SIMD(widen_bfloat16)(n, static_cast<const uint16_t *>(source), destination); break;
-    case VBL_FLOAT16: VBL_SIMD(widen_float16)(n, static_cast<const uint16_t *>(source), destination); break;
-    default: std::memcpy(destination, source, static_cast<size_t>(n) * sizeof(float));
+    case VBL_BFLOAT16:
+      VBL_SIMD(widen_bfloat16)(n, static_cast<const uint16_t *>(source), destination);
+      break;
+    case VBL_FLOAT16:
+      VBL_SIMD(widen_float16)(n, static_cast<const uint16_t *>(source), destination);
+      break;
+    default:
+      std::memcpy(destination, source, static_cast<size_t>(n) * sizeof(float));
   }
 }
 
 void narrow(int64_t n, const float *source, void *destination, int32_t dtype) {
   switch (dtype) {
-    case VBL_BFLOAT16: VBL_SIMD(narrow_bfloat16)(n, source, static_cast<uint16_t *>(destination)); break;
-    case VBL_FLOAT16: VBL_SIMD(narrow_float16)(n, source, static_cast<uint16_t *>(destination)); break;
-    default: std::memcpy(destination, source, static_cast<size_t>(n) * sizeof(float));
+    case VBL_BFLOAT16:
+      VBL_SIMD(narrow_bfloat16)(n, source, static_cast<uint16_t *>(destination));
+      break;
+    case VBL_FLOAT16:
+      VBL_SIMD(narrow_float16)(n, source, static_cast<uint16_t *>(destination));
+      break;
+    default:
+      std::memcpy(destination, source, static_cast<size_t>(n) * sizeof(float));
   }
 }
 
@@ -29,7 +39,8 @@ extern "C" vbl_status vbl_convert(vbl_stream *stream, int64_t n, const void *sou
                                   void *destination, int32_t destination_dtype) {
   VBL_REQUIRE_NOT_NULL(stream);
   VBL_REQUIRE(n >= 0, "vbl_convert: n must not be negative, found %lld", static_cast<long long>(n));
-  VBL_REQUIRE(source_dtype >= VBL_FLOAT32 && source_dtype <= VBL_FLOAT16, "vbl_convert: unknown source_dtype %d", source_dtype);
+  VBL_REQUIRE(source_dtype >= VBL_FLOAT32 && source_dtype <= VBL_FLOAT16, "vbl_convert: unknown source_dtype %d",
+              source_dtype);
   VBL_REQUIRE(destination_dtype >= VBL_FLOAT32 && destination_dtype <= VBL_FLOAT16,
               "vbl_convert: unknown destination_dtype %d", destination_dtype);
   if (n == 0) return VBL_OK;

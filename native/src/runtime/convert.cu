@@ -3,11 +3,10 @@
 //
 // Launch: 256 threads; a thread has 4 vectors of 4 elements, each vector beside that of the next lane, in flight. Where
 // an address is no multiple of 4 elements' bytes, 4 single elements. Equal dtypes are a copy.
-#include "runtime/convert.h"
-
 #include <type_traits>
 
 #include "runtime/convert.cuh"
+#include "runtime/convert.h"
 
 namespace vbl {
 namespace cuda {

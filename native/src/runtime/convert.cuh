@@ -76,9 +76,14 @@ __device__ __forceinline__ void load_inside(bool inside, const T *from, float (&
 template <typename Body>
 void with_dtype(int32_t dtype, const Body &body) {
   switch (dtype) {
-    case VBL_BFLOAT16: body(static_cast<__nv_bfloat16 *>(nullptr)); break;
-    case VBL_FLOAT16: body(static_cast<__half *>(nullptr)); break;
-    default: body(static_cast<float *>(nullptr));
+    case VBL_BFLOAT16:
+      body(static_cast<__nv_bfloat16 *>(nullptr));
+      break;
+    case VBL_FLOAT16:
+      body(static_cast<__half *>(nullptr));
+      break;
+    default:
+      body(static_cast<float *>(nullptr));
   }
 }
 

@@ -26,7 +26,8 @@ inline float half_to_float(uint16_t half) {
 #else
   const uint32_t sign = static_cast<uint32_t>(half & 0x8000u) << 16;
   const uint32_t rest = half & 0x7fffu;
-  if (rest >= 0x7c00u) return from_bits(sign | 0x7f800000u | ((rest & 0x3ffu) << 13) | ((rest & 0x3ffu) ? 0x400000u : 0u));
+  if (rest >= 0x7c00u)
+    return from_bits(sign | 0x7f800000u | ((rest & 0x3ffu) << 13) | ((rest & 0x3ffu) ? 0x400000u : 0u));
   if (rest >= 0x0400u) return from_bits(sign | ((rest << 13) + 0x38000000u));
   return from_bits(sign | to_bits(static_cast<float>(rest) * 0x1p-24f));
 #endif

@@ -32,8 +32,8 @@ vbl_status guarded(Body &&body) noexcept {
 }  // namespace vbl
 
 // Checks an argument: VBL_REQUIRE(n >= 0, "n must not be negative, found %lld", (long long)n);
-#define VBL_REQUIRE(condition, ...) \
-  do { \
+#define VBL_REQUIRE(condition, ...)                                          \
+  do {                                                                       \
     if (!(condition)) return ::vbl::fail(VBL_INVALID_ARGUMENT, __VA_ARGS__); \
   } while (0)
 
@@ -42,8 +42,8 @@ vbl_status guarded(Body &&body) noexcept {
 #define VBL_REQUIRE_NOT_NULL_OF(op, ...) VBL_TRY(::vbl::check_not_null(op, #__VA_ARGS__, {__VA_ARGS__}))
 
 // Returns early on a failed status.
-#define VBL_TRY(expression) \
-  do { \
-    const vbl_status vbl_try_status = (expression); \
+#define VBL_TRY(expression)                              \
+  do {                                                   \
+    const vbl_status vbl_try_status = (expression);      \
     if (vbl_try_status != VBL_OK) return vbl_try_status; \
   } while (0)

@@ -65,7 +65,8 @@ extern "C" vbl_status vbl_event_elapsed(vbl_event *start, vbl_event *end, float 
   VBL_TRY(check_recorded(__func__, start));
   VBL_TRY(check_recorded(__func__, end));
   VBL_REQUIRE_NOT_NULL(milliseconds);
-  VBL_REQUIRE(start->device == end->device, "%s: start is of device %d, end of %d", __func__, start->device, end->device);
+  VBL_REQUIRE(start->device == end->device, "%s: start is of device %d, end of %d", __func__, start->device,
+              end->device);
   if (start->device == VBL_DEVICE_CPU) {
     *milliseconds = std::chrono::duration<float, std::milli>(end->time - start->time).count();
     return VBL_OK;

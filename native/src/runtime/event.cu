@@ -41,8 +41,8 @@ vbl_status event_query(int32_t device, void *event, int32_t *done) {
 
 vbl_status event_elapsed(int32_t device, void *start, void *end, float *milliseconds) {
   VBL_USE_DEVICE("vbl_event_elapsed", device);
-  return status_of("vbl_event_elapsed", cudaEventElapsedTime(milliseconds, static_cast<cudaEvent_t>(start),
-                                                             static_cast<cudaEvent_t>(end)));
+  return status_of("vbl_event_elapsed",
+                   cudaEventElapsedTime(milliseconds, static_cast<cudaEvent_t>(start), static_cast<cudaEvent_t>(end)));
 }
 
 vbl_status stream_wait(vbl_stream *stream, void *event) {

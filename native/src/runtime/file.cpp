@@ -48,7 +48,9 @@ extern "C" vbl_status vbl_file_read(vbl_file *file, int64_t offset, void *destin
     const size_t piece = bytes < (1 << 30) ? static_cast<size_t>(bytes) : static_cast<size_t>(1) << 30;
     const ssize_t got = ::pread(file->descriptor, to, piece, offset);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return vbl::fail(VBL_IO_ERROR, "read at offset %lld failed: %s", static_cast<long long>(offset), std::strerror(errno));
+    if (got < 0)
+      return vbl::fail(VBL_IO_ERROR, "read at offset %lld failed: %s", static_cast<long long>(offset),
+                       std::strerror(errno));
     if (got == 0)
       return vbl::fail(VBL_IO_ERROR, "the file ends at offset %lld, %lld bytes before it should",
                        static_cast<long long>(offset), static_cast<long long>(bytes));

@@ -14,7 +14,8 @@ Isa widest() {
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
       __builtin_cpu_supports("avx512bw"))
     return Isa::avx512;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")) return Isa::avx2;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))
+    return Isa::avx2;
 #endif
   return Isa::generic;
 }
@@ -40,9 +41,12 @@ Isa cpu_isa() {
 
 extern "C" const char *vbl_cpu_isa(void) {
   switch (vbl::cpu_isa()) {
-    case vbl::Isa::avx512: return "avx512";
-    case vbl::Isa::avx2: return "avx2";
-    case vbl::Isa::generic: break;
+    case vbl::Isa::avx512:
+      return "avx512";
+    case vbl::Isa::avx2:
+      return "avx2";
+    case vbl::Isa::generic:
+      break;
   }
   return "generic";
 }

@@ -18,17 +18,27 @@ Isa cpu_isa();
 
 #if defined(VBL_X86_ISAS)  // VbloraCompiler.cmake
 #define VBL_SIMD_FUNCTION(result, name, parameters) \
-  namespace vbl { \
-  namespace generic { result name parameters; } \
-  namespace avx2 { result name parameters; } \
-  namespace avx512 { result name parameters; } \
+  namespace vbl {                                   \
+  namespace generic {                               \
+  result name parameters;                           \
+  }                                                 \
+  namespace avx2 {                                  \
+  result name parameters;                           \
+  }                                                 \
+  namespace avx512 {                                \
+  result name parameters;                           \
+  }                                                 \
   }
-#define VBL_SIMD(name) \
+#define VBL_SIMD(name)                                          \
   (::vbl::cpu_isa() == ::vbl::Isa::avx512 ? ::vbl::avx512::name \
-   : ::vbl::cpu_isa() == ::vbl::Isa::avx2 ? ::vbl::avx2::name \
+   : ::vbl::cpu_isa() == ::vbl::Isa::avx2 ? ::vbl::avx2::name   \
                                           : ::vbl::generic::name)
 #else
 #define VBL_SIMD_FUNCTION(result, name, parameters) \
-  namespace vbl { namespace generic { result name parameters; } }
+  namespace vbl {                                   \
+  namespace generic {                               \
+  result name parameters;                           \
+  }                                                 \
+  }
 #define VBL_SIMD(name) (::vbl::generic::name)
 #endif

@@ -62,7 +62,8 @@ inline vbl_status status_of(const char *op, cudaError_t error) {
                 text, vbl_cuda_architectures(),
                 error == cudaErrorUnsupportedPtxVersion
                     ? ", not the device's own, and its PTX is of a newer CUDA than the driver's: build it for this "
-                      "device, or update the driver" : "");
+                      "device, or update the driver"
+                    : "");
   return fail(error == cudaErrorMemoryAllocation ? VBL_OUT_OF_MEMORY : VBL_CUDA_ERROR, "%s: CUDA error %d: %s", op,
               number, text);
 }
@@ -123,11 +124,11 @@ class Range {
 }  // namespace vbl
 
 // The device is current for the rest of the scope, or the function returns why it cannot be.
-#define VBL_USE_DEVICE(op, device) \
+#define VBL_USE_DEVICE(op, device)                             \
   const ::vbl::cuda::DeviceGuard vbl_device_guard(op, device); \
   VBL_TRY(vbl_device_guard.status())
 
 // An op on a CUDA stream begins with this: its range in profilers, and its stream's device.
-#define VBL_CUDA_OP(name, stream) \
+#define VBL_CUDA_OP(name, stream)           \
   const ::vbl::cuda::Range vbl_range(name); \
   VBL_USE_DEVICE(name, (stream)->device)

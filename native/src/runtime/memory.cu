@@ -23,8 +23,8 @@ vbl_status release(int32_t device, void *memory) {
 
 vbl_status copy(vbl_stream *stream, void *destination, const void *source, int64_t bytes) {
   VBL_CUDA_OP("vbl_memcpy", stream);
-  return status_of("vbl_memcpy", cudaMemcpyAsync(destination, source, static_cast<size_t>(bytes), cudaMemcpyDefault,
-                                                 handle(stream)));
+  return status_of("vbl_memcpy",
+                   cudaMemcpyAsync(destination, source, static_cast<size_t>(bytes), cudaMemcpyDefault, handle(stream)));
 }
 
 namespace {

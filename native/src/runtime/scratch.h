@@ -16,7 +16,8 @@ class Scratch {
   // Without memory it only measures, and take() gives nullptr.
   explicit Scratch(void *memory = nullptr) {
     const uintptr_t address = reinterpret_cast<uintptr_t>(memory);
-    base_ = memory == nullptr ? nullptr : static_cast<char *>(memory) + (kAlignment - address % kAlignment) % kAlignment;
+    base_ =
+        memory == nullptr ? nullptr : static_cast<char *>(memory) + (kAlignment - address % kAlignment) % kAlignment;
   }
 
   // The next rows · columns elements, aligned to 64 bytes, contents undefined.

@@ -200,7 +200,9 @@ extern "C" vbl_status vbl_stream_synchronize(vbl_stream *stream) {
   return VBL_OK;
 }
 
-extern "C" int32_t vbl_stream_device(const vbl_stream *stream) { return stream != nullptr ? stream->device : VBL_DEVICE_CPU; }
+extern "C" int32_t vbl_stream_device(const vbl_stream *stream) {
+  return stream != nullptr ? stream->device : VBL_DEVICE_CPU;
+}
 
 extern "C" void *vbl_stream_cuda(const vbl_stream *stream) { return stream != nullptr ? stream->cuda : nullptr; }
 

@@ -15,7 +15,8 @@ class TaskRef {
  public:
   template <typename F>
   TaskRef(const F &f)
-      : object_(&f), call_([](const void *o, int64_t task, int32_t worker) { (*static_cast<const F *>(o))(task, worker); }) {}
+      : object_(&f),
+        call_([](const void *o, int64_t task, int32_t worker) { (*static_cast<const F *>(o))(task, worker); }) {}
   void operator()(int64_t task, int32_t worker) const { call_(object_, task, worker); }
 
  private:
@@ -87,15 +88,15 @@ void parallel_for(vbl_stream *stream, int64_t n, int64_t grain, const Body &body
 #endif
 
 // Where the stream is a CUDA device's, an op's entry point ends here with the status of its CUDA side.
-#define VBL_ON_CUDA(stream, call) \
-  do { \
+#define VBL_ON_CUDA(stream, call)                                  \
+  do {                                                             \
     if ((stream)->device != VBL_DEVICE_CPU) return VBL_CUDA(call); \
   } while (0)
 
 // The same for an op that has none.
-#define VBL_REQUIRE_CPU(stream) \
-  do { \
-    VBL_REQUIRE_NOT_NULL(stream); \
-    if ((stream)->device != VBL_DEVICE_CPU) \
+#define VBL_REQUIRE_CPU(stream)                                                             \
+  do {                                                                                      \
+    VBL_REQUIRE_NOT_NULL(stream);                                                           \
+    if ((stream)->device != VBL_DEVICE_CPU)                                                 \
       return ::vbl::fail(VBL_UNSUPPORTED, "%s is not available on CUDA devices", __func__); \
   } while (0)

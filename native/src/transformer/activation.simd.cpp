@@ -85,19 +85,27 @@ void backward(int64_t n, const float *x, const float *dy, float *dx) {
 
 void activation_forward(int32_t activation, int64_t n, const float *x, float *y) {
   switch (activation) {
-    case VBL_GELU: return forward<gelu<Gelu>>(n, x, y);
-    case VBL_GELU_TANH: return forward<gelu<GeluTanh>>(n, x, y);
-    case VBL_RELU: return forward<relu>(n, x, y);
-    case VBL_TANH: return forward<tanh>(n, x, y);
+    case VBL_GELU:
+      return forward<gelu<Gelu>>(n, x, y);
+    case VBL_GELU_TANH:
+      return forward<gelu<GeluTanh>>(n, x, y);
+    case VBL_RELU:
+      return forward<relu>(n, x, y);
+    case VBL_TANH:
+      return forward<tanh>(n, x, y);
   }
 }
 
 void activation_backward(int32_t activation, int64_t n, const float *x, const float *dy, float *dx) {
   switch (activation) {
-    case VBL_GELU: return backward<gelu_slope<Gelu>>(n, x, dy, dx);
-    case VBL_GELU_TANH: return backward<gelu_slope<GeluTanh>>(n, x, dy, dx);
-    case VBL_RELU: return backward<relu_slope>(n, x, dy, dx);
-    case VBL_TANH: return backward<tanh_slope>(n, x, dy, dx);
+    case VBL_GELU:
+      return backward<gelu_slope<Gelu>>(n, x, dy, dx);
+    case VBL_GELU_TANH:
+      return backward<gelu_slope<GeluTanh>>(n, x, dy, dx);
+    case VBL_RELU:
+      return backward<relu_slope>(n, x, dy, dx);
+    case VBL_TANH:
+      return backward<tanh_slope>(n, x, dy, dx);
   }
 }
 

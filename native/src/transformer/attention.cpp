@@ -84,14 +84,9 @@ vbl_status check_lengths(const char *op, const vbl_attention &a) {
 // Where a batch's heads lie.
 struct Layout {
   explicit Layout(const vbl_attention &attention)
-      : a(attention),
-        queries(a.queries),
-        keys(keys_of(a)),
-        group(a.heads / a.kv_heads),
-        q_stride(int64_t{a.heads} * a.head_dim),
-        kv_stride(int64_t{a.kv_heads} * a.head_dim),
-        kv_elements(keys.s.rows * kv_stride),
-        whole_tasks(int64_t{a.batch} * a.kv_heads),
+      : a(attention), queries(a.queries), keys(keys_of(a)), group(a.heads / a.kv_heads),
+        q_stride(int64_t{a.heads} * a.head_dim), kv_stride(int64_t{a.kv_heads} * a.head_dim),
+        kv_elements(keys.s.rows * kv_stride), whole_tasks(int64_t{a.batch} * a.kv_heads),
         parts(std::min<int64_t>(group, (kBackwardTasks + whole_tasks - 1) / whole_tasks)) {}
 
   int64_t q(int64_t b, int64_t head) const { return queries.first(b) * q_stride + head * a.head_dim; }

@@ -49,7 +49,7 @@ void multiply(int64_t rows, int64_t columns, int64_t depth, const float *a, int6
 template <int64_t Q, class Put>
 void multiply_tile(int64_t rows, int64_t depth, const float *a, int64_t row, int64_t step, const float *b,
                    const Put &put) {
-  multiply<kRows, Q / kLanes < 2 ? 1 : 2>(rows, Q, depth, a, row, step, b, Q, put);
+  multiply < kRows, Q / kLanes<2 ? 1 : 2>(rows, Q, depth, a, row, step, b, Q, put);
 }
 
 // Lanes and rows change places in blocks of `distance`, which all distances together make a transposition.
@@ -105,8 +105,7 @@ void to_rows(int64_t queries, int64_t head_dim, const float *x, const float *fac
     const vfloat factor = load(factors + i);
     for (int64_t c = 0; c < head_dim; c += kLanes)
       transpose(
-          queries - i,
-          [&](int64_t r) { return c + r < head_dim ? load(x + (c + r) * Q + i) * factor : vfloat{}; },
+          queries - i, [&](int64_t r) { return c + r < head_dim ? load(x + (c + r) * Q + i) * factor : vfloat{}; },
           [&](int64_t r, vfloat v) { store_up_to(to + (i + r) * stride + c, v, head_dim - c); });
   }
 }

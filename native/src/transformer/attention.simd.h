@@ -15,7 +15,7 @@ namespace vbl {
 // One head of one sequence. Pointers that go with it point at its first token; the next token's row is a stride on.
 // With causal, query i sees keys 0 .. i + keys - queries.
 struct AttentionHead {
-  int64_t queries, keys;        // tokens that are not padding
+  int64_t queries, keys;  // tokens that are not padding
   int64_t head_dim;
   int64_t q_stride, kv_stride;  // of q, out and their gradients; of k, v and theirs
   bool causal;

@@ -1,8 +1,7 @@
 // The gradient of a norm's weight. Floor: dy and x are read once. Cut along the columns, whose sums one task makes from
 // the first row to the last: the same bits whatever the number of threads.
-#include "transformer/norm_weight.simd.h"
-
 #include "transformer/column_sums.h"
+#include "transformer/norm_weight.simd.h"
 #include "transformer/shape.h"
 #include "vblora/transformer.h"
 

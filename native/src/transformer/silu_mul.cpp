@@ -1,7 +1,6 @@
 // The gated activation silu(gate) · up, forward and backward.
-#include "transformer/silu_mul.simd.h"
-
 #include "transformer/shape.h"
+#include "transformer/silu_mul.simd.h"
 #include "vblora/transformer.h"
 
 extern "C" vbl_status vbl_silu_mul_forward(vbl_stream *stream, int64_t n, const float *gate, const float *up,

@@ -1,6 +1,7 @@
 // The active-set state: vbl_adamw_active_select must give, on every device, the bits of vbl_adamw_select on the CPU.
-#include "admixture/reference.h"
 #include "bench/active_set.h"
+
+#include "admixture/reference.h"
 #include "bench/adamw_step.h"
 #include "device.h"
 
@@ -81,12 +82,9 @@ struct Trajectory {
 
   // Nothing has moved, and the logits have been selected from.
   Trajectory(vbl_stream *stream, const Shape &shape, const std::vector<float> &values, int64_t shift = 0)
-      : logits(stream, values, shift),
-        exp_avg(stream, logits.size(), 0.0f, shift),
-        exp_avg_sq(stream, logits.size(), 0.0f, shift),
-        weights(stream, shape.rows * shape.topk, NAN),
-        indices(stream, shape.rows * shape.topk, -1),
-        bad_row(stream, 1, -2) {
+      : logits(stream, values, shift), exp_avg(stream, logits.size(), 0.0f, shift),
+        exp_avg_sq(stream, logits.size(), 0.0f, shift), weights(stream, shape.rows * shape.topk, NAN),
+        indices(stream, shape.rows * shape.topk, -1), bad_row(stream, 1, -2) {
     const vbl_admixture admixture = shape.admixture();
     CHECK_STATUS(VBL_OK, vbl_select(stream, &admixture, logits.data(), indices.data(), weights.data(), bad_row.data()));
   }
@@ -123,10 +121,9 @@ vbl_status active_step(vbl_stream *stream, const Shape &shape, const State &stat
   const Scratch scratch(stream, shape);
   const check::Array<AdamwStep> constants(stream, std::vector<AdamwStep>{step});
   const check::Array<float> gradient(stream, dlogits);
-  const vbl_status status = vbl_adamw_active_select(stream, &admixture, &state.active, constants.data(),
-                                                    constants.data()->group + 1, t.logits.data(), gradient.data(),
-                                                    t.indices.data(), t.weights.data(), t.bad_row.data(),
-                                                    scratch.data(), scratch.bytes());
+  const vbl_status status = vbl_adamw_active_select(
+      stream, &admixture, &state.active, constants.data(), constants.data()->group + 1, t.logits.data(),
+      gradient.data(), t.indices.data(), t.weights.data(), t.bad_row.data(), scratch.data(), scratch.bytes());
   CHECK_STATUS(VBL_OK, vbl_stream_synchronize(stream));
   return status;
 }
@@ -278,27 +275,26 @@ void compare_with_dense(vbl_stream *stream, const Shape &shape, int32_t candidat
 }  // namespace
 
 TEST(equals_dense_adamw_bit_for_bit_over_2000_steps) {
-  check::for_each_device([](vbl_stream *stream) {
-    compare_with_dense(stream, {6, 60, 1, 2}, 2, 2000, {5, 20, 6 * 31});
-  });
+  check::for_each_device(
+      [](vbl_stream *stream) { compare_with_dense(stream, {6, 60, 1, 2}, 2, 2000, {5, 20, 6 * 31}); });
 }
 
 TEST(equals_dense_adamw_in_other_shapes) {
   check::for_each_device([](vbl_stream *stream) {
     compare_with_dense(stream, {3, 1500, 1, 3}, 7, 200, {1, 1, 3 * 21});
-    compare_with_dense(stream, {100, 40, 1, 2}, 5, 40, {1, 1, 100 * 9});      // several pieces, workers and blocks
+    compare_with_dense(stream, {100, 40, 1, 2}, 5, 40, {1, 1, 100 * 9});  // several pieces, workers and blocks
     compare_with_dense(stream, {5, 90, 1, 8}, 20, 150, {2, 1, 5 * 21});
-    compare_with_dense(stream, {4, 5, 1, 5}, 5, 50, {0, 1, 4 * 5});           // topk = num_vectors
-    compare_with_dense(stream, {7, 1, 1, 1}, 3, 20, {0, 1, 7});               // and more candidates than vectors
+    compare_with_dense(stream, {4, 5, 1, 5}, 5, 50, {0, 1, 4 * 5});  // topk = num_vectors
+    compare_with_dense(stream, {7, 1, 1, 1}, 3, 20, {0, 1, 7});      // and more candidates than vectors
     compare_with_dense(stream, {5, 70, 1, 1}, 1, 300, {1, 2, 5 * 21});
-    compare_with_dense(stream, {3, 300, 1, 4}, 70, 120, {2, 2, 3 * 21});      // candidates in several scans
+    compare_with_dense(stream, {3, 300, 1, 4}, 70, 120, {2, 2, 3 * 21});  // candidates in several scans
     compare_with_dense(stream, {3, 200, 1, 32}, 40, 40, {2, 1, 3 * 33});
     compare_with_dense(stream, {3, 200, 1, 33}, 40, 30, {2, 1, 3 * 34});
     compare_with_dense(stream, {2, 40, 1, 40}, 40, 10, {0, 1, 2 * 40});
-    compare_with_dense(stream, {2, 1200, 1, 520}, 530, 5, {1, 1, 2 * 520});   // more than a block has threads
-    compare_with_dense(stream, {258, 3, 1, 1}, 1, 5, {1, 1, 258});            // the same of rows
-    compare_with_dense(stream, {2, 65536, 1, 2}, 2, 5, {1, 1, 2 * 3});        // scanned for candidates at every load
-    compare_with_dense(stream, {1, 65536, 1, 40}, 40, 3, {1, 1, 41});         // and once more when they were selected
+    compare_with_dense(stream, {2, 1200, 1, 520}, 530, 5, {1, 1, 2 * 520});  // more than a block has threads
+    compare_with_dense(stream, {258, 3, 1, 1}, 1, 5, {1, 1, 258});           // the same of rows
+    compare_with_dense(stream, {2, 65536, 1, 2}, 2, 5, {1, 1, 2 * 3});       // scanned for candidates at every load
+    compare_with_dense(stream, {1, 65536, 1, 40}, 40, 3, {1, 1, 41});        // and once more when they were selected
   });
 }
 
@@ -510,18 +506,18 @@ TEST(active_ops_refuse_bad_arguments) {
   const struct {
     const char *message;
     vbl_active active;
-  } broken[] = {{"capacity must lie in topk .. num_vectors = 2 .. 5, found 1",
-                 changed([](vbl_active &a) { a.capacity = 1; })},
-                {"found 6", changed([](vbl_active &a) { a.capacity = 6; })},
-                {"candidates must be at least topk = 2, found 1", changed([](vbl_active &a) { a.candidates = 1; })},
-                {"->count must", changed([](vbl_active &a) { a.count = nullptr; })},
-                {"->index must", changed([](vbl_active &a) { a.index = nullptr; })},
-                {"->logit must", changed([](vbl_active &a) { a.logit = nullptr; })},
-                {"->exp_avg must", changed([](vbl_active &a) { a.exp_avg = nullptr; })},
-                {"->exp_avg_sq must", changed([](vbl_active &a) { a.exp_avg_sq = nullptr; })},
-                {"->candidate_count must", changed([](vbl_active &a) { a.candidate_count = nullptr; })},
-                {"->candidate_index must", changed([](vbl_active &a) { a.candidate_index = nullptr; })},
-                {"->max_count must", changed([](vbl_active &a) { a.max_count = nullptr; })}};
+  } broken[] = {
+      {"capacity must lie in topk .. num_vectors = 2 .. 5, found 1", changed([](vbl_active &a) { a.capacity = 1; })},
+      {"found 6", changed([](vbl_active &a) { a.capacity = 6; })},
+      {"candidates must be at least topk = 2, found 1", changed([](vbl_active &a) { a.candidates = 1; })},
+      {"->count must", changed([](vbl_active &a) { a.count = nullptr; })},
+      {"->index must", changed([](vbl_active &a) { a.index = nullptr; })},
+      {"->logit must", changed([](vbl_active &a) { a.logit = nullptr; })},
+      {"->exp_avg must", changed([](vbl_active &a) { a.exp_avg = nullptr; })},
+      {"->exp_avg_sq must", changed([](vbl_active &a) { a.exp_avg_sq = nullptr; })},
+      {"->candidate_count must", changed([](vbl_active &a) { a.candidate_count = nullptr; })},
+      {"->candidate_index must", changed([](vbl_active &a) { a.candidate_index = nullptr; })},
+      {"->max_count must", changed([](vbl_active &a) { a.max_count = nullptr; })}};
   for (const auto &b : broken) {
     refused(b.message, pass(&b.active, scratch.bytes()));
     refused(b.message, vbl_active_load(stream, &admixture, &b.active, t.logits.data(), nullptr, nullptr, scratch.data(),

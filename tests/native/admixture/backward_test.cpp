@@ -42,9 +42,9 @@ struct Call {
         scratch(stream, scratch_bytes, 0xFF, 1) {}  // any address will do
 
   void run(vbl_stream *stream) {
-    CHECK_STATUS(VBL_OK, vbl_admixture_backward(stream, &admixture, bank.data(), indices.data(), weights.data(),
-                                                dpacked.data(), dlogits.data(), dbank.data(), scratch.data(),
-                                                scratch_bytes));
+    CHECK_STATUS(VBL_OK,
+                 vbl_admixture_backward(stream, &admixture, bank.data(), indices.data(), weights.data(), dpacked.data(),
+                                        dlogits.data(), dbank.data(), scratch.data(), scratch_bytes));
   }
   Gradients gradients() const { return {dlogits.get(), dbank.get()}; }
 };
@@ -118,7 +118,8 @@ TEST(every_length_and_topk_has_its_gradients) {
       }
     }
     std::vector<Shape> shapes = {{33, 20011, 3, 2}, {5, 500, 6, 500}};
-#if !defined(__SANITIZE_THREAD__)  // under which they take most of a minute, and the kernels are those of 20,011 vectors
+#if !defined( \
+    __SANITIZE_THREAD__)  // under which they take most of a minute, and the kernels are those of 20,011 vectors
     shapes.insert(shapes.end(), {{5, 65536, 3, 2}, {2, 65536, 3, 40}});
 #endif
     for (const Shape &shape : shapes) {
@@ -228,7 +229,8 @@ TEST(what_is_out_of_range_is_left_out) {
       const Gradients found = backward(stream, shape, input);
       const reference::Gradients exact = reference::backward(shape, clean);
       for (size_t i = 0; i < exact.dbank.size(); ++i)
-        CHECK_NEAR(found.dbank[i], exact.dbank[i], 0x1p-24 * std::fabs(exact.dbank[i]) + 1e-12 * exact.dbank_magnitude[i]);
+        CHECK_NEAR(found.dbank[i], exact.dbank[i],
+                   0x1p-24 * std::fabs(exact.dbank[i]) + 1e-12 * exact.dbank_magnitude[i]);
       for (int64_t row = 0; row < shape.rows; ++row) {
         const bool bad = row == 3 || row == 50 || row == 89 || row == 9 || row == 10;
         for (int64_t i = 2 * row; i < 2 * row + 2; ++i) {

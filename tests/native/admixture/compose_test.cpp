@@ -28,8 +28,8 @@ std::vector<T> compose(vbl_stream *stream, const Shape &shape, const Input &inpu
   const check::Array<int32_t> indices(stream, input.indices), places(stream, slots);
   const check::Array<T> packed(stream, shape.rows * shape.vector_length, T(77), packed_shift);
   const vbl_admixture admixture = shape.admixture(slots.empty() ? nullptr : places.data());
-  CHECK_STATUS(VBL_OK, vbl_compose(stream, &admixture, bank.data(), indices.data(), weights.data(), packed.data(),
-                                   dtype));
+  CHECK_STATUS(VBL_OK,
+               vbl_compose(stream, &admixture, bank.data(), indices.data(), weights.data(), packed.data(), dtype));
   return packed.get();
 }
 

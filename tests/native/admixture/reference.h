@@ -15,7 +15,8 @@ inline Shape random_shape(check::Random &random, int32_t most_rows, int32_t most
   shape.rows = random.between(1, most_rows);
   shape.num_vectors = static_cast<int32_t>(random.between(1, most_vectors));
   shape.vector_length = static_cast<int32_t>(random.between(1, most_length));
-  shape.topk = static_cast<int32_t>(random.between(1, random.between(0, 3) == 0 ? shape.num_vectors : std::min(shape.num_vectors, 4)));
+  shape.topk = static_cast<int32_t>(
+      random.between(1, random.between(0, 3) == 0 ? shape.num_vectors : std::min(shape.num_vectors, 4)));
   return shape;
 }
 

@@ -206,11 +206,10 @@ TEST(select_refuses_bad_arguments) {
   CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_select(stream, &good, logits, nullptr, weights, &bad_row));
   CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_select(stream, &good, logits, indices, nullptr, &bad_row));
   CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_select(stream, &good, logits, indices, weights, nullptr));
-  for (const vbl_admixture &bad : {vbl_admixture{0, 3, 4, 2, nullptr}, vbl_admixture{int64_t{1} << 31, 3, 4, 2, nullptr},
-                                   vbl_admixture{2, 0, 4, 1, nullptr},
-                                   vbl_admixture{2, (1 << 24) + 1, 4, 2, nullptr},
-                                   vbl_admixture{2, 3, 0, 2, nullptr}, vbl_admixture{2, 3, 4, 0, nullptr},
-                                   vbl_admixture{2, 3, 4, 4, nullptr}})
+  for (const vbl_admixture &bad :
+       {vbl_admixture{0, 3, 4, 2, nullptr}, vbl_admixture{int64_t{1} << 31, 3, 4, 2, nullptr},
+        vbl_admixture{2, 0, 4, 1, nullptr}, vbl_admixture{2, (1 << 24) + 1, 4, 2, nullptr},
+        vbl_admixture{2, 3, 0, 2, nullptr}, vbl_admixture{2, 3, 4, 0, nullptr}, vbl_admixture{2, 3, 4, 4, nullptr}})
     CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_select(stream, &bad, logits, indices, weights, &bad_row));
   CHECK(std::strcmp(vbl_last_error(), "vbl_select: topk must lie in 1 .. num_vectors = 3, found 4") == 0);
 }

@@ -1,10 +1,11 @@
 // Dropout's masks: the generator against known answers, the masks of every device against the documented formula.
+#include "lowrank/dropout.h"
+
 #include <cmath>
 #include <vector>
 
 #include "arrays.h"
 #include "device.h"
-#include "lowrank/dropout.h"
 #include "lowrank/step.h"
 
 namespace {
@@ -64,7 +65,8 @@ TEST(a_mask_is_what_the_header_says) {
                             {static_cast<uint32_t>(e / 4 >> 32) | micro_batch << 16},
                             {module},
                             {static_cast<uint32_t>(step.step)}};
-        vbl::philox4x32_10<vbl::PhiloxLane>(c, static_cast<uint32_t>(step.seed), static_cast<uint32_t>(step.seed >> 32));
+        vbl::philox4x32_10<vbl::PhiloxLane>(c, static_cast<uint32_t>(step.seed),
+                                            static_cast<uint32_t>(step.seed >> 32));
         wrong += mask[i] != (static_cast<uint32_t>(c[e % 4][0]) >= threshold ? kept : 0.0f);
       }
       CHECK(wrong == 0);
@@ -163,6 +165,7 @@ TEST(a_word_at_the_threshold_is_kept) {
 TEST(micro_batches_out_of_range_count_by_their_low_bits) {
   check::on_cuda([](vbl_stream *stream) {
     const vbl_lowrank l = make_shape(20, 33, 1, 0.5f);
-    CHECK(check::same_bits(mask_of(stream, l, check::make_step(1, 2, 65536 + 3)), mask_of(stream, l, check::make_step(1, 2, 3))));
+    CHECK(check::same_bits(mask_of(stream, l, check::make_step(1, 2, 65536 + 3)),
+                           mask_of(stream, l, check::make_step(1, 2, 3))));
   });
 }

@@ -40,8 +40,16 @@ struct Shape {
 Case make_case(check::Random &random, const Shape &s, float dropout, int32_t dtype = VBL_FLOAT32,
                int32_t factor_dtype = VBL_FLOAT32) {
   Case c;
-  c.l = {s.tokens, s.in, s.out, s.r, static_cast<uint32_t>(random.next()), dropout, random.uniform(0.25f, 2),
-         random.between(0, 9), dtype, factor_dtype};
+  c.l = {s.tokens,
+         s.in,
+         s.out,
+         s.r,
+         static_cast<uint32_t>(random.next()),
+         dropout,
+         random.uniform(0.25f, 2),
+         random.between(0, 9),
+         dtype,
+         factor_dtype};
   c.step = check::make_step(random.between(1, 1000), random.next(), static_cast<int32_t>(random.between(0, 65535)));
   c.x = Stored(check::normals(random, s.tokens * s.in), dtype);
   c.dy = Stored(check::normals(random, s.tokens * s.out), dtype);
@@ -80,15 +88,17 @@ struct Call {
         scratch(stream, scratch_bytes, 0xFF, shift) {}
 
   void forward(vbl_stream *stream) {
-    CHECK_STATUS(VBL_OK, vbl_lowrank_forward(stream, &l, step.data(), x.data(), a.data(), bt.data(), p.data(), y.data()));
+    CHECK_STATUS(VBL_OK,
+                 vbl_lowrank_forward(stream, &l, step.data(), x.data(), a.data(), bt.data(), p.data(), y.data()));
   }
   void backward(vbl_stream *stream, bool with_dx = true) {
-    CHECK_STATUS(VBL_OK, vbl_lowrank_backward(stream, &l, step.data(), x.data(), dy.data(), a.data(), bt.data(), p.data(),
-                                              q.data(), with_dx ? dx.data() : nullptr, da.data(), dbt.data(),
+    CHECK_STATUS(VBL_OK, vbl_lowrank_backward(stream, &l, step.data(), x.data(), dy.data(), a.data(), bt.data(),
+                                              p.data(), q.data(), with_dx ? dx.data() : nullptr, da.data(), dbt.data(),
                                               scratch.data(), scratch_bytes));
   }
   Results results() const {
-    return {p.get(), Stored(y.get(), l.dtype).values(), q.get(), Stored(dx.get(), l.dtype).values(), da.get(), dbt.get()};
+    return {p.get(),  Stored(y.get(), l.dtype).values(), q.get(), Stored(dx.get(), l.dtype).values(), da.get(),
+            dbt.get()};
   }
 };
 
@@ -117,7 +127,7 @@ void check_against_definition(const Case &c, const Results &found) {
   std::vector<double> p(tokens * r), q(tokens * r), y = wide(ys), dx = wide(dxs), da = wide(c.da), dbt = wide(c.dbt);
   // The sum of the squares of the products that an element is made of.
   std::vector<double> p_terms(tokens * r), q_terms(tokens * r), y_terms = squares(ys), dx_terms = squares(dxs),
-      da_terms = squares(c.da), dbt_terms = squares(c.dbt);
+                                                                da_terms = squares(c.da), dbt_terms = squares(c.dbt);
   const auto add = [](double factor, double of, double of_terms, double *sum, double *terms) {
     *sum += factor * of;
     *terms += factor * factor * of_terms;
@@ -150,12 +160,9 @@ void check_against_definition(const Case &c, const Results &found) {
     std::vector<double> &expected;
     const std::vector<double> &terms;
     double rounding;
-  } outputs[] = {{"p", found.p, p, p_terms, 0},
-                 {"y", found.y, y, y_terms, rounding(l.dtype)},
-                 {"q", found.q, q, q_terms, 0},
-                 {"dx", found.dx, dx, dx_terms, rounding(l.dtype)},
-                 {"da", found.da, da, da_terms, 0},
-                 {"dbt", found.dbt, dbt, dbt_terms, 0}};
+  } outputs[] = {{"p", found.p, p, p_terms, 0},     {"y", found.y, y, y_terms, rounding(l.dtype)},
+                 {"q", found.q, q, q_terms, 0},     {"dx", found.dx, dx, dx_terms, rounding(l.dtype)},
+                 {"da", found.da, da, da_terms, 0}, {"dbt", found.dbt, dbt, dbt_terms, 0}};
   for (const auto &output : outputs) {
     // Errors are shares of the greatest element, or of the root of its terms' squares where that is more: of few elements
     // even the greatest may be what little its terms leave of each other. What rounding to the dtype may do to each element
@@ -166,8 +173,10 @@ void check_against_definition(const Case &c, const Results &found) {
     for (size_t i = 0; i < output.expected.size() && i < output.found.size(); ++i) {
       double &expected = output.expected[i];
       const double allowed = output.rounding * std::fabs(expected), difference = output.found[i] - expected;
-      if (std::fabs(difference) <= allowed) expected = output.found[i];
-      else expected += difference > 0 ? allowed : -allowed;
+      if (std::fabs(difference) <= allowed)
+        expected = output.found[i];
+      else
+        expected += difference > 0 ? allowed : -allowed;
     }
     const double error = check::error(output.found, output.expected, greatest);
     if (!(error < 1e-6))  // PyTorch's own float32 has up to 2.7e-6 in y and 2.3e-6 in dx
@@ -179,10 +188,9 @@ void check_against_definition(const Case &c, const Results &found) {
 }  // namespace
 
 TEST(low_rank_products_equal_their_definition) {
-  const Shape shapes[] = {{1, 1, 1, 1},      {7, 5, 70, 2},     {2, 1030, 17, 3},  {33, 259, 300, 4},
-                          {5, 129, 64, 5},   {33, 96, 131, 6},  {72, 33, 24, 8},   {40, 19, 8, 64},
-                          {9, 1100, 130, 13}, {7, 300, 272, 16}, {33, 40, 65, 17},  {5, 144, 200, 33},
-                          {9, 17, 9, 67},    {3, 2180, 257, 1}};
+  const Shape shapes[] = {{1, 1, 1, 1},     {7, 5, 70, 2},     {2, 1030, 17, 3}, {33, 259, 300, 4},  {5, 129, 64, 5},
+                          {33, 96, 131, 6}, {72, 33, 24, 8},   {40, 19, 8, 64},  {9, 1100, 130, 13}, {7, 300, 272, 16},
+                          {33, 40, 65, 17}, {5, 144, 200, 33}, {9, 17, 9, 67},   {3, 2180, 257, 1}};
   check::for_each_device([&](vbl_stream *stream) {
     check::Random random(check::seed());
     for (const Shape &s : shapes) {
@@ -234,8 +242,8 @@ TEST(other_dtypes_are_read_and_rounded) {
 // half a unit in the last place of a sum that does not exceed p's greatest by much, so all together by 47 · 2^-24, or
 // 3e-6 of it, were they all off the same way; as chance has it, by the root of a third of 47, 2e-7.
 TEST(many_terms_stay_accurate) {
-  const Shape shapes[] = {{3, 6000, 20, 2}, {3590, 16, 12, 17}, {300, 8200, 40, 1}, {517, 20, 12, 33},
-                          {517, 20, 12, 6},  {3, 6000, 20, 64}};
+  const Shape shapes[] = {{3, 6000, 20, 2},  {3590, 16, 12, 17}, {300, 8200, 40, 1},
+                          {517, 20, 12, 33}, {517, 20, 12, 6},   {3, 6000, 20, 64}};
   check::for_each_device([&](vbl_stream *stream) {
     check::Random random(check::seed() + 2);
     for (const Shape &s : shapes) {

@@ -51,7 +51,8 @@ std::vector<float> delta_of(vbl_stream *stream, const Case &c, bool fan_in_fan_o
 
 Stored merged(vbl_stream *stream, const Case &c, bool fan_in_fan_out, int32_t sign, const Stored &weight, int32_t dtype,
               int64_t shift = 0) {
-  const check::Array<unsigned char> a = c.a.on(stream, shift), bt = c.bt.on(stream, shift), w = weight.on(stream, shift);
+  const check::Array<unsigned char> a = c.a.on(stream, shift), bt = c.bt.on(stream, shift),
+                                    w = weight.on(stream, shift);
   CHECK_STATUS(VBL_OK, vbl_lowrank_merge(stream, &c.l, fan_in_fan_out, sign, a.data(), bt.data(), w.data(), dtype));
   return Stored(w.get(), dtype);
 }
@@ -123,9 +124,9 @@ TEST(merging_does_not_round_twice) {
     };
     for (const int32_t dtype : {VBL_BFLOAT16, VBL_FLOAT16}) {
       const double half = dtype == VBL_BFLOAT16 ? 0x1p-8 : 0x1p-11, last = 2 * half;  // of 1's last place
-      CHECK(sum(1, half, dtype) == 1);                       // to even
-      CHECK(sum(1, half + 0x1p-40, dtype) == 1 + last);      // float32 sees 1 + half
-      CHECK(sum(1 + last, half, dtype) == 1 + 2 * last);     // to even
+      CHECK(sum(1, half, dtype) == 1);                                                // to even
+      CHECK(sum(1, half + 0x1p-40, dtype) == 1 + last);                               // float32 sees 1 + half
+      CHECK(sum(1 + last, half, dtype) == 1 + 2 * last);                              // to even
       CHECK(sum(1 + last, half - 0x1p-40, dtype) == 1 + last);
       CHECK(sum(-1, -half - 0x1p-40, dtype) == -1 - last);
       CHECK(sum(1, -1, dtype) == 0);
@@ -165,7 +166,9 @@ TEST(updates_refuse_what_they_cannot_take) {
     check::Array<float> v(stream, 4, 0), w(stream, 4, 0);
     const vbl_lowrank good = {0, 2, 2, 1, 0, 0, 1, 0, VBL_FLOAT32, VBL_FLOAT32};
     const vbl_status invalid = VBL_INVALID_ARGUMENT;
-    const auto delta = [&](const vbl_lowrank &l) { return vbl_lowrank_delta(stream, &l, 0, v.data(), v.data(), w.data()); };
+    const auto delta = [&](const vbl_lowrank &l) {
+      return vbl_lowrank_delta(stream, &l, 0, v.data(), v.data(), w.data());
+    };
     const auto merge = [&](const vbl_lowrank &l, int32_t sign, int32_t dtype) {
       return vbl_lowrank_merge(stream, &l, 0, sign, v.data(), v.data(), w.data(), dtype);
     };

@@ -9,7 +9,7 @@ using reference::Shape;
 namespace {
 
 AdamwStep step_of(int64_t t, double learning_rate, double weight_decay = 0, double beta1 = 0.9, double beta2 = 0.999,
-                 double eps = 1e-8) {
+                  double eps = 1e-8) {
   AdamwStep step = {};
   step.step = t;
   step.gradient_scale = 1;
@@ -74,9 +74,9 @@ Selection adamw_select(vbl_stream *stream, const Shape &shape, const AdamwStep &
   const check::Array<AdamwStep> constants(stream, std::vector<AdamwStep>{step});
   const check::Array<int64_t> bad_row(stream, 1, -2);
   const vbl_admixture admixture = shape.admixture();
-  CHECK_STATUS(VBL_OK, vbl_adamw_select(stream, &admixture, constants.data(), constants.data()->group + 2, x.p.data(),
-                                        g.data(), x.m.data(), x.v.data(), indices.data(), weights.data(),
-                                        bad_row.data()));
+  CHECK_STATUS(VBL_OK,
+               vbl_adamw_select(stream, &admixture, constants.data(), constants.data()->group + 2, x.p.data(), g.data(),
+                                x.m.data(), x.v.data(), indices.data(), weights.data(), bad_row.data()));
   return {indices.get(), weights.get(), bad_row.get()[0]};
 }
 
@@ -86,7 +86,8 @@ TEST(group_constants_are_rounded_from_float64) {
   for (const int64_t t : {1, 2, 7, 1000, 1000000}) {
     vbl_adamw_group group = {};
     CHECK_STATUS(VBL_OK, vbl_adamw_group_set(&group, t, 1e-2, 0.9, 0.999, 1e-8, 0.1));
-    const double power1 = std::exp(static_cast<double>(t) * std::log(0.9)), power2 = std::exp(static_cast<double>(t) * std::log(0.999));
+    const double power1 = std::exp(static_cast<double>(t) * std::log(0.9)),
+                 power2 = std::exp(static_cast<double>(t) * std::log(0.999));
     CHECK_NEAR(group.neg_step_size, -1e-2 / (1 - power1), 0x1p-24 * 1e-1);
     CHECK_NEAR(group.bias_correction2_sqrt, std::sqrt(1 - power2), 0x1p-24);
     CHECK(group.one_minus_beta1 == 0.1f && group.beta2 == 0.999f && group.one_minus_beta2 == 0.001f);
@@ -124,7 +125,7 @@ TEST(an_update_is_the_documented_arithmetic_to_the_bit) {
       for (int64_t i = 0; i < n; i += 7) gradient[i] = i % 2 == 0 ? 0 : 1e-30f;  // its square is subnormal or 0
       for (int64_t i = 0; i < n; i += 35) p[i] = 0;                              // of which such a move remains
       AdamwStep step = step_of(random.between(1, 5000), random.uniform(0, 0.1f), trial % 2 == 0 ? 0 : 0.01,
-                              random.uniform(0, 0.99f), random.uniform(0, 0.9999f), 1e-8);
+                               random.uniform(0, 0.99f), random.uniform(0, 0.9999f), 1e-8);
       step.gradient_scale = random.uniform(0.001f, 2);
       step.clip_factor = random.uniform(0.001f, 1);
       const Parameters found(stream, p, m, v, shift);
@@ -152,7 +153,8 @@ TEST(follows_adamw_in_float64) {
         m64[i] = 0.9 * m64[i] + 0.1 * g;
         v64[i] = 0.999 * v64[i] + 0.001 * g * g;
         p64[i] -= learning_rate * decay * p64[i];
-        p64[i] -= learning_rate * (m64[i] / (1 - std::pow(0.9, t))) / (std::sqrt(v64[i] / (1 - std::pow(0.999, t))) + 1e-8);
+        p64[i] -=
+            learning_rate * (m64[i] / (1 - std::pow(0.9, t))) / (std::sqrt(v64[i] / (1 - std::pow(0.999, t))) + 1e-8);
       }
     }
     p = found.p.get();
@@ -192,8 +194,7 @@ TEST(adamw_select_is_adamw_then_select) {
     step.clip_factor = 0.7f;
 
     std::vector<float> p = logits, pm = m, pv = v, dense(static_cast<size_t>(n), 0.0f), weights(dlogits.size());
-    for (size_t i = 0; i < indices.size(); ++i)
-      dense[i / shape.topk * shape.num_vectors + indices[i]] = dlogits[i];
+    for (size_t i = 0; i < indices.size(); ++i) dense[i / shape.topk * shape.num_vectors + indices[i]] = dlogits[i];
     std::vector<int32_t> next(indices.size());
     int64_t bad_row = 0;
     check::CpuStream cpu;
@@ -217,7 +218,8 @@ TEST(adamw_select_reports_bad_rows) {
   check::for_each_device([](vbl_stream *stream) {
     std::vector<float> dlogits(6, 0.1f);
     dlogits[3] = NAN;
-    const Parameters x(stream, std::vector<float>(12, 0.5f), std::vector<float>(12, 0.0f), std::vector<float>(12, 0.0f));
+    const Parameters x(stream, std::vector<float>(12, 0.5f), std::vector<float>(12, 0.0f),
+                       std::vector<float>(12, 0.0f));
     const Selection found = adamw_select(stream, {3, 4, 1, 2}, step_of(1, 0.01), x, dlogits, {0, 1, 2, 3, 0, 1});
     CHECK(found.bad_row == 1 && found.indices[2] == 3 && std::isnan(found.weights[2]) && std::isnan(found.weights[3]));
     CHECK(found.indices[0] == 2 && found.indices[1] == 3 && found.weights[0] == 0.5f && found.weights[1] == 0.5f);
@@ -234,8 +236,8 @@ TEST(adamw_select_passes_over_wild_indices_on_cuda) {
       const Parameters x(stream, logits, zero, zero);
       std::vector<int32_t> wild(static_cast<size_t>(2 * topk), -5);
       for (size_t j = 0; j < wild.size(); j += 2) wild[j] = 40 + static_cast<int32_t>(j);
-      const Selection found = adamw_select(stream, {2, 40, 1, topk}, step_of(1, 0.01), x,
-                                           std::vector<float>(wild.size(), 1.0f), wild);
+      const Selection found =
+          adamw_select(stream, {2, 40, 1, topk}, step_of(1, 0.01), x, std::vector<float>(wild.size(), 1.0f), wild);
       CHECK(x.same(logits, zero, zero) && found.indices[0] == 7 && found.indices[topk] == 0);
     }
   });
@@ -300,7 +302,8 @@ TEST(adamw_refuses_bad_arguments) {
   CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_adamw(stream, 2, &step, step.group + 2, p, g, nullptr, v));
   CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_adamw(stream, 2, &step, step.group + 2, p, g, m, nullptr));
   CHECK_STATUS(VBL_OK, vbl_adamw(stream, 0, &step, step.group + 2, nullptr, nullptr, nullptr, nullptr));
-  const auto select = [&](const AdamwStep *s, float *logits, const float *gradient, int32_t *i, float *w, int64_t *bad) {
+  const auto select = [&](const AdamwStep *s, float *logits, const float *gradient, int32_t *i, float *w,
+                          int64_t *bad) {
     return vbl_adamw_select(stream, &admixture, s, step.group + 2, logits, gradient, m, v, i, w, bad);
   };
   CHECK_STATUS(VBL_INVALID_ARGUMENT, select(nullptr, p, g, indices, weights, &bad_row));

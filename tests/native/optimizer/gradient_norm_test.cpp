@@ -25,7 +25,7 @@ TEST(sums_squares_in_float64) {
       for (const float value : x) exact += static_cast<long double>(value) * value;
       const double found = sum_squares(stream, x);
       CHECK_NEAR(found, static_cast<double>(exact), 1e-13 * static_cast<double>(exact));
-      CHECK(found == sum_squares(stream, x, 0, n % 4));  // in an order of its own
+      CHECK(found == sum_squares(stream, x, 0, n % 4));     // in an order of its own
       CHECK(sum_squares(stream, x, 12.5) == 12.5 + found);  // adds to what is there
     }
     CHECK(sum_squares(stream, {3e38f, 1e-40f}) == double{3e38f} * 3e38f);  // neither overflows nor underflows

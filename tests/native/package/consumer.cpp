@@ -5,12 +5,12 @@
 #include <cstdio>
 #include <vector>
 
-#define TRY(call) \
-  do { \
-    if ((call) != VBL_OK) { \
+#define TRY(call)                                                \
+  do {                                                           \
+    if ((call) != VBL_OK) {                                      \
       std::fprintf(stderr, "%s: %s\n", #call, vbl_last_error()); \
-      return 1; \
-    } \
+      return 1;                                                  \
+    }                                                            \
   } while (0)
 
 int main() {

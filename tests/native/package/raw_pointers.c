@@ -5,16 +5,15 @@
 //
 // One sequence of calls serves both: whatever an op reads or writes is memory of its stream's device. What it prints is
 // compared with values calculated by hand. The exit status is the vbl_status of what failed, VBL_OK if nothing did.
-#include <vblora/vblora.h>
-
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <vblora/vblora.h>
 
-#define TRY(call) \
-  do { \
-    const vbl_status try_status = (call); \
+#define TRY(call)                                \
+  do {                                           \
+    const vbl_status try_status = (call);        \
     if (try_status != VBL_OK) return try_status; \
   } while (0)
 
@@ -198,8 +197,7 @@ static vbl_status train(training *t) {
   const float l = logf(3) / 2;  // the logits' learning rate, for round weights
   TRY(update(t, 1, 0.1, l, 1));
 
-  TRY(expect(t, "dlogits", t->dlogits, SELECTED,
-             (float[]){0.25f, -0.25f, -0.25f, 0.25f, -0.5f, 0.5f, 0.25f, -0.25f}));
+  TRY(expect(t, "dlogits", t->dlogits, SELECTED, (float[]){0.25f, -0.25f, -0.25f, 0.25f, -0.5f, 0.5f, 0.25f, -0.25f}));
   TRY(expect(t, "dbank", t->dbank, BANK, (float[]){1.5f, 0, 1.5f, 0, 1, 0}));
   const float norm = sqrtf(6.375f);  // 2 · 1.5² + 1 + 6 · 0.25² + 2 · 0.5², clipped to 1
   TRY(expect(t, "norm", &t->step->gradient_norm, 1, &norm));
@@ -210,8 +208,7 @@ static vbl_status train(training *t) {
   // equal, the one that was not selected comes in between them: weights √3 / (1 + √3) and 1 / (1 + √3).
   const float most = sqrtf(3) / (1 + sqrtf(3));
   TRY(expect(t, "bank", t->bank, BANK, (float[]){0.9f, 0, -0.1f, 1, 1.9f, 2}));
-  TRY(expect(t, "weights", t->weights, SELECTED,
-             (float[]){0.75f, 0.25f, 0.75f, 0.25f, 0.75f, 0.25f, most, 1 - most}));
+  TRY(expect(t, "weights", t->weights, SELECTED, (float[]){0.75f, 0.25f, 0.75f, 0.25f, 0.75f, 0.25f, most, 1 - most}));
   TRY(expect(t, "next A and Bt", t->packed, PACKED,
              (float[]){0.15f, 0.75f, 1.15f, 0.5f, 0.4f, 1.25f, 1.9f - 2 * most, 2 - most}));
   // The logits of active entries, for saving, back in the dense matrix; the others have been there all the time.

@@ -135,8 +135,7 @@ TEST(cuda_is_there_with_a_device_or_absent_with_a_reason) {
     CHECK(properties.memory_bytes > 0 && properties.l2_bytes > 0);
     properties = {};
   }
-  for (const int32_t device : {count, -1})
-    CHECK_STATUS(VBL_NO_DEVICE, vbl_cuda_device_properties(device, &properties));
+  for (const int32_t device : {count, -1}) CHECK_STATUS(VBL_NO_DEVICE, vbl_cuda_device_properties(device, &properties));
   CHECK(properties.name[0] == 0 && properties.major == 0);
   CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_cuda_device_properties(0, nullptr));
   // No device is number `count`, and none is negative but the CPU's.

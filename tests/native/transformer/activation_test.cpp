@@ -12,22 +12,29 @@ double logistic_argument(double x) { return 2 * kRootTwoOverPi * (x + 0.044715 *
 
 double definition(int32_t activation, double x) {
   switch (activation) {
-    case VBL_GELU: return x / 2 * std::erfc(-x * std::sqrt(0.5));  // 1 + erf(a) = erfc(-a)
-    case VBL_GELU_TANH: return x / (1 + std::exp(-logistic_argument(x)));  // 1/2 (1 + tanh(a)) = 1 / (1 + exp(-2 a))
-    case VBL_RELU: return x > 0 ? x : 0;
-    default: return std::tanh(x);
+    case VBL_GELU:
+      return x / 2 * std::erfc(-x * std::sqrt(0.5));  // 1 + erf(a) = erfc(-a)
+    case VBL_GELU_TANH:
+      return x / (1 + std::exp(-logistic_argument(x)));  // 1/2 (1 + tanh(a)) = 1 / (1 + exp(-2 a))
+    case VBL_RELU:
+      return x > 0 ? x : 0;
+    default:
+      return std::tanh(x);
   }
 }
 
 double slope(int32_t activation, double x) {
   switch (activation) {
-    case VBL_GELU: return std::erfc(-x * std::sqrt(0.5)) / 2 + x * kInverseRootTwoPi * std::exp(-x * x / 2);
+    case VBL_GELU:
+      return std::erfc(-x * std::sqrt(0.5)) / 2 + x * kInverseRootTwoPi * std::exp(-x * x / 2);
     case VBL_GELU_TANH: {
       const double p = 1 / (1 + std::exp(-logistic_argument(x))), q = 1 / (1 + std::exp(logistic_argument(x)));
       return p + (p * q > 0 ? x * p * q * 2 * kRootTwoOverPi * (1 + 3 * 0.044715 * x * x) : 0);
     }
-    case VBL_RELU: return x > 0;
-    default: return 1 / std::pow(std::cosh(x), 2);
+    case VBL_RELU:
+      return x > 0;
+    default:
+      return 1 / std::pow(std::cosh(x), 2);
   }
 }
 
@@ -40,8 +47,7 @@ double unit(double x) {
 
 std::vector<float> forward(vbl_stream *stream, int32_t activation, const std::vector<float> &x) {
   std::vector<float> y(x.size(), NAN);
-  CHECK_STATUS(VBL_OK,
-               vbl_activation_forward(stream, activation, static_cast<int64_t>(x.size()), x.data(), y.data()));
+  CHECK_STATUS(VBL_OK, vbl_activation_forward(stream, activation, static_cast<int64_t>(x.size()), x.data(), y.data()));
   return y;
 }
 

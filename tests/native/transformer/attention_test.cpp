@@ -112,9 +112,9 @@ Results run(const Case &c, int32_t threads) {
       for (int64_t i = c.queries.of(b); i < c.queries.length; ++i)
         seen.lse[static_cast<size_t>(h * c.queries.rows() + b * c.queries.length + i)] = NAN;
   std::fill(scratch.begin(), scratch.end(), 0xFF);
-  CHECK_STATUS(VBL_OK, vbl_attention_backward(stream, &a, c.q.data(), c.k.data(), c.v.data(), seen.out.data(),
-                                              seen.lse.data(), c.dout.data(), r.dq.data(), r.dk.data(), r.dv.data(),
-                                              scratch.data(), bytes));
+  CHECK_STATUS(VBL_OK,
+               vbl_attention_backward(stream, &a, c.q.data(), c.k.data(), c.v.data(), seen.out.data(), seen.lse.data(),
+                                      c.dout.data(), r.dq.data(), r.dk.data(), r.dv.data(), scratch.data(), bytes));
   return r;
 }
 
@@ -146,9 +146,9 @@ Results run_packed(const Case &c, int32_t threads, int32_t empty = 0) {
   CHECK_STATUS(VBL_OK, vbl_attention_forward(stream, &a, q.data(), k.data(), v.data(), r.out.data(), r.lse.data(),
                                              scratch.data(), bytes));
   std::fill(scratch.begin(), scratch.end(), 0xFF);
-  CHECK_STATUS(VBL_OK, vbl_attention_backward(stream, &a, q.data(), k.data(), v.data(), r.out.data(), r.lse.data(),
-                                              dout.data(), r.dq.data(), r.dk.data(), r.dv.data(), scratch.data(),
-                                              bytes));
+  CHECK_STATUS(VBL_OK,
+               vbl_attention_backward(stream, &a, q.data(), k.data(), v.data(), r.out.data(), r.lse.data(), dout.data(),
+                                      r.dq.data(), r.dk.data(), r.dv.data(), scratch.data(), bytes));
   return r;
 }
 
@@ -159,11 +159,7 @@ struct Reference {
   double greatest_dscore = 0;  // of the terms of a score's gradient, which cancel where a query sees one key only
 
   explicit Reference(const Case &c)
-      : out(c.q.size()),
-        lse(c.lse_elements()),
-        dq(c.q.size()),
-        dk(c.k.size()),
-        dv(c.k.size()) {
+      : out(c.q.size()), lse(c.lse_elements()), dq(c.q.size()), dk(c.k.size()), dv(c.k.size()) {
     const vbl_attention &a = c.attention;
     const double scale = a.scale;
     const int64_t group = a.heads / a.kv_heads;
@@ -254,7 +250,7 @@ TEST(attention_equals_its_definition_with_any_number_of_threads) {
   const int32_t shapes[][5] = {{1, 1, 1, 1, 1},    {1, 2, 1, 1, 3},   {2, 33, 2, 1, 8},   {4, 64, 8, 4, 8},
                                {1, 65, 3, 3, 5},   {2, 31, 4, 1, 17}, {1, 130, 2, 2, 64}, {1, 97, 2, 1, 128},
                                {2, 20, 24, 6, 16}, {8, 5, 8, 4, 9},   {1, 150, 6, 2, 33}, {3, 32, 2, 2, 40},
-                               {2, 16, 2, 2, 32},   {3, 17, 2, 1, 32}, {2, 48, 3, 3, 32}, {1, 49, 2, 2, 32},
+                               {2, 16, 2, 2, 32},  {3, 17, 2, 1, 32}, {2, 48, 3, 3, 32},  {1, 49, 2, 2, 32},
                                {12, 12, 4, 4, 32}};
   for (const auto &s : shapes)
     for (int mode = 0; mode < 4; ++mode)
@@ -265,8 +261,8 @@ TEST(attention_equals_its_definition_with_any_number_of_threads) {
 // in common with others.
 TEST(attention_of_more_keys_than_queries_equals_its_definition) {
   check::Random random(check::seed() + 5);
-  const int32_t shapes[][6] = {{1, 1, 2, 1, 8, 0},   {3, 1, 4, 2, 8, 70}, {2, 5, 2, 2, 16, 1}, {2, 33, 3, 1, 5, 64},
-                               {2, 40, 4, 4, 32, 3}, {1, 7, 6, 2, 9, 130}};
+  const int32_t shapes[][6] = {{1, 1, 2, 1, 8, 0},   {3, 1, 4, 2, 8, 70},  {2, 5, 2, 2, 16, 1},
+                               {2, 33, 3, 1, 5, 64}, {2, 40, 4, 4, 32, 3}, {1, 7, 6, 2, 9, 130}};
   for (const auto &s : shapes)
     for (int mode = 0; mode < 4; ++mode)
       check_case(make_case(random, s[0], s[1], s[2], s[3], s[4], mode % 2 == 0, mode / 2 == 1, s[5]));
@@ -383,11 +379,11 @@ TEST(attention_refuses_what_it_cannot_take) {
     const auto in = [&](int number, const std::vector<float> &x) { return number == missing ? nullptr : x.data(); };
     const auto to = [&](int number, std::vector<float> &x) { return number == missing ? nullptr : x.data(); };
     void *memory = missing == kScratch ? nullptr : scratch.data();
-    return backward ? vbl_attention_backward(stream, a, in(kQ, c.q), in(kK, c.k), in(kV, c.v), in(kOut, out),
-                                             in(kLse, lse), in(kDout, c.dout), to(kDq, dq), to(kDk, dk), to(kDv, dv),
-                                             memory, given)
-                    : vbl_attention_forward(stream, a, in(kQ, c.q), in(kK, c.k), in(kV, c.v), to(kOut, out),
-                                            to(kLse, lse), memory, given);
+    return backward
+               ? vbl_attention_backward(stream, a, in(kQ, c.q), in(kK, c.k), in(kV, c.v), in(kOut, out), in(kLse, lse),
+                                        in(kDout, c.dout), to(kDq, dq), to(kDk, dk), to(kDv, dv), memory, given)
+               : vbl_attention_forward(stream, a, in(kQ, c.q), in(kK, c.k), in(kV, c.v), to(kOut, out), to(kLse, lse),
+                                       memory, given);
   };
   const auto check_refused = [&](const vbl_attention *a, int missing, int64_t given, std::vector<const char *> words) {
     for (bool backward : {false, true}) {
@@ -417,10 +413,11 @@ TEST(attention_refuses_what_it_cannot_take) {
   refused({"scale must be finite", "nan"}, [](vbl_attention &a) { a.scale = NAN; });
   refused({"too large"}, [](vbl_attention &a) { a.batch = a.queries.length = a.head_dim = INT32_MAX; });
   const int32_t below[] = {3, -1}, long_one[] = {4, 3}, short_one[] = {3, 1}, none[] = {3, 0};
-  refused({"queries.lengths[1] must lie in 0 .. 3, found -1"}, [&](vbl_attention &a) { a.queries.lengths = below; },
-          true);
-  refused({"queries.lengths[0] must lie in 0 .. 3, found 4"}, [&](vbl_attention &a) { a.queries.lengths = long_one; },
-          true);
+  refused(
+      {"queries.lengths[1] must lie in 0 .. 3, found -1"}, [&](vbl_attention &a) { a.queries.lengths = below; }, true);
+  refused(
+      {"queries.lengths[0] must lie in 0 .. 3, found 4"}, [&](vbl_attention &a) { a.queries.lengths = long_one; },
+      true);
   const int32_t starts[] = {0, 3, 5}, late[] = {1, 3, 5}, back[] = {0, -1, 5}, far[] = {0, 1, 5};
   const auto packed = [](vbl_sequences &s, int64_t rows, const int32_t *starts) {
     s.rows = rows;
@@ -428,21 +425,27 @@ TEST(attention_refuses_what_it_cannot_take) {
   };
   refused({"queries.rows must lie in 1 .. 6, found 7"}, [&](vbl_attention &a) { packed(a.queries, 7, starts); });
   refused({"queries.rows must lie in 1 .. 6, found 0"}, [&](vbl_attention &a) { packed(a.queries, 0, starts); });
-  refused({"without starts, queries.rows must be batch · length = 6, found 5"},
-          [&](vbl_attention &a) { packed(a.queries, 5, nullptr); }, true);
-  refused({"starts[2] must be the number of tokens, 4, found 5"},
-          [&](vbl_attention &a) { packed(a.queries, 4, starts); }, true);
+  refused(
+      {"without starts, queries.rows must be batch · length = 6, found 5"},
+      [&](vbl_attention &a) { packed(a.queries, 5, nullptr); }, true);
+  refused(
+      {"starts[2] must be the number of tokens, 4, found 5"}, [&](vbl_attention &a) { packed(a.queries, 4, starts); },
+      true);
   refused({"starts[0] must be 0, found 1"}, [&](vbl_attention &a) { packed(a.queries, 5, late); }, true);
-  refused({"starts[1] must lie 0 .. 3 behind starts[0], found -1 and 0"},
-          [&](vbl_attention &a) { packed(a.queries, 5, back); }, true);
-  refused({"starts[2] must lie 0 .. 3 behind starts[1], found 5 and 1"},
-          [&](vbl_attention &a) { packed(a.queries, 5, far); }, true);
+  refused(
+      {"starts[1] must lie 0 .. 3 behind starts[0], found -1 and 0"},
+      [&](vbl_attention &a) { packed(a.queries, 5, back); }, true);
+  refused(
+      {"starts[2] must lie 0 .. 3 behind starts[1], found 5 and 1"},
+      [&](vbl_attention &a) { packed(a.queries, 5, far); }, true);
   refused({"keys.length must be positive, found 0"}, [&](vbl_attention &a) { a.keys.rows = 6; });
   refused({"keys.rows must lie in 1 .. 6, found -1"}, [&](vbl_attention &a) { a.keys = {-1, 3, starts, nullptr}; });
-  refused({"sequence 1 has 1 keys, its 3 queries need at least 3"},
-          [&](vbl_attention &a) { a.keys = {6, 3, nullptr, short_one}; }, true);
-  refused({"sequence 1 has 0 keys, its 3 queries need at least 1"},
-          [&](vbl_attention &a) { a.causal = 0, a.keys = {6, 3, nullptr, none}; }, true);
+  refused(
+      {"sequence 1 has 1 keys, its 3 queries need at least 3"},
+      [&](vbl_attention &a) { a.keys = {6, 3, nullptr, short_one}; }, true);
+  refused(
+      {"sequence 1 has 0 keys, its 3 queries need at least 1"},
+      [&](vbl_attention &a) { a.causal = 0, a.keys = {6, 3, nullptr, none}; }, true);
   check_refused(&good, kPointers, bytes - 1, {"scratch must have", std::to_string(bytes - 1).c_str()});
   check_refused(nullptr, kPointers, bytes, {"attention must not be NULL"});
   const char *names[] = {"q must",    "k must",  "v must",  "out must", "lse must",

@@ -53,7 +53,7 @@ TEST(pooling_equals_its_definition_with_any_number_of_threads) {
                                               out.data()));
         CHECK_STATUS(VBL_OK, vbl_pool_backward(stream, pooling, c.batch, c.tokens, c.hidden, c.starts.data(),
                                                dout.data(), dx.data()));
-        CHECK_NEAR(check::error(out, expected), 0, 6e-8);    // rounded once
+        CHECK_NEAR(check::error(out, expected), 0, 6e-8);      // rounded once
         CHECK_NEAR(check::error(dx, dx_expected), 0, 1.2e-7);  // twice: 1 / length, and its product
         if (threads == 1) first_out = out, first_dx = dx;
         CHECK(check::same_bits(out, first_out) && check::same_bits(dx, first_dx));

@@ -34,7 +34,7 @@ TEST(squared_error_equals_its_definition_with_any_number_of_threads) {
       gradient.push_back(2 * difference * scale);
     }
     const Results one = run(1, predictions, targets, scale, false);
-    CHECK_NEAR(one.loss, loss, 1e-12 * loss);         // the same sums in float64, in another order
+    CHECK_NEAR(one.loss, loss, 1e-12 * loss);            // the same sums in float64, in another order
     CHECK_NEAR(check::error(one.d, gradient), 0, 6e-8);  // rounded once
     for (int32_t threads : {1, 2, 3}) {
       const Results more = run(threads, predictions, targets, scale, true);

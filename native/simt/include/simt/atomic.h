@@ -30,24 +30,24 @@ T atomic_update(T *address, F next) {
 
 }  // namespace simt
 
-#define SIMT_ATOMIC(name, T, expression) \
-  inline T name(T *address, T operand) { \
+#define SIMT_ATOMIC(name, T, expression)                                                            \
+  inline T name(T *address, T operand) {                                                            \
     return ::simt::atomic_update(address, [=]([[maybe_unused]] T old) -> T { return expression; }); \
-  } \
-  inline T name##_block(T *address, T operand) { return name(address, operand); } \
+  }                                                                                                 \
+  inline T name##_block(T *address, T operand) { return name(address, operand); }                   \
   inline T name##_system(T *address, T operand) { return name(address, operand); }
 
-#define SIMT_ATOMIC_INTEGER(T) \
+#define SIMT_ATOMIC_INTEGER(T)                             \
   SIMT_ATOMIC(atomicMin, T, operand < old ? operand : old) \
   SIMT_ATOMIC(atomicMax, T, old < operand ? operand : old) \
-  SIMT_ATOMIC(atomicAnd, T, old & operand) \
-  SIMT_ATOMIC(atomicOr, T, old | operand) \
+  SIMT_ATOMIC(atomicAnd, T, old &operand)                  \
+  SIMT_ATOMIC(atomicOr, T, old | operand)                  \
   SIMT_ATOMIC(atomicXor, T, old ^ operand)
 
-#define SIMT_ATOMIC_CAS(T) \
-  inline T atomicCAS(T *address, T compare, T value) { \
-    return ::simt::atomic_update(address, [=](T old) { return old == compare ? value : old; }); \
-  } \
+#define SIMT_ATOMIC_CAS(T)                                                                                \
+  inline T atomicCAS(T *address, T compare, T value) {                                                    \
+    return ::simt::atomic_update(address, [=](T old) { return old == compare ? value : old; });           \
+  }                                                                                                       \
   inline T atomicCAS_block(T *address, T compare, T value) { return atomicCAS(address, compare, value); } \
   inline T atomicCAS_system(T *address, T compare, T value) { return atomicCAS(address, compare, value); }
 

@@ -1,15 +1,15 @@
 // Loads and stores with cache hints, which a CPU does without.
 #pragma once
 
-#define SIMT_LOAD(name) \
-  template <typename T> \
+#define SIMT_LOAD(name)      \
+  template <typename T>      \
   T name(const T *address) { \
-    return *address; \
+    return *address;         \
   }
-#define SIMT_STORE(name) \
-  template <typename T> \
+#define SIMT_STORE(name)           \
+  template <typename T>            \
   void name(T *address, T value) { \
-    *address = value; \
+    *address = value;              \
   }
 SIMT_LOAD(__ldg)
 SIMT_LOAD(__ldca)

@@ -15,7 +15,7 @@
 #include "simt/qualifiers.h"
 #include "simt/thread.h"
 
-#define SIMT_LAUNCH(kernel, grid, block, shared_bytes, ...)                                              \
+#define SIMT_LAUNCH(kernel, grid, block, shared_bytes, ...)                                               \
   ::simt::launch({#kernel, __FILE__, __LINE__, ::simt::KnownKernel<(kernel)>::name}, kernel, grid, block, \
                  shared_bytes, __VA_ARGS__)
 #define SIMT_DYNAMIC_SHARED(T, name) T *name = static_cast<T *>(::simt::dynamic_shared())
@@ -25,7 +25,7 @@ namespace simt {
 struct LaunchName {
   const char *kernel, *file;  // kernel: as the launch spells it
   int line;
-  const char *instance;       // with the arguments of its template
+  const char *instance;  // with the arguments of its template
 };
 
 // Takes down the kernel that the signature of KnownKernel<kernel>::signature has; returns its name.

@@ -16,7 +16,7 @@ using std::max;
 using std::min;
 using std::signbit;
 
-#define SIMT_MIN_MAX(T, A, B) \
+#define SIMT_MIN_MAX(T, A, B)                                                                                      \
   inline T min(A a, B b) { return static_cast<T>(b) < static_cast<T>(a) ? static_cast<T>(b) : static_cast<T>(a); } \
   inline T max(A a, B b) { return static_cast<T>(a) < static_cast<T>(b) ? static_cast<T>(b) : static_cast<T>(a); }
 SIMT_MIN_MAX(unsigned, int, unsigned)

@@ -128,14 +128,14 @@ unsigned __match_all_sync(unsigned mask, T value, int *all, ::simt::Site site = 
   return *all ? mask : 0u;
 }
 
-#define SIMT_REDUCE(name, T, expression) \
-  inline T name(unsigned mask, T value, ::simt::Site site = ::simt::Site::here()) { \
+#define SIMT_REDUCE(name, T, expression)                                                           \
+  inline T name(unsigned mask, T value, ::simt::Site site = ::simt::Site::here()) {                \
     return ::simt::reduce(mask, value, site, [](T a, T b) { return static_cast<T>(expression); }); \
   }
 SIMT_REDUCE(__reduce_add_sync, unsigned, a + b)
 SIMT_REDUCE(__reduce_min_sync, unsigned, b < a ? b : a)
 SIMT_REDUCE(__reduce_max_sync, unsigned, a < b ? b : a)
-SIMT_REDUCE(__reduce_and_sync, unsigned, a & b)
+SIMT_REDUCE(__reduce_and_sync, unsigned, a &b)
 SIMT_REDUCE(__reduce_or_sync, unsigned, a | b)
 SIMT_REDUCE(__reduce_xor_sync, unsigned, a ^ b)
 SIMT_REDUCE(__reduce_add_sync, int, static_cast<unsigned>(a) + static_cast<unsigned>(b))

@@ -1,9 +1,8 @@
-#include "cublas_v2.h"
-
 #include <cstdio>
 #include <new>
 #include <string>
 
+#include "cublas_v2.h"
 #include "gemm.h"
 #include "simt/library.h"
 
@@ -90,9 +89,9 @@ cublasStatus_t enqueue(const char *function, cublasHandle_t handle, cublasOperat
     }
   }
   if (!supported(gemm.a.type, gemm.b.type, gemm.c.type)) {
-    return refuse(CUBLAS_STATUS_NOT_SUPPORTED, function, "types " + std::to_string(gemm.a.type) + ", " +
-                                                             std::to_string(gemm.b.type) + ", " +
-                                                             std::to_string(gemm.c.type) + " of A, B, C");
+    return refuse(CUBLAS_STATUS_NOT_SUPPORTED, function,
+                  "types " + std::to_string(gemm.a.type) + ", " + std::to_string(gemm.b.type) + ", " +
+                      std::to_string(gemm.c.type) + " of A, B, C");
   }
   if (gemm.m == 0 || gemm.n == 0 || gemm.count == 0) return CUBLAS_STATUS_SUCCESS;
   if (alpha == nullptr || beta == nullptr) return refuse(CUBLAS_STATUS_INVALID_VALUE, function, "no alpha or beta");
@@ -209,10 +208,10 @@ cublasStatus_t cublasSgemmStridedBatched(cublasHandle_t handle, cublasOperation_
                                          int m, int n, int k, const float *alpha, const float *a, int lda,
                                          long long stride_a, const float *b, int ldb, long long stride_b,
                                          const float *beta, float *c, int ldc, long long stride_c, int count) {
-  return enqueue("cublasSgemmStridedBatched", handle, transa, transb,
-                 {m, n, k, count, {a, CUDA_R_32F, lda, stride_a}, {b, CUDA_R_32F, ldb, stride_b},
-                  {c, CUDA_R_32F, ldc, stride_c}},
-                 alpha, beta);
+  return enqueue(
+      "cublasSgemmStridedBatched", handle, transa, transb,
+      {m, n, k, count, {a, CUDA_R_32F, lda, stride_a}, {b, CUDA_R_32F, ldb, stride_b}, {c, CUDA_R_32F, ldc, stride_c}},
+      alpha, beta);
 }
 
 cublasStatus_t cublasGemmEx(cublasHandle_t handle, cublasOperation_t transa, cublasOperation_t transb, int m, int n,

@@ -12,17 +12,25 @@ constexpr int64_t kTile = 256;  // rows of C at a time: a tile of op(A) stays in
 
 float load(const void *data, cudaDataType type, int64_t i) {
   switch (type) {
-    case CUDA_R_16F: return half_to_float(static_cast<const uint16_t *>(data)[i]);
-    case CUDA_R_16BF: return bfloat16_to_float(static_cast<const uint16_t *>(data)[i]);
-    default: return static_cast<const float *>(data)[i];
+    case CUDA_R_16F:
+      return half_to_float(static_cast<const uint16_t *>(data)[i]);
+    case CUDA_R_16BF:
+      return bfloat16_to_float(static_cast<const uint16_t *>(data)[i]);
+    default:
+      return static_cast<const float *>(data)[i];
   }
 }
 
 void store(void *data, cudaDataType type, int64_t i, float value) {
   switch (type) {
-    case CUDA_R_16F: static_cast<uint16_t *>(data)[i] = float_to_half(value); break;
-    case CUDA_R_16BF: static_cast<uint16_t *>(data)[i] = float_to_bfloat16(value); break;
-    default: static_cast<float *>(data)[i] = value;
+    case CUDA_R_16F:
+      static_cast<uint16_t *>(data)[i] = float_to_half(value);
+      break;
+    case CUDA_R_16BF:
+      static_cast<uint16_t *>(data)[i] = float_to_bfloat16(value);
+      break;
+    default:
+      static_cast<float *>(data)[i] = value;
   }
 }
 
