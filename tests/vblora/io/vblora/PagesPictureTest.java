@@ -51,7 +51,8 @@ class PagesPictureTest {
     @Test
     void theTableHasTheScoresOfTheDemosOwnVariants() throws IOException {
         String readme = Page.of("README.md").text();
-        List<String[]> rows = Files.readAllLines(Page.ROOT.resolve(SCORES)).stream().map(row -> row.split(",")).toList();
+        List<String[]> rows =
+                Files.readAllLines(Page.ROOT.resolve(SCORES)).stream().map(row -> row.split(",")).toList();
         assertEquals(List.of("method", "r", "num_vectors", "seed", "stored_bytes", "accuracy"),
                 Arrays.asList(rows.get(0)));
         long head = Long.parseLong(row(rows, "head", "0", "0")[4]);

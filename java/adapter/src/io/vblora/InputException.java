@@ -23,7 +23,8 @@ public class InputException extends RuntimeException {
     }
 
     public InputException(String source, String field, String found, String expected, Throwable cause) {
-        super(PrintableText.message(source + ": " + (field.isEmpty() ? "" : field + ": ") + "found " + found + "; expected "
+        super(PrintableText.message(source + ": " + (field.isEmpty() ? "" : field + ": ") + "found " + found
+                + "; expected "
                 + expected), cause);
         this.source = source;
         this.field = field;

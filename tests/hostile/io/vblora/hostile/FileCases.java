@@ -1,6 +1,5 @@
 package io.vblora.hostile;
 
-import io.vblora.hostile.Case.Damage;
 import io.vblora.hostile.Case.Expect;
 import java.io.IOException;
 import java.io.RandomAccessFile;

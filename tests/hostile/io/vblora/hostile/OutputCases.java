@@ -18,7 +18,8 @@ final class OutputCases {
             cases.add(refused("finetune --output " + place, World.with(World.FINETUNE_TEXT, "--output", place)));
         }
         for (String place : List.of("text/adapter_model.safetensors", "text/adapter_config.json",
-                "./text/../text/adapter_model.safetensors", "hard link", "text", "/proc/x", "no/folder/d.safetensors")) {
+                "./text/../text/adapter_model.safetensors", "hard link", "text", "/proc/x",
+                "no/folder/d.safetensors")) {
             cases.add(refused("delta --output " + place, World.with(World.DELTA, "--output", place)));
         }
         for (String place : List.of("train.txt", "llama/config.json", "llama/tokenizer.json",

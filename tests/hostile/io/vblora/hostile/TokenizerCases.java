@@ -12,7 +12,8 @@ import java.util.stream.IntStream;
 final class TokenizerCases {
     /** The patterns, as JSON has them. */
     private static final List<String> PATTERNS = List.of("(.*)*x", "(a+)+$", "(a|a)*b", "(\\\\w+\\\\s?)*!", "((a*)*)*b",
-            "(?=(a+))*b", "[", "(", "(?<n>", "\\\\", "a{2147483647}", "(a{1000}){1000}", "(?i)(\u017f+)+x", "\\\\p{Nope}", "",
+            "(?=(a+))*b", "[", "(", "(?<n>", "\\\\", "a{2147483647}", "(a{1000}){1000}", "(?i)(\u017f+)+x",
+            "\\\\p{Nope}", "",
             "(w|w\\\\d)*$", ".*.*.*.*.*.*x", "(?:w+\\\\d*)+?y", "(.)\\\\1+(.)*z", "(?<=a*)b");
 
     private TokenizerCases() {}
@@ -20,10 +21,12 @@ final class TokenizerCases {
     static List<Case> all() {
         List<Case> cases = new ArrayList<>();
         for (String pattern : PATTERNS) {
-            cases.add(of("pre-tokenizer " + pattern, "null", "{\"type\": \"Split\", \"pattern\": {\"Regex\": \"" + pattern
+            cases.add(of("pre-tokenizer " + pattern, "null",
+                    "{\"type\": \"Split\", \"pattern\": {\"Regex\": \"" + pattern
                     + "\"}, \"behavior\": \"Isolated\", \"invert\": false}"));
             cases.add(of("normalizer " + pattern, "{\"type\": \"Sequence\", \"normalizers\": [{\"type\": \"Replace\", "
-                    + "\"pattern\": {\"Regex\": \"" + pattern + "\"}, \"content\": \"w\"}]}", "{\"type\": \"Whitespace\"}"));
+                    + "\"pattern\": {\"Regex\": \"" + pattern + "\"}, \"content\": \"w\"}]}",
+                    "{\"type\": \"Whitespace\"}"));
         }
         cases.add(of("a normalizer that prepends 1 MB", "{\"type\": \"Prepend\", \"prepend\": \"" + "x".repeat(1 << 20)
                 + "\"}", "{\"type\": \"Whitespace\"}"));
@@ -42,7 +45,8 @@ final class TokenizerCases {
     }
 
     private static String sequence(String name, String part, int times) {
-        return "{\"type\": \"Sequence\", \"" + name + "\": [" + String.join(",", java.util.Collections.nCopies(times, part))
+        return "{\"type\": \"Sequence\", \"" + name + "\": ["
+                + String.join(",", java.util.Collections.nCopies(times, part))
                 + "]}";
     }
 
@@ -55,7 +59,8 @@ final class TokenizerCases {
     private static Case text(String name, String tokenizer) {
         Damage damage = (folder, random) -> {
             Files.writeString(folder.resolve("llama/tokenizer.json"), tokenizer);
-            Files.writeString(folder.resolve("train.txt"), "w".repeat(30_000) + "\n" + "a ".repeat(10_000) + "\nw3 w4\n");
+            Files.writeString(folder.resolve("train.txt"), "w".repeat(30_000) + "\n" + "a ".repeat(10_000)
+                    + "\nw3 w4\n");
         };
         return new Case(name, damage, World.FINETUNE_TEXT, Expect.ANY);
     }

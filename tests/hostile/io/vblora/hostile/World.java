@@ -75,7 +75,8 @@ final class World {
         Files.writeString(world.resolve("llama/tokenizer.json"), tokenizer);
         Files.writeString(world.resolve("bert/tokenizer.json"), tokenizer);
         Files.writeString(world.resolve("train.txt"), "w3 w4 w5\nw6 w7\nw8 w9 w10 w11\n".repeat(4));
-        Files.writeString(world.resolve("train.csv"), "text,label\nw3 w4,a\nw5 w6 w7,b\nw8,c\n" + "w9 w10,a\n".repeat(6));
+        Files.writeString(world.resolve("train.csv"), "text,label\nw3 w4,a\nw5 w6 w7,b\nw8,c\n"
+                + "w9 w10,a\n".repeat(6));
         Files.writeString(world.resolve("rows.jsonl"), "{\"input_ids\": [1, 3, 4, 5]}\n{\"input_ids\": [1, 6, 7]}\n");
     }
 

@@ -44,7 +44,8 @@ class DTypeTest {
         for (int i = 0; i < cuda.count(); i++) {
             Device.Properties properties = Device.cuda(i).properties();
             assertTrue(!properties.name().isEmpty() && properties.multiprocessors() > 0, properties::toString);
-            assertTrue(properties.memoryBytes() > properties.l2Bytes() && properties.l2Bytes() > 0, properties::toString);
+            assertTrue(properties.memoryBytes() > properties.l2Bytes() && properties.l2Bytes() > 0,
+                    properties::toString);
         }
         assertThrows(KernelException.class, Device.CPU::properties);
         assertThrows(KernelException.class, Device.cuda(cuda.count())::properties);

@@ -20,7 +20,8 @@ public final class Needed {
 
     /** A file that Maven puts on the tests' class path: {@code /ai/onnxruntime/OrtEnvironment.class}. */
     public static void onClassPath(String resource) {
-        check(Needed.class.getResource(resource) != null, resource + " on the class path, where Maven puts it for tests");
+        check(Needed.class.getResource(resource) != null,
+                resource + " on the class path, where Maven puts it for tests");
     }
 
     /** The JDK's compiler. */

@@ -135,7 +135,9 @@ class AdapterFolderTest extends WithStream {
         save(folder, 6);
         AtomicBoolean stop = new AtomicBoolean();
         CompletableFuture<Void> writer = CompletableFuture.runAsync(() -> {
-            try (Stream own = Stream.cpu(1); Adapter a = numbered(6, own); Adapter b = numbered(300, own)) {
+            try (Stream own = Stream.cpu(1);
+                    Adapter a = numbered(6, own);
+                    Adapter b = numbered(300, own)) {
                 for (int i = 0; !stop.get(); i++) {
                     (i % 2 == 0 ? b : a).save(folder, i % 3 == 0, own);
                     Thread.yield();

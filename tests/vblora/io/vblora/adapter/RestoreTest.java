@@ -86,7 +86,8 @@ class RestoreTest extends WithStream {
     void aRunGoesOnFromWhatWasTakenBitForBit() {
         for (Way way : WAYS) {
             try (Adapter adapter = create(way);
-                    Adapter fresh = Adapter.create(way.config, LINEARS, ModelParameters.ofHeads(HEADS), 0.02, stream, 6);
+                    Adapter fresh = Adapter.create(way.config, LINEARS, ModelParameters.ofHeads(HEADS), 0.02, stream,
+                            6);
                     AdamWRun run = AdamWRun.of(stream, way.weightDecay, adapter.trainables());
                     AdamWRun freshRun = AdamWRun.of(stream, way.weightDecay, fresh.trainables())) {
                 for (long number = 1; number <= 10; number++) {

@@ -89,7 +89,6 @@ class FinetuneCommandTest {
         return JSON.readTree(CommandLineRun.of("inspect", path, "--json").assertDone().out());
     }
 
-    /** The options that the project promises, and the defaults that it documents. */
     /** A pipe that keeps its readers waiting is as a file that is long. */
     @Test
     void saysHowFarItReadsWhatTakesLong() throws Exception {
@@ -100,6 +99,7 @@ class FinetuneCommandTest {
         assertTrue(run.err().contains(String.format("reading %s, %,d bytes%n", train, text.length())), run.err());
     }
 
+    /** The options that the project promises, and the defaults that it documents. */
     @Test
     void helpHasAllOptionsAndDefaults() {
         String help = CommandLineRun.of("finetune", "--help").assertDone().out().replaceAll("\\s+", " ");
@@ -441,7 +441,8 @@ class FinetuneCommandTest {
             Files.copy(MODEL.resolve(name), model.resolve(name));
         }
         Path link = Files.createSymbolicLink(folder.resolve("link"), model);
-        for (Path[] c : new Path[][] {{model, model}, {model, link}, {link, model}, {model, link.resolve("../model")}}) {
+        for (Path[] c : new Path[][] {{model, model}, {model, link}, {link, model},
+            {model, link.resolve("../model")}}) {
             CommandLineRun.of("finetune", "--model", c[0], "--train", train, "--output", c[1])
                     .assertError(2, "--output: found " + c[1] + ", which is the folder of --model");
         }
@@ -632,13 +633,15 @@ class FinetuneCommandTest {
         Object[] evaluate = {"evaluate", "--model", model, "--adapter", output, "--data", rows};
         CommandLineRun run = CommandLineRun.of(evaluate).assertDone();
         assertTrue(run.out().contains(after), run.out() + after);
-        assertTrue(run.err().contains("vblora: prompts made of question and responses in answer, at most 14 tokens each, "
+        assertTrue(run.err().contains("vblora: prompts made of question and responses in answer, at most "
+                + "14 tokens each, "
                 + "as the adapter has it."), run.err());
         Files.writeString(template, "the vectors of {question} of ");
         assertTrue(CommandLineRun.of(join(evaluate, "--prompt-template", template, "--response-column", "answer",
                 "--max-seq-length", 14)).assertDone().err().contains("as the adapter has it."));
         run = CommandLineRun.of(join(evaluate, "--prompt-column", "question", "--max-seq-length", 10)).assertDone();
-        assertTrue(run.err().contains("vblora: prompts made of question and responses in answer, at most 10 tokens each; "
+        assertTrue(run.err().contains("vblora: prompts made of question and responses in answer, at most "
+                + "10 tokens each; "
                 + "the adapter has another template: prompts made of question and responses in answer, at most 14 "
                 + "tokens each."), run.err());
         CommandLineRun.of(join(evaluate, "--prompt-template", "none", "--response-column", "answer"))
@@ -750,7 +753,8 @@ class FinetuneCommandTest {
         }
         List<Object> arguments = List.of("evaluate", "--model", MODEL, "--adapter", output, "--data", heldOut,
                 "--device", "cpu");
-        String expected = "--adapter: found " + output + ", with which " + MODEL + " has a loss of NaN; expected finite "
+        String expected = "--adapter: found " + output + ", with which " + MODEL + " has a loss of NaN; expected "
+                + "finite "
                 + "numbers: the adapter's or the model's are not, or are far too large.";
         CommandLineRun lines = CommandLineRun.of(arguments.toArray()).assertError(1, expected);
         assertTrue(lines.out().matches("(?s)examples +5\neval_loss +NaN\nperplexity +NaN\n"), lines.out());

@@ -152,7 +152,8 @@ class KernelCommandsTest {
             if (Device.probeCuda().count() > 0) {
                 arguments.addAll(List.of("--device", "cuda:77"));
             }
-            CommandLineRun run = CommandLineRun.of(arguments.toArray()).assertError(2, "error: There is no device cuda:")
+            CommandLineRun run = CommandLineRun.of(arguments.toArray())
+                    .assertError(2, "error: There is no device cuda:")
                     .assertError(2, " (CUDA ").assertError(2, "; --device cpu takes the CPU");
             assertEquals("", run.out());
         }

@@ -36,7 +36,8 @@ class PagesCommandTest {
         for (Page page : Page.all()) {
             for (String block : page.blocks("")) {
                 for (String line : block.replaceAll("\\\\\n", " ").lines().toList()) {
-                    String command = line.replaceFirst("(^|\\s)#.*", "").replaceFirst("^\\s*([A-Z_]+=\\S+ +)*", "").strip();
+                    String command = line.replaceFirst("(^|\\s)#.*", "")
+                            .replaceFirst("^\\s*([A-Z_]+=\\S+ +)*", "").strip();
                     String problem = problem(command, seen);
                     if (problem != null) {
                         wrong.add(page.name() + ": " + command + ": " + problem);
@@ -87,7 +88,8 @@ class PagesCommandTest {
     }
 
     private static Stream<String> names(MatchResult option) {
-        return option.group(1) == null ? Stream.of(option.group(2)) : Stream.of(option.group(2), "no-" + option.group(2));
+        return option.group(1) == null ? Stream.of(option.group(2))
+                : Stream.of(option.group(2), "no-" + option.group(2));
     }
 
     @Test

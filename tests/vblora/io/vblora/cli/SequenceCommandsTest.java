@@ -452,7 +452,8 @@ class SequenceCommandsTest {
         }
         InterruptedSave.leave(output, AdapterFolder.FILES, good);
         Files.writeString(output.resolve("task_config.json"), "{}");
-        evaluate("--data", heldOut).assertError(1, output + ": found a save that was interrupted, and task_config.json");
+        evaluate("--data", heldOut).assertError(1, output
+                + ": found a save that was interrupted, and task_config.json");
         finetune().assertError(1, output + ": found a save that was interrupted, and task_config.json");
         CommandLineRun.of("inspect", output).assertError(1, "interrupted, and task_config.json, which was changed");
     }

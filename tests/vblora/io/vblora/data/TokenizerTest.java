@@ -141,10 +141,12 @@ class TokenizerTest {
         + "{\"Regex\": \"(?=.*x)*y\"}, \"content\": \"\"}]} | decoder.decoders[0].pattern.Regex: found",
         "\"normalizer\": null | \"normalizer\": {\"type\": \"Prepend\", \"prepend\": \"LONG\"} | normalizer.prepend: "
         + "found 1000000 characters; expected at most 1000",
-        "\"normalizer\": null | \"normalizer\": {\"normalizers\": [MANY{\"type\": \"NFC\"}]} | found more than 100 parts",
+        "\"normalizer\": null | \"normalizer\": {\"normalizers\": [MANY{\"type\": \"NFC\"}]} | "
+        + "found more than 100 parts",
         "\"normalizer\": null | \"normalizer\": {\"normalizers\": [{\"type\": \"NFKC\"}, {\"type\": \"NFKC\"}, "
         + "{\"type\": \"NFKC\"}]} | may make a text 5832 times longer",
-        "\"type\": \"WordLevel\" | \"max_input_chars_per_word\": 1000000 | model.max_input_chars_per_word: found 1000000",
+        "\"type\": \"WordLevel\" | \"max_input_chars_per_word\": 1000000 | "
+        + "model.max_input_chars_per_word: found 1000000",
     })
     void refusesABrokenFile(String target, String replacement, String expected) throws IOException {
         assertTrue(TokenizerFixture.WORD_LEVEL.contains(target));
@@ -158,12 +160,12 @@ class TokenizerTest {
     @Test
     void refusesMoreAddedTokensThanItCanAddInSeconds() throws IOException {
         String added = IntStream.range(0, 100_000).mapToObj(i -> "{\"id\": " + (7 + i) + ", \"content\": \"<" + i
-                + ">\", \"single_word\": false, \"lstrip\": false, \"rstrip\": false, \"normalized\": false, \"special\": "
-                + "true}, ").collect(Collectors.joining());
+                + ">\", \"single_word\": false, \"lstrip\": false, \"rstrip\": false, \"normalized\": false, "
+                + "\"special\": true}, ").collect(Collectors.joining());
         Path file = write("tokenizer.json", TokenizerFixture.WORD_LEVEL.replace("\"added_tokens\": [",
                 "\"added_tokens\": [" + added));
-        assertEquals(file + ": added_tokens: found 100002 tokens of 688898 characters together; expected at most 20000 of "
-                + "1000000: the tokenizers library takes minutes for more", refusal());
+        assertEquals(file + ": added_tokens: found 100002 tokens of 688898 characters together; expected at most "
+                + "20000 of 1000000: the tokenizers library takes minutes for more", refusal());
     }
 
     @Test

@@ -78,13 +78,15 @@ class BacktrackingTest {
         assertThrows(IllegalArgumentException.class, () -> Backtracking.stepsPerCharacter("(a|a)".repeat(40) + "b"));
         assertThrows(IllegalArgumentException.class, () -> Backtracking.stepsPerCharacter("a?".repeat(40) + "b"));
         assertThrows(IllegalArgumentException.class, () -> Backtracking.stepsPerCharacter("(|)".repeat(40) + "b"));
-        assertThrows(IllegalArgumentException.class, () -> Backtracking.stepsPerCharacter("c" + "(|)".repeat(40) + "b"));
+        assertThrows(IllegalArgumentException.class,
+                () -> Backtracking.stepsPerCharacter("c" + "(|)".repeat(40) + "b"));
         assertEquals(0, Backtracking.stepsPerCharacter("c" + "(|)".repeat(40)));
     }
 
     /** Against Java's own properties: the categories of its version are in the sets, those of others may be. */
     @ParameterizedTest
-    @ValueSource(strings = {"L", "Lu", "Ll", "Lt", "Lm", "Lo", "M", "Mn", "Mc", "Me", "N", "Nd", "Nl", "No", "P", "Pc", "Pd",
+    @ValueSource(strings = {"L", "Lu", "Ll", "Lt", "Lm", "Lo", "M", "Mn", "Mc", "Me", "N", "Nd", "Nl", "No", "P", "Pc",
+        "Pd",
         "Ps", "Pe", "Pi", "Pf", "Po", "S", "Sm", "Sc", "Sk", "So", "Z", "Zs", "Zl", "Zp", "Cc", "Cf", "Co"})
     void propertiesAreUnicodes(String name) {
         Pattern pattern = Pattern.compile("\\p{" + name + "}");
@@ -99,8 +101,10 @@ class BacktrackingTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"(a)\\1", "(?<x>a)\\g<x>", "(?(1)a|b)", "(?~ab)", "(?#a)b", "[[:alpha:]]", "\\R", "\\X", "a\\Kb",
-        "[]a]", "(a", "a)", "[a", "*a", "a{", "a{2}?", "(?x: a)", "\\p{L", "[z-a]", "\\x{110000}", "[\\s-z]", "\\", "a{x}"})
+    @ValueSource(strings = {"(a)\\1", "(?<x>a)\\g<x>", "(?(1)a|b)", "(?~ab)", "(?#a)b", "[[:alpha:]]", "\\R", "\\X",
+        "a\\Kb",
+        "[]a]", "(a", "a)", "[a", "*a", "a{", "a{2}?", "(?x: a)", "\\p{L", "[z-a]", "\\x{110000}", "[\\s-z]", "\\",
+        "a{x}"})
     void whatIsNotUnderstoodIsRefused(String regex) {
         assertThrows(IllegalArgumentException.class, () -> Backtracking.stepsPerCharacter(regex));
     }

@@ -397,7 +397,8 @@ class TrainerTest {
                             diverging().maxSteps(1).loadBestModelAtEnd(!heldOut.isEmpty()).build(),
                             List.of(recorder));
                     TrainingException e = assertThrows(TrainingException.class, () -> trainer.train(examples, heldOut));
-                    assertTrue(e.getMessage().contains("after step 1 and the run cannot go on: lower the learning rates"),
+                    assertTrue(
+                            e.getMessage().contains("after step 1 and the run cannot go on: lower the learning rates"),
                             e.getMessage());
                     // What diverged is not the best so far, and the untrained parameters are not what a run is for.
                     assertTrue(bestAt().equals(heldOut.isEmpty() ? List.of() : List.of(0L)), bestAt()::toString);

@@ -2,12 +2,11 @@ package io.vblora.adapter;
 
 import io.vblora.InputException;
 import io.vblora.PrintableText;
+import io.vblora.SharedUse;
 import io.vblora.SharedUse.Use;
 import io.vblora.adapter.peft.PeftKeys;
 import io.vblora.adapter.peft.StoredForm;
-import io.vblora.SharedUse;
 import io.vblora.kernels.DType;
-import io.vblora.kernels.Device;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.parameters.NamedTensors;

@@ -14,7 +14,7 @@ import io.vblora.weights.SafetensorsWriter;
 import java.util.List;
 import java.util.function.Function;
 
-/** Writes an adapter's tensors as PEFT stores them, in one of its method's forms, and says how many bytes that takes. */
+/** Writes an adapter's tensors as PEFT stores them, in one of its method's forms, and says how many bytes it takes. */
 final class AdapterWriter {
     private AdapterWriter() {}
 

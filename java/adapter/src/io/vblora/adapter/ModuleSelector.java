@@ -273,7 +273,8 @@ public final class ModuleSelector {
     private boolean isToSaveInPeft(String path) {
         List<String> saved = savedAround(path);
         if (saved.size() > 1) {
-            throw new InputException(source, "modules_to_save", toSave + ", which names " + saved.get(0) + " and, in it, "
+            throw new InputException(source, "modules_to_save", toSave + ", which names " + saved.get(0)
+                    + " and, in it, "
                     + saved.get(1), "modules of which none is part of another: PEFT could not read the adapter");
         }
         if (!saved.isEmpty() && IN_A_LIST.matcher(path.substring(saved.get(0).length())).lookingAt()) {

@@ -43,7 +43,8 @@ public final class NamedTensors implements AutoCloseable {
     /** The same numbers in memory of their own, on the CPU, which no change of the adapter reaches. */
     public NamedTensors copy() {
         NamedTensors copy = new NamedTensors(Device.CPU);
-        tensors.forEach((name, tensor) -> copy.view(name, copy.allocate(tensor.dtype(), tensor.shape()).copyFrom(tensor)));
+        tensors.forEach((name, tensor) ->
+                copy.view(name, copy.allocate(tensor.dtype(), tensor.shape()).copyFrom(tensor)));
         return copy;
     }
 

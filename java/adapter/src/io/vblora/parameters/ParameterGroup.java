@@ -1,8 +1,8 @@
 package io.vblora.parameters;
 
 /**
- * Parameters that learn at the same rate and decay or not. Whoever has parameters says what groups they belong to; which
- * groups there are is nobody's list.
+ * Parameters that learn at the same rate and decay or not. Whoever has parameters says what groups they belong to;
+ * which groups there are is nobody's list.
  *
  * @param name for messages
  * @param learningRate name of its learning rate in training arguments, metrics and, with dashes, options

@@ -23,6 +23,7 @@ final class BenchCommand implements Runnable {
     @Override
     public void run() {
         throw new ParameterException(spec.commandLine(), (others.isEmpty() ? "No benchmark given" : "Benchmark: found "
-                + PrintableText.of(others.get(0))) + "; expected kernels, or in a checkout, through ./vblora, admixture");
+                + PrintableText.of(others.get(0))) + "; expected kernels, or in a checkout, "
+                + "through ./vblora, admixture");
     }
 }

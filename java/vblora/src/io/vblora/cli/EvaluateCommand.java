@@ -7,7 +7,6 @@ import io.vblora.adapter.Adapter;
 import io.vblora.adapter.AdapterFolder;
 import io.vblora.blas.Blas;
 import io.vblora.data.CausalLmConfig;
-import io.vblora.data.SequenceExample;
 import io.vblora.data.TokenSequence;
 import io.vblora.kernels.Stream;
 import io.vblora.model.BertModel;

@@ -14,8 +14,8 @@ import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.TypeConversionException;
 
 /**
- * A value of --method: a method of adaptation, or the head of a sequence task alone, which PEFT stores as a LoRA adapter
- * without adapted modules.
+ * A value of --method: a method of adaptation, or the head of a sequence task alone, which PEFT stores as a LoRA
+ * adapter without adapted modules.
  */
 record MethodChoice(String name, AdapterMethod method, boolean isHeadAlone) {
     private static final MethodChoice HEAD = new MethodChoice("head", LoraMethod.INSTANCE, true);
@@ -41,7 +41,8 @@ record MethodChoice(String name, AdapterMethod method, boolean isHeadAlone) {
 
     /** Whether any of the method's own parameters learns at a rate of this name. */
     boolean learnsAt(String learningRate) {
-        return !isHeadAlone && method.groups().stream().map(ParameterGroup::learningRate).anyMatch(learningRate::equals);
+        return !isHeadAlone
+                && method.groups().stream().map(ParameterGroup::learningRate).anyMatch(learningRate::equals);
     }
 
     /** Whether there is a compact way of storing. */

@@ -6,7 +6,6 @@ import com.google.protobuf.WireFormat;
 import io.vblora.InputException;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.NativeFile;
-import io.vblora.weights.Reading;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;

@@ -52,8 +52,8 @@ final class AdmixtureCommand implements Callable<Integer> {
     private List<Integer> threads = List.of(1, 2);
 
     @Option(names = "--active-entries", paramLabel = "N",
-            description = "Logits of each row that were selected before, which are what an active-set step goes through "
-                    + "(default: ${DEFAULT-VALUE}).")
+            description = "Logits of each row that were selected before, which are what an active-set step goes "
+                    + "through (default: ${DEFAULT-VALUE}).")
     private int activeEntries = 64;
 
     @Option(names = "--rounds", paramLabel = "N", description = "Pairs per case (default: ${DEFAULT-VALUE}).")

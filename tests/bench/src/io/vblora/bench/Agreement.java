@@ -19,13 +19,13 @@ final class Agreement {
 
     private static final int STEPS = 3;
     /**
-     * Largest difference allowed of matrices and gradients, relative to the largest number of the tensor. It leaves room
-     * for what the parameters already differ by.
+     * Largest difference allowed of matrices and gradients, relative to the largest number of the tensor. It leaves
+     * room for what the parameters already differ by.
      */
     private static final double BOUND = 1e-4;
     /**
-     * Largest difference allowed of parameters, relative to the learning rate. AdamW divides a gradient by its own size,
-     * which makes much of the rounding of one that is nearly zero.
+     * Largest difference allowed of parameters, relative to the learning rate. AdamW divides a gradient by its own
+     * size, which makes much of the rounding of one that is nearly zero.
      */
     private static final double PARAMETER_BOUND = 1e-2;
 

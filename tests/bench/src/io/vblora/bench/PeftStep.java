@@ -19,10 +19,10 @@ import org.bytedeco.pytorch.TensorVector;
 import org.bytedeco.pytorch.global.torch;
 
 /**
- * What {@link VbLoraStep} does, in libtorch, operation by operation as Hugging Face PEFT's {@code VBLoRALayer} has it in
- * training: for each module and direction topk, softmax, index into the bank, multiply, sum, reshape; then autograd from
- * dA and dB of all modules, and {@code torch::optim::AdamW}, which takes one tensor after the other as Python's does on
- * the CPU by default.
+ * What {@link VbLoraStep} does, in libtorch, operation by operation as Hugging Face PEFT's {@code VBLoRALayer} has it
+ * in training: for each module and direction topk, softmax, index into the bank, multiply, sum, reshape; then autograd
+ * from dA and dB of all modules, and {@code torch::optim::AdamW}, which takes one tensor after the other as Python's
+ * does on the CPU by default.
  */
 final class PeftStep {
     /** A module's parameters; their gradients are theirs. */

@@ -19,7 +19,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 
-/** A layer from two features to three, rank 1, scaling ½, two tokens; expected numbers worked out by hand, all exact. */
+/** A layer from two features to three, rank 1, scaling ½, two tokens; expected numbers found by hand, all exact. */
 @TestDevice.OnAny
 class LowRankTest {
     private static final float[] DELTA = {1, 0.5f, 0, 0, -2, -1};

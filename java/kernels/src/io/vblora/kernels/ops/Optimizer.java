@@ -141,8 +141,8 @@ public final class Optimizer {
         Check.elements(stream, "badRow", badRow, DType.INT64, 1);
         Check.scratch(stream, scratch, activeScratchBytes(stream, shape));
         stream.run(handle -> vbl_adamw_active_select(handle, shape.handle(stream), active.handle(stream, shape),
-                step.handle(stream), constants, logits.pointer(), dlogits.pointer(), indices.pointer(), weights.pointer(),
-                badRow.pointer(), scratch.pointer(), scratch.bytes()));
+                step.handle(stream), constants, logits.pointer(), dlogits.pointer(), indices.pointer(),
+                weights.pointer(), badRow.pointer(), scratch.pointer(), scratch.bytes()));
     }
 
     private static void checkMoments(Stream stream, AdmixtureShape shape, Tensor expAvg, Tensor expAvgSq) {

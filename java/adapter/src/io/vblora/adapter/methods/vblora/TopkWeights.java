@@ -60,8 +60,8 @@ final class TopkWeights {
      * Reads the selection of a block into all rows' indices and weights.
      *
      * @return whether the weights are stored as float32
-     * @throws io.vblora.InputException if an index is not one of the bank's, or stands twice in a sub-vector, or weights
-     * are not in [0, 1] or add up to more than 1
+     * @throws io.vblora.InputException if an index is not one of the bank's, or stands twice in a sub-vector, or
+     * weights are not in [0, 1] or add up to more than 1
      */
     static boolean read(PeftFile file, VbLoraConfig config, LogitsRows.Block block, Tensor allIndices,
             Tensor allWeights) {

@@ -31,8 +31,8 @@ import java.util.SplittableRandom;
  * {@linkplain LogitsRows rows} of one matrix; each row has a slot in the packed buffer, where B is transposed.
  *
  * <p>The selection (indices and weights) always belongs to the current logits: loading selects, and after every update
- * they are selected again, by the optimizer on its way or here. In training the optimizer may have the present values of
- * logits, until {@link #parameters} asks for them: {@link SelectedLogits} says what both may rely on.
+ * they are selected again, by the optimizer on its way or here. In training the optimizer may have the present values
+ * of logits, until {@link #parameters} asks for them: {@link SelectedLogits} says what both may rely on.
  */
 final class VbLoraComposition implements Composition {
     private final Device device;
