@@ -138,7 +138,8 @@ class FinetuneCommandTest {
         String help = CommandLineRun.of("finetune", "--help").assertDone().out();
         assertTrue(help.matches("(?s).*--model=.*--threads=.*\\nData:\\n +--text-column=.*--max-seq-length=.*"
                 + "\\nAdapter:\\n +--method=.*--lora-dropout=.*"
-                + "\\nTraining:\\n +--learning-rate=.*--early-stopping-patience.*--learning-rate-vector-bank=.*"), help);
+                + "\\nTraining:\\n +--learning-rate=.*--early-stopping-patience.*--learning-rate-vector-bank=.*"),
+                help);
         assertEquals(help.indexOf(" --seed="), help.lastIndexOf(" --seed="), help);
     }
 

@@ -59,8 +59,8 @@ class GoldenTrajectoryTest {
      * Largest relative difference of the gradient norm in 60 steps that 99 of 100 of PyTorch's float32 runs stay below
      * (PyTorch 2.13.0, transformers 5.18.0, PEFT 0.21.0): 101 runs, each with every weight of the base model times a
      * factor of its own, uniform in 1 ± 1e-7; the median is 3.7e-7, the worst 5.6e-7. In 11 more runs a near tie went
-     * the other way, which moves the norm by up to 1e-2; they are not counted. The two runs of trajectory.json are too few:
-     * how OpenBLAS sums depends on the processor.
+     * the other way, which moves the norm by up to 1e-2; they are not counted. The two runs of trajectory.json are too
+     * few: how OpenBLAS sums depends on the processor.
      */
     private static final double PYTORCH_GRADIENT_NORM = 5.11e-7;
 

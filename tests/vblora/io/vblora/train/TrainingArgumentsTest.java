@@ -85,8 +85,8 @@ class TrainingArgumentsTest {
                 new EvaluationArguments(13, 17, "f1", true, 18), 19), arguments);
 
         // Learning rates of methods are options of the methods.
-        String[] options = {"--learning-rate=3", "--learning-rate-head=4", "--weight-decay=5", "--max-grad-norm=9", "--lr-scheduler-type=cosine",
-            "--warmup-ratio=0.1", "--warmup-steps=11", "--per-device-train-batch-size=12",
+        String[] options = {"--learning-rate=3", "--learning-rate-head=4", "--weight-decay=5", "--max-grad-norm=9",
+            "--lr-scheduler-type=cosine", "--warmup-ratio=0.1", "--warmup-steps=11", "--per-device-train-batch-size=12",
             "--per-device-eval-batch-size=13", "--gradient-accumulation-steps=14", "--num-train-epochs=15",
             "--max-steps=16", "--no-shuffle", "--group-by-length", "--eval-steps=17", "--metric-for-best-model=f1",
             "--load-best-model-at-end", "--early-stopping-patience=18", "--seed=19"};
