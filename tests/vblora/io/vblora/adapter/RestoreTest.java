@@ -10,12 +10,17 @@ import io.vblora.adapter.methods.lora.LoraConfig;
 import io.vblora.adapter.methods.vblora.VbLoraConfig;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.TestDevice;
+import io.vblora.kernels.ops.StepState;
+import io.vblora.optimizer.Optimizer;
+import io.vblora.optimizer.OptimizerState;
 import io.vblora.optimizer.adamw.AdamW;
 import io.vblora.optimizer.adamw.AdamWRun;
+import io.vblora.optimizer.toy.ToySgd;
 import io.vblora.parameters.Floats;
 import io.vblora.parameters.NamedTensors;
 import io.vblora.parameters.Trainable;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -116,6 +121,54 @@ class RestoreTest extends WithStream {
                 }
                 kept.forEach(NamedTensors::close);
                 moments.close();
+            }
+        }
+    }
+
+    /** One step of a state that was attached to a composition alone, on gradients drawn from the step's number. */
+    private void step(Composition composition, OptimizerState optimizer, long number) {
+        try (StepState step = new StepState(stream.device(), optimizer.groups())) {
+            optimizer.prepare(step.step(number), group -> 0.05);
+            composition.zeroGradient(stream);
+            Floats.fill(composition.packedGradient(), new Random(number)::nextGaussian);
+            composition.backward(stream);
+            optimizer.update(stream, step.upload(stream));
+            composition.updated(stream);
+            stream.synchronize();
+        }
+    }
+
+    /** A second optimizer goes on from what the first, which has the present logits, has learnt; and keeps its own. */
+    @Test
+    void aSecondOptimizerTakesTheLogitsFromTheFirst() {
+        Way way = WAYS.get(0);
+        List<Optimizer> seconds = new ArrayList<>(List.of(new AdamW(0.9, 0.999, 1e-8, 0),
+                new AdamW(0.9, 0.999, 1e-8, 0.01)));
+        if (stream.device().isCpu()) {
+            seconds.add(new ToySgd());
+        }
+        for (Optimizer second : seconds) {
+            try (Adapter adapter = create(way); Adapter fresh = create(way)) {
+                Composition composition = adapter.composition();
+                composition.enableTraining(stream);
+                OptimizerState first = new AdamW(0.9, 0.999, 1e-8, 0).attach(stream, List.of(composition));
+                for (long number = 1; number <= 5; number++) {
+                    step(composition, first, number);
+                }
+                fresh.composition().loadParameters(stream, composition.parameters(stream).asMap());
+                fresh.composition().enableTraining(stream);
+                try (OptimizerState its = second.attach(stream, List.of(composition));
+                        OptimizerState expected = second.attach(stream, List.of(fresh.composition()))) {
+                    assertSameBits(numbers(fresh.composition().parameters(stream)),
+                            numbers(composition.parameters(stream)), "attached");
+                    step(composition, its, 1);
+                    step(fresh.composition(), expected, 1);
+                    first.close();
+                    assertSameBits(numbers(fresh.composition().parameters(stream)),
+                            numbers(composition.parameters(stream)), "trained on");
+                }
+                assertSameBits(numbers(fresh.composition().parameters(stream)),
+                        numbers(composition.parameters(stream)), "closed");
             }
         }
     }

@@ -137,7 +137,7 @@ public abstract class FlatParameters implements Trainable {
     }
 
     @Override
-    public List<TrainedParameters> trained() {
+    public List<TrainedParameters> trained(Stream stream) {
         Tensor gradient = gradient();
         List<TrainedParameters> trained = new ArrayList<>();
         int from = 0;

@@ -38,11 +38,13 @@ public interface Trainable extends AutoCloseable {
     void enableTraining(Stream stream);
 
     /**
-     * What an optimizer changes: the parameters of each group, with the gradients that {@link #backward} leaves.
+     * What an optimizer that is being attached changes: the parameters of each group, with the gradients that
+     * {@link #backward} leaves. Values that an optimizer attached before has kept elsewhere are brought back first;
+     * that one may only be closed from then on. Waits for the stream.
      *
      * @throws IllegalStateException unless training is enabled
      */
-    List<TrainedParameters> trained();
+    List<TrainedParameters> trained(Stream stream);
 
     /**
      * Sets the gradients that the model's passes add to to zero, before the first micro-batch of a step.

@@ -19,7 +19,7 @@ import java.util.function.ToDoubleFunction;
 public final class ToySgd implements Optimizer {
     @Override
     public OptimizerState attach(Stream stream, List<? extends Trainable> trainables) {
-        return new State(trainables.stream().flatMap(t -> t.trained().stream()).toList());
+        return new State(trainables.stream().flatMap(t -> t.trained(stream).stream()).toList());
     }
 
     private static final class State implements OptimizerState {

@@ -50,7 +50,7 @@ public final class AdamW implements Optimizer {
 
     @Override
     public OptimizerState attach(Stream stream, List<? extends Trainable> trainables) {
-        List<TrainedParameters> parameters = trainables.stream().flatMap(t -> t.trained().stream()).toList();
+        List<TrainedParameters> parameters = trainables.stream().flatMap(t -> t.trained(stream).stream()).toList();
         List<ParameterGroup> groups = parameters.stream().map(TrainedParameters::group).distinct().toList();
         List<Moments> moments = new ArrayList<>();
         try {

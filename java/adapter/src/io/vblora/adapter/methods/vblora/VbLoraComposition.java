@@ -251,8 +251,7 @@ final class VbLoraComposition implements Composition {
     public void enableTraining(Stream stream) {
         requireTrainable("to train it");
         if (training != null) {
-            training.trainedLogits.takeBack(stream);
-            stream.synchronize();
+            takeBackLogits(stream);
             training.close();
             training = null;
         }
@@ -261,8 +260,15 @@ final class VbLoraComposition implements Composition {
         training = new Training(stream);
     }
 
+    /** Ends that an optimizer has the present values of logits. */
+    private void takeBackLogits(Stream stream) {
+        training().trainedLogits.takeBack(stream);
+        stream.synchronize();
+    }
+
     @Override
-    public List<TrainedParameters> trained() {
+    public List<TrainedParameters> trained(Stream stream) {
+        takeBackLogits(stream);
         return List.of(training().trainedBank, training().trainedLogits);
     }
 
