@@ -3,7 +3,8 @@ package io.vblora.adapter;
 import java.util.Locale;
 
 /**
- * A setting of a method that the command line offers.
+ * A setting of a method that the command line offers. Methods that offer the same key share the option: their values
+ * are of one kind, and each has its own default and adds its description.
  *
  * @param key of the configuration, PEFT's, or the name of a learning rate
  * @param label what stands for its value in help: N

@@ -11,6 +11,8 @@ import io.vblora.train.TrainingArguments;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Model.CommandSpec;
@@ -57,35 +59,66 @@ final class AdapterOptions {
                     + "as lm_head,embed_tokens (default: none).")
     private List<String> modulesToSave = List.of();
 
-    /** The options of all methods, by key: their values are asked for. */
+    /** The options of all methods, by key: without a value unless given. */
     private final Map<String, OptionSpec> ofMethods = new LinkedHashMap<>();
-    /** Of the learning rates of all methods, by name. */
+    /** Of the learning rates of all methods, by name: without a value unless given. */
     private final Map<String, OptionSpec> learningRates = new LinkedHashMap<>();
 
     /** Adds the options of all methods to a command before it is parsed: to its mixins for adapters and training. */
     static void addOptionsOfMethods(CommandSpec command, String adapterMixin, String trainingMixin) {
         CommandSpec spec = command.mixins().get(adapterMixin);
         AdapterOptions options = (AdapterOptions) spec.userObject();
-        for (AdapterMethod method : AdapterMethods.all()) {
-            method.options().forEach(option -> options.ofMethods.put(option.key(), add(command, spec, option)));
-            method.learningRates().forEach(rate -> options.learningRates.put(rate.key(),
-                    add(command, command.mixins().get(trainingMixin), rate)));
-        }
+        byKey(AdapterMethod::options).forEach((key, shared) ->
+                options.ofMethods.put(key, add(command, spec, shared)));
+        byKey(AdapterMethod::learningRates).forEach((key, shared) ->
+                options.learningRates.put(key, add(command, command.mixins().get(trainingMixin), shared)));
     }
 
-    private static OptionSpec add(CommandSpec command, CommandSpec mixin, MethodOption option) {
-        OptionSpec.Builder builder = OptionSpec.builder(option.name()).paramLabel(option.label())
-                .type(option.defaultValue().getClass()).description(option.description());
-        OptionSpec added = option.isAuto() ? builder.converters(new NumberOrAuto()).build()
-                : builder.defaultValue(option.defaultValue().toString()).build();
+    /** What methods offer under each key. */
+    private static Map<String, List<MethodOption>> byKey(Function<AdapterMethod, List<MethodOption>> offered) {
+        return AdapterMethods.all().stream().flatMap(method -> offered.apply(method).stream())
+                .collect(Collectors.groupingBy(MethodOption::key, LinkedHashMap::new, Collectors.toList()));
+    }
+
+    /**
+     * Adds what methods offer under one key as one option. It has no default, as each method has its own.
+     *
+     * @throws IllegalStateException if their values are of different kinds
+     */
+    private static OptionSpec add(CommandSpec command, CommandSpec mixin, List<MethodOption> shared) {
+        MethodOption first = shared.get(0);
+        for (MethodOption option : shared) {
+            if (option.defaultValue().getClass() != first.defaultValue().getClass()
+                    || option.isAuto() != first.isAuto()) {
+                throw new IllegalStateException("Methods share " + first.key() + " with values of different kinds: "
+                        + shared);
+            }
+        }
+        String description = shared.stream()
+                .map(option -> option.description().replace("${DEFAULT-VALUE}", option.defaultValue().toString()))
+                .distinct().collect(Collectors.joining(" "));
+        OptionSpec.Builder builder = OptionSpec.builder(first.name()).paramLabel(first.label())
+                .type(first.defaultValue().getClass()).description(description);
+        OptionSpec added = first.isAuto() ? builder.converters(new NumberOrAuto()).build() : builder.build();
         mixin.addOption(added);
         command.addOption(added);
         return added;
     }
 
-    /** Sets the learning rates that the options of methods say. */
+    /** Sets the learning rates that are given; the others are those of the parameters' groups. */
     void setLearningRates(TrainingArguments.Builder arguments) {
-        learningRates.forEach((name, option) -> arguments.learningRate(name, option.<Double>getValue()));
+        learningRates.forEach((name, option) -> {
+            Double rate = option.getValue();
+            if (rate != null) {
+                arguments.learningRate(name, rate);
+            }
+        });
+    }
+
+    /** What is given, or the method's default; null for auto. */
+    private Number value(MethodOption option) {
+        Number given = ofMethods.get(option.key()).getValue();
+        return given == null && !option.isAuto() ? option.defaultValue() : given;
     }
 
     MethodChoice method() {
@@ -107,13 +140,13 @@ final class AdapterOptions {
     /** Options whose values --init-adapter brings along, and may not contradict. */
     List<String> ofConfig(MethodChoice chosen) {
         Stream<MethodOption> given = chosen.options().stream()
-                .filter(option -> ofMethods.get(option.key()).getValue() != null);
+                .filter(option -> value(option) != null);
         return Stream.concat(Stream.of("--r"), given.map(MethodOption::name)).toList();
     }
 
     /** The configuration with what is left open set as fits a model, which is said. */
     AdapterConfig fitting(AdapterConfig config, List<ModuleShape> linears, Invocation invocation) {
-        if (method.options().stream().noneMatch(option -> ofMethods.get(option.key()).getValue() == null)) {
+        if (method.options().stream().noneMatch(option -> value(option) == null)) {
             return config;
         }
         return config.fitting(linears).map(fitting -> {
@@ -133,7 +166,7 @@ final class AdapterOptions {
             builder.targetModules(ModuleSelector.DUMMY_TARGET_MODULES);
         } else {
             chosen.options().forEach(option -> {
-                Number value = ofMethods.get(option.key()).getValue();
+                Number value = value(option);
                 if (value != null) {
                     builder.set(option.key(), value instanceof Integer
                             ? JsonNodeFactory.instance.numberNode(value.intValue())

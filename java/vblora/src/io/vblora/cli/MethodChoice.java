@@ -53,9 +53,11 @@ record MethodChoice(String name, AdapterMethod method, boolean isHeadAlone) {
     /** Options of other methods, and of updates where there are none. --learning-rate is let pass with a word. */
     List<String> meaningless() {
         List<String> meaningless = new ArrayList<>();
+        List<String> own = options().stream().map(MethodOption::name).toList();
         for (AdapterMethod other : AdapterMethods.all()) {
             if (isHeadAlone || !other.peftType().equals(method.peftType())) {
-                other.options().forEach(option -> meaningless.add(option.name()));
+                other.options().stream().map(MethodOption::name).filter(name -> !own.contains(name))
+                        .forEach(meaningless::add);
                 other.groups().stream().map(ParameterGroup::learningRate)
                         .filter(rate -> !rate.equals(ParameterGroup.MATRICES.learningRate()) && !learnsAt(rate))
                         .forEach(rate -> meaningless.add("--" + rate.replace('_', '-')));

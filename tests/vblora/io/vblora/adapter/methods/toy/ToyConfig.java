@@ -20,7 +20,7 @@ final class ToyConfig extends AdapterConfig {
     private final double toyScale;
 
     ToyConfig(ToyMethod method, JsonFields fields) {
-        super(fields, 2, "toy_dropout", Set.of("toy_dropout", "toy_scale"));
+        super(fields, 2, "lora_dropout", Set.of("lora_dropout", "toy_scale"));
         this.method = method;
         this.toyScale = fields.number("toy_scale", 0, 100, 1);
     }

@@ -145,6 +145,33 @@ class ToyMethodTest {
                 "--toy-scale", "0.5").assertError(2, "--toy-scale means nothing to --method vblora");
     }
 
+    /** LoRA has the same key, with a default of its own. */
+    @Test
+    void sharesAnOptionOfTheCommandLine() throws IOException {
+        String help = CommandLineRun.of("finetune", "--help").assertDone().out().replaceAll("\\s+", " ");
+        assertTrue(help.contains("LoRA: probability of dropout on the input of the updates while training (default: "
+                + "0.0). Toy: probability of dropout (default: 0.25)."), help);
+        assertEquals(0.25, dropoutOf("toy"));
+        assertEquals(0.5, dropoutOf("toy", "--lora-dropout", "0.5"));
+        assertEquals(0, dropoutOf("lora"));
+        assertEquals(0.5, dropoutOf("lora", "--lora-dropout", "0.5"));
+        CommandLineRun.of("finetune", "--model", "none", "--train", "none", "--output", folder.resolve("adapter"),
+                "--lora-dropout", "0.5").assertError(2, "--lora-dropout means nothing to --method vblora");
+    }
+
+    /** What an adapter of a method is saved with. */
+    private double dropoutOf(String method, Object... options) throws IOException {
+        Path data = folder.resolve("train.jsonl");
+        Files.writeString(data, "{\"input_ids\": [1, 2, 3]}\n");
+        Path saved = folder.resolve("adapter");
+        List<Object> arguments = new ArrayList<>(List.of("finetune", "--model", Golden.own("models/tinyrand"),
+                "--train", data, "--output", saved, "--method", method, "--r", "2", "--max-steps", "1"));
+        arguments.addAll(List.of(options));
+        CommandLineRun.of(arguments.toArray()).assertDone();
+        return new ObjectMapper().readTree(saved.resolve(AdapterConfig.FILE_NAME).toFile()).get("lora_dropout")
+                .asDouble();
+    }
+
     @Test
     void beginsFromTheBaseModelsWeights() throws IOException {
         try (Stream stream = Stream.cpu(1);
