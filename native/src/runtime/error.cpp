@@ -17,13 +17,12 @@ vbl_status fail(vbl_status status, const char *format, ...) {
   return status;
 }
 
-vbl_status check_not_null(const char *op, const char *names, std::initializer_list<const void *> pointers) {
-  for (const void *pointer : pointers) {
-    const size_t length = std::strcspn(names, ",");
-    VBL_REQUIRE(pointer != nullptr, "%s: %.*s must not be NULL", op, static_cast<int>(length), names);
-    names += length + std::strspn(names + length, ", ");
+vbl_status fail_null(const char *op, const char *names, int index) {
+  for (; index > 0; --index) {
+    names += std::strcspn(names, ",");
+    names += std::strspn(names, ", ");
   }
-  return VBL_OK;
+  return fail(VBL_INVALID_ARGUMENT, "%s: %.*s must not be NULL", op, static_cast<int>(std::strcspn(names, ",")), names);
 }
 
 }  // namespace vbl

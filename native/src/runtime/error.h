@@ -12,8 +12,18 @@ namespace vbl {
 // Records the thread's error message (printf style) and returns the status.
 __attribute__((format(printf, 2, 3))) vbl_status fail(vbl_status status, const char *format, ...);
 
-// Fails for the first NULL of the pointers, whose names are separated by commas.
-vbl_status check_not_null(const char *op, const char *names, std::initializer_list<const void *> pointers);
+// Fails for argument number `index` of those whose names are separated by commas.
+vbl_status fail_null(const char *op, const char *names, int index);
+
+// Fails for the first NULL of the pointers. Inline, as ops check some ten pointers at every call.
+inline vbl_status check_not_null(const char *op, const char *names, std::initializer_list<const void *> pointers) {
+  int index = 0;
+  for (const void *pointer : pointers) {
+    if (pointer == nullptr) return fail_null(op, names, index);
+    ++index;
+  }
+  return VBL_OK;
+}
 
 // Runs an entry point's body; whatever it throws becomes a status.
 template <typename Body>

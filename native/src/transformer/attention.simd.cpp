@@ -49,7 +49,8 @@ void multiply(int64_t rows, int64_t columns, int64_t depth, const float *a, int6
 template <int64_t Q, class Put>
 void multiply_tile(int64_t rows, int64_t depth, const float *a, int64_t row, int64_t step, const float *b,
                    const Put &put) {
-  multiply < kRows, Q / kLanes<2 ? 1 : 2>(rows, Q, depth, a, row, step, b, Q, put);
+  constexpr int kVectors = Q / kLanes < 2 ? 1 : 2;
+  multiply<kRows, kVectors>(rows, Q, depth, a, row, step, b, Q, put);
 }
 
 // Lanes and rows change places in blocks of `distance`, which all distances together make a transposition.

@@ -32,7 +32,7 @@ import java.util.function.Consumer;
  * <p>Threads may compute with it at the same time, in models that it is attached to, save it and ask for its deltas. It
  * is trained and closed by one thread while no other uses it: whoever comes at the wrong time gets an {@link
  * IllegalStateException} and changes nothing. Parameters that are set or updated in other ways than by
- * {@link io.vblora.train.Trainer} are nobody's business but that thread's.
+ * a trainer are nobody's business but that thread's.
  */
 public final class Adapter implements AutoCloseable {
     /** Name of the file in an adapter's folder that holds its tensors. */

@@ -38,8 +38,14 @@ abstract class AdaptableModel implements Adaptable {
                 newAdapter.checkFits(linears(), idleLinears(), parameters());
             }
             parts().forEach(part -> part.attach(newAdapter));
+            if (newAdapter != null) {
+                attached(newAdapter);
+            }
         });
     }
+
+    /** What else a model does with an adapter that is attached, while no other thread uses either. */
+    void attached(Adapter newAdapter) {}
 
     @Override
     public Adapter adapter() {

@@ -23,6 +23,9 @@ import java.util.function.Function;
 public final class Execution implements AutoCloseable {
     private enum State { FREE, BUSY, CLOSED }
 
+    /** Shapes that are known at a time. With packed rows nearly every batch has one of its own. */
+    private static final int MOST_PLANNED = 4096;
+
     private final Stream stream;
     private final Blas blas;
     private final Arena arena;
@@ -77,9 +80,12 @@ public final class Execution implements AutoCloseable {
         acquire();
         try {
             if (!planned.contains(shape)) {
+                if (planned.size() == MOST_PLANNED) {
+                    planned.clear();
+                }
                 Arena counting = Arena.planning(stream.device());
                 ops.apply(new Pass(stream.planning(), counting, blas, step, inputs.take(counting)));
-                arena.reserve(counting.peak());
+                reserve(counting.peak());
                 planned.add(shape);
             }
             List<Tensor> tensors = inputs.take(arena);
@@ -88,6 +94,15 @@ public final class Execution implements AutoCloseable {
         } finally {
             arena.release(0);
             state.setRelease(State.FREE);
+        }
+    }
+
+    private void reserve(long bytes) {
+        try {
+            arena.reserve(bytes);
+        } catch (RuntimeException | Error e) {
+            planned.clear(); // the memory that those were planned for is gone
+            throw e;
         }
     }
 
@@ -109,8 +124,9 @@ public final class Execution implements AutoCloseable {
         if (state.get() != State.CLOSED) {
             acquire();
             state.set(State.CLOSED);
-            staging.close();
-            arena.close();
+            try (Arena freed = arena) {
+                staging.close();
+            }
         }
     }
 }

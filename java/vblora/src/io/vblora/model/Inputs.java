@@ -6,8 +6,10 @@ import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.function.Consumer;
+import java.util.stream.LongStream;
 
 /** The numbers that the host gives to a pass. They lie in one block of the device's memory, which one copy fills. */
 public final class Inputs {
@@ -26,6 +28,11 @@ public final class Inputs {
 
     /** Adds float32 values, of which there is at least one; the array is not copied. */
     public Place floats(float[] values, long... shape) {
+        long elements = LongStream.of(shape).reduce(1, Math::multiplyExact);
+        if (values.length != elements) {
+            throw new IllegalArgumentException(values.length + " values do not fill the shape "
+                    + Arrays.toString(shape));
+        }
         return add(new Input(DType.FLOAT32, shape, to -> to.asFloatBuffer().put(values)));
     }
 

@@ -33,7 +33,7 @@ public final class LinearGroup {
     /** The outputs of all members for x [tokens, in], the batch's tokens. */
     public Output forward(Pass pass, long tokens, Tensor x) {
         List<Tensor> outputs = take(pass.arena(), tokens);
-        List<Tensor> p = new ArrayList<>();
+        List<Tensor> p = new ArrayList<>(members.size());
         for (int i = 0; i < members.size(); i++) {
             p.add(members.get(i).takeP(pass.arena(), tokens));
             members.get(i).forward(pass, 0, tokens, x, p.get(i), outputs.get(i), false);
@@ -43,7 +43,11 @@ public final class LinearGroup {
 
     /** Takes a tensor of the size of each member's output, [tokens, out]. */
     public List<Tensor> take(Arena arena, long tokens) {
-        return members.stream().map(member -> arena.floats(tokens, member.outFeatures())).toList();
+        List<Tensor> taken = new ArrayList<>(members.size());
+        for (Linear member : members) {
+            taken.add(arena.floats(tokens, member.outFeatures()));
+        }
+        return taken;
     }
 
     /**

@@ -95,9 +95,11 @@ public final class SequenceModel extends AdaptableModel {
     @Override
     public void attach(Adapter newAdapter) {
         super.attach(newAdapter);
-        if (newAdapter != null) {
-            newAdapter.setTaskConfig(config.json());
-        }
+    }
+
+    @Override
+    void attached(Adapter newAdapter) {
+        newAdapter.setTaskConfig(config.json());
     }
 
     /**

@@ -17,6 +17,8 @@ final class Staging implements AutoCloseable {
     private final Device device;
     private final Event read;
     private Tensor memory;
+    /** Whether the last block may still be read. */
+    private boolean pending;
 
     Staging(Device device) {
         this.device = device;
@@ -34,27 +36,34 @@ final class Staging implements AutoCloseable {
         writer.accept(memory.buffer(0, Math.toIntExact(bytes)));
         Memory.copy(stream, memory.view(0, bytes), Tensor.wrap(device, DType.UINT8, destination.pointer(), bytes));
         read.record(stream);
+        pending = true;
     }
 
     /** Makes sure that a block of so many bytes can be written. */
     private void reserve(long bytes) {
+        await();
         if (memory != null) {
-            read.synchronize();
             if (memory.bytes() >= bytes) {
                 return;
             }
             memory.close();
+            memory = null;
         }
         memory = device.isCpu() ? Tensor.allocate(Device.CPU, DType.UINT8, 2 * bytes)
                 : Tensor.pinned(DType.UINT8, 2 * bytes);
     }
 
+    private void await() {
+        if (pending) {
+            read.synchronize();
+            pending = false;
+        }
+    }
+
     @Override
     public void close() {
-        if (memory != null) {
-            read.synchronize();
-            memory.close();
+        try (Event closed = read; Tensor freed = memory) {
+            await();
         }
-        read.close();
     }
 }

@@ -30,9 +30,9 @@ public record Tokens(Sequences sequences, Tensor ids, Tensor positions, Tensor t
      * @param typed whether token types belong to it
      */
     public static Given give(Inputs inputs, TokenBatch batch, int firstPosition, boolean typed) {
-        int[] types = batch.tokenTypeIds() == null ? new int[batch.tokens()] : batch.tokenTypeIds();
         return new Given(batch.bucket(), inputs.ints(batch.starts()), inputs.ints(batch.inputIds()),
-                inputs.ints(batch.positions(firstPosition)), typed ? inputs.ints(types) : null);
+                inputs.ints(batch.positions(firstPosition)), !typed ? null
+                        : inputs.ints(batch.tokenTypeIds() == null ? new int[batch.tokens()] : batch.tokenTypeIds()));
     }
 
     /** Number of tokens. */

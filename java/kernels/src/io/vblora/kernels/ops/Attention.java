@@ -85,6 +85,9 @@ public final class Attention {
             throw new IllegalArgumentException("keys: found those of " + keys.size() + " sequences; expected "
                     + queries.size());
         }
+        if (keys != queries && keys.tokens() < 1) {
+            throw new IllegalArgumentException("keys: found no tokens; expected at least one");
+        }
         Check.floats(stream, "q", q, queries.tokens() * heads * headDim);
         Check.floats(stream, "k", k, keys.tokens() * kvHeads * headDim);
         Check.floats(stream, "v", v, keys.tokens() * kvHeads * headDim);
@@ -96,7 +99,7 @@ public final class Attention {
         Shape own = shape.get();
         own.attention.batch(queries.size());
         own.queries.rows(queries.tokens()).length(queries.length());
-        own.keys.rows(keys.tokens()).length(keys.length());
+        own.keys.rows(keys == queries ? 0 : keys.tokens()).length(keys == queries ? 0 : keys.length());
         return arena.take(DType.UINT8,
                 stream.scratchBytes(handle -> vbl_attention_scratch_bytes(handle, own.attention)));
     }
@@ -105,7 +108,9 @@ public final class Attention {
     private vbl_attention placed(Sequences queries, Sequences keys) {
         Shape own = shape.get();
         place(queries, own.queries);
-        place(keys, own.keys);
+        if (keys != queries) { // else no rows of keys say that they are those of the queries
+            place(keys, own.keys);
+        }
         return own.attention;
     }
 
