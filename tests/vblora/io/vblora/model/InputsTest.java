@@ -2,8 +2,10 @@ package io.vblora.model;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import io.vblora.kernels.Arena;
+import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
@@ -37,6 +39,28 @@ class InputsTest {
                 assertArrayEquals(new long[] {n, 2}, pass.input(floats).shape());
                 arena.release(0);
             }
+        }
+    }
+
+    @Test
+    void valuesHaveToFillTheirShape() {
+        Inputs inputs = new Inputs();
+        for (int n : new int[] {5, 7}) {
+            IllegalArgumentException e = assertThrows(IllegalArgumentException.class,
+                    () -> inputs.floats(new float[n], 3, 2));
+            assertEquals(n + " values do not fill the shape [3, 2]", e.getMessage());
+        }
+    }
+
+    @Test
+    void anUploadThatFailsLeavesNothingBehind() {
+        try (Stream stream = Stream.cpu(1); Staging staging = new Staging(Device.CPU);
+                Tensor to = Tensor.allocate(Device.CPU, DType.UINT8, 4)) {
+            assertThrows(IllegalStateException.class, () -> staging.upload(stream, 4, to, buffer -> {
+                throw new IllegalStateException("of the writer");
+            }));
+            staging.upload(stream, 4, to, buffer -> buffer.put(new byte[] {1, 2, 3, 4}));
+            assertEquals(0x04030201, to.buffer(0, 4).getInt());
         }
     }
 }

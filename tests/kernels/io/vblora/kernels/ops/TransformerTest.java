@@ -199,6 +199,8 @@ class TransformerTest {
         refused("lse", () -> attention.forward(stream, arena, last, both, floats(1), k, v, out, lses));
         Sequences more = Sequences.packed(2, 1, 2, ints(0, 1, 2));
         refused("keys", () -> attention.forward(stream, arena, last, more, floats(1), k, v, out, lse));
+        Sequences none = Sequences.packed(1, 1, 0, ints(0, 0));
+        refused("keys", () -> attention.forward(stream, arena, last, none, floats(1), k, v, out, lse));
         assertThrows(KernelException.class,
                 () -> attention.forward(stream, arena, both, last, floats(1, 1), out, out, two, lses));
     }
