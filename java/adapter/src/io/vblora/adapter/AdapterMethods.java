@@ -2,8 +2,11 @@ package io.vblora.adapter;
 
 import io.vblora.JsonFields;
 import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.ServiceLoader;
 import java.util.Set;
 import java.util.stream.Collectors;
@@ -13,6 +16,9 @@ import java.util.stream.Collectors;
  * none of them, but finds their {@link MethodSource}s as services: of its own class loader, and of the thread's.
  */
 public final class AdapterMethods {
+    /** Of the source of the methods that come with this library: services are found in the class path's order. */
+    private static final String OWN_PACKAGE = AdapterMethods.class.getPackageName() + ".methods";
+
     private AdapterMethods() {}
 
     /**
@@ -21,21 +27,20 @@ public final class AdapterMethods {
      * @throws IllegalStateException if two have the same {@code peft_type}
      */
     public static List<AdapterMethod> all() {
-        Set<Class<?>> sources = new LinkedHashSet<>();
-        List<AdapterMethod> methods = new ArrayList<>();
+        Map<Class<?>, MethodSource> found = new LinkedHashMap<>();
         for (ClassLoader loader : new ClassLoader[] {AdapterMethods.class.getClassLoader(),
                 Thread.currentThread().getContextClassLoader()}) {
-            ServiceLoader.load(MethodSource.class, loader).forEach(source -> {
-                if (sources.add(source.getClass())) {
-                    methods.addAll(source.methods());
-                }
-            });
+            ServiceLoader.load(MethodSource.class, loader).forEach(source ->
+                    found.putIfAbsent(source.getClass(), source));
         }
+        List<MethodSource> sources = new ArrayList<>(found.values());
+        sources.sort(Comparator.comparing(source -> !source.getClass().getPackageName().equals(OWN_PACKAGE)));
+        List<AdapterMethod> methods = sources.stream().flatMap(source -> source.methods().stream()).toList();
         Set<String> types = new LinkedHashSet<>();
         for (AdapterMethod method : methods) {
             if (!types.add(method.peftType())) {
                 throw new IllegalStateException("Two methods have the peft_type " + method.peftType() + ", from "
-                        + sources);
+                        + found.keySet());
             }
         }
         return methods;

@@ -12,6 +12,7 @@ import io.vblora.InputException;
 import io.vblora.adapter.AdaptedModule;
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.AdapterConfig;
+import io.vblora.adapter.AdapterMethods;
 import io.vblora.adapter.MethodSource;
 import io.vblora.blas.Blas;
 import io.vblora.cli.CommandLineRun;
@@ -25,6 +26,7 @@ import io.vblora.train.Trainer;
 import io.vblora.train.TrainingArguments;
 import io.vblora.train.TrainingListener;
 import io.vblora.train.TrainingResult;
+import java.io.File;
 import java.io.IOException;
 import java.net.URL;
 import java.net.URLClassLoader;
@@ -170,6 +172,23 @@ class ToyMethodTest {
         CommandLineRun.of(arguments.toArray()).assertDone();
         return new ObjectMapper().readTree(saved.resolve(AdapterConfig.FILE_NAME).toFile()).get("lora_dropout")
                 .asDouble();
+    }
+
+    /** The first is the default of --method. A class loader of its own finds the toy before all others. */
+    @Test
+    void comesAfterTheLibrarysMethods() throws Exception {
+        List<URL> urls = new ArrayList<>(List.of(registered.getURLs()));
+        for (String path : System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"))
+                .split(File.pathSeparator)) {
+            urls.add(Path.of(path).toUri().toURL());
+        }
+        try (URLClassLoader loader = new URLClassLoader(urls.toArray(URL[]::new),
+                ClassLoader.getPlatformClassLoader())) {
+            Thread.currentThread().setContextClassLoader(loader);
+            List<?> methods = (List<?>) loader.loadClass(AdapterMethods.class.getName()).getMethod("all").invoke(null);
+            assertEquals(List.of("VbLoraMethod", "LoraMethod", "ToyMethod"),
+                    methods.stream().map(method -> method.getClass().getSimpleName()).toList());
+        }
     }
 
     @Test
