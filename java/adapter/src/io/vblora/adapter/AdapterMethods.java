@@ -13,7 +13,8 @@ import java.util.stream.Collectors;
 
 /**
  * All methods of adaptation that the class path or module path has. They depend on this package, which therefore knows
- * none of them, but finds their {@link MethodSource}s as services: of its own class loader, and of the thread's.
+ * none of them, but finds their {@link MethodSource}s as services: of its own class loader, and of the thread's, unless
+ * that one has a copy of this library of its own, whose methods are not this one's.
  */
 public final class AdapterMethods {
     /** Of the source of the methods that come with this library: services are found in the class path's order. */
@@ -30,8 +31,10 @@ public final class AdapterMethods {
         Map<Class<?>, MethodSource> found = new LinkedHashMap<>();
         for (ClassLoader loader : new ClassLoader[] {AdapterMethods.class.getClassLoader(),
                 Thread.currentThread().getContextClassLoader()}) {
-            ServiceLoader.load(MethodSource.class, loader).forEach(source ->
-                    found.putIfAbsent(source.getClass(), source));
+            if (!hasOtherCopy(loader)) {
+                ServiceLoader.load(MethodSource.class, loader).forEach(source ->
+                        found.putIfAbsent(source.getClass(), source));
+            }
         }
         List<MethodSource> sources = new ArrayList<>(found.values());
         sources.sort(Comparator.comparing(source -> !source.getClass().getPackageName().equals(OWN_PACKAGE)));
@@ -44,6 +47,16 @@ public final class AdapterMethods {
             }
         }
         return methods;
+    }
+
+    /** Whether what this class loader takes for a source of methods is not one here; null is the system's. */
+    private static boolean hasOtherCopy(ClassLoader loader) {
+        try {
+            return loader != null
+                    && Class.forName(MethodSource.class.getName(), false, loader) != MethodSource.class;
+        } catch (ClassNotFoundException e) {
+            return false;
+        }
     }
 
     /** The configuration of whatever method it names. */

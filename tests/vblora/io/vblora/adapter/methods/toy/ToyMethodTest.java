@@ -12,6 +12,7 @@ import io.vblora.InputException;
 import io.vblora.adapter.AdaptedModule;
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.AdapterConfig;
+import io.vblora.adapter.AdapterMethod;
 import io.vblora.adapter.AdapterMethods;
 import io.vblora.adapter.MethodSource;
 import io.vblora.blas.Blas;
@@ -177,17 +178,31 @@ class ToyMethodTest {
     /** The first is the default of --method. A class loader of its own finds the toy before all others. */
     @Test
     void comesAfterTheLibrarysMethods() throws Exception {
+        try (URLClassLoader loader = ofOwnCopy()) {
+            Thread.currentThread().setContextClassLoader(loader);
+            List<?> methods = (List<?>) loader.loadClass(AdapterMethods.class.getName()).getMethod("all").invoke(null);
+            assertEquals(List.of("VbLoraMethod", "LoraMethod", "ToyMethod"),
+                    methods.stream().map(method -> method.getClass().getSimpleName()).toList());
+        }
+    }
+
+    /** A class loader with the toy's line and all of the class path, loaded anew. */
+    private URLClassLoader ofOwnCopy() throws IOException {
         List<URL> urls = new ArrayList<>(List.of(registered.getURLs()));
         for (String path : System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"))
                 .split(File.pathSeparator)) {
             urls.add(Path.of(path).toUri().toURL());
         }
-        try (URLClassLoader loader = new URLClassLoader(urls.toArray(URL[]::new),
-                ClassLoader.getPlatformClassLoader())) {
+        return new URLClassLoader(urls.toArray(URL[]::new), ClassLoader.getPlatformClassLoader());
+    }
+
+    /** As in a container that gives each application its libraries. */
+    @Test
+    void isNotTakenFromAnotherCopyOfTheLibrary() throws IOException {
+        try (URLClassLoader loader = ofOwnCopy()) {
             Thread.currentThread().setContextClassLoader(loader);
-            List<?> methods = (List<?>) loader.loadClass(AdapterMethods.class.getName()).getMethod("all").invoke(null);
-            assertEquals(List.of("VbLoraMethod", "LoraMethod", "ToyMethod"),
-                    methods.stream().map(method -> method.getClass().getSimpleName()).toList());
+            assertEquals(List.of("VBLORA", "LORA"),
+                    AdapterMethods.all().stream().map(AdapterMethod::peftType).toList());
         }
     }
 
