@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.vblora.InputException;
 import io.vblora.adapter.methods.lora.LoraConfig;
 import io.vblora.adapter.methods.vblora.VbLoraConfig;
+import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.TestDevice;
 import io.vblora.kernels.ops.StepState;
@@ -18,6 +19,7 @@ import io.vblora.optimizer.adamw.AdamWRun;
 import io.vblora.optimizer.toy.ToySgd;
 import io.vblora.parameters.Floats;
 import io.vblora.parameters.NamedTensors;
+import io.vblora.parameters.SelectedLogits;
 import io.vblora.parameters.Trainable;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -170,6 +172,35 @@ class RestoreTest extends WithStream {
                 assertSameBits(numbers(fresh.composition().parameters(stream)),
                         numbers(composition.parameters(stream)), "closed");
             }
+        }
+    }
+
+    /** An optimizer that has not the memory to go on from other logits. */
+    private static final SelectedLogits.Keeper FAILING = new SelectedLogits.Keeper() {
+        @Override
+        public void store(Stream stream) {
+            throw new IllegalStateException("no store");
+        }
+
+        @Override
+        public void rewrite(Stream stream, Runnable write) {
+            throw new IllegalStateException("no memory");
+        }
+    };
+
+    @Test
+    void anOptimizerThatCannotGoOnFromOtherLogitsLeavesAllAsItWas() {
+        try (Adapter adapter = create(WAYS.get(0)); Adapter fresh = create(WAYS.get(0));
+                NamedTensors others = fresh.composition().parameters(stream).copy()) {
+            others.asMap().values().forEach(tensor -> tensor.setFloat(0, 7));
+            Composition composition = adapter.composition();
+            composition.enableTraining(stream);
+            SelectedLogits logits = (SelectedLogits) composition.trained(stream).get(1);
+            logits.keptBy(FAILING);
+            assertThrows(IllegalStateException.class, () -> composition.loadParameters(stream, others.asMap()));
+            logits.keptBy(null);
+            assertSameBits(numbers(fresh.composition().parameters(stream)), numbers(composition.parameters(stream)),
+                    "not loaded");
         }
     }
 

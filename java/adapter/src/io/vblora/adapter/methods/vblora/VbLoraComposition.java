@@ -328,8 +328,10 @@ final class VbLoraComposition implements Composition {
             layout.check(source, values);
             layout.requireFinite(source, values);
         }
-        bankLayout.copy(values, bank);
-        Runnable write = () -> logitsLayout.copy(values, logits);
+        Runnable write = () -> { // once the optimizer has the room that it needs meanwhile
+            bankLayout.copy(values, bank);
+            logitsLayout.copy(values, logits);
+        };
         if (training == null) {
             write.run();
         } else {
