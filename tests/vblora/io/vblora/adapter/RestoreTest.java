@@ -2,6 +2,7 @@ package io.vblora.adapter;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -201,6 +202,17 @@ class RestoreTest extends WithStream {
             logits.keptBy(null);
             assertSameBits(numbers(fresh.composition().parameters(stream)), numbers(composition.parameters(stream)),
                     "not loaded");
+        }
+    }
+
+    @Test
+    void logitsThatCannotBeTakenBackAreNoLongerKept() {
+        try (Adapter adapter = create(WAYS.get(0))) {
+            adapter.composition().enableTraining(stream);
+            SelectedLogits logits = (SelectedLogits) adapter.composition().trained(stream).get(1);
+            logits.keptBy(FAILING);
+            assertThrows(IllegalStateException.class, () -> logits.takeBack(stream));
+            assertFalse(logits.isKeptBy(FAILING));
         }
     }
 

@@ -110,8 +110,11 @@ public final class SelectedLogits implements TrainedParameters {
 
     /** Brings {@link #values} up to date, and lets nobody else have them. */
     public void takeBack(Stream stream) {
-        store(stream);
-        keeper = null;
+        try {
+            store(stream);
+        } finally {
+            keeper = null; // which may be closed, whether it could or not
+        }
     }
 
     /** Runs what overwrites all values. */

@@ -72,8 +72,23 @@ final class AdamWState implements OptimizerState {
         moments.forEach(m -> m.load(stream, first, second));
     }
 
+    /** Closes all, also after one that could not bring logits up to date; what the first threw is thrown then. */
     @Override
     public void close() {
-        moments.forEach(Moments::close);
+        RuntimeException failed = null;
+        for (Moments m : moments) {
+            try {
+                m.close();
+            } catch (RuntimeException e) {
+                if (failed == null) {
+                    failed = e;
+                } else {
+                    failed.addSuppressed(e);
+                }
+            }
+        }
+        if (failed != null) {
+            throw failed;
+        }
     }
 }
