@@ -487,6 +487,7 @@ class TrainerTest {
                     TrainingResult result = trainer.train(examples, examples);
                     assertEquals(Ending.DIVERGED, result.ending());
                     assertEquals(3, result.steps());
+                    assertEquals(steps.get(steps.size() - 1).loss(), result.lastLoss());
                     assertTrue(result.bestStep() > 0, result::toString);
                     assertSameNumbers(parametersAt.get(result.bestStep()), parameters(adapter));
                     assertEquals(objective.evaluate(execution, examples, 8, n -> { }), result.metricsAfter());

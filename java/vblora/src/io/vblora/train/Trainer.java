@@ -241,8 +241,8 @@ public final class Trainer<E extends TokenSequence> {
             long lossTerms = lossTerms(micro, number);
             Map<String, Double> rates = prepare(optimizerState, state, number, totalSteps);
             addGradients(micro, lossTerms);
-            lastLoss = readings.lossSum(execution.stream()) / lossTerms;
-            requireFinite("loss", lastLoss, "in step " + number);
+            double loss = readings.lossSum(execution.stream()) / lossTerms;
+            requireFinite("loss", loss, "in step " + number);
             lastBatch = micro.stream().filter(batch -> objective.lossTerms(batch) > 0).findFirst().orElseThrow();
             double gradNorm = state.gradientNorm(execution.stream());
             requireFinite("gradient norm", gradNorm, "in step " + number);
@@ -252,10 +252,11 @@ public final class Trainer<E extends TokenSequence> {
             double elapsed = (System.nanoTime() - start) * 1e-9;
             long stepTokens = micro.stream().flatMap(List::stream).mapToLong(TokenSequence::length).sum();
             steps = number;
-            sumOfLosses += lastLoss;
+            lastLoss = loss;
+            sumOfLosses += loss;
             seconds += elapsed;
             tokens += stepTokens;
-            var record = new TrainingListener.Step(number, totalSteps, batches.epochsDone(), lastLoss, rates, gradNorm,
+            var record = new TrainingListener.Step(number, totalSteps, batches.epochsDone(), loss, rates, gradNorm,
                     stepTokens, stepTokens / elapsed);
             listeners.forEach(l -> l.onStep(record));
         }
