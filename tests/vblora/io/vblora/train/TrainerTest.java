@@ -386,6 +386,21 @@ class TrainerTest {
     }
 
     @Test
+    void aLearningRateThatNoMethodHasIsRefused() {
+        List<CausalLmExample> examples = examples(8);
+        try (Adapter adapter = Adapter.create(vbLora(), model.linears(), stream, 5)) {
+            model.attach(adapter);
+            var trainer = new Trainer<>(new CausalLmObjective(model), execution, TrainingArguments.builder().maxSteps(1)
+                    .learningRate("learning_rate_logit", 0.5).build(), List.of());
+            InputException e = assertThrows(InputException.class, () -> trainer.train(examples, List.of()));
+            assertEquals("learning_rate_logit", e.field());
+            assertEquals("0.5", e.found());
+            assertEquals("a learning rate of one of these names: learning_rate, learning_rate_head, "
+                    + "learning_rate_logits, learning_rate_vector_bank", e.expected());
+        }
+    }
+
+    @Test
     void aRunWhoseLastStepDivergesFails() {
         List<CausalLmExample> examples = examples(8);
         for (AdapterConfig config : List.of(lora(), vbLora())) {

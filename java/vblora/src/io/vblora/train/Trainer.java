@@ -2,6 +2,8 @@ package io.vblora.train;
 
 import io.vblora.InputException;
 import io.vblora.SharedUse;
+import io.vblora.adapter.AdapterMethods;
+import io.vblora.adapter.WholeParameters;
 import io.vblora.data.BatchSampler;
 import io.vblora.data.TokenSequence;
 import io.vblora.kernels.Stream;
@@ -10,12 +12,15 @@ import io.vblora.model.Execution;
 import io.vblora.model.Training;
 import io.vblora.optimizer.Optimizer;
 import io.vblora.optimizer.OptimizerState;
+import io.vblora.parameters.ParameterGroup;
 import io.vblora.parameters.Trainable;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
 
 /**
  * Fine-tunes an objective's adapter, low-rank updates and modules to save. The loss of a step is the mean
@@ -72,7 +77,7 @@ public final class Trainer<E extends TokenSequence> {
      * @param heldOut held-out data, scored before the first step, every {@link EvaluationArguments#evalSteps} steps and
      * after the last one; may be empty
      * @throws InputException if the adapter cannot be trained, the data holds nothing to learn from, or the arguments
-     * ask for held-out data or a metric that is not there
+     * ask for held-out data or a metric that is not there, or set a learning rate of a name that no method has
      * @throws TrainingException if a loss, on held-out data too, or the gradients or parameters are no longer finite,
      * those that the last step leaves included. Gradients that are not finite change no parameter. With
      * {@link EvaluationArguments#loadBestModelAtEnd} the run ends instead with the best parameters, if some have been
@@ -118,10 +123,21 @@ public final class Trainer<E extends TokenSequence> {
         if (trainables.isEmpty()) {
             throw new InputException("adapter", "", "no parameters", "an adapted module or one to save");
         }
+        checkLearningRates();
         if (heldOut.isEmpty()) {
             refuseWithoutHeldOut(evaluation.evalSteps() > 0, "eval_steps", evaluation.evalSteps());
             refuseWithoutHeldOut(evaluation.loadBestModelAtEnd(), "load_best_model_at_end", true);
         }
+    }
+
+    /** Refuses rates that neither this adapter nor any method knows, which would change nothing. */
+    private void checkLearningRates() {
+        Set<String> known = new TreeSet<>(List.of(ParameterGroup.MATRICES.learningRate(),
+                WholeParameters.HEAD_MATRICES.learningRate()));
+        trainables.forEach(t -> t.groups().forEach(group -> known.add(group.learningRate())));
+        AdapterMethods.all().forEach(method -> method.groups().forEach(group -> known.add(group.learningRate())));
+        arguments.optimizer().learningRates().forEach((name, rate) -> TrainingArguments.require(known.contains(name),
+                name, rate, "a learning rate of one of these names: " + String.join(", ", known)));
     }
 
     private static void refuseWithoutHeldOut(boolean asked, String field, Object found) {

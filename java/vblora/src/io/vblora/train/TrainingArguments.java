@@ -70,7 +70,8 @@ public record TrainingArguments(OptimizerArguments optimizer, ScheduleArguments 
         }
 
         /**
-         * Sets the learning rate of a method from elsewhere.
+         * Sets a learning rate of a method. It changes nothing for an adapter of another method; a {@link Trainer}
+         * refuses names that no method has.
          *
          * @param name as {@link io.vblora.parameters.ParameterGroup#learningRate}
          */
