@@ -51,6 +51,14 @@ class MainTest {
     }
 
     @Test
+    void wrongUseHasNoStackTrace() {
+        for (List<String> arguments : List.of(List.of("--verbose"), List.of("inspect", "--verbose"))) {
+            CommandLineRun run = CommandLineRun.of(arguments.toArray()).assertError(2, "vblora: error: ");
+            assertTrue(!run.err().contains("\tat "), run.err());
+        }
+    }
+
+    @Test
     void repeatsNoLongArgumentWhole() {
         for (String option : List.of("--overlong=", "--max-length=", "--device=", "--method=")) {
             CommandLineRun run = CommandLineRun.of("finetune", "--model", folder, "--train", "train.txt",

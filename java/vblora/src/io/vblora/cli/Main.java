@@ -155,7 +155,7 @@ public final class Main implements Runnable {
     private int reportWrongUse(ParameterException e) {
         CommandSpec command = e.getCommandLine().getCommandSpec();
         String wrong = e instanceof UnmatchedArgumentException unmatched ? unmatched(unmatched) : withOptionFirst(e);
-        print(e, wrong.replaceFirst("\\.$", "") + ". '" + command.qualifiedName() + " --help' explains the "
+        print(wrong.replaceFirst("\\.$", "") + ". '" + command.qualifiedName() + " --help' explains the "
                 + (command.subcommands().isEmpty() ? "options" : "commands"));
         return ExitCode.USAGE;
     }
@@ -186,17 +186,18 @@ public final class Main implements Runnable {
     }
 
     private int report(Throwable e) {
-        print(e, explain(e));
+        print(explain(e));
+        if (verbose) { // which tells nothing of wrong use
+            e.printStackTrace(spec.commandLine().getErr());
+            spec.commandLine().getErr().flush();
+        }
         return ExitCode.SOFTWARE;
     }
 
-    private void print(Throwable e, String message) {
+    private void print(String message) {
         PrintWriter err = spec.commandLine().getErr();
         err.println("vblora: error: "
                 + PrintableText.message(message.strip().replaceAll("\\s*\\R\\s*", " ").replaceAll("\\.+$", "")) + ".");
-        if (verbose) {
-            e.printStackTrace(err);
-        }
         err.flush();
     }
 
