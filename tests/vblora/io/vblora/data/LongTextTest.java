@@ -12,12 +12,14 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** The beginnings of long texts get the tokens that they have in the whole text. */
+@Tag("slow")
 class LongTextTest {
     private static final int LENGTH = 80_000;
     /** Words of several scripts, and what tokenizers treat in ways of their own. */

@@ -8,10 +8,12 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Damaged tokenizers are read or refused: none ends the process. */
+@Tag("slow")
 class TokenizerFuzzTest {
     private static final int CASES = 1000;
 

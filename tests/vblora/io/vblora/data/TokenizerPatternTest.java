@@ -6,10 +6,12 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** The expressions that are let pass do not end the process on the longest texts that are. */
+@Tag("slow")
 class TokenizerPatternTest {
     /** Llama 3's and o200k_base's, which steps back most of those of known tokenizers. */
     private static final List<String> PATTERNS = List.of(

@@ -9,9 +9,11 @@ import java.nio.file.Path;
 import java.util.Random;
 import org.junit.jupiter.api.RepeatedTest;
 import org.junit.jupiter.api.RepetitionInfo;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Files that somebody has changed are read for what they then say, or refused with a message. */
+@Tag("slow")
 class OnnxFuzzTest {
     private static final int MUTANTS = Integer.getInteger("vblora.fuzz", 150);
 

@@ -18,10 +18,12 @@ import io.vblora.model.config.Pooling;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.IntStream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** Real encoders give what ONNX Runtime gives for the same file. */
+@Tag("slow")
 class OnnxRuntimeParityTest {
     /**
      * Rounding in float32 of hidden states, numbers of up to 6. ONNX Runtime with and without its graph optimisations
