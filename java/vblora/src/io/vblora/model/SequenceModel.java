@@ -17,6 +17,8 @@ import java.util.List;
  * sequence classification, and its names of modules. The head's weights are the adapter's. Dropout is drawn only on the
  * adapter's branches, as its configuration says; the base model's own dropout is not.
  *
+ * <p>An adapter that is attached has to hold the head, and is one for this model's task from then on.
+ *
  * <p>Threads may compute with one model at the same time, each with its own {@link Execution} and stream: {@link
  * #logits}, {@link #features}, {@link #logitsOf} and what {@link #encoder} has, with the bits that they have alone. The
  * methods that add to the adapter's gradients, {@link #attach} and {@link #close} are for one thread while no other
@@ -86,17 +88,7 @@ public final class SequenceModel extends AdaptableModel {
         return encoder.config().initializerRange();
     }
 
-    /**
-     * {@inheritDoc}
-     *
-     * <p>The adapter has to hold the head. It is one for this model's task from now on, which {@link Adapter#save}
-     * writes beside it.
-     */
-    @Override
-    public void attach(Adapter newAdapter) {
-        super.attach(newAdapter);
-    }
-
+    /** The adapter is one for this model's task from now on, which {@link Adapter#save} writes beside it. */
     @Override
     void attached(Adapter newAdapter) {
         newAdapter.setTaskConfig(config.json());

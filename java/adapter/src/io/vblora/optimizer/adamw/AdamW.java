@@ -59,7 +59,11 @@ public final class AdamW implements Optimizer {
             }
             return new AdamWState(groups, moments, this);
         } catch (RuntimeException | Error e) {
-            moments.forEach(Moments::close);
+            try {
+                AdamWState.close(moments);
+            } catch (RuntimeException closing) {
+                e.addSuppressed(closing);
+            }
             throw e;
         }
     }

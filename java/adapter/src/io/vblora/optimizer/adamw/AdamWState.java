@@ -75,6 +75,10 @@ final class AdamWState implements OptimizerState {
     /** Closes all, also after one that could not bring logits up to date; what the first threw is thrown then. */
     @Override
     public void close() {
+        close(moments);
+    }
+
+    static void close(List<Moments> moments) {
         RuntimeException failed = null;
         for (Moments m : moments) {
             try {
