@@ -13,12 +13,12 @@ extern "C" {
 /** A loaded BLAS library. */
 typedef struct vbl_blas vbl_blas;
 
-/** C [m,n] = alpha · op(A) [m,k] · op(B) [k,n] + beta · C, row-major, as cblas_sgemm.
- *  A and C are float32; B is of b_dtype (16-bit weights are widened tile by tile into scratch).
- *  lda, ldb, ldc: leading dimensions of A, B, C as stored. With beta 0, C is not read. */
+/** D [m,n] = alpha · op(A) [m,k] · op(B) [k,n] + beta · C [m,n], row-major.
+ *  A, C and D are float32; B is of b_dtype (16-bit weights are widened tile by tile into scratch).
+ *  lda, ldb, ldc, ldd: leading dimensions of A, B, C, D as stored. With beta 0, neither C nor ldc is read. */
 typedef struct vbl_gemm {
   int64_t m, n, k;
-  int64_t lda, ldb, ldc;
+  int64_t lda, ldb, ldc, ldd;
   int32_t trans_a, trans_b; /**< 0: as stored; 1: transposed */
   int32_t b_dtype;          /**< vbl_dtype */
   float alpha, beta;
@@ -31,9 +31,10 @@ VBL_API vbl_status vbl_blas_open(const char *path, vbl_blas **blas);
 /** Scratch that vbl_cpu_gemm needs on this stream: 0 for float32 B. */
 VBL_API int64_t vbl_cpu_gemm_scratch_bytes(const vbl_stream *stream, const vbl_gemm *gemm);
 
-/** The product, on a CPU stream. c must not overlap a or b. */
+/** The product, on a CPU stream. c may be d, with the same leading dimension, and NULL with beta 0; otherwise d must
+ *  not overlap a, b or c. A c apart from d gives the bits of a copy of it in d. */
 VBL_API vbl_status vbl_cpu_gemm(vbl_stream *stream, const vbl_blas *blas, const vbl_gemm *gemm, const float *a,
-                                const void *b, float *c, void *scratch, int64_t scratch_bytes);
+                                const void *b, const float *c, float *d, void *scratch, int64_t scratch_bytes);
 
 #ifdef __cplusplus
 }

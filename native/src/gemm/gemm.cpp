@@ -1,4 +1,4 @@
-// Matrix products by a BLAS library's single-threaded sgemm on tiles of C.
+// Matrix products by a BLAS library's single-threaded sgemm on tiles of D.
 #include <algorithm>
 
 #include "gemm/blas.h"
@@ -50,6 +50,7 @@ vbl_status check(const char *op, const vbl_gemm *gemm) {
   VBL_REQUIRE(g.b_dtype >= VBL_FLOAT32 && g.b_dtype <= VBL_FLOAT16, "%s: unknown b_dtype %d", op, g.b_dtype);
   VBL_REQUIRE((g.trans_a | g.trans_b | 1) == 1, "%s: trans_a and trans_b must be 0 or 1, found %d and %d", op,
               g.trans_a, g.trans_b);
+  const int64_t one_row = std::max<int64_t>(1, g.n);
   const struct {
     const char *name;
     int64_t value, least;
@@ -58,7 +59,8 @@ vbl_status check(const char *op, const vbl_gemm *gemm) {
                {"k", g.k, 0},
                {"lda", g.lda, std::max<int64_t>(1, g.trans_a ? g.m : g.k)},
                {"ldb", g.ldb, std::max<int64_t>(1, g.trans_b ? g.k : g.n)},
-               {"ldc", g.ldc, std::max<int64_t>(1, g.n)}};
+               {"ldc", g.beta != 0 ? g.ldc : one_row, one_row},
+               {"ldd", g.ldd, one_row}};
   for (const auto &size : sizes)
     VBL_REQUIRE(size.value >= size.least && size.value <= INT32_MAX, "%s: %s must lie in %lld .. %d, found %lld", op,
                 size.name, static_cast<long long>(size.least), INT32_MAX, static_cast<long long>(size.value));
@@ -85,16 +87,22 @@ extern "C" int64_t vbl_cpu_gemm_scratch_bytes(const vbl_stream *stream, const vb
 }
 
 extern "C" vbl_status vbl_cpu_gemm(vbl_stream *stream, const vbl_blas *blas, const vbl_gemm *gemm, const float *a,
-                                   const void *b, float *c, void *scratch, int64_t scratch_bytes) {
+                                   const void *b, const float *c, float *d, void *scratch, int64_t scratch_bytes) {
   VBL_REQUIRE_CPU(stream);
   VBL_REQUIRE_NOT_NULL(blas);
   VBL_TRY(check(__func__, gemm));
   const vbl_gemm &g = *gemm;
   if (g.m == 0 || g.n == 0) return VBL_OK;
-  VBL_REQUIRE_NOT_NULL(c);
   if (g.k > 0) {
     VBL_REQUIRE_NOT_NULL(a, b);
   }
+  if (g.beta != 0) {
+    VBL_REQUIRE_NOT_NULL(c);
+    VBL_REQUIRE(c != d || g.ldc == g.ldd,
+                "vbl_cpu_gemm: ldc and ldd must be the same where c is d, found %lld and %lld",
+                static_cast<long long>(g.ldc), static_cast<long long>(g.ldd));
+  }
+  VBL_REQUIRE_NOT_NULL(d);
   VBL_TRY(vbl::check_scratch(__func__, scratch, scratch_bytes, vbl_cpu_gemm_scratch_bytes(stream, gemm)));
   vbl::Scratch memory(scratch);
   float *widened = lay_out(memory, stream->team->threads(), g);
@@ -105,6 +113,9 @@ extern "C" vbl_status vbl_cpu_gemm(vbl_stream *stream, const vbl_blas *blas, con
   const auto tile = [&](int64_t number, int32_t worker) {
     const int64_t i = number % row_tiles * t.m, j = number / row_tiles * t.n;
     const int64_t m = std::min(t.m, g.m - i), n = std::min(t.n, g.n - j);
+    float *d_tile = d + i * g.ldd + j;
+    if (g.beta != 0 && c != d)  // sgemm adds to its result alone; the copy is still in cache then
+      for (int64_t row = 0; row < m; ++row) std::copy_n(c + (i + row) * g.ldc + j, n, d_tile + row * g.ldd);
     int64_t l = 0;
     do {
       const int64_t k = std::min(t.k, g.k - l);
@@ -123,7 +134,7 @@ extern "C" vbl_status vbl_cpu_gemm(vbl_stream *stream, const vbl_blas *blas, con
       const auto integer = [](int64_t value) { return static_cast<int32_t>(value); };
       blas->sgemm(kCblasRowMajor, g.trans_a ? kCblasTrans : kCblasNoTrans, g.trans_b ? kCblasTrans : kCblasNoTrans,
                   integer(m), integer(n), integer(k), g.alpha, a_tile, integer(g.lda), b_floats, integer(ldb),
-                  l == 0 ? g.beta : 1.0f, c + i * g.ldc + j, integer(g.ldc));
+                  l == 0 ? g.beta : 1.0f, d_tile, integer(g.ldd));
       l += k;
     } while (l < g.k);
   };

@@ -9,6 +9,7 @@ import io.vblora.blas.Blas;
 import io.vblora.kernels.Arena;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;
+import io.vblora.kernels.Matrix;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.TestDevice;
@@ -186,11 +187,12 @@ class GoldenOpsTest {
         Tensor baseDx = floats(tokens, in);
         arena.reserve(4L * in * out + (1 << 20)); // scratch for W in float32, which widening tiles of it never exceeds
         boolean outIn = !golden.isConv1d();
-        blas.gemm(stream, arena, false, outIn, tokens, out, in, 1, x, weight, 0, baseY);
+        Matrix stored = outIn ? new Matrix(weight, out, in) : new Matrix(weight, in, out);
+        blas.gemm(stream, arena, false, outIn, 1, new Matrix(x, tokens, in), stored, 0, null, Matrix.of(baseY));
         if (golden.hasInput("bias")) {
             Transformer.addBias(stream, own(golden.floats("bias")), baseY);
         }
-        blas.gemm(stream, arena, false, !outIn, tokens, in, out, 1, dy, weight, 0, baseDx);
+        blas.gemm(stream, arena, false, !outIn, 1, new Matrix(dy, tokens, out), stored, 0, null, Matrix.of(baseDx));
         // The ops draw masks of their own; a given one is applied to the branch's input and to its gradient outside.
         float[] mask = golden.hasInput("dropout_mask") ? own(golden.floats("dropout_mask")).toFloats() : null;
         Tensor deviceX = onDevice(x);

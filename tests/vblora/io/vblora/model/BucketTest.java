@@ -6,8 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.methods.lora.LoraConfig;
 import io.vblora.kernels.Arena;
+import io.vblora.kernels.Matrix;
 import io.vblora.kernels.Stream;
-import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Activation;
 import io.vblora.kernels.ops.StepState;
 import io.vblora.model.config.Pooling;
@@ -44,14 +44,18 @@ class BucketTest {
         stream.close();
     }
 
-    private static void gemm(Stream on, Arena arena, boolean transA, boolean transB, long m, long n, long k,
-            float alpha, Tensor a, Tensor b, float beta, Tensor c) {
+    private static void gemm(Stream on, Arena arena, boolean transA, boolean transB, float alpha, Matrix a,
+            Matrix b, float beta, Matrix c, Matrix d) {
         if (on.isPlanning()) {
             return;
         }
-        float[] left = a.toFloats();
-        float[] right = b.toFloats();
-        float[] result = c.toFloats();
+        long m = d.rows();
+        long n = d.columns();
+        long k = transA ? a.rows() : a.columns();
+        float[] left = a.tensor().toFloats();
+        float[] right = b.tensor().toFloats();
+        float[] addend = beta == 0 ? null : c.tensor().toFloats();
+        float[] result = new float[(int) (m * n)];
         for (int row = 0; row < m; row++) {
             for (int column = 0; column < n; column++) {
                 float sum = 0;
@@ -60,10 +64,10 @@ class BucketTest {
                             * right[(int) (transB ? column * k + i : i * n + column)];
                 }
                 int at = (int) (row * n + column);
-                result[at] = alpha * sum + (beta == 0 ? 0 : beta * result[at]);
+                result[at] = alpha * sum + (beta == 0 ? 0 : beta * addend[at]);
             }
         }
-        c.copyFrom(result);
+        d.tensor().copyFrom(result);
     }
 
     private static LoraConfig.Builder lora() {

@@ -14,8 +14,8 @@ import io.vblora.data.CausalLmExample;
 import io.vblora.data.SequenceExample;
 import io.vblora.kernels.Arena;
 import io.vblora.kernels.Device;
+import io.vblora.kernels.Matrix;
 import io.vblora.kernels.Stream;
-import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Activation;
 import io.vblora.model.config.Pooling;
 import io.vblora.parameters.Trainable;
@@ -230,8 +230,8 @@ class SharedModelTest {
         private final CountDownLatch end = new CountDownLatch(1);
 
         @Override
-        public void gemm(Stream on, Arena arena, boolean transA, boolean transB, long m, long n, long k, float alpha,
-                Tensor a, Tensor b, float beta, Tensor c) {
+        public void gemm(Stream on, Arena arena, boolean transA, boolean transB, float alpha, Matrix a, Matrix b,
+                float beta, Matrix c, Matrix d) {
             if (!on.isPlanning() && waits.getCount() > 0) {
                 waits.countDown();
                 try {
@@ -240,7 +240,7 @@ class SharedModelTest {
                     throw new IllegalStateException(e);
                 }
             }
-            blas.gemm(on, arena, transA, transB, m, n, k, alpha, a, b, beta, c);
+            blas.gemm(on, arena, transA, transB, alpha, a, b, beta, c, d);
         }
     }
 

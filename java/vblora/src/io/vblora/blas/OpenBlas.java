@@ -2,8 +2,8 @@ package io.vblora.blas;
 
 import io.vblora.kernels.Arena;
 import io.vblora.kernels.KernelException;
+import io.vblora.kernels.Matrix;
 import io.vblora.kernels.Stream;
-import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.CpuGemm;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -50,8 +50,8 @@ public final class OpenBlas implements Blas {
     }
 
     @Override
-    public void gemm(Stream stream, Arena arena, boolean transA, boolean transB, long m, long n, long k, float alpha,
-            Tensor a, Tensor b, float beta, Tensor c) {
-        gemm.gemm(stream, arena, transA, transB, m, n, k, alpha, a, b, beta, c);
+    public void gemm(Stream stream, Arena arena, boolean transA, boolean transB, float alpha, Matrix a, Matrix b,
+            float beta, Matrix c, Matrix d) {
+        gemm.gemm(stream, arena, transA, transB, alpha, a, b, beta, c, d);
     }
 }

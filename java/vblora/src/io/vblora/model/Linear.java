@@ -5,6 +5,7 @@ import io.vblora.adapter.Adapter;
 import io.vblora.adapter.ModuleShape;
 import io.vblora.kernels.Arena;
 import io.vblora.kernels.DType;
+import io.vblora.kernels.Matrix;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.LowRank;
 import io.vblora.kernels.ops.Transformer;
@@ -94,8 +95,9 @@ public final class Linear implements ModelPart {
      * @param p of {@link #takeP}, written
      */
     public void forward(Pass pass, long firstToken, long tokens, Tensor x, Tensor p, Tensor y, boolean accumulate) {
-        pass.blas().gemm(pass.stream(), pass.arena(), false, true, tokens, outFeatures(), inFeatures(), 1, x,
-                weight.value(), accumulate ? 1 : 0, y);
+        Matrix output = new Matrix(y, tokens, outFeatures());
+        pass.blas().gemm(pass.stream(), pass.arena(), false, true, 1, new Matrix(x, tokens, inFeatures()),
+                Matrix.of(weight.value()), accumulate ? 1 : 0, output, output);
         if (bias != null) {
             Transformer.addBias(pass.stream(), bias.value(), y);
         }
@@ -115,12 +117,14 @@ public final class Linear implements ModelPart {
     public void backward(Pass pass, long firstToken, long tokens, Tensor x, Tensor dy, Tensor p, Tensor dx,
             boolean accumulate) {
         if (dx != null) {
-            pass.blas().gemm(pass.stream(), pass.arena(), false, false, tokens, inFeatures(), outFeatures(), 1, dy,
-                    weight.value(), accumulate ? 1 : 0, dx);
+            Matrix gradient = new Matrix(dx, tokens, inFeatures());
+            pass.blas().gemm(pass.stream(), pass.arena(), false, false, 1, new Matrix(dy, tokens, outFeatures()),
+                    Matrix.of(weight.value()), accumulate ? 1 : 0, gradient, gradient);
         }
         if (weight.isTrained()) {
-            pass.blas().gemm(pass.stream(), pass.arena(), true, false, outFeatures(), inFeatures(), tokens, 1, dy, x,
-                    1, weight.gradient());
+            Matrix gradient = Matrix.of(weight.gradient());
+            pass.blas().gemm(pass.stream(), pass.arena(), true, false, 1, new Matrix(dy, tokens, outFeatures()),
+                    new Matrix(x, tokens, inFeatures()), 1, gradient, gradient);
         }
         if (bias != null && bias.isTrained()) {
             Transformer.addBiasBackward(pass.stream(), dy, bias.gradient());

@@ -1,6 +1,7 @@
 package io.vblora.kernels.ops;
 
 import io.vblora.kernels.DType;
+import io.vblora.kernels.Matrix;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import java.util.Arrays;
@@ -28,6 +29,22 @@ final class Check {
         elements(stream, name, tensor, DType.FLOAT32, elements);
     }
 
+    /** Requires a float32 matrix of this size on the stream's device. */
+    static void floats(Stream stream, String name, Matrix matrix, long rows, long columns) {
+        if (matrix.tensor().dtype() != DType.FLOAT32) {
+            throw refusal(stream, name, matrix, DType.FLOAT32, rows, columns);
+        }
+        nativeFloat(stream, name, matrix, rows, columns);
+    }
+
+    /** The same of one of the native floating-point types. */
+    static void nativeFloat(Stream stream, String name, Matrix matrix, long rows, long columns) {
+        if (!matrix.tensor().dtype().isNativeFloat() || matrix.rows() != rows || matrix.columns() != columns
+                || !matrix.tensor().device().equals(stream.device())) {
+            throw refusal(stream, name, matrix, "FLOAT32, BFLOAT16 or FLOAT16", rows, columns);
+        }
+    }
+
     static void ints(Stream stream, String name, Tensor tensor, long elements) {
         elements(stream, name, tensor, DType.INT32, elements);
     }
@@ -51,6 +68,13 @@ final class Check {
         if (value < 1) {
             throw new IllegalArgumentException(name + ": found " + value + "; expected 1 or more");
         }
+    }
+
+    private static IllegalArgumentException refusal(Stream stream, String name, Matrix matrix, Object types, long rows,
+            long columns) {
+        return new IllegalArgumentException(name + ": found " + matrix.tensor().dtype() + "[" + matrix.rows() + ", "
+                + matrix.columns() + "] on " + matrix.tensor().device() + "; expected " + types + "[" + rows + ", "
+                + columns + "] on " + stream.device());
     }
 
     private static IllegalArgumentException refusal(Stream stream, String name, Tensor tensor, String expected) {

@@ -7,6 +7,7 @@ import static io.vblora.kernels.global.vblora.vbl_cpu_gemm_scratch_bytes;
 import io.vblora.kernels.Arena;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.KernelException;
+import io.vblora.kernels.Matrix;
 import io.vblora.kernels.NativeLibrary;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
@@ -35,25 +36,32 @@ public final class CpuGemm {
     }
 
     /**
-     * C [m,n] = alpha · op(A) [m,k] · op(B) [k,n] + beta · C, row-major, without padding between rows. A and C are
-     * float32; B is float32, bfloat16 or float16. Scratch comes from the arena and goes back.
+     * D [m,n] = alpha · op(A) [m,k] · op(B) [k,n] + beta · C [m,n]. A, C and D are float32; B is float32, bfloat16 or
+     * float16. Scratch comes from the arena and goes back.
      *
      * @param transA whether A is stored [k,m]
      * @param transB whether B is stored [n,k]
+     * @param c may be d, and null with beta 0; otherwise d must not overlap a, b or c
      */
-    public void gemm(Stream stream, Arena arena, boolean transA, boolean transB, long m, long n, long k, float alpha,
-            Tensor a, Tensor b, float beta, Tensor c) {
-        Check.floats(stream, "a", a, Math.multiplyExact(m, k));
-        Check.nativeFloat(stream, "b", b, Math.multiplyExact(k, n));
-        Check.floats(stream, "c", c, Math.multiplyExact(m, n));
-        vbl_gemm gemm = SHAPE.get().m(m).n(n).k(k).lda(transA ? m : k).ldb(transB ? k : n).ldc(n)
-                .trans_a(transA ? 1 : 0).trans_b(transB ? 1 : 0)
-                .b_dtype(b.dtype().nativeCode()).alpha(alpha).beta(beta);
+    public void gemm(Stream stream, Arena arena, boolean transA, boolean transB, float alpha, Matrix a, Matrix b,
+            float beta, Matrix c, Matrix d) {
+        long m = d.rows();
+        long n = d.columns();
+        long k = transA ? a.rows() : a.columns();
+        Check.floats(stream, "a", a, transA ? k : m, transA ? m : k);
+        Check.nativeFloat(stream, "b", b, transB ? n : k, transB ? k : n);
+        if (c != null) {
+            Check.floats(stream, "c", c, m, n);
+        }
+        Check.floats(stream, "d", d, m, n);
+        vbl_gemm gemm = SHAPE.get().m(m).n(n).k(k).lda(a.rowStride()).ldb(b.rowStride())
+                .ldc(c == null ? n : c.rowStride()).ldd(d.rowStride()).trans_a(transA ? 1 : 0).trans_b(transB ? 1 : 0)
+                .b_dtype(b.tensor().dtype().nativeCode()).alpha(alpha).beta(beta);
         long mark = arena.mark();
         Tensor scratch = arena.take(DType.UINT8,
                 stream.scratchBytes(handle -> vbl_cpu_gemm_scratch_bytes(handle, gemm)));
-        stream.run(handle -> vbl_cpu_gemm(handle, blas, gemm, a.pointer(), b.pointer(), c.pointer(), scratch.pointer(),
-                scratch.bytes()));
+        stream.run(handle -> vbl_cpu_gemm(handle, blas, gemm, a.pointer(), b.pointer(),
+                c == null ? null : c.pointer(), d.pointer(), scratch.pointer(), scratch.bytes()));
         arena.release(mark);
     }
 }
