@@ -60,7 +60,11 @@ final class ActiveMoments implements Moments, SelectedLogits.Keeper {
 
     /** Builds the active set from logits and moments, in lists long enough. */
     private void load(Stream stream, int capacity, Tensor expAvg, Tensor expAvgSq) {
-        ActiveSet loaded = newActiveSet(capacity);
+        load(stream, newActiveSet(capacity), expAvg, expAvgSq);
+    }
+
+    /** As above, in this set if it is large enough; closes it if not. */
+    private void load(Stream stream, ActiveSet loaded, Tensor expAvg, Tensor expAvgSq) {
         try {
             activeLoad(stream, loaded, expAvg, expAvgSq);
         } catch (RuntimeException | Error e) {
@@ -68,7 +72,7 @@ final class ActiveMoments implements Moments, SelectedLogits.Keeper {
             throw e;
         }
         int need = loaded.maxCount().toInts()[0];
-        if (need > capacity) {
+        if (need > loaded.capacity()) {
             loaded.close();
             load(stream, Math.min(shape.numVectors(), 2 * need), expAvg, expAvgSq);
             return;
@@ -134,16 +138,24 @@ final class ActiveMoments implements Moments, SelectedLogits.Keeper {
         Optimizer.activeStore(stream, shape, active, logits.values(), null, null);
     }
 
-    /** Needs room for the moments of all logits meanwhile. */
+    /**
+     * Needs room for the moments of all logits and for another active set meanwhile, and has it before anything is
+     * overwritten. A set of the same capacity is large enough: only entries of the present one have moments.
+     */
     @Override
     public void rewrite(Stream stream, Runnable write) {
+        ActiveSet next = newActiveSet(active.capacity());
         try (Tensors moments = new Tensors(stream.device())) {
             Tensor expAvg = moments.allocate(DType.FLOAT32, logits.values().shape());
             Tensor expAvgSq = moments.allocate(DType.FLOAT32, logits.values().shape());
             Optimizer.activeStore(stream, shape, active, logits.values(), expAvg, expAvgSq);
             stream.synchronize();
             write.run();
-            load(stream, active.capacity(), expAvg, expAvgSq);
+            load(stream, next, expAvg, expAvgSq);
+        } finally {
+            if (active != next) {
+                next.close();
+            }
         }
     }
 
