@@ -107,9 +107,9 @@ class AdapterFolderTest extends WithStream {
         save(folder, 6);
         AdapterFolder read = AdapterFolder.read(folder);
         assertEquals(6, number(read.config(), read.taskConfig()));
-        read.load(stream).close();
+        read.load(List.of(), stream).close();
         save(folder, 7);
-        InputException e = assertThrows(InputException.class, () -> read.load(stream));
+        InputException e = assertThrows(InputException.class, () -> read.load(List.of(), stream));
         assertTrue(e.getMessage().startsWith(folder + ": found an adapter that was replaced by another one"),
                 e.getMessage());
     }
@@ -124,7 +124,7 @@ class AdapterFolderTest extends WithStream {
             String stored = json.replaceFirst("\"target_modules\": \\[[^]]*\\]", "\"target_modules\": " + allLinear);
             assertFalse(stored.equals(json), json);
             Files.writeString(config, stored);
-            try (Adapter adapter = AdapterFolder.read(folder).load(stream)) {
+            try (Adapter adapter = AdapterFolder.read(folder).load(List.of(), stream)) {
                 assertEquals("[\"up\"]", adapter.config().json().get("target_modules").toString(), allLinear);
             }
         }

@@ -101,13 +101,20 @@ public final class Adapter implements AutoCloseable {
     /**
      * Reads an adapter as PEFT writes it: {@code adapter_config.json} and {@code adapter_model.safetensors}, with all
      * logits, with top-k weights alone, or LoRA's, its modules to save and its biases; and its task, if that is there.
-     * The base model is not needed: dimensions come from the tensors. All is of one save, also while another one
-     * writes there.
+     * All is of one save, also while another one writes there. VB-LoRA and LoRA do not need the base model: their
+     * dimensions come from the tensors.
      *
-     * @throws InputException if anything is missing or contradicts
+     * @param parameters those of the base model, for a method whose updates are made from its weights; may be empty
+     * @throws InputException if anything is missing or contradicts, or the method needs a weight of the base model that
+     *         is not among the parameters
      */
+    public static Adapter load(Path folder, List<ModelParameter> parameters, Stream stream) {
+        return AdapterReader.read(folder, parameters, stream);
+    }
+
+    /** Reads an adapter without its base model: {@link #load(Path, List, Stream)}. */
     public static Adapter load(Path folder, Stream stream) {
-        return AdapterReader.read(folder, stream);
+        return load(folder, List.of(), stream);
     }
 
     /** Fills composition and whole parameters and makes the adapter; frees them if that fails. */

@@ -197,9 +197,10 @@ public abstract class AdapterConfig {
     /**
      * The dimensions of a module, from the tensors that a file has of it.
      *
+     * @param base for a method whose tensors do not tell
      * @throws InputException if they contradict this configuration
      */
-    protected abstract ModuleShape shape(String path, PeftFile file);
+    protected abstract ModuleShape shape(String path, PeftFile file, BaseWeights base);
 
     /**
      * The tensors of an adapter of these modules in one of the method's forms: a value that needs no composition.
@@ -211,7 +212,7 @@ public abstract class AdapterConfig {
     /**
      * A new composition, initialised from a seed: the same numbers in every run.
      *
-     * @param base what the updates may begin from
+     * @param base for a method whose updates begin from the base model's weights
      * @throws InputException if the configuration does not fit a module
      */
     protected abstract Composition create(List<ModuleShape> modules, BaseWeights base, Stream stream, long seed);
@@ -220,9 +221,10 @@ public abstract class AdapterConfig {
      * A composition with the parameters of a file that has all tensors of the form and these modules, and no others of
      * theirs.
      *
+     * @param base for a method that does not store what it makes of the base model's weights
      * @throws InputException if a tensor has another shape than this configuration demands, or holds what it may not
      */
-    protected abstract Composition read(List<ModuleShape> modules, PeftFile file, Stream stream);
+    protected abstract Composition read(List<ModuleShape> modules, PeftFile file, BaseWeights base, Stream stream);
 
     /** Rank of the updates, but for modules that {@code rank_pattern} gives another one. */
     public int r() {

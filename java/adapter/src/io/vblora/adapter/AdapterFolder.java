@@ -43,12 +43,12 @@ public record AdapterFolder(Path path, AdapterConfig config, byte[] taskConfig) 
     }
 
     /**
-     * Loads the adapter that this folder has told of.
+     * Loads the adapter that this folder has told of, as {@link Adapter#load(Path, List, Stream)} does.
      *
      * @throws InputException also if it was replaced by another one since
      */
-    public Adapter load(Stream stream) {
-        Adapter adapter = Adapter.load(path, stream);
+    public Adapter load(List<ModelParameter> parameters, Stream stream) {
+        Adapter adapter = Adapter.load(path, parameters, stream);
         AdapterConfig expected = config.withAdapted(adapter.modules().stream().map(AdaptedModule::path).toList());
         if (!adapter.config().equals(expected) || !Arrays.equals(adapter.taskConfig().orElse(null), taskConfig)) {
             adapter.close();

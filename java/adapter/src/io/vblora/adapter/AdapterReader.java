@@ -17,15 +17,17 @@ import java.util.TreeSet;
 final class AdapterReader {
     private final AdapterConfig config;
     private final PeftFile file;
+    private final BaseWeights base;
 
-    private AdapterReader(AdapterConfig config, PeftFile file) {
+    private AdapterReader(AdapterConfig config, PeftFile file, List<ModelParameter> parameters) {
         this.config = config;
         this.file = file;
+        this.base = new BaseWeights(config.source(), parameters);
     }
 
-    static Adapter read(Path folder, Stream stream) {
+    static Adapter read(Path folder, List<ModelParameter> parameters, Stream stream) {
         return AdapterFolder.files(folder).read(() -> {
-            Adapter adapter = readOnce(folder, stream);
+            Adapter adapter = readOnce(folder, parameters, stream);
             try {
                 adapter.setTaskConfig(AdapterFolder.readTaskConfig(folder));
                 return adapter;
@@ -36,14 +38,14 @@ final class AdapterReader {
         });
     }
 
-    private static Adapter readOnce(Path folder, Stream stream) {
+    private static Adapter readOnce(Path folder, List<ModelParameter> parameters, Stream stream) {
         AdapterConfig config = AdapterConfig.read(folder);
         Path weights = folder.resolve(PeftKeys.WEIGHTS_FILE);
         if (!Files.exists(weights) && Files.exists(folder.resolve("adapter_model.bin"))) {
             throw new InputException(folder, "", "only adapter_model.bin", PeftKeys.WEIGHTS_FILE);
         }
         try (PeftFile file = PeftFile.open(weights)) {
-            return new AdapterReader(config, file).adapter(stream);
+            return new AdapterReader(config, file, parameters).adapter(stream);
         }
     }
 
@@ -52,8 +54,9 @@ final class AdapterReader {
         Set<String> paths = paths(form);
         List<WholeParameter> whole = whole(form, paths);
         check(form, paths, whole);
-        List<ModuleShape> shapes = paths.stream().map(path -> config.shape(path, file)).toList();
-        return Adapter.finish(config, shapes, whole, config.read(shapes, file, stream), file.dtypes(), parameters -> {
+        List<ModuleShape> shapes = paths.stream().map(path -> config.shape(path, file, base)).toList();
+        Composition composition = config.read(shapes, file, base, stream);
+        return Adapter.finish(config, shapes, whole, composition, file.dtypes(), parameters -> {
             file.readFinite(parameters.layout(), parameters.values());
             parameters.changed();
         });

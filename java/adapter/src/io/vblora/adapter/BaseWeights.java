@@ -5,7 +5,7 @@ import io.vblora.adapter.peft.PeftKeys;
 import io.vblora.kernels.Tensor;
 import java.util.List;
 
-/** The weights of the base model's linear layers, for methods whose updates begin from them. */
+/** The weights of the base model's linear layers, for methods whose updates are made from them. */
 public final class BaseWeights {
     private final String source;
     private final List<ModelParameter> parameters;
@@ -20,16 +20,16 @@ public final class BaseWeights {
     }
 
     /**
-     * The weight of a module, as the model has it: [out, in], in any native type, on the model's device. The model
-     * owns it.
+     * The weight of the module with this path, as the model has it: [out, in], in any native type, on the model's
+     * device. The model owns it.
      *
      * @throws InputException if the model was not given, or does not offer it
      */
-    public Tensor of(ModuleShape module) {
-        String name = module.path() + PeftKeys.WEIGHT;
+    public Tensor of(String path) {
+        String name = path + PeftKeys.WEIGHT;
         return parameters.stream().filter(parameter -> parameter.name().equals(name) && !parameter.isHead()).findFirst()
                 .orElseThrow(() -> new InputException(source, name, parameters.isEmpty() ? "no parameters of a model"
-                        : "a model that does not offer it", "the base model's weight, from which the method begins"))
+                        : "a model that does not offer it", "the base model's weight, which the method needs"))
                 .values();
     }
 }

@@ -186,7 +186,8 @@ final class DemoCommand implements Callable<Integer> {
 
     /** Classifies messages that are in no file, with the adapter as it was stored. */
     private void classify(DemoRecipe recipe, SequenceModel encoder, Execution execution, Tokenizer tokenizer) {
-        try (Adapter adapter = Adapter.load(output.resolve(recipe.folder()), execution.stream())) {
+        try (Adapter adapter = Adapter.load(output.resolve(recipe.folder()), encoder.parameters(),
+                execution.stream())) {
             encoder.attach(adapter);
             List<SequenceExample> examples = SENTENCES.stream()
                     .map(sentence -> tokenizer.encode(sentence, null, MAX_SEQ_LENGTH))

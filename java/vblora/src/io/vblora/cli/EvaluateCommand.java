@@ -167,11 +167,17 @@ final class EvaluateCommand implements Callable<Integer> {
 
     private <E extends TokenSequence> void evaluate(TaskSession<E> session, Scoring<E> scoring) {
         List<E> examples = session.read("evaluation", file);
-        try (Stream stream = computeOptions.open(invocation);
-                Adapter loaded = adapter == null ? null : adapter.load(stream);
-                Execution execution = new Execution(stream, Blas.on(stream.device()))) {
+        try (Stream stream = computeOptions.open(invocation)) {
             invocation.say("loading %s", model);
             session.load(computeOptions.dtype(), stream);
+            evaluate(session, scoring, examples, stream);
+        }
+    }
+
+    private <E extends TokenSequence> void evaluate(TaskSession<E> session, Scoring<E> scoring, List<E> examples,
+            Stream stream) {
+        try (Adapter loaded = adapter == null ? null : adapter.load(session.model().parameters(), stream);
+                Execution execution = new Execution(stream, Blas.on(stream.device()))) {
             Objective<E> objective = session.attach(loaded);
             if (loaded != null) {
                 invocation.sayNotes(loaded);

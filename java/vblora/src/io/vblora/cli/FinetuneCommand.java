@@ -221,7 +221,7 @@ final class FinetuneCommand implements Callable<Integer> {
         invocation.say("loading %s", model);
         session.load(computeOptions.dtype(), stream);
         try (Adapter adapter = initial == null ? newAdapter(session, config, arguments.seed(), stream)
-                        : initial.folder().load(stream);
+                        : initial.folder().load(session.model().parameters(), stream);
                 Execution execution = new Execution(stream, Blas.on(stream.device()))) {
             if (initial != null) {
                 initial.checkTargets(invocation, config, adapter, session.model().linears());

@@ -46,7 +46,7 @@ final class ToyComposition extends FlatParameters implements Composition {
         for (int m = 0; m < modules.size(); m++) {
             int in = (int) modules.get(m).inFeatures();
             int out = (int) modules.get(m).outFeatures();
-            float[] weight = base.of(modules.get(m)).toFloats();
+            float[] weight = base.of(modules.get(m).path()).toFloats();
             Tensor ownA = layoutA.tensors().get(m).view(a);
             Tensor ownB = layoutB.tensors().get(m).view(b);
             for (int i = 0; i < r; i++) {
@@ -64,6 +64,10 @@ final class ToyComposition extends FlatParameters implements Composition {
     void read(PeftFile file) {
         file.readFinite(layoutA, a);
         file.readFinite(layoutB, b);
+        readR(file);
+    }
+
+    void readR(PeftFile file) {
         file.readFinite(layout(), values());
         compose();
     }
@@ -122,8 +126,10 @@ final class ToyComposition extends FlatParameters implements Composition {
     @Override
     public NamedTensors stored(StoredForm form, Stream stream) {
         NamedTensors stored = parameters(stream);
-        layoutA.addTo(stored, a);
-        layoutB.addTo(stored, b);
+        if (form.equals(ToyMethod.FORM)) {
+            layoutA.addTo(stored, a);
+            layoutB.addTo(stored, b);
+        }
         return stored;
     }
 

@@ -1,5 +1,6 @@
 package io.vblora.adapter.methods.toy;
 
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.vblora.JsonFields;
 import io.vblora.adapter.AdapterConfig;
 import io.vblora.adapter.BaseWeights;
@@ -18,11 +19,13 @@ import java.util.Set;
 final class ToyConfig extends AdapterConfig {
     private final ToyMethod method;
     private final double toyScale;
+    private final boolean onlyR;
 
     ToyConfig(ToyMethod method, JsonFields fields) {
-        super(fields, 2, "lora_dropout", Set.of("lora_dropout", "toy_scale"));
+        super(fields, 2, "lora_dropout", Set.of("lora_dropout", "toy_scale", "toy_only_r"));
         this.method = method;
         this.toyScale = fields.number("toy_scale", 0, 100, 1);
+        this.onlyR = fields.bool("toy_only_r", false);
     }
 
     @Override
@@ -50,15 +53,28 @@ final class ToyConfig extends AdapterConfig {
     }
 
     @Override
-    protected ModuleShape shape(String path, PeftFile file) {
+    public StoredForm form() {
+        return onlyR ? ToyMethod.ONLY_R : ToyMethod.FORM;
+    }
+
+    @Override
+    protected void setForm(ObjectNode json, StoredForm form) {
+        json.put("toy_only_r", form.equals(ToyMethod.ONLY_R));
+    }
+
+    @Override
+    protected ModuleShape shape(String path, PeftFile file, BaseWeights base) {
         file.expect(PeftKeys.of(path, ToyMethod.R), "r", r(), r());
+        if (onlyR) {
+            return new ModuleShape(path, base.of(path).dimension(1), base.of(path).dimension(0));
+        }
         return new ModuleShape(path, file.expect(PeftKeys.of(path, ToyMethod.A), "r", r(), -1).get(1),
                 file.expect(PeftKeys.of(path, ToyMethod.B), "r", -1, r()).get(0));
     }
 
     @Override
     protected List<StoredTensor> stored(List<ModuleShape> modules, StoredForm form) {
-        return List.of(ToyMethod.A, ToyMethod.B, ToyMethod.R).stream()
+        return form.moduleKeys().stream()
                 .flatMap(suffix -> StoredTensor.of(layout(modules, suffix)).stream()).toList();
     }
 
@@ -70,9 +86,14 @@ final class ToyConfig extends AdapterConfig {
     }
 
     @Override
-    protected ToyComposition read(List<ModuleShape> modules, PeftFile file, Stream stream) {
+    protected ToyComposition read(List<ModuleShape> modules, PeftFile file, BaseWeights base, Stream stream) {
         ToyComposition composition = new ToyComposition(stream.device(), this, modules);
-        composition.read(file);
+        if (onlyR) {
+            composition.initialize(base);
+            composition.readR(file);
+        } else {
+            composition.read(file);
+        }
         return composition;
     }
 

@@ -19,6 +19,8 @@ public final class ToyMethod implements AdapterMethod, MethodSource {
 
     static final ParameterGroup GROUP = new ParameterGroup("toy", "learning_rate_toy", 0.01, true);
     static final StoredForm FORM = new StoredForm("with_r", "with A, B and R", List.of(A, B, R), List.of());
+    /** A and B are taken from the base model again. */
+    static final StoredForm ONLY_R = new StoredForm("with_only_r", "with only R", List.of(R), List.of());
 
     /** For the service loader. */
     public ToyMethod() {}
@@ -67,6 +69,6 @@ public final class ToyMethod implements AdapterMethod, MethodSource {
 
     @Override
     public List<StoredForm> forms() {
-        return List.of(FORM);
+        return List.of(FORM, ONLY_R);
     }
 }

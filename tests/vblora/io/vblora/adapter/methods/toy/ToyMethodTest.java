@@ -121,7 +121,14 @@ class ToyMethodTest {
                 assertEquals(lossAfter, new CausalLmObjective(model).evaluate(execution, examples, 8, n -> { })
                         .get("eval_loss"));
             }
-            assertThrows(InputException.class, () -> adapter.save(saved, true, stream));
+            Path onlyR = folder.resolve("only-r");
+            adapter.save(onlyR, true, stream);
+            try (Adapter loaded = Adapter.load(onlyR, model.parameters(), stream)) {
+                assertArrayEquals(adapter.composition().packed().toFloats(), loaded.composition().packed().toFloats());
+            }
+            InputException e = assertThrows(InputException.class, () -> Adapter.load(onlyR, stream));
+            assertEquals(first.path() + ".weight", e.field());
+            assertEquals("no parameters of a model", e.found());
         }
         JsonNode report = new ObjectMapper().readTree(CommandLineRun.of("inspect", saved.toString(), "--json").out());
         assertEquals("TOY", report.get("peft_type").asText());

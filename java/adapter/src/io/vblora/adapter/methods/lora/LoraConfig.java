@@ -101,7 +101,7 @@ public final class LoraConfig extends AdapterConfig {
     }
 
     @Override
-    protected ModuleShape shape(String path, PeftFile file) {
+    protected ModuleShape shape(String path, PeftFile file, BaseWeights base) {
         int r = r(path);
         String keys = r == r() ? "r" : "rank_pattern";
         long in = file.expect(PeftKeys.of(path, PeftKeys.LORA_A), keys, r, -1).get(1);
@@ -129,7 +129,7 @@ public final class LoraConfig extends AdapterConfig {
     }
 
     @Override
-    protected LoraComposition read(List<ModuleShape> modules, PeftFile file, Stream stream) {
+    protected LoraComposition read(List<ModuleShape> modules, PeftFile file, BaseWeights base, Stream stream) {
         LoraComposition composition = new LoraComposition(stream.device(), this, modules);
         try {
             file.readFinite(composition.layout(), composition.values());

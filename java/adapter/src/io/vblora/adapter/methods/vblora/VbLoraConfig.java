@@ -114,7 +114,7 @@ public final class VbLoraConfig extends AdapterConfig {
     }
 
     @Override
-    protected ModuleShape shape(String path, PeftFile file) {
+    protected ModuleShape shape(String path, PeftFile file, BaseWeights base) {
         String suffix = saveOnlyTopkWeights ? VbLoraKeys.TOPK_INDICES : "";
         long columnsA = file.expect(VbLoraKeys.logitsA(path) + suffix, "r", r(), -1, -1).get(1);
         long columnsB = file.expect(VbLoraKeys.logitsB(path) + suffix, "r", -1, r(), -1).get(0);
@@ -148,7 +148,7 @@ public final class VbLoraConfig extends AdapterConfig {
     }
 
     @Override
-    protected VbLoraComposition read(List<ModuleShape> modules, PeftFile file, io.vblora.kernels.Stream stream) {
+    protected VbLoraComposition read(List<ModuleShape> modules, PeftFile file, BaseWeights base, io.vblora.kernels.Stream stream) {
         file.expect(VbLoraKeys.VECTOR_BANK, "num_vectors, vector_length", numVectors, vectorLength);
         return filled(new VbLoraComposition(stream.device(), this, modules, !saveOnlyTopkWeights,
                 file.path().toString()), composition -> composition.read(this, file, stream));
