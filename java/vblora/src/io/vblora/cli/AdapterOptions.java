@@ -81,9 +81,11 @@ final class AdapterOptions {
     }
 
     /**
-     * Adds what methods offer under one key as one option. It has no default, as each method has its own.
+     * Adds what methods offer under one key as one option. It has no default, as each method has its own. An option
+     * that the mixin has already, as --r, is that of all methods.
      *
-     * @throws IllegalStateException if their values are of different kinds
+     * @throws IllegalStateException if their values are of different kinds, or the command has another option of this
+     *     name
      */
     private static OptionSpec add(CommandSpec command, CommandSpec mixin, List<MethodOption> shared) {
         MethodOption first = shared.get(0);
@@ -93,6 +95,14 @@ final class AdapterOptions {
                 throw new IllegalStateException("Methods share " + first.key() + " with values of different kinds: "
                         + shared);
             }
+        }
+        OptionSpec existing = command.findOption(first.name());
+        if (existing != null) {
+            if (mixin.findOption(first.name()) == null || first.isAuto()
+                    || existing.type() != first.defaultValue().getClass()) {
+                throw new IllegalStateException(first + " has the name of another option of " + command.name());
+            }
+            return existing;
         }
         String description = shared.stream()
                 .map(option -> option.description().replace("${DEFAULT-VALUE}", option.defaultValue().toString()))
@@ -141,7 +151,7 @@ final class AdapterOptions {
     List<String> ofConfig(MethodChoice chosen) {
         Stream<MethodOption> given = chosen.options().stream()
                 .filter(option -> value(option) != null);
-        return Stream.concat(Stream.of("--r"), given.map(MethodOption::name)).toList();
+        return Stream.concat(Stream.of("--r"), given.map(MethodOption::name)).distinct().toList();
     }
 
     /** The configuration with what is left open set as fits a model, which is said. */

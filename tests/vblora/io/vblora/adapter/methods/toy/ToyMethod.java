@@ -57,7 +57,8 @@ public final class ToyMethod implements AdapterMethod, MethodSource {
 
     @Override
     public List<MethodOption> options() {
-        return List.of(MethodOption.of("toy_scale", "X", 1.0, "Toy: factor of the updates."),
+        return List.of(MethodOption.of("r", "N", 3, "Toy: size of R."),
+                MethodOption.of("toy_scale", "X", 1.0, "Toy: factor of the updates."),
                 MethodOption.of("lora_dropout", "P", 0.25, "Toy: probability of dropout (default: ${DEFAULT-VALUE})."));
     }
 

@@ -169,17 +169,28 @@ class ToyMethodTest {
                 "--lora-dropout", "0.5").assertError(2, "--lora-dropout means nothing to --method vblora");
     }
 
-    /** What an adapter of a method is saved with. */
+    /** A key of all methods, with a default of the method's own. */
+    @Test
+    void sharesAnOptionOfAllMethods() throws IOException {
+        assertEquals(3, configOf("toy").get("r").asInt());
+        assertEquals(2, configOf("toy", "--r", "2").get("r").asInt());
+        assertEquals(4, configOf("vblora", "--vector-length", "4").get("r").asInt());
+    }
+
     private double dropoutOf(String method, Object... options) throws IOException {
+        return configOf(method, options).get("lora_dropout").asDouble();
+    }
+
+    /** What an adapter of a method is saved with. */
+    private JsonNode configOf(String method, Object... options) throws IOException {
         Path data = folder.resolve("train.jsonl");
         Files.writeString(data, "{\"input_ids\": [1, 2, 3]}\n");
         Path saved = folder.resolve("adapter");
         List<Object> arguments = new ArrayList<>(List.of("finetune", "--model", Golden.own("models/tinyrand"),
-                "--train", data, "--output", saved, "--method", method, "--r", "2", "--max-steps", "1"));
+                "--train", data, "--output", saved, "--method", method, "--max-steps", "1"));
         arguments.addAll(List.of(options));
         CommandLineRun.of(arguments.toArray()).assertDone();
-        return new ObjectMapper().readTree(saved.resolve(AdapterConfig.FILE_NAME).toFile()).get("lora_dropout")
-                .asDouble();
+        return new ObjectMapper().readTree(saved.resolve(AdapterConfig.FILE_NAME).toFile());
     }
 
     /** The first is the default of --method. A class loader of its own finds the toy before all others. */
