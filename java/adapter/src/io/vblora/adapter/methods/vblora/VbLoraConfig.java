@@ -148,7 +148,8 @@ public final class VbLoraConfig extends AdapterConfig {
     }
 
     @Override
-    protected VbLoraComposition read(List<ModuleShape> modules, PeftFile file, BaseWeights base, io.vblora.kernels.Stream stream) {
+    protected VbLoraComposition read(List<ModuleShape> modules, PeftFile file, BaseWeights base,
+            io.vblora.kernels.Stream stream) {
         file.expect(VbLoraKeys.VECTOR_BANK, "num_vectors, vector_length", numVectors, vectorLength);
         return filled(new VbLoraComposition(stream.device(), this, modules, !saveOnlyTopkWeights,
                 file.path().toString()), composition -> composition.read(this, file, stream));
