@@ -1,10 +1,11 @@
 package io.vblora.kernels;
 
 import io.vblora.kernels.ops.ActiveSet;
+import io.vblora.kernels.ops.AdamWOps;
 import io.vblora.kernels.ops.Admixture;
 import io.vblora.kernels.ops.AdmixtureShape;
+import io.vblora.kernels.ops.GradientNorm;
 import io.vblora.kernels.ops.Memory;
-import io.vblora.kernels.ops.Optimizer;
 import io.vblora.kernels.ops.StepState;
 import org.bytedeco.javacpp.Pointer;
 
@@ -64,9 +65,9 @@ final class RawPointersExample implements AutoCloseable {
         expAvgSq = memory.allocate(DType.FLOAT32, NUM_VECTORS, VECTOR_LENGTH);
         squares = memory.allocate(DType.FLOAT64, 1);
         long bytes = Math.max(Admixture.backwardScratchBytes(stream, shape),
-                Math.max(Optimizer.activeScratchBytes(stream, shape),
-                        Math.max(Optimizer.sumSquaresScratchBytes(stream, dbank.elements()),
-                                Optimizer.sumSquaresScratchBytes(stream, dlogits.elements()))));
+                Math.max(AdamWOps.activeScratchBytes(stream, shape),
+                        Math.max(GradientNorm.sumSquaresScratchBytes(stream, dbank.elements()),
+                                GradientNorm.sumSquaresScratchBytes(stream, dlogits.elements()))));
         scratch = memory.allocate(DType.UINT8, bytes);
         // Room for every entry: no row's list can overflow, and nobody has to watch max_count.
         active = new ActiveSet(device, shape, NUM_VECTORS, 4 * TOPK);
@@ -78,7 +79,7 @@ final class RawPointersExample implements AutoCloseable {
         bank.copyFrom(bankValues);
         logits.copyFrom(logitsValues);
         Admixture.select(stream, shape, logits, indices, weights, badRow);
-        Optimizer.activeLoad(stream, shape, active, logits, null, null, scratch);
+        AdamWOps.activeLoad(stream, shape, active, logits, null, null, scratch);
         Admixture.compose(stream, shape, bank, indices, weights, packed);
     }
 
@@ -88,11 +89,11 @@ final class RawPointersExample implements AutoCloseable {
                 .group(LOGITS, learningRateLogits, 0.9, 0.999, 1e-8, 0).upload(stream);
         Admixture.backward(stream, shape, bank, indices, weights, packedGradient, dlogits, dbank, scratch);
         Memory.zero(stream, squares);
-        Optimizer.sumSquares(stream, dbank, squares, scratch);
-        Optimizer.sumSquares(stream, dlogits, squares, scratch);
-        Optimizer.clip(stream, squares, maxNorm, step);
-        Optimizer.adamw(stream, step, BANK, bank, dbank, expAvg, expAvgSq);
-        Optimizer.adamwActiveSelect(stream, shape, active, step, LOGITS, logits, dlogits, indices, weights, badRow,
+        GradientNorm.sumSquares(stream, dbank, squares, scratch);
+        GradientNorm.sumSquares(stream, dlogits, squares, scratch);
+        GradientNorm.clip(stream, squares, maxNorm, step);
+        AdamWOps.adamw(stream, step, BANK, bank, dbank, expAvg, expAvgSq);
+        AdamWOps.adamwActiveSelect(stream, shape, active, step, LOGITS, logits, dlogits, indices, weights, badRow,
                 scratch);
         Admixture.compose(stream, shape, bank, indices, weights, packed);
     }

@@ -9,8 +9,8 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.vblora.kernels.ops.GradientNorm;
 import io.vblora.kernels.ops.Memory;
-import io.vblora.kernels.ops.Optimizer;
 import io.vblora.kernels.ops.Transformer;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
@@ -62,7 +62,7 @@ class StreamTest {
         try (Tensor tensor = Tensor.of(new float[1], 1)) {
             assertThrows(IllegalStateException.class, () -> Memory.zero(stream, tensor));
             assertThrows(IllegalStateException.class, () -> Memory.zero(planning, tensor));
-            assertThrows(IllegalStateException.class, () -> Optimizer.sumSquaresScratchBytes(planning, 1));
+            assertThrows(IllegalStateException.class, () -> GradientNorm.sumSquaresScratchBytes(planning, 1));
             assertThrows(IllegalStateException.class, planning::planning);
         }
     }
@@ -86,7 +86,7 @@ class StreamTest {
         try (Tensor tensor = Tensor.of(new float[] {1}, 1)) {
             for (Executable call : new Executable[] {stream::close, stream::synchronize,
                     () -> Memory.zero(stream, tensor),
-                () -> Optimizer.sumSquaresScratchBytes(stream.planning(), 1)}) {
+                () -> GradientNorm.sumSquaresScratchBytes(stream.planning(), 1)}) {
                 IllegalStateException e = assertThrows(IllegalStateException.class, call);
                 assertEquals("The stream is in use by another thread: one thread at a time runs ops on it",
                         e.getMessage());

@@ -20,7 +20,7 @@ import io.vblora.kernels.Device;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.TestDevice;
-import io.vblora.parameters.Floats;
+import io.vblora.parameters.FloatTensors;
 import io.vblora.parameters.NamedTensors;
 import io.vblora.weights.SafetensorsFile;
 import io.vblora.weights.SafetensorsWriter;
@@ -516,7 +516,7 @@ class AdapterTest extends WithStream {
 
     private static Tensor widen(Tensor tensor) {
         Tensor wide = Tensor.allocate(Device.CPU, DType.FLOAT64, tensor.shape());
-        Floats.widen(tensor, wide);
+        FloatTensors.widen(tensor, wide);
         return wide;
     }
 

@@ -16,9 +16,9 @@ import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.TestDevice;
-import io.vblora.kernels.ops.Optimizer;
+import io.vblora.kernels.ops.GradientNorm;
 import io.vblora.optimizer.adamw.AdamWRun;
-import io.vblora.parameters.Floats;
+import io.vblora.parameters.FloatTensors;
 import io.vblora.weights.SafetensorsFile;
 import io.vblora.weights.SafetensorsWriter;
 import java.io.IOException;
@@ -194,7 +194,7 @@ class ModulesToSaveTest extends WithStream {
     private static void randomize(Adapter adapter) {
         Random random = new Random(17);
         WholeParameters heads = adapter.wholeParameters();
-        Floats.fill(heads.values(), random::nextGaussian);
+        FloatTensors.fill(heads.values(), random::nextGaussian);
         heads.changed();
     }
 
@@ -438,7 +438,7 @@ class ModulesToSaveTest extends WithStream {
                 heads.sumSquares(stream, squares);
                 assertEquals(sum, squares.toDoubles()[0], 1e-12 * sum);
                 adamW.begin(t, group -> RATE);
-                Optimizer.clip(stream, squares, 1, adamW.step());
+                GradientNorm.clip(stream, squares, 1, adamW.step());
                 float norm = adamW.step().gradientNorm(stream);
                 float clip = 1 / (norm + 1e-6f);
                 long version = heads.version();

@@ -18,7 +18,7 @@ import io.vblora.optimizer.OptimizerState;
 import io.vblora.optimizer.adamw.AdamW;
 import io.vblora.optimizer.adamw.AdamWRun;
 import io.vblora.optimizer.toy.ToySgd;
-import io.vblora.parameters.Floats;
+import io.vblora.parameters.FloatTensors;
 import io.vblora.parameters.NamedTensors;
 import io.vblora.parameters.SelectedLogits;
 import io.vblora.parameters.Trainable;
@@ -72,7 +72,7 @@ class RestoreTest extends WithStream {
             trainable.zeroGradient(stream);
             Tensor gradient = trainable instanceof Composition composition ? composition.packedGradient()
                     : adapter.wholeParameters().gradient();
-            Floats.fill(gradient, random::nextGaussian);
+            FloatTensors.fill(gradient, random::nextGaussian);
         }
         adamW.step(number, group -> 0.05);
     }
@@ -133,7 +133,7 @@ class RestoreTest extends WithStream {
         try (StepState step = new StepState(stream.device(), optimizer.groups())) {
             optimizer.prepare(step.step(number), group -> 0.05);
             composition.zeroGradient(stream);
-            Floats.fill(composition.packedGradient(), new Random(number)::nextGaussian);
+            FloatTensors.fill(composition.packedGradient(), new Random(number)::nextGaussian);
             composition.backward(stream);
             optimizer.update(stream, step.upload(stream));
             composition.updated(stream);

@@ -13,8 +13,8 @@ import io.vblora.kernels.Device;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.TestDevice;
+import io.vblora.kernels.ops.GradientNorm;
 import io.vblora.kernels.ops.Memory;
-import io.vblora.kernels.ops.Optimizer;
 import io.vblora.model.Execution;
 import io.vblora.model.LlamaModel;
 import io.vblora.model.OnePass;
@@ -64,7 +64,7 @@ class DeviceTrainingTest {
             composition.backward(stream);
             Memory.zero(stream, squares);
             composition.sumSquares(stream, squares);
-            Optimizer.clip(stream, squares, 0.5f, adamW.step());
+            GradientNorm.clip(stream, squares, 0.5f, adamW.step());
             adamW.update();
             composition.verify(stream);
             return adamW.step().gradientNorm(stream);

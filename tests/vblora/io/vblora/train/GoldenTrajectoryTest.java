@@ -14,7 +14,7 @@ import io.vblora.data.CausalLmExample;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
-import io.vblora.kernels.ops.Optimizer;
+import io.vblora.kernels.ops.GradientNorm;
 import io.vblora.model.Execution;
 import io.vblora.model.LlamaModel;
 import io.vblora.model.OnePass;
@@ -169,7 +169,7 @@ class GoldenTrajectoryTest {
                     .doubleValue());
             gradients(composition, ids().get(10));
             composition.sumSquares(stream, squares);
-            Optimizer.clip(stream, squares, 0, run11.step());
+            GradientNorm.clip(stream, squares, 0, run11.step());
             run11.update();
             assertNear(composition.parameters(stream), run.resolve("ckpt11_params.safetensors"),
                     PYTORCH_PARAMETERS);

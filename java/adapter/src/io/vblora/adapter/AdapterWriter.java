@@ -7,7 +7,7 @@ import io.vblora.kernels.Device;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Memory;
-import io.vblora.parameters.Floats;
+import io.vblora.parameters.FloatTensors;
 import io.vblora.parameters.NamedTensors;
 import io.vblora.parameters.ParameterLayout;
 import io.vblora.weights.SafetensorsWriter;
@@ -59,7 +59,7 @@ final class AdapterWriter {
         }
         if (dtype == DType.FLOAT64) {
             Tensor result = Tensor.allocate(Device.CPU, dtype, source.shape());
-            Floats.widen(source, result);
+            FloatTensors.widen(source, result);
             return result;
         }
         Tensor result = Tensor.allocate(source.device(), dtype, source.shape());

@@ -6,7 +6,7 @@ import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Memory;
 import io.vblora.parameters.FlatParameters;
-import io.vblora.parameters.Floats;
+import io.vblora.parameters.FloatTensors;
 import io.vblora.parameters.ParameterGroup;
 import io.vblora.parameters.ParameterLayout;
 import java.util.LinkedHashMap;
@@ -70,7 +70,7 @@ public final class WholeParameters extends FlatParameters {
             Tensor value = values.get(parameter.name());
             if (begin == null) {
                 if (parameter.isMatrix()) {
-                    Floats.fill(value, () -> random.nextGaussian() * initializerRange);
+                    FloatTensors.fill(value, () -> random.nextGaussian() * initializerRange);
                 }
             } else if (begin.dtype() == DType.FLOAT32) {
                 value.copyFrom(begin);

@@ -5,8 +5,8 @@ import io.vblora.kernels.Device;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.Tensors;
+import io.vblora.kernels.ops.GradientNorm;
 import io.vblora.kernels.ops.Memory;
-import io.vblora.kernels.ops.Optimizer;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -32,7 +32,7 @@ public abstract class FlatParameters implements Trainable {
         final Tensor gradient;
 
         Training(Stream stream) {
-            scratch = owned.allocate(DType.UINT8, Optimizer.sumSquaresScratchBytes(stream, values.elements()));
+            scratch = owned.allocate(DType.UINT8, GradientNorm.sumSquaresScratchBytes(stream, values.elements()));
             gradient = owned.allocate(DType.FLOAT32, values.elements());
         }
 
@@ -133,7 +133,7 @@ public abstract class FlatParameters implements Trainable {
 
     @Override
     public void sumSquares(Stream stream, Tensor sum) {
-        Optimizer.sumSquares(stream, gradient(), sum, training.scratch);
+        GradientNorm.sumSquares(stream, gradient(), sum, training.scratch);
     }
 
     @Override

@@ -49,7 +49,7 @@ public record ParameterLayout(List<Entry> tensors) {
         /** Copies a tensor as it is stored to a buffer. */
         public void copy(Tensor from, Tensor buffer) {
             if (transposed) {
-                Floats.transpose(from, view(buffer));
+                FloatTensors.transpose(from, view(buffer));
             } else {
                 view(buffer).copyFrom(from);
             }
@@ -78,7 +78,7 @@ public record ParameterLayout(List<Entry> tensors) {
         for (Entry entry : tensors) {
             if (entry.transposed) {
                 Tensor stored = result.allocate(DType.FLOAT32, entry.dimensions());
-                Floats.transpose(entry.view(buffer), stored);
+                FloatTensors.transpose(entry.view(buffer), stored);
                 result.view(entry.name, stored);
             } else {
                 result.view(entry.name, entry.view(buffer));
@@ -120,7 +120,7 @@ public record ParameterLayout(List<Entry> tensors) {
      * @throws InputException naming the first that is not finite
      */
     public void requireFinite(String source, Map<String, Tensor> values) {
-        tensors.forEach(entry -> Floats.requireFinite(source, entry.name, values.get(entry.name)));
+        tensors.forEach(entry -> FloatTensors.requireFinite(source, entry.name, values.get(entry.name)));
     }
 
     /**
@@ -131,9 +131,9 @@ public record ParameterLayout(List<Entry> tensors) {
     public void requireFinite(String source, Tensor buffer) {
         for (Entry entry : tensors) {
             Tensor view = entry.view(buffer);
-            long found = Floats.firstNotFinite(view);
+            long found = FloatTensors.firstNotFinite(view);
             if (found >= 0) {
-                throw Floats.notFinite(source, entry.name, view, found, entry.transposed
+                throw FloatTensors.notFinite(source, entry.name, view, found, entry.transposed
                         ? found % view.dimension(1) * view.dimension(0) + found / view.dimension(1) : found);
             }
         }

@@ -36,7 +36,7 @@ final class DeltaCommand implements Callable<Integer> {
         Invocation.requireAdapter("--adapter", adapter);
         OutputFile.check("--output", output);
         Invocation invocation = new Invocation(spec);
-        new NeededFiles().addAdapter("the adapter", adapter).addModel("the adapter's base model", baseModel())
+        new ProtectedFiles().addAdapter("the adapter", adapter).addModel("the adapter's base model", baseModel())
                 .refuse(invocation, "--output", output);
         try (Stream stream = Stream.cpu(0); Adapter loaded = Adapter.load(adapter, stream)) {
             new Invocation(spec).sayNotes(loaded);

@@ -97,7 +97,7 @@ final class EvaluateCommand implements Callable<Integer> {
         Invocation.requireModel(task == null ? Task.CAUSAL_LM : Task.of(task.problemType()), model);
         if (predictions != null) {
             OutputFile.check("--predictions", predictions);
-            new NeededFiles().add("the data", file).addModel("the model", model)
+            new ProtectedFiles().add("the data", file).addModel("the model", model)
                     .addAdapter("the adapter", adapterFolder).refuse(invocation, "--predictions", predictions);
         }
         if (task != null) {

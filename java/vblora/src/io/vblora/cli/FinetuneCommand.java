@@ -145,7 +145,7 @@ final class FinetuneCommand implements Callable<Integer> {
         checkGiven();
         Invocation.requireModel(chosen, model);
         OutputFolder.checkForAdapter(invocation, output, model);
-        NeededFiles data = new NeededFiles().add("the training data", train).add("the held-out data", eval);
+        ProtectedFiles data = new ProtectedFiles().add("the training data", train).add("the held-out data", eval);
         AdapterFolder.FILES.forEach(name -> data.refuse(invocation, "--output", output.resolve(name)));
         if (metrics != null) {
             data.addModel("the model", model).addAdapter("the adapter to go on from", initAdapter)

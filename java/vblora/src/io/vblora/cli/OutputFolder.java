@@ -56,7 +56,8 @@ final class OutputFolder implements AutoCloseable {
      */
     static void checkForAdapter(Invocation invocation, Path folder, Path model) {
         Path modelFolder = Files.isRegularFile(model) ? model.toAbsolutePath().getParent() : model;
-        invocation.check(!NeededFiles.real(folder).equals(NeededFiles.real(modelFolder)), "--output: found " + folder
+        invocation.check(!ProtectedFiles.real(folder).equals(ProtectedFiles.real(modelFolder)), "--output: found "
+                + folder
                 + ", which is the folder of --model; expected another one");
         AdapterFolder.files(folder).finish();
         Path task = folder.resolve(AdapterFolder.TASK_FILE);

@@ -7,6 +7,7 @@ import io.vblora.adapter.WholeParameters;
 import io.vblora.data.BatchSampler;
 import io.vblora.data.TokenSequence;
 import io.vblora.kernels.Stream;
+import io.vblora.kernels.ops.GradientNorm;
 import io.vblora.kernels.ops.StepState;
 import io.vblora.model.Execution;
 import io.vblora.model.Training;
@@ -299,7 +300,7 @@ public final class Trainer<E extends TokenSequence> {
             }
             trainables.forEach(t -> t.backward(stream));
             trainables.forEach(t -> t.sumSquares(stream, readings.squares()));
-            io.vblora.kernels.ops.Optimizer.clip(stream, readings.squares(),
+            GradientNorm.clip(stream, readings.squares(),
                     (float) arguments.optimizer().maxGradNorm(), state);
         }
 

@@ -7,8 +7,8 @@ import io.vblora.kernels.Tensor;
 import io.vblora.kernels.Tensors;
 import io.vblora.kernels.global.vblora;
 import io.vblora.kernels.ops.ActiveSet;
+import io.vblora.kernels.ops.AdamWOps;
 import io.vblora.kernels.ops.AdmixtureShape;
-import io.vblora.kernels.ops.Optimizer;
 import io.vblora.kernels.ops.StepState;
 import io.vblora.parameters.NamedTensors;
 import io.vblora.parameters.SelectedLogits;
@@ -37,7 +37,7 @@ final class ActiveMoments implements Moments, SelectedLogits.Keeper {
         this.logits = logits;
         this.shape = logits.shape();
         this.group = group;
-        this.scratch = Tensor.allocate(stream.device(), DType.UINT8, Optimizer.activeScratchBytes(stream, shape));
+        this.scratch = Tensor.allocate(stream.device(), DType.UINT8, AdamWOps.activeScratchBytes(stream, shape));
         try {
             this.count = new ActiveCount(stream.device(), shape.topk());
         } catch (RuntimeException | Error e) {
@@ -84,7 +84,7 @@ final class ActiveMoments implements Moments, SelectedLogits.Keeper {
     /** Loads, or leaves a need beyond the capacity in max_count: a CPU op says so as well, a CUDA stream cannot. */
     private void activeLoad(Stream stream, ActiveSet loaded, Tensor expAvg, Tensor expAvgSq) {
         try {
-            Optimizer.activeLoad(stream, shape, loaded, logits.values(), expAvg, expAvgSq, scratch);
+            AdamWOps.activeLoad(stream, shape, loaded, logits.values(), expAvg, expAvgSq, scratch);
         } catch (KernelException e) {
             if (e.status() != vblora.VBL_CAPACITY) {
                 throw e;
@@ -104,7 +104,7 @@ final class ActiveMoments implements Moments, SelectedLogits.Keeper {
         ActiveSet larger = newActiveSet(Math.min(shape.numVectors(),
                 Math.max(2 * active.capacity(), needed + shape.topk())));
         try {
-            Optimizer.activeCopy(stream, shape, active, larger);
+            AdamWOps.activeCopy(stream, shape, active, larger);
             stream.synchronize();  // before the smaller one is freed
         } catch (RuntimeException | Error e) {
             larger.close();
@@ -127,7 +127,7 @@ final class ActiveMoments implements Moments, SelectedLogits.Keeper {
     @Override
     public void update(Stream stream, StepState step) {
         grow(stream);
-        Optimizer.adamwActiveSelect(stream, shape, active, step, group, logits.values(), logits.gradient(),
+        AdamWOps.adamwActiveSelect(stream, shape, active, step, group, logits.values(), logits.gradient(),
                 logits.indices(), logits.weights(), logits.badRow(), scratch);
         count.updated(stream, active);
         logits.selected();
@@ -135,7 +135,7 @@ final class ActiveMoments implements Moments, SelectedLogits.Keeper {
 
     @Override
     public void store(Stream stream) {
-        Optimizer.activeStore(stream, shape, active, logits.values(), null, null);
+        AdamWOps.activeStore(stream, shape, active, logits.values(), null, null);
     }
 
     /**
@@ -148,7 +148,7 @@ final class ActiveMoments implements Moments, SelectedLogits.Keeper {
         try (Tensors moments = new Tensors(stream.device())) {
             Tensor expAvg = moments.allocate(DType.FLOAT32, logits.values().shape());
             Tensor expAvgSq = moments.allocate(DType.FLOAT32, logits.values().shape());
-            Optimizer.activeStore(stream, shape, active, logits.values(), expAvg, expAvgSq);
+            AdamWOps.activeStore(stream, shape, active, logits.values(), expAvg, expAvgSq);
             stream.synchronize();
             write.run();
             load(stream, next, expAvg, expAvgSq);
@@ -163,7 +163,7 @@ final class ActiveMoments implements Moments, SelectedLogits.Keeper {
     public void addTo(Stream stream, NamedTensors first, NamedTensors second) {
         Tensor expAvg = first.allocate(DType.FLOAT32, logits.values().shape());
         Tensor expAvgSq = second.allocate(DType.FLOAT32, logits.values().shape());
-        Optimizer.activeStore(stream, shape, active, logits.values(), expAvg, expAvgSq);
+        AdamWOps.activeStore(stream, shape, active, logits.values(), expAvg, expAvgSq);
         stream.synchronize();
         logits.layout().addTo(first, expAvg);
         logits.layout().addTo(second, expAvgSq);

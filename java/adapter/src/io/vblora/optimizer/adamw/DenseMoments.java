@@ -1,7 +1,7 @@
 package io.vblora.optimizer.adamw;
 
 import io.vblora.kernels.Stream;
-import io.vblora.kernels.ops.Optimizer;
+import io.vblora.kernels.ops.AdamWOps;
 import io.vblora.kernels.ops.StepState;
 import io.vblora.parameters.DenseParameters;
 
@@ -18,6 +18,6 @@ final class DenseMoments extends BufferMoments {
 
     @Override
     public void update(Stream stream, StepState step) {
-        Optimizer.adamw(stream, step, group, parameters.values(), parameters.gradient(), expAvg, expAvgSq);
+        AdamWOps.adamw(stream, step, group, parameters.values(), parameters.gradient(), expAvg, expAvgSq);
     }
 }

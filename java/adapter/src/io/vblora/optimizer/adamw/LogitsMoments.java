@@ -1,7 +1,7 @@
 package io.vblora.optimizer.adamw;
 
 import io.vblora.kernels.Stream;
-import io.vblora.kernels.ops.Optimizer;
+import io.vblora.kernels.ops.AdamWOps;
 import io.vblora.kernels.ops.StepState;
 import io.vblora.parameters.SelectedLogits;
 
@@ -18,7 +18,7 @@ final class LogitsMoments extends BufferMoments {
 
     @Override
     public void update(Stream stream, StepState step) {
-        Optimizer.adamwSelect(stream, logits.shape(), step, group, logits.values(), logits.gradient(), expAvg, expAvgSq,
+        AdamWOps.adamwSelect(stream, logits.shape(), step, group, logits.values(), logits.gradient(), expAvg, expAvgSq,
                 logits.indices(), logits.weights(), logits.badRow());
         logits.selected();
     }

@@ -11,7 +11,7 @@ import io.vblora.kernels.bindings.vbl_active;
 /**
  * The active-set state of an admixture's logits, in device memory: per row a list of every entry that was ever
  * selected, with its logit and moments, and the best inactive entries as candidates. Built by
- * {@link Optimizer#activeLoad} or {@link Optimizer#activeCopy}.
+ * {@link AdamWOps#activeLoad} or {@link AdamWOps#activeCopy}.
  */
 public final class ActiveSet implements AutoCloseable {
     private final AdmixtureShape shape;

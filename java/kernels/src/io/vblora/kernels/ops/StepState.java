@@ -18,7 +18,7 @@ import org.bytedeco.javacpp.Pointer;
 
 /**
  * What changes between optimizer steps: step number, dropout seed, micro-batch, gradient scale, the constants of AdamW
- * per parameter group, and, written by {@link Optimizer#clip}, the gradient norm and clip factor. Ops read a copy in
+ * per parameter group, and, written by {@link GradientNorm#clip}, the gradient norm and clip factor. Ops read a copy in
  * device memory; set the values on the host, then {@link #upload} them in the stream's order: with values that were set
  * and not uploaded, ops throw {@link IllegalStateException}. Used by one thread at a time.
  */
@@ -135,7 +135,9 @@ public final class StepState implements AutoCloseable {
         return this;
     }
 
-    /** The global gradient norm that {@link Optimizer#clip} wrote. Waits for the stream, which must not be planning. */
+    /**
+     * The norm of all gradients that {@link GradientNorm#clip} wrote. Waits for the stream, which must not be planning.
+     */
     public float gradientNorm(Stream stream) {
         try (vbl_step copy = new vbl_step()) {
             stream.run(handle -> vbl_memcpy(handle, copy, memory(stream), copy.sizeof()));

@@ -22,8 +22,8 @@ import io.vblora.kernels.KernelException;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.Tensors;
 import io.vblora.kernels.TestDevice;
+import io.vblora.kernels.ops.GradientNorm;
 import io.vblora.kernels.ops.Memory;
-import io.vblora.kernels.ops.Optimizer;
 import io.vblora.kernels.ops.StepState;
 import io.vblora.optimizer.adamw.AdamW;
 import io.vblora.optimizer.adamw.AdamWRun;
@@ -281,7 +281,7 @@ class CompositionTest extends WithStream {
                 }
                 assertEquals(expected, sum.toDoubles()[0], 1e-9 * expected);
                 step.upload(stream);
-                Optimizer.clip(stream, sum, 0.5f, step);
+                GradientNorm.clip(stream, sum, 0.5f, step);
                 assertEquals(Math.sqrt(expected), step.gradientNorm(stream), 1e-6 * Math.sqrt(expected));
             }
         }

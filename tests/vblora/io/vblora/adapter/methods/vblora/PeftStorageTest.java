@@ -19,7 +19,7 @@ import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.TestDevice;
-import io.vblora.parameters.Floats;
+import io.vblora.parameters.FloatTensors;
 import io.vblora.weights.SafetensorsFile;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -146,7 +146,7 @@ class PeftStorageTest extends WithStream {
                 try (Tensor a = expected.readFloat32(module.path() + ".A");
                         Tensor b = expected.readFloat32(module.path() + ".B");
                         Tensor ours = Tensor.allocate(Device.CPU, DType.FLOAT32, module.outFeatures(), module.r())) {
-                    Floats.transpose(module.bt(), ours);
+                    FloatTensors.transpose(module.bt(), ours);
                     assertError(name + " A of " + module.path(), a, module.a(), 2 * PYTORCH_WORST);
                     assertError(name + " B of " + module.path(), b, ours, 2 * PYTORCH_WORST);
                 }

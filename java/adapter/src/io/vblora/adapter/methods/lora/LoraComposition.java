@@ -6,7 +6,7 @@ import io.vblora.adapter.PackedLayout;
 import io.vblora.kernels.Device;
 import io.vblora.kernels.Tensor;
 import io.vblora.parameters.FlatParameters;
-import io.vblora.parameters.Floats;
+import io.vblora.parameters.FloatTensors;
 import io.vblora.parameters.ParameterGroup;
 import java.util.Collections;
 import java.util.List;
@@ -28,7 +28,7 @@ final class LoraComposition extends FlatParameters implements Composition {
         SplittableRandom random = new SplittableRandom(seed);
         for (int i = 0; i < modules.size(); i++) { // A of each module, before its B
             double bound = 1 / Math.sqrt(modules.get(i).inFeatures());
-            Floats.fill(layout().tensors().get(2 * i).view(values()), () -> (2 * random.nextDouble() - 1) * bound);
+            FloatTensors.fill(layout().tensors().get(2 * i).view(values()), () -> (2 * random.nextDouble() - 1) * bound);
         }
         changed();
     }

@@ -12,9 +12,9 @@ import io.vblora.kernels.Tensor;
 import io.vblora.kernels.Tensors;
 import io.vblora.kernels.ops.Admixture;
 import io.vblora.kernels.ops.AdmixtureShape;
-import io.vblora.kernels.ops.Optimizer;
+import io.vblora.kernels.ops.GradientNorm;
 import io.vblora.parameters.DenseParameters;
-import io.vblora.parameters.Floats;
+import io.vblora.parameters.FloatTensors;
 import io.vblora.parameters.NamedTensors;
 import io.vblora.parameters.ParameterGroup;
 import io.vblora.parameters.ParameterLayout;
@@ -70,8 +70,8 @@ final class VbLoraComposition implements Composition {
         Training(Stream stream) {
             try {
                 scratch = owned.allocate(DType.UINT8, Math.max(Admixture.backwardScratchBytes(stream, shape),
-                        Math.max(Optimizer.sumSquaresScratchBytes(stream, bank.elements()),
-                                Optimizer.sumSquaresScratchBytes(stream, dlogits.elements()))));
+                        Math.max(GradientNorm.sumSquaresScratchBytes(stream, bank.elements()),
+                                GradientNorm.sumSquaresScratchBytes(stream, dlogits.elements()))));
             } catch (RuntimeException | Error e) {
                 close();
                 throw e;
@@ -126,8 +126,8 @@ final class VbLoraComposition implements Composition {
     void initialize(VbLoraConfig config, long seed, Stream stream) {
         SplittableRandom random = new SplittableRandom(seed);
         double bound = config.initVectorBankBound();
-        Floats.fill(bank, () -> (2 * random.nextDouble() - 1) * bound);
-        Floats.fill(logits, () -> random.nextGaussian() * config.initLogitsStd());
+        FloatTensors.fill(bank, () -> (2 * random.nextDouble() - 1) * bound);
+        FloatTensors.fill(logits, () -> random.nextGaussian() * config.initLogitsStd());
         select(stream);
     }
 
@@ -255,7 +255,7 @@ final class VbLoraComposition implements Composition {
             training.close();
             training = null;
         }
-        Floats.requireFinite(stream, source, VbLoraKeys.VECTOR_BANK, bank);
+        FloatTensors.requireFinite(stream, source, VbLoraKeys.VECTOR_BANK, bank);
         logitsLayout.requireFinite(logitsSource, logits);
         training = new Training(stream);
     }
@@ -286,8 +286,8 @@ final class VbLoraComposition implements Composition {
     @Override
     public void sumSquares(Stream stream, Tensor sum) {
         Training t = training();
-        Optimizer.sumSquares(stream, t.dbank, sum, t.scratch);
-        Optimizer.sumSquares(stream, t.dlogits, sum, t.scratch);
+        GradientNorm.sumSquares(stream, t.dbank, sum, t.scratch);
+        GradientNorm.sumSquares(stream, t.dlogits, sum, t.scratch);
     }
 
     @Override
@@ -302,7 +302,7 @@ final class VbLoraComposition implements Composition {
     @Override
     public void verify(Stream stream) {
         checkSelected(stream);
-        Floats.requireFinite(stream, source, VbLoraKeys.VECTOR_BANK, bank);
+        FloatTensors.requireFinite(stream, source, VbLoraKeys.VECTOR_BANK, bank);
     }
 
     /** Brings the logits up to date. */

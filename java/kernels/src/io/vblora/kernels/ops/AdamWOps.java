@@ -7,9 +7,6 @@ import static io.vblora.kernels.global.vblora.vbl_active_store;
 import static io.vblora.kernels.global.vblora.vbl_adamw;
 import static io.vblora.kernels.global.vblora.vbl_adamw_active_select;
 import static io.vblora.kernels.global.vblora.vbl_adamw_select;
-import static io.vblora.kernels.global.vblora.vbl_clip;
-import static io.vblora.kernels.global.vblora.vbl_sum_squares;
-import static io.vblora.kernels.global.vblora.vbl_sum_squares_scratch_bytes;
 
 import io.vblora.kernels.DType;
 import io.vblora.kernels.KernelException;
@@ -19,35 +16,12 @@ import io.vblora.kernels.bindings.vbl_adamw_group;
 import org.bytedeco.javacpp.Pointer;
 
 /**
- * AdamW (Loshchilov, Hutter, ICLR 2019) with PyTorch's arithmetic, dense and active-set, and the gradient norm.
- * Constants come from a parameter group of the {@link StepState}; parameters, gradients and moments are float32. Shapes
- * of logits, indices, weights and dlogits are those of {@link Admixture}.
+ * AdamW (Loshchilov, Hutter, ICLR 2019) with PyTorch's arithmetic, dense and on active sets. Constants come from a
+ * parameter group of the {@link StepState}; parameters, gradients and moments are float32. Shapes of logits, indices,
+ * weights and dlogits are those of {@link Admixture}.
  */
-public final class Optimizer {
-    private Optimizer() {}
-
-    /** Scratch bytes of {@link #sumSquares} over n elements. */
-    public static long sumSquaresScratchBytes(Stream stream, long n) {
-        return stream.scratchBytes(handle -> vbl_sum_squares_scratch_bytes(handle, n));
-    }
-
-    /** sum (float64, one element) += Σ x². */
-    public static void sumSquares(Stream stream, Tensor x, Tensor sum, Tensor scratch) {
-        Check.floats(stream, "x", x, x.elements());
-        Check.elements(stream, "sum", sum, DType.FLOAT64, 1);
-        Check.scratch(stream, scratch, sumSquaresScratchBytes(stream, x.elements()));
-        stream.run(handle -> vbl_sum_squares(handle, x.elements(), x.pointer(), sum.pointer(), scratch.pointer(),
-                scratch.bytes()));
-    }
-
-    /**
-     * From sum (float64, one element), the sum of squares of all gradients, sets the step's gradient norm and clip
-     * factor as PyTorch's {@code clip_grad_norm_} does; maxNorm 0 means no clipping.
-     */
-    public static void clip(Stream stream, Tensor sum, float maxNorm, StepState step) {
-        Check.elements(stream, "sum", sum, DType.FLOAT64, 1);
-        stream.run(handle -> vbl_clip(handle, sum.pointer(), maxNorm, step.handle(stream)));
-    }
+public final class AdamWOps {
+    private AdamWOps() {}
 
     /** Dense AdamW on a parameter; all tensors of its number of elements. */
     public static void adamw(Stream stream, StepState step, int group, Tensor parameter, Tensor gradient, Tensor expAvg,

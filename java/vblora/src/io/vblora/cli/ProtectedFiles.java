@@ -10,22 +10,22 @@ import java.util.ArrayList;
 import java.util.List;
 
 /** The files that a command reads, or replaces only at its end: no other output may take their place. */
-final class NeededFiles {
+final class ProtectedFiles {
     /** A file, and its role in the command. */
-    private record Needed(String what, Path file) {}
+    private record ProtectedFile(String what, Path file) {}
 
-    private final List<Needed> files = new ArrayList<>();
+    private final List<ProtectedFile> files = new ArrayList<>();
 
     /** Adds a file; null is ignored. In a message, its role follows the words "which is". */
-    NeededFiles add(String what, Path file) {
+    ProtectedFiles add(String what, Path file) {
         if (file != null) {
-            files.add(new Needed(what, file));
+            files.add(new ProtectedFile(what, file));
         }
         return this;
     }
 
     /** Adds a model's file, or all files of its folder; null is ignored. */
-    NeededFiles addModel(String what, Path path) {
+    ProtectedFiles addModel(String what, Path path) {
         if (path != null && Files.isDirectory(path)) {
             try (var inFolder = Files.list(path)) {
                 inFolder.forEach(file -> add("a file of " + what, file));
@@ -38,7 +38,7 @@ final class NeededFiles {
     }
 
     /** Adds an adapter's files in its folder, including those that do not exist yet; null is ignored. */
-    NeededFiles addAdapter(String what, Path folder) {
+    ProtectedFiles addAdapter(String what, Path folder) {
         if (folder != null) {
             AdapterFolder.FILES.forEach(name -> add("a file of " + what, folder.resolve(name)));
         }
@@ -47,8 +47,8 @@ final class NeededFiles {
 
     /** Refuses an output that is one of the files. */
     void refuse(Invocation invocation, String option, Path output) {
-        for (Needed needed : files) {
-            invocation.check(!isSame(output, needed.file), option + ": found " + output + ", which is " + needed.what
+        for (ProtectedFile kept : files) {
+            invocation.check(!isSame(output, kept.file), option + ": found " + output + ", which is " + kept.what
                     + "; expected another file");
         }
     }

@@ -21,7 +21,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 
 @TestDevice.OnAny
-class OptimizerTest {
+class AdamWOpsTest {
     private final List<AutoCloseable> owned = new ArrayList<>();
     private final Stream stream = own(TestDevice.stream());
     private final StepState step = own(new StepState(TestDevice.DEVICE, 6));
@@ -48,7 +48,7 @@ class OptimizerTest {
     }
 
     private Tensor scratch(long n) {
-        return zeros(DType.UINT8, Optimizer.sumSquaresScratchBytes(stream, n));
+        return zeros(DType.UINT8, GradientNorm.sumSquaresScratchBytes(stream, n));
     }
 
     /** Gradients 3 and 4 have norm 5; clipped to norm 2 and updated once by AdamW's formula. */
@@ -59,11 +59,11 @@ class OptimizerTest {
         Tensor expAvg = zeros(DType.FLOAT32, 2);
         Tensor expAvgSq = zeros(DType.FLOAT32, 2);
         step.step(1).group(3, 0.1, 0.9, 0.99, 1e-8, 0.5).upload(stream);
-        Optimizer.sumSquares(stream, gradient, sum, scratch(2));
+        GradientNorm.sumSquares(stream, gradient, sum, scratch(2));
         assertEquals(25, sum.toDoubles()[0]);
-        Optimizer.clip(stream, sum, 2, step);
+        GradientNorm.clip(stream, sum, 2, step);
         assertEquals(5, step.gradientNorm(stream));
-        Optimizer.adamw(stream, step, 3, parameter, gradient, expAvg, expAvgSq);
+        AdamWOps.adamw(stream, step, 3, parameter, gradient, expAvg, expAvgSq);
         // Clip factor 2 / (5 + 1e-6): gradients 1.2 and 1.6. Decay 1 - 0.1 · 0.5; the first step moves by the rate.
         assertArrayEquals(new float[] {0.12f, 0.16f}, expAvg.toFloats(), 1e-6f);
         assertArrayEquals(new float[] {0.0144f, 0.0256f}, expAvgSq.toFloats(), 1e-6f);
@@ -71,9 +71,9 @@ class OptimizerTest {
 
         // The next step begins unclipped, and halves the gradients first.
         step.step(2).gradientScale(0.5f).group(3, 0, 0, 0, 1e-8, 0).upload(stream);
-        Optimizer.adamw(stream, step, 3, parameter, gradient, expAvg, expAvgSq);
+        AdamWOps.adamw(stream, step, 3, parameter, gradient, expAvg, expAvgSq);
         assertArrayEquals(new float[] {1.5f, 2}, expAvg.toFloats(), 1e-6f);
-        Optimizer.clip(stream, sum, 0, step);
+        GradientNorm.clip(stream, sum, 0, step);
         assertEquals(2.5f, step.gradientNorm(stream));
     }
 
@@ -81,15 +81,15 @@ class OptimizerTest {
     void refusesWrongTensorsAndGroups() {
         Tensor three = zeros(DType.FLOAT32, 3);
         Tensor two = zeros(DType.FLOAT32, 2);
-        refused("gradient", () -> Optimizer.adamw(stream, step, 0, three, two, three, three));
-        refused("expAvg", () -> Optimizer.adamw(stream, step, 0, three, three, two, three));
-        refused("expAvgSq", () -> Optimizer.adamw(stream, step, 0, three, three, three, sum));
-        refused("parameter", () -> Optimizer.adamw(stream, step, 0, sum, three, three, three));
-        refused("group", () -> Optimizer.adamw(stream, step, 6, three, three, three, three));
+        refused("gradient", () -> AdamWOps.adamw(stream, step, 0, three, two, three, three));
+        refused("expAvg", () -> AdamWOps.adamw(stream, step, 0, three, three, two, three));
+        refused("expAvgSq", () -> AdamWOps.adamw(stream, step, 0, three, three, three, sum));
+        refused("parameter", () -> AdamWOps.adamw(stream, step, 0, sum, three, three, three));
+        refused("group", () -> AdamWOps.adamw(stream, step, 6, three, three, three, three));
         refused("group", () -> step.group(-1, 0, 0, 0, 1, 0));
-        refused("sum", () -> Optimizer.sumSquares(stream, three, two, scratch(3)));
-        refused("sum", () -> Optimizer.clip(stream, two, 1, step));
-        refused("scratch", () -> Optimizer.sumSquares(stream, zeros(DType.FLOAT32, 1 << 20), sum, two));
+        refused("sum", () -> GradientNorm.sumSquares(stream, three, two, scratch(3)));
+        refused("sum", () -> GradientNorm.clip(stream, two, 1, step));
+        refused("scratch", () -> GradientNorm.sumSquares(stream, zeros(DType.FLOAT32, 1 << 20), sum, two));
         assertThrows(IllegalArgumentException.class, () -> step.step(0));
         assertThrows(IllegalArgumentException.class, () -> step.microBatch(-1));
         assertThrows(IllegalArgumentException.class, () -> step.microBatch(1 << 16));
@@ -106,18 +106,18 @@ class OptimizerTest {
         Tensor four = floats(4, 3, 2, 1);
         Tensor indices = own(TestDevice.of(new int[] {0}, 1));
         Tensor badRow = zeros(DType.INT64, 1);
-        Tensor scratch = zeros(DType.UINT8, Optimizer.activeScratchBytes(stream, shape));
+        Tensor scratch = zeros(DType.UINT8, AdamWOps.activeScratchBytes(stream, shape));
         ActiveSet active = own(new ActiveSet(TestDevice.DEVICE, shape, 2, 1));
         StepState onCpu = own(new StepState(Device.CPU, 6));
         Stream cpu = own(Stream.cpu(1));
         refused("step", () -> onCpu.upload(stream));
         refused("step", () -> onCpu.gradientNorm(stream));
         refused("step", () -> step.upload(cpu));
-        refused("step", () -> Optimizer.clip(stream, sum, 1, onCpu));
-        refused("step", () -> Optimizer.adamw(stream, onCpu, 0, one, one, one, one));
-        refused("step", () -> Optimizer.adamwSelect(stream, shape, onCpu, 0, four, one, four, four, indices, one,
+        refused("step", () -> GradientNorm.clip(stream, sum, 1, onCpu));
+        refused("step", () -> AdamWOps.adamw(stream, onCpu, 0, one, one, one, one));
+        refused("step", () -> AdamWOps.adamwSelect(stream, shape, onCpu, 0, four, one, four, four, indices, one,
                 badRow));
-        refused("step", () -> Optimizer.adamwActiveSelect(stream, shape, active, onCpu, 0, four, one, indices, one,
+        refused("step", () -> AdamWOps.adamwActiveSelect(stream, shape, active, onCpu, 0, four, one, indices, one,
                 badRow, scratch));
         refused("step", () -> new LowRank(1, 1, 1, 0, 0, 1).dropoutMask(stream, onCpu, 0, 1, one));
     }
@@ -132,7 +132,7 @@ class OptimizerTest {
     void updatesLogitsAndSelectsAgain() {
         AdmixtureShape shape = new AdmixtureShape(1, 4, 1, 2, null);
         Tensor dlogits = floats(1, -1);
-        Tensor scratch = zeros(DType.UINT8, Optimizer.activeScratchBytes(stream, shape));
+        Tensor scratch = zeros(DType.UINT8, AdamWOps.activeScratchBytes(stream, shape));
         step.step(1).group(1, 0.5, 0.9, 0.999, 1e-8, 0).upload(stream);
         float[][] results = new float[2][];
         for (int form = 0; form < 2; form++) {
@@ -143,16 +143,16 @@ class OptimizerTest {
             Tensor expAvg = zeros(DType.FLOAT32, 4);
             Tensor expAvgSq = zeros(DType.FLOAT32, 4);
             if (form == 0) {
-                Optimizer.adamwSelect(stream, shape, step, 1, logits, dlogits, expAvg, expAvgSq, indices, weights,
+                AdamWOps.adamwSelect(stream, shape, step, 1, logits, dlogits, expAvg, expAvgSq, indices, weights,
                         badRow);
             } else {
                 ActiveSet active = own(new ActiveSet(TestDevice.DEVICE, shape, 2, 2));
-                Optimizer.activeLoad(stream, shape, active, logits, null, null, scratch);
-                Optimizer.adamwActiveSelect(stream, shape, active, step, 1, logits, dlogits, indices, weights, badRow,
+                AdamWOps.activeLoad(stream, shape, active, logits, null, null, scratch);
+                AdamWOps.adamwActiveSelect(stream, shape, active, step, 1, logits, dlogits, indices, weights, badRow,
                         scratch);
                 assertEquals(2, active.maxCount().toInts()[0]);
                 assertArrayEquals(new float[] {0.9f, 0.5f, 0.2f, 0}, logits.toFloats(), "only read");
-                Optimizer.activeStore(stream, shape, active, logits, expAvg, expAvgSq);
+                AdamWOps.activeStore(stream, shape, active, logits, expAvg, expAvgSq);
             }
             // The first step of AdamW moves each selected logit by the learning rate: 0.4 and 1.
             assertArrayEquals(new float[] {0.4f, 1, 0.2f, 0}, logits.toFloats(), 1e-6f);
@@ -171,13 +171,13 @@ class OptimizerTest {
     void anActiveSetRefusesWeightDecay() {
         AdmixtureShape shape = new AdmixtureShape(1, 4, 1, 1, null);
         Tensor logits = floats(1, 2, 3, 4);
-        Tensor scratch = zeros(DType.UINT8, Optimizer.activeScratchBytes(stream, shape));
+        Tensor scratch = zeros(DType.UINT8, AdamWOps.activeScratchBytes(stream, shape));
         ActiveSet active = own(new ActiveSet(TestDevice.DEVICE, shape, 2, 1));
-        Optimizer.activeLoad(stream, shape, active, logits, null, null, scratch);
+        AdamWOps.activeLoad(stream, shape, active, logits, null, null, scratch);
         Tensor indices = own(TestDevice.of(new int[] {3}, 1));
         Tensor weights = floats(1);
         Tensor badRow = zeros(DType.INT64, 1);
-        Executable update = () -> Optimizer.adamwActiveSelect(stream, shape, active, step, 2, logits, floats(1),
+        Executable update = () -> AdamWOps.adamwActiveSelect(stream, shape, active, step, 2, logits, floats(1),
                 indices, weights, badRow, scratch);
         step.group(2, 0.1, 0.9, 0.999, 1e-8, 0.01).upload(stream);
         refused("step", update);
@@ -191,22 +191,22 @@ class OptimizerTest {
     void closedStatesAreRefused() {
         AdmixtureShape shape = new AdmixtureShape(1, 4, 1, 1, null);
         Tensor logits = floats(1, 2, 3, 4);
-        Tensor scratch = zeros(DType.UINT8, Optimizer.activeScratchBytes(stream, shape));
+        Tensor scratch = zeros(DType.UINT8, AdamWOps.activeScratchBytes(stream, shape));
         ActiveSet open = own(new ActiveSet(TestDevice.DEVICE, shape, 2, 1));
         ActiveSet active = own(new ActiveSet(TestDevice.DEVICE, shape, 2, 1));
-        Optimizer.activeLoad(stream, shape, active, logits, null, null, scratch);
-        Optimizer.activeCopy(stream, shape, active, open);
+        AdamWOps.activeLoad(stream, shape, active, logits, null, null, scratch);
+        AdamWOps.activeCopy(stream, shape, active, open);
         // Closing what it lends changes nothing.
         active.maxCount().close();
-        Optimizer.activeStore(stream, shape, active, logits, null, null);
+        AdamWOps.activeStore(stream, shape, active, logits, null, null);
         active.close();
         Tensor indices = own(TestDevice.of(new int[] {3}, 1));
         Tensor badRow = zeros(DType.INT64, 1);
-        closed("active set", () -> Optimizer.activeStore(stream, shape, active, logits, null, null));
-        closed("active set", () -> Optimizer.activeLoad(stream, shape, active, logits, null, null, scratch));
-        closed("active set", () -> Optimizer.activeCopy(stream, shape, active, open));
-        closed("active set", () -> Optimizer.activeCopy(stream, shape, open, active));
-        closed("active set", () -> Optimizer.adamwActiveSelect(stream, shape, active, step, 0, logits, floats(1),
+        closed("active set", () -> AdamWOps.activeStore(stream, shape, active, logits, null, null));
+        closed("active set", () -> AdamWOps.activeLoad(stream, shape, active, logits, null, null, scratch));
+        closed("active set", () -> AdamWOps.activeCopy(stream, shape, active, open));
+        closed("active set", () -> AdamWOps.activeCopy(stream, shape, open, active));
+        closed("active set", () -> AdamWOps.adamwActiveSelect(stream, shape, active, step, 0, logits, floats(1),
                 indices, floats(1), badRow, scratch));
         closed("tensor", () -> active.maxCount().toInts());
 
@@ -218,8 +218,8 @@ class OptimizerTest {
         step.close();
         step.close();
         Tensor one = floats(1);
-        closed("step state", () -> Optimizer.adamw(stream, step, 0, one, one, floats(0), floats(0)));
-        closed("step state", () -> Optimizer.clip(stream, sum, 1, step));
+        closed("step state", () -> AdamWOps.adamw(stream, step, 0, one, one, floats(0), floats(0)));
+        closed("step state", () -> GradientNorm.clip(stream, sum, 1, step));
         closed("step state", () -> new LowRank(1, 1, 1, 0, 0, 1).dropoutMask(stream, step, 0, 1, one));
         closed("step state", () -> step.step(2));
         closed("step state", step::step);
@@ -238,7 +238,7 @@ class OptimizerTest {
         Tensor gradient = floats(3, 4);
         Tensor expAvg = zeros(DType.FLOAT32, 2);
         Tensor expAvgSq = zeros(DType.FLOAT32, 2);
-        Optimizer.adamw(stream, step, 0, parameter, gradient, expAvg, expAvgSq);
+        AdamWOps.adamw(stream, step, 0, parameter, gradient, expAvg, expAvgSq);
         // Learning rate 0, beta1 0.9, no clipping.
         assertArrayEquals(new float[] {1, -1}, parameter.toFloats());
         assertArrayEquals(new float[] {0.3f, 0.4f}, expAvg.toFloats(), 1e-7f);
@@ -248,14 +248,14 @@ class OptimizerTest {
                 () -> step.gradientScale(2), () -> step.group(4, 0.1, 0.9, 0.999, 1e-8, 0));
         for (Runnable change : changes) {
             change.run();
-            notUploaded(() -> Optimizer.adamw(stream, step, 0, parameter, gradient, expAvg, expAvgSq));
+            notUploaded(() -> AdamWOps.adamw(stream, step, 0, parameter, gradient, expAvg, expAvgSq));
             // A planning stream uploads nothing.
             step.upload(stream.planning());
-            notUploaded(() -> Optimizer.clip(stream, sum, 1, step));
+            notUploaded(() -> GradientNorm.clip(stream, sum, 1, step));
             notUploaded(() -> new LowRank(1, 1, 1, 0, 0, 1).dropoutMask(stream, step, 0, 1, floats(0)));
             assertEquals(0, step.gradientNorm(stream));
             step.upload(stream);
-            Optimizer.clip(stream, sum, 1, step);
+            GradientNorm.clip(stream, sum, 1, step);
         }
         assertArrayEquals(new float[] {0.3f, 0.4f}, expAvg.toFloats(), 1e-7f);
     }
@@ -276,25 +276,25 @@ class OptimizerTest {
         Tensor logits = floats(1, 2, 3, 4);
         Tensor expAvg = floats(0, 0.5f, 0, -0.5f);
         Tensor expAvgSq = floats(0, 1, 0, 1);
-        Tensor scratch = zeros(DType.UINT8, Optimizer.activeScratchBytes(stream, shape));
+        Tensor scratch = zeros(DType.UINT8, AdamWOps.activeScratchBytes(stream, shape));
         ActiveSet small = own(new ActiveSet(TestDevice.DEVICE, shape, 1, 1));
-        overflows(() -> Optimizer.activeLoad(stream, shape, small, logits, expAvg, expAvgSq, scratch));
+        overflows(() -> AdamWOps.activeLoad(stream, shape, small, logits, expAvg, expAvgSq, scratch));
         assertEquals(2, small.maxCount().toInts()[0]);
         ActiveSet enough = own(new ActiveSet(TestDevice.DEVICE, shape, 2, 1));
-        Optimizer.activeLoad(stream, shape, enough, logits, expAvg, expAvgSq, scratch);
+        AdamWOps.activeLoad(stream, shape, enough, logits, expAvg, expAvgSq, scratch);
         ActiveSet larger = own(new ActiveSet(TestDevice.DEVICE, shape, 4, 2));
-        Optimizer.activeCopy(stream, shape, enough, larger);
+        AdamWOps.activeCopy(stream, shape, enough, larger);
         Tensor copied = zeros(DType.FLOAT32, 4);
-        Optimizer.activeStore(stream, shape, larger, logits, copied, expAvgSq);
+        AdamWOps.activeStore(stream, shape, larger, logits, copied, expAvgSq);
         assertArrayEquals(new float[] {0, 0.5f, 0, -0.5f}, copied.toFloats());
-        overflows(() -> Optimizer.activeCopy(stream, shape, larger, small));
+        overflows(() -> AdamWOps.activeCopy(stream, shape, larger, small));
         assertEquals(2, small.maxCount().toInts()[0]);
 
         AdmixtureShape other = new AdmixtureShape(1, 4, 1, 1, null);
         assertThrows(IllegalArgumentException.class,
-                () -> Optimizer.activeStore(stream, other, larger, logits, null, null));
+                () -> AdamWOps.activeStore(stream, other, larger, logits, null, null));
         assertThrows(IllegalArgumentException.class,
-                () -> Optimizer.activeStore(stream, shape, larger, logits, copied, null));
+                () -> AdamWOps.activeStore(stream, shape, larger, logits, copied, null));
         assertThrows(IllegalArgumentException.class, () -> new ActiveSet(TestDevice.DEVICE, shape, 5, 1));
         assertThrows(IllegalArgumentException.class, () -> new ActiveSet(TestDevice.DEVICE, shape, 2, 0));
     }

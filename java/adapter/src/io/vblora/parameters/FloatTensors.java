@@ -10,10 +10,10 @@ import java.nio.FloatBuffer;
 import java.util.function.DoubleSupplier;
 
 /** Loops over float32 tensors of any size, on any device. */
-public final class Floats {
+public final class FloatTensors {
     private static final long CHUNK = 1 << 20;
 
-    private Floats() {}
+    private FloatTensors() {}
 
     private interface Loop {
         void run(long first, FloatBuffer values);
