@@ -13,20 +13,31 @@ import java.util.Map;
 import org.junit.jupiter.api.Test;
 
 class ParameterLayoutTest {
-    private static final ParameterLayout LAYOUT = ParameterLayout.builder().add("a", 2, 2).addTransposed("b", 3, 2)
-            .add("c", 1).build();
+    private static final ParameterLayout LAYOUT = ParameterLayout.builder().addFactors("a", "b", 2, 2, 3)
+            .add("c", 1).addFactors("d", "e", 1, 2, 2).build();
 
     @Test
     void saysWhatABufferHoldsBeforeThereIsOne() {
-        assertEquals(11, LAYOUT.elements());
-        assertEquals(List.of("a", "b", "c"), LAYOUT.names());
+        assertEquals(15, LAYOUT.elements());
+        assertEquals(List.of("a", "b", "c", "d", "e"), LAYOUT.names());
         assertEquals(List.of(3L, 2L), LAYOUT.tensors().get(1).shape());
     }
 
     @Test
+    void saysWhichTensorsAreFactorsOfAnUpdate() {
+        List<ParameterLayout.Entry> tensors = LAYOUT.tensors();
+        assertEquals(List.of(new ParameterLayout.Factors(tensors.get(0), tensors.get(1)),
+                new ParameterLayout.Factors(tensors.get(3), tensors.get(4))), LAYOUT.factors());
+        ParameterLayout slice = LAYOUT.slice(1, 5); // without a, the partner of b
+        assertEquals(List.of(new ParameterLayout.Factors(slice.tensors().get(2), slice.tensors().get(3))),
+                slice.factors());
+        assertEquals(7, slice.tensors().get(2).first());
+    }
+
+    @Test
     void givesTensorsAsTheyAreStoredAndTakesThemBack() {
-        try (Tensor buffer = Tensor.of(new float[] {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, 11);
-                Tensor other = Tensor.allocate(Device.CPU, DType.FLOAT32, 11);
+        try (Tensor buffer = Tensor.of(new float[] {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}, 15);
+                Tensor other = Tensor.allocate(Device.CPU, DType.FLOAT32, 15);
                 NamedTensors stored = LAYOUT.named(Device.CPU, buffer)) {
             assertArrayEquals(new float[] {5, 8, 6, 9, 7, 10}, stored.get("b").toFloats());
             assertArrayEquals(new long[] {3, 2}, stored.get("b").shape());
@@ -39,7 +50,7 @@ class ParameterLayoutTest {
 
     @Test
     void namesWhatDoesNotFit() {
-        try (Tensor buffer = Tensor.allocate(Device.CPU, DType.FLOAT32, 11);
+        try (Tensor buffer = Tensor.allocate(Device.CPU, DType.FLOAT32, 15);
                 NamedTensors stored = LAYOUT.named(Device.CPU, buffer)) {
             InputException missing = assertThrows(InputException.class, () -> LAYOUT.check("test",
                     Map.of("a", stored.get("a"), "c", stored.get("c"))));

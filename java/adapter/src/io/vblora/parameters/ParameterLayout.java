@@ -15,11 +15,21 @@ import java.util.Map;
  * Immutable.
  *
  * @param tensors one after the other in the buffer, without gaps
+ * @param factors those of them that belong together as factors of a low-rank update
  */
-public record ParameterLayout(List<Entry> tensors) {
+public record ParameterLayout(List<Entry> tensors, List<Factors> factors) {
     public ParameterLayout {
         tensors = List.copyOf(tensors);
+        factors = List.copyOf(factors);
     }
+
+    /**
+     * Two matrices that have an effect only by their product, B A: for optimizers that treat them as one.
+     *
+     * @param a [r, in]
+     * @param b [out, r]
+     */
+    public record Factors(Entry a, Entry b) {}
 
     /**
      * A tensor of the buffer.
@@ -39,6 +49,10 @@ public record ParameterLayout(List<Entry> tensors) {
 
         public long[] dimensions() {
             return shape.stream().mapToLong(n -> n).toArray();
+        }
+
+        private Entry movedBy(long elements) {
+            return new Entry(name, shape, first + elements, transposed);
         }
 
         /** This tensor's elements of a buffer, in the buffer's order: a view. */
@@ -61,11 +75,13 @@ public record ParameterLayout(List<Entry> tensors) {
         return tensors.stream().mapToLong(Entry::elements).sum();
     }
 
-    /** Some of the tensors, one behind the other, in a buffer of their own. */
+    /** Some of the tensors, one behind the other, in a buffer of their own, with the factors that are among them. */
     public ParameterLayout slice(int from, int to) {
         long first = tensors.get(from).first;
-        return new ParameterLayout(tensors.subList(from, to).stream().map(entry ->
-                new Entry(entry.name, entry.shape, entry.first - first, entry.transposed)).toList());
+        List<Entry> part = tensors.subList(from, to);
+        return new ParameterLayout(part.stream().map(entry -> entry.movedBy(-first)).toList(),
+                factors.stream().filter(pair -> part.contains(pair.a) && part.contains(pair.b))
+                        .map(pair -> new Factors(pair.a.movedBy(-first), pair.b.movedBy(-first))).toList());
     }
 
     /** Names of all tensors, in the buffer's order. */
@@ -151,28 +167,32 @@ public record ParameterLayout(List<Entry> tensors) {
     /** Puts one tensor behind the other. */
     public static final class Builder {
         private final List<Entry> tensors = new ArrayList<>();
+        private final List<Factors> factors = new ArrayList<>();
         private long elements;
 
         private Builder() {}
 
         /** Adds a tensor that lies in the buffer as it is stored. */
         public Builder add(String name, long... shape) {
-            return add(new Entry(name, Arrays.stream(shape).boxed().toList(), elements, false));
-        }
-
-        /** Adds a matrix [rows, columns] whose transpose lies in the buffer. */
-        public Builder addTransposed(String name, long rows, long columns) {
-            return add(new Entry(name, List.of(rows, columns), elements, true));
-        }
-
-        private Builder add(Entry entry) {
-            tensors.add(entry);
-            elements = Math.addExact(elements, entry.elements());
+            add(Arrays.stream(shape).boxed().toList(), name, false);
             return this;
         }
 
+        /** Adds the factors of an update: A [r, in], then B [out, r], whose transpose lies in the buffer. */
+        public Builder addFactors(String nameA, String nameB, long r, long in, long out) {
+            factors.add(new Factors(add(List.of(r, in), nameA, false), add(List.of(out, r), nameB, true)));
+            return this;
+        }
+
+        private Entry add(List<Long> shape, String name, boolean transposed) {
+            Entry entry = new Entry(name, shape, elements, transposed);
+            tensors.add(entry);
+            elements = Math.addExact(elements, entry.elements());
+            return entry;
+        }
+
         public ParameterLayout build() {
-            return new ParameterLayout(tensors);
+            return new ParameterLayout(tensors, factors);
         }
     }
 }

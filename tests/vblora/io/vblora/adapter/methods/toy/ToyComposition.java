@@ -85,8 +85,8 @@ final class ToyComposition extends FlatParameters implements Composition {
                     }
                 }
             }
-            packedLayout.tensors().get(2 * m).view(packed).copyFrom(product);
-            packedLayout.tensors().get(2 * m + 1).copy(layoutB.tensors().get(m).view(b), packed);
+            packedLayout.factors().get(m).a().view(packed).copyFrom(product);
+            packedLayout.factors().get(m).b().copy(layoutB.tensors().get(m).view(b), packed);
         }
         changed();
     }
@@ -97,7 +97,7 @@ final class ToyComposition extends FlatParameters implements Composition {
         stream.synchronize();
         for (int m = 0; m < modules.size(); m++) {
             int in = (int) modules.get(m).inFeatures();
-            float[] dproduct = packedLayout.tensors().get(2 * m).view(packedGradient()).toFloats();
+            float[] dproduct = packedLayout.factors().get(m).a().view(packedGradient()).toFloats();
             float[] ownA = layoutA.tensors().get(m).view(a).toFloats();
             float[] gradient = new float[r * r];
             for (int i = 0; i < r; i++) {

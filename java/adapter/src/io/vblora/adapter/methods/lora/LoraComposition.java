@@ -8,27 +8,25 @@ import io.vblora.kernels.Tensor;
 import io.vblora.parameters.FlatParameters;
 import io.vblora.parameters.FloatTensors;
 import io.vblora.parameters.ParameterGroup;
+import io.vblora.parameters.ParameterLayout;
 import java.util.Collections;
 import java.util.List;
 import java.util.SplittableRandom;
 
 /** Plain LoRA: the packed matrices are the parameters themselves. */
 final class LoraComposition extends FlatParameters implements Composition {
-    private final List<ModuleShape> modules;
-
     /** Allocates the parameters, all zero. */
     LoraComposition(Device device, LoraConfig config, List<ModuleShape> modules) {
         super(device, config.source(), PackedLayout.of(config, modules));
         groups(Collections.nCopies(layout().tensors().size(), ParameterGroup.MATRICES));
-        this.modules = modules;
     }
 
     /** A kaiming-uniform with a = sqrt(5), which is uniform within 1 / sqrt(in); B zero: as PEFT begins. */
     void initialize(long seed) {
         SplittableRandom random = new SplittableRandom(seed);
-        for (int i = 0; i < modules.size(); i++) { // A of each module, before its B
-            double bound = 1 / Math.sqrt(modules.get(i).inFeatures());
-            FloatTensors.fill(layout().tensors().get(2 * i).view(values()), () -> (2 * random.nextDouble() - 1) * bound);
+        for (ParameterLayout.Factors factors : layout().factors()) {
+            double bound = 1 / Math.sqrt(factors.a().shape().get(1));
+            FloatTensors.fill(factors.a().view(values()), () -> (2 * random.nextDouble() - 1) * bound);
         }
         changed();
     }
