@@ -162,10 +162,10 @@ final class DemoCommand implements Callable<Integer> {
                     100 * accuracy);
             out.flush();
             Path folder = output.resolve(recipe.folder());
-            Main.write(() -> adapter.save(folder, recipe.saveOnlyTopkWeights(), stream));
+            Main.write(() -> adapter.save(folder, recipe.isStoredCompact(), stream));
             return new Outcome(recipe, accuracy,
                     adapter.trainables().stream().mapToLong(Trainable::parameterCount).sum(),
-                    adapter.storedBytes(recipe.saveOnlyTopkWeights()), seconds);
+                    adapter.storedBytes(recipe.isStoredCompact()), seconds);
         } finally {
             encoder.attach(null);
         }
@@ -220,7 +220,7 @@ final class DemoCommand implements Callable<Integer> {
                 + "                          --train YOURS.csv --text-column text --label-column label \\%n"
                 + "                          --output YOUR-ADAPTER \\%n"
                 + "                          %s%n", command, model,
-                String.join(" \\\n                          ", DemoRecipe.vbLoraOptions()));
+                String.join(" \\\n                          ", recipe.options()));
         out.flush();
     }
 }

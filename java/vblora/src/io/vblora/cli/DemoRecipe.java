@@ -7,7 +7,8 @@ import io.vblora.adapter.methods.vblora.VbLoraConfig;
 import io.vblora.train.TrainingArguments;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /**
  * What the demo trains, with all that was chosen for it. The choices were made on the training data alone: of its 504
@@ -66,24 +67,23 @@ record DemoRecipe(String title, String description, String folder, AdapterConfig
                 .build());
     }
 
-    /** VB-LoRA's selection is stored alone, as for use: what training needs beyond it is large. */
-    boolean saveOnlyTopkWeights() {
-        return config instanceof VbLoraConfig;
+    /** Whether the adapter is stored for use alone, where its method can do that: what training needs is large. */
+    boolean isStoredCompact() {
+        return config.method().forms().size() > 1;
     }
 
-    /** Lines of options of {@code finetune} that repeat VB-LoRA's recipe, seed and the paper's own values left out. */
-    static List<String> vbLoraOptions() {
-        DemoRecipe recipe = vbLora();
-        VbLoraConfig config = (VbLoraConfig) recipe.config();
-        TrainingArguments arguments = recipe.arguments();
-        Map<String, Double> rates = arguments.optimizer().learningRates();
-        return List.of(
-                String.format(Locale.ROOT, "--num-vectors %d --vector-length %d --num-train-epochs %.0f "
-                        + "--per-device-train-batch-size %d", config.numVectors(), config.vectorLength(),
-                        arguments.schedule().numTrainEpochs(), arguments.batches().perDeviceTrainBatchSize()),
-                String.format(Locale.ROOT, "--learning-rate-vector-bank %s --learning-rate-logits %s "
-                        + "--learning-rate-head %s", rates.get("learning_rate_vector_bank"),
-                        rates.get("learning_rate_logits"), rates.get("learning_rate_head")));
+    /** Lines of options of {@code finetune} that repeat the recipe, without the seed and what is a method's default. */
+    List<String> options() {
+        Stream<String> ofMethod = config.method().options().stream()
+                .filter(option -> config.json().get(option.key()).doubleValue() != option.defaultValue().doubleValue())
+                .map(option -> option.name() + " " + config.json().get(option.key()).asText());
+        Stream<String> ofTraining = Stream.of(
+                String.format(Locale.ROOT, "--num-train-epochs %.0f", arguments.schedule().numTrainEpochs()),
+                "--per-device-train-batch-size " + arguments.batches().perDeviceTrainBatchSize());
+        Stream<String> rates = arguments.optimizer().learningRates().entrySet().stream()
+                .map(rate -> "--" + rate.getKey().replace('_', '-') + " " + rate.getValue());
+        return List.of(Stream.concat(ofMethod, ofTraining).collect(Collectors.joining(" ")),
+                rates.collect(Collectors.joining(" ")));
     }
 
     private static TrainingArguments.Builder arguments(int epochs) {
