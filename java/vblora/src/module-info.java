@@ -1,6 +1,6 @@
 /**
- * VB-LoRA fine-tuning for the JVM: models, data and training, and adapters with them. The native libraries are modules of
- * their own, which are found on the module path.
+ * VB-LoRA fine-tuning for the JVM: models, data and training, and adapters with them. The native libraries are modules
+ * of their own, which are found on the module path.
  */
 @SuppressWarnings({"requires-automatic", "requires-transitive-automatic"}) // of DJL and Protocol Buffers
 module io.vblora {

@@ -41,7 +41,7 @@ public final class AdaptedModule {
         return shape;
     }
 
-    /** Place among the adapter's modules; the key of this module's dropout. */
+    /** Its place among the adapter's modules, which is also the key of its dropout. */
     public int index() {
         return index;
     }
@@ -98,7 +98,7 @@ public final class AdaptedModule {
         return dbt;
     }
 
-    /** Training that begins anew has another buffer. */
+    /** Enabling training again allocates another buffer, so that the views have to follow it. */
     private void viewGradient() {
         Tensor current = composition.packedGradient();
         if (gradient != current) {

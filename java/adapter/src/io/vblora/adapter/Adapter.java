@@ -24,15 +24,15 @@ import java.util.Optional;
 import java.util.function.Consumer;
 
 /**
- * Low-rank updates of some linear layers of a model: configuration, modules and the composition that makes their
- * matrices; and parameters that are trained whole beside them, or alone: the heads of a task, modules of the base
- * model, its biases. Modules are ordered by path, numbers in it by value, however the adapter was made. Close it to
- * free its memory.
+ * Low-rank updates of some linear layers of a model, with their configuration and the composition that makes their
+ * matrices; and parameters that are trained whole, beside the updates or alone: the heads of a task, and modules and
+ * biases of the base model. However the adapter was made, its modules are ordered by path, with numbers in paths
+ * ordered by value. Close it to free its memory.
  *
- * <p>Threads may compute with it at the same time, in models that it is attached to, save it and ask for its deltas. It
- * is trained and closed by one thread while no other uses it: whoever comes at the wrong time gets an {@link
- * IllegalStateException} and changes nothing. Parameters that are set or updated in other ways than by
- * a trainer are nobody's business but that thread's.
+ * <p>Any number of threads may save it, ask for its deltas and compute with it in the models that it is attached to.
+ * One thread trains or closes it, while no other uses it: a thread that comes at the wrong time gets an {@link
+ * IllegalStateException} and changes nothing. Setting or updating parameters without a trainer is not checked in this
+ * way.
  */
 public final class Adapter implements AutoCloseable {
     /** Name of the file in an adapter's folder that holds its tensors. */
@@ -47,13 +47,13 @@ public final class Adapter implements AutoCloseable {
     private final long storedVersion;
     private final SharedUse use = new SharedUse("The adapter", "any number of threads may compute with it, each with "
             + "an execution and a stream of its own, but none while one trains or closes it");
-    /** Null if there is none. */
+    /** Null if it has none. */
     private byte[] taskConfig;
 
-    /** About the model that it was last found to fit. */
+    /** What there is to say about the model that it was last found to fit. */
     private volatile List<String> notesOnModel = List.of();
 
-    /** {@code storedDtypes}: types of the tensors that the parameters were read from, under their names. */
+    /** @param storedDtypes the types of the tensors that the parameters were read from, by name */
     private Adapter(AdapterConfig config, List<ModuleShape> shapes, Composition composition,
             WholeParameters wholeParameters, Map<String, DType> storedDtypes) {
         this.config = config.withAdapted(shapes.stream().map(ModuleShape::path).toList());
@@ -71,21 +71,20 @@ public final class Adapter implements AutoCloseable {
         }
     }
 
-    /** A new adapter of updates alone: {@link #create(AdapterConfig, List, List, double, Stream, long)}. */
+    /** A new adapter without whole parameters: {@link #create(AdapterConfig, List, List, double, Stream, long)}. */
     public static Adapter create(AdapterConfig config, List<ModuleShape> linears, Stream stream, long seed) {
         return create(config, linears, List.of(), 0, stream, seed);
     }
 
     /**
-     * A new adapter on the modules of a model that the configuration selects, initialised from a seed as PEFT
-     * initialises updates and Hugging Face's models heads: the same numbers in every run, and the same heads whatever
-     * the method.
+     * A new adapter on the modules of a model that the configuration selects. Updates are initialised as PEFT does it,
+     * heads as Hugging Face's models do it, from a seed that gives the same numbers in every run. The heads are the
+     * same whatever the method.
      *
      * @param linears all linear layers of the base model
      * @param parameters all parameters of the model, of which {@code modules_to_save} and {@code bias} name those to
      * train whole
-     * @param initializerRange standard deviation that the heads' weights begin with; the model's
-     * {@code initializer_range}
+     * @param initializerRange standard deviation of the heads' first weights: the model's {@code initializer_range}
      * @throws InputException if a target is unknown, {@code modules_to_save} names no module or one that is adapted, or
      *         a dimension does not fit
      */
@@ -99,14 +98,14 @@ public final class Adapter implements AutoCloseable {
     }
 
     /**
-     * Reads an adapter as PEFT writes it: {@code adapter_config.json} and {@code adapter_model.safetensors}, with all
-     * logits, with top-k weights alone, or LoRA's, its modules to save and its biases; and its task, if that is there.
-     * All is of one save, also while another one writes there. VB-LoRA and LoRA do not need the base model: their
-     * dimensions come from the tensors.
+     * Reads an adapter as PEFT writes it, {@code adapter_config.json} and {@code adapter_model.safetensors}: its
+     * updates in any form of their method, its modules to save and its biases; and its task, if there is one. All files
+     * that are read belong to the same save, even if another process saves there at that time. VB-LoRA and LoRA do not
+     * need the base model, since the tensors tell the dimensions.
      *
      * @param parameters those of the base model, for a method whose updates are made from its weights; may be empty
-     * @throws InputException if anything is missing or contradicts, or the method needs a weight of the base model that
-     *         is not among the parameters
+     * @throws InputException if something is missing or contradictory, or if the method needs a weight of the base
+     *         model that is not among the parameters
      */
     public static Adapter load(Path folder, List<ModelParameter> parameters, Stream stream) {
         return AdapterReader.read(folder, parameters, stream);
@@ -117,7 +116,7 @@ public final class Adapter implements AutoCloseable {
         return load(folder, List.of(), stream);
     }
 
-    /** Fills composition and whole parameters and makes the adapter; frees them if that fails. */
+    /** Fills the whole parameters and makes the adapter; frees all parameters if that fails. */
     static Adapter finish(AdapterConfig config, List<ModuleShape> shapes, List<WholeParameter> whole,
             Composition composition, Map<String, DType> storedDtypes, Consumer<WholeParameters> fill) {
         WholeParameters wholeParameters = null;
@@ -134,19 +133,19 @@ public final class Adapter implements AutoCloseable {
         }
     }
 
-    /** By path, numbers in it by value. */
+    /** Ordered by path, with numbers in paths ordered by value. */
     static List<ModuleShape> ordered(List<ModuleShape> shapes) {
         return shapes.stream().sorted(Comparator.comparing(ModuleShape::path, NaturalOrder.INSTANCE)).toList();
     }
 
-    /** Its configuration; where that was "all-linear", {@code target_modules} are the paths of what is adapted. */
+    /** Its configuration. If that was "all-linear", {@code target_modules} lists the paths of the adapted modules. */
     public AdapterConfig config() {
         return config;
     }
 
     /**
-     * What a user should know, each a sentence without its full stop: what in the configuration has no effect, and
-     * modules that take no part in the model that this adapter was last attached to.
+     * What a user should know, as sentences without a full stop: which settings of the configuration have no effect,
+     * and which modules take no part in what the model that this adapter was last attached to is used for.
      */
     public List<String> notes() {
         List<String> notes = new ArrayList<>(config.notes(List.copyOf(byPath.keySet())));
@@ -154,12 +153,12 @@ public final class Adapter implements AutoCloseable {
         return List.copyOf(notes);
     }
 
-    /** All adapted modules, in the adapter's order; none where only whole parameters are trained. */
+    /** All adapted modules, in the adapter's order; there are none if only whole parameters are trained. */
     public List<AdaptedModule> modules() {
         return List.copyOf(modules);
     }
 
-    /** The adapted module of a path, if that is adapted. */
+    /** The adapted module with this path, if there is one. */
     public Optional<AdaptedModule> module(String path) {
         return Optional.ofNullable(byPath.get(path));
     }
@@ -168,17 +167,17 @@ public final class Adapter implements AutoCloseable {
         return composition;
     }
 
-    /** Parameters of the model that are trained whole; without any their count is 0. */
+    /** The parameters of the model that are trained whole; there may be none. */
     public WholeParameters wholeParameters() {
         return wholeParameters;
     }
 
-    /** Who computes with this adapter, or changes it: for those who run a model with it, or train it. */
+    /** Keeps those who compute with this adapter apart from the one that changes it. */
     public SharedUse sharedUse() {
         return use;
     }
 
-    /** Paths of the modules to save, those that the adapter holds parameters of, in order. */
+    /** Paths of the modules to save of which the adapter holds parameters, in order. */
     public List<String> savedModules() {
         return wholeParameters.names().stream().map(ModelParameter::module).filter(config.modules()::isToSave)
                 .distinct().sorted(NaturalOrder.INSTANCE).toList();
@@ -190,31 +189,31 @@ public final class Adapter implements AutoCloseable {
                 .toList();
     }
 
-    /** Composition and whole parameters, without what has no parameters. */
+    /** The composition and the whole parameters, as far as they have any parameters. */
     public List<Trainable> trainables() {
         return List.<Trainable>of(composition, wholeParameters).stream().filter(t -> t.parameterCount() > 0).toList();
     }
 
-    /** Whether it can be trained; one stored with top-k weights alone cannot. */
+    /** Whether it can be trained: not if it was stored in a form that is for inference alone. */
     public boolean trainable() {
         return composition.trainable();
     }
 
-    /** Checks that a model fits which offers no parameters: {@link #checkFits(List, List, List)}. */
+    /** {@link #checkFits(List, List, List)} for a model that offers no parameters. */
     public void checkFits(List<ModuleShape> linears) {
         checkFits(linears, List.of(), List.of());
     }
 
     /**
      * Checks that a model has all adapted modules and whole parameters, with their dimensions, and that the adapter has
-     * all that its configuration names of this model, and nothing besides, and its heads. Whole parameters that the
-     * base model has as well learn at the rate of updates from now on, others at that of heads.
+     * exactly what its configuration names of this model, including all heads. From now on whole parameters that the
+     * base model has as well learn at the rate of updates, and others at that of heads.
      *
      * @param linears the linear layers of the base model
-     * @param idle linear layers of its architecture that take no part in the use that is made of it: the adapter may
-     *        have something of them or not, and {@link #notes} says if it has
+     * @param idle linear layers of its architecture that take no part in what it is used for: the adapter may adapt
+     *        them or not, and {@link #notes} says so if it does
      * @param parameters all parameters of the model
-     * @throws InputException naming the first that does not fit
+     * @throws InputException naming the first module or parameter that does not fit
      */
     public void checkFits(List<ModuleShape> linears, List<ModuleShape> idle, List<ModelParameter> parameters) {
         List<ModuleShape> shapes = modules.stream().map(AdaptedModule::shape).toList();
@@ -244,7 +243,7 @@ public final class Adapter implements AutoCloseable {
         List<String> notes = new ArrayList<>(config.modules().notes(all));
         idleParts.forEach(part -> notes.add(PrintableText.of(config.source() + ": " + part
                 + ", but takes no part in this use of the model")));
-        // All is checked: only now is anything changed
+        // Nothing is changed before everything is checked
         wholeParameters.belongTo(parameters);
         notesOnModel = List.copyOf(notes);
     }
@@ -291,29 +290,29 @@ public final class Adapter implements AutoCloseable {
     }
 
     /**
-     * What else is needed to use the adapter, labels for instance: the content of {@value AdapterFolder#TASK_FILE},
-     * which models and tasks define. Read with an adapter, and set by a model with heads that it is attached to.
+     * What else is needed to use the adapter, such as labels: the content of {@value AdapterFolder#TASK_FILE}, which
+     * models and tasks define. It is read with an adapter, and set by a model with heads that it is attached to.
      */
     public Optional<byte[]> taskConfig() {
         return Optional.ofNullable(taskConfig).map(byte[]::clone);
     }
 
-    /** Sets what {@link #taskConfig} gives and {@link #save} writes; null for none. */
+    /** Sets what {@link #taskConfig} returns and {@link #save} writes; null for none. */
     public void setTaskConfig(byte[] json) {
         taskConfig = json == null ? null : json.clone();
     }
 
     /**
-     * Writes the adapter as PEFT does, its task beside it: all files or none, whatever ends the process on the way
-     * ({@link io.vblora.weights.FileGroup}). An adapter that was there is replaced whole; the task of another one does
-     * not stay. An adapter that has not changed since it was loaded keeps its element types; others are float32, and so
-     * are VB-LoRA's top-k weights and their bank always: PEFT can read no others.
+     * Writes the adapter as PEFT does, with its task beside it: all files or none, whatever ends the process on the way
+     * ({@link io.vblora.weights.FileGroup}). An adapter that was there is replaced, including its task. An adapter that
+     * has not changed since it was loaded keeps its element types, and others are stored as float32. VB-LoRA's top-k
+     * weights and their bank always are, because PEFT can read no other type of them.
      *
      * @param folder created if it is missing
-     * @param compact store the method's compact form: small, and good for inference only; of VB-LoRA the selection
-     * alone, as PEFT does with {@code save_only_topk_weights}
-     * @throws InputException if the adapter does not hold what that way of storing needs, or the folder holds an
-     * interrupted save that cannot be finished
+     * @param compact whether to store the method's compact form, which is small and for inference alone: that of
+     * VB-LoRA holds only the selection, as with PEFT's {@code save_only_topk_weights}
+     * @throws InputException if the adapter does not hold what that form needs, or if the folder holds an interrupted
+     * save that cannot be finished
      * @throws java.io.UncheckedIOException if a file cannot be written
      */
     public void save(Path folder, boolean compact, Stream stream) {
@@ -332,7 +331,7 @@ public final class Adapter implements AutoCloseable {
 
     /**
      * Bytes of the {@code adapter_model.safetensors} that {@link #save} writes, or would write if the adapter held what
-     * that way of storing needs.
+     * that form needs.
      */
     public long storedBytes(boolean compact) {
         return storedBytes(config.form(compact));
@@ -344,14 +343,14 @@ public final class Adapter implements AutoCloseable {
     }
 
     /**
-     * Bytes of the {@code adapter_model.safetensors} of a float32 LoRA adapter of the same modules, rank and whole
+     * Bytes of the {@code adapter_model.safetensors} of a float32 LoRA adapter with the same modules, ranks and whole
      * parameters.
      */
     public long loraStoredBytes() {
         return AdapterWriter.bytesOfLora(this);
     }
 
-    /** Counts changes of all parameters. */
+    /** A number that grows with every change of a parameter. */
     private long version() {
         return composition.version() + wholeParameters.version();
     }
@@ -363,8 +362,8 @@ public final class Adapter implements AutoCloseable {
     }
 
     /**
-     * The change of a module's weights, scaling · B A: float32 [out, in], or [in, out] with fan_in_fan_out, on the CPU.
-     * Summed in float64. The caller closes it.
+     * The change of a module's weight, scaling · B A: float32 [out, in], or [in, out] with fan_in_fan_out, on the CPU.
+     * The products are summed in float64. The caller closes it.
      */
     public Tensor delta(AdaptedModule module, Stream stream) {
         try (Use reading = use.read()) {
@@ -372,7 +371,9 @@ public final class Adapter implements AutoCloseable {
         }
     }
 
-    /** {@link #delta(AdaptedModule, Stream)} of all modules by path: as much memory as the adapted weights take. */
+    /**
+     * {@link #delta(AdaptedModule, Stream)} of all modules, by path. They take as much memory as the adapted weights.
+     */
     public Map<String, Tensor> delta(Stream stream) {
         Map<String, Tensor> deltas = new LinkedHashMap<>();
         try {
@@ -384,7 +385,7 @@ public final class Adapter implements AutoCloseable {
         }
     }
 
-    /** Writes the deltas of all modules to a safetensors file, by path; one of them in memory at a time. */
+    /** Writes the deltas of all modules to a safetensors file, by path. Only one is in memory at a time. */
     public void writeDelta(Path file, Stream stream) {
         SafetensorsWriter writer = new SafetensorsWriter();
         for (AdaptedModule module : modules) {

@@ -28,23 +28,23 @@ import java.util.Set;
 import java.util.TreeMap;
 
 /**
- * What an adapter is, with PEFT's keys, defaults and meanings: the content of {@code adapter_config.json}. Keys that
- * are not known here are kept and written again, and have no effect, as {@link #notes} says. Immutable.
+ * The configuration of an adapter, with PEFT's keys, defaults and meanings: the content of {@code adapter_config.json}.
+ * Keys that are not known here are kept and written again, but have no effect, as {@link #notes} says. Immutable.
  *
- * <p>A method's configuration also makes what depends on it: the composition, new or read from a file, and the list of
- * tensors in which that is stored.
+ * <p>A method's configuration also makes what depends on it: the composition, which is new or read from a file, and the
+ * list of tensors in which that is stored.
  */
 public abstract class AdapterConfig {
     /** Name of the file in an adapter's folder. */
     public static final String FILE_NAME = PeftKeys.CONFIG_FILE;
 
-    /** Larger ranks are refused as absurd. */
+    /** Larger ranks are refused: nobody can mean them. */
     protected static final int MAX_R = 1 << 16;
 
     private static final List<String> TASK_TYPES =
             List.of("SEQ_CLS", "SEQ_2_SEQ_LM", "CAUSAL_LM", "TOKEN_CLS", "QUESTION_ANS", "FEATURE_EXTRACTION");
 
-    /** Keys of every method. Those that have no effect here tell where the adapter comes from. */
+    /** The keys of every method. Those that have no effect here tell where the adapter comes from. */
     private static final Set<String> KEYS = Set.of("auto_mapping", "base_model_name_or_path", "bias", "exclude_modules",
             "fan_in_fan_out", "inference_mode", "layers_pattern", "layers_to_transform", "modules_to_save", "peft_type",
             "peft_version", "r", "revision", "target_modules", "task_type");
@@ -58,7 +58,7 @@ public abstract class AdapterConfig {
     private final boolean fanInFanOut;
     private final List<String> notes = new ArrayList<>();
 
-    /** {@code methodKeys}: the keys of PEFT's configuration of this method alone. */
+    /** @param methodKeys the keys that PEFT's configuration of this method has beside those of all methods */
     protected AdapterConfig(JsonFields fields, int defaultR, String dropoutKey, Set<String> methodKeys) {
         this.fields = fields;
         this.r = (int) fields.integer("r", 1, MAX_R, defaultR);
@@ -94,7 +94,7 @@ public abstract class AdapterConfig {
         return AdapterMethods.config(JsonFields.read(file));
     }
 
-    /** Whether a key has a value that says something: neither null nor false nor empty. */
+    /** Whether a key has a value other than null, false and empty lists or objects. */
     private static boolean isSet(JsonFields fields, String key) {
         JsonNode value = fields.object().path(key);
         return !(value.isMissingNode() || value.isNull() || value.isBoolean() && !value.booleanValue()
@@ -104,7 +104,7 @@ public abstract class AdapterConfig {
     /**
      * Refuses keys whose values would change what the adapter computes in a way not supported here.
      *
-     * @param keys with what they stand for
+     * @param keys the keys, each with the subject and verb of a message
      */
     protected static void requireUnset(JsonFields fields, Map<String, String> keys) {
         new TreeMap<>(keys).forEach((key, what) -> {
@@ -126,42 +126,43 @@ public abstract class AdapterConfig {
         notes.add(PrintableText.of(source() + ": " + what));
     }
 
-    /** {@link #notes}, and what there is to know of the modules with these paths being the adapted ones. */
+    /** {@link #notes}, and what else is to be said if the modules with these paths are adapted. */
     protected List<String> notes(List<String> adapted) {
         return notes();
     }
 
     /**
-     * What a user should know, each a sentence without its full stop: keys that say something and have no effect here.
-     * Keys that tell where an adapter comes from, as {@code peft_version}, are not among them.
+     * What a user should know, as sentences without a full stop: which keys are set but have no effect here. Keys that
+     * tell where an adapter comes from, such as {@code peft_version}, are not among them.
      */
     public List<String> notes() {
         return List.copyOf(notes);
     }
 
-    /** The method that it configures. */
+    /** The method that this configures. */
     public abstract AdapterMethod method();
 
-    /** PEFT's name of the method, as VBLORA. */
+    /** PEFT's name of the method, such as VBLORA. */
     public String peftType() {
         return method().peftType();
     }
 
-    /** What there is to say of the method's own settings, under PEFT's keys: for people. */
+    /** The method's own settings that people want to see, under PEFT's keys. */
     public Map<String, Object> facts() {
         return Map.of();
     }
 
     /**
-     * This configuration with what depends on the dimensions of a model set as fits it best.
+     * A configuration in which settings that depend on the dimensions of a model have been chosen for that model.
      *
-     * @param config what fits
-     * @param note a sentence without its full stop that says what was set, and why
+     * @param config the configuration with these settings
+     * @param note a sentence without a full stop that says what was set, and why
      */
     public record Fitting(AdapterConfig config, String note) {}
 
     /**
-     * Sets what {@linkplain MethodOption#isAuto options leave open} as fits a model; nothing if there is none such.
+     * Chooses the settings that {@linkplain MethodOption#isAuto options leave open} for a model; empty if the method
+     * has no such settings.
      *
      * @param linears all linear layers of the model
      */
@@ -169,7 +170,7 @@ public abstract class AdapterConfig {
         return Optional.empty();
     }
 
-    /** The form in which its tensors are stored. */
+    /** The form in which the adapter's tensors are stored. */
     public StoredForm form() {
         return method().forms().get(0);
     }
@@ -177,7 +178,7 @@ public abstract class AdapterConfig {
     /**
      * Requires that an adapter with this configuration is stored with all that training needs.
      *
-     * @param purpose what needs it, for messages: "to train it"
+     * @param purpose what that is needed for, as messages put it: "to train it"
      * @throws InputException if it is stored in its method's compact form
      */
     public void requireTrainable(String purpose) {}
@@ -185,7 +186,7 @@ public abstract class AdapterConfig {
     /**
      * The form in which a file's tensors are stored.
      *
-     * @throws InputException if the configuration says another one
+     * @throws InputException if the configuration names another form
      */
     protected StoredForm form(PeftFile file) {
         return form();
@@ -197,20 +198,20 @@ public abstract class AdapterConfig {
     /**
      * The dimensions of a module, from the tensors that a file has of it.
      *
-     * @param base for a method whose tensors do not tell
-     * @throws InputException if they contradict this configuration
+     * @param base for a method whose tensors do not tell the dimensions
+     * @throws InputException if the tensors contradict this configuration
      */
     protected abstract ModuleShape shape(String path, PeftFile file, BaseWeights base);
 
     /**
-     * The tensors of an adapter of these modules in one of the method's forms: a value that needs no composition.
+     * The tensors that an adapter of these modules has in one of the method's forms. No composition is needed for that.
      *
      * @throws InputException if the configuration does not fit a module
      */
     protected abstract List<StoredTensor> stored(List<ModuleShape> modules, StoredForm form);
 
     /**
-     * A new composition, initialised from a seed: the same numbers in every run.
+     * A new composition, initialised from a seed, with the same numbers in every run.
      *
      * @param base for a method whose updates begin from the base model's weights
      * @throws InputException if the configuration does not fit a module
@@ -218,15 +219,16 @@ public abstract class AdapterConfig {
     protected abstract Composition create(List<ModuleShape> modules, BaseWeights base, Stream stream, long seed);
 
     /**
-     * A composition with the parameters of a file that has all tensors of the form and these modules, and no others of
-     * theirs.
+     * A composition with the parameters of a file, which has exactly the tensors that these modules have in the file's
+     * form.
      *
      * @param base for a method that does not store what it makes of the base model's weights
-     * @throws InputException if a tensor has another shape than this configuration demands, or holds what it may not
+     * @throws InputException if a tensor has another shape than this configuration demands, or holds numbers that it
+     *         may not hold
      */
     protected abstract Composition read(List<ModuleShape> modules, PeftFile file, BaseWeights base, Stream stream);
 
-    /** Rank of the updates, but for modules that {@code rank_pattern} gives another one. */
+    /** The rank of the updates, except for modules to which {@code rank_pattern} gives another one. */
     public int r() {
         return r;
     }
@@ -241,12 +243,14 @@ public abstract class AdapterConfig {
         return 1;
     }
 
-    /** Probability of dropout on the branch's input while training: {@code vblora_dropout} or {@code lora_dropout}. */
+    /** The probability of dropout on the input of the updates while training, such as {@code lora_dropout}. */
     public double dropout() {
         return dropout;
     }
 
-    /** Whether the base model stores its weights as [in, out], as GPT-2 does; then so are delta weights. */
+    /**
+     * Whether the base model stores its weights as [in, out], as GPT-2 does. Delta weights then have this shape, too.
+     */
     public boolean fanInFanOut() {
         return fanInFanOut;
     }
@@ -281,7 +285,7 @@ public abstract class AdapterConfig {
         return fields.object().deepCopy();
     }
 
-    /** The file it was read from, or the class that built it: for messages. */
+    /** What messages call the configuration: the file that it was read from, or the class that built it. */
     public String source() {
         return fields.source();
     }
@@ -295,7 +299,9 @@ public abstract class AdapterConfig {
         return forms.get(compact ? 1 : 0);
     }
 
-    /** This configuration as PEFT writes it beside an adapter: inference_mode true, and the form set. */
+    /**
+     * This configuration as PEFT writes it beside an adapter: with inference_mode true and the keys for the form set.
+     */
     AdapterConfig storedAs(StoredForm form) {
         ObjectNode json = json();
         json.put("inference_mode", true);
@@ -306,8 +312,8 @@ public abstract class AdapterConfig {
     }
 
     /**
-     * This configuration as an adapter of some modules has it: where the model decided which, {@code target_modules}
-     * are their paths, the same on every other model, and in PEFT.
+     * This configuration as an adapter of some modules has it. If it depended on the model which modules these are,
+     * {@code target_modules} now lists their paths, which mean the same for every other model, and in PEFT.
      */
     AdapterConfig withAdapted(List<String> paths) {
         if (!modules.dependsOnModel()) {
@@ -324,8 +330,8 @@ public abstract class AdapterConfig {
     }
 
     /**
-     * The JSON text, formatted as PEFT formats it: sorted keys, indented by two. Objects inside keep their order, which
-     * means something in {@code rank_pattern} and {@code alpha_pattern}.
+     * The JSON text, formatted as PEFT formats it: with sorted keys, and indented by two spaces. Objects inside keep
+     * their order, which has a meaning in {@code rank_pattern} and {@code alpha_pattern}.
      */
     @Override
     public String toString() {
@@ -352,7 +358,7 @@ public abstract class AdapterConfig {
         return fields.object().hashCode();
     }
 
-    /** Sets what differs from PEFT's defaults; {@code build} checks all values. */
+    /** Begins with PEFT's defaults, of which some can be set to other values. {@code build} checks all values. */
     public abstract static class Builder<B extends Builder<B>> {
         private final ObjectNode json;
 
@@ -360,7 +366,7 @@ public abstract class AdapterConfig {
             this.json = json;
         }
 
-        /** PEFT's defaults of the keys that all methods have. */
+        /** PEFT's defaults for the keys that all methods have. */
         public static ObjectNode defaults(String peftType, int r) {
             ObjectNode json = JsonNodeFactory.instance.objectNode();
             for (String key : List.of("auto_mapping", "base_model_name_or_path", "exclude_modules", "layers_pattern",
@@ -371,7 +377,7 @@ public abstract class AdapterConfig {
                     .put("inference_mode", false);
         }
 
-        /** This builder, under the type that its setters return. */
+        /** This builder, as the type that its setters return. */
         protected abstract B self();
 
         /** Sets a key by its name. */
@@ -396,7 +402,7 @@ public abstract class AdapterConfig {
             return set(key, json.numberNode(value));
         }
 
-        /** A copy of what was set, to build a configuration from; {@code name} is what messages call it. */
+        /** A copy of all values, to build a configuration from; {@code name} is what messages call it. */
         protected JsonFields fields(String name) {
             return JsonFields.of(name, json.deepCopy());
         }
@@ -430,34 +436,34 @@ public abstract class AdapterConfig {
             return set("exclude_modules", strings(names));
         }
 
-        /** Modules that are left out: those whose whole path matches. */
+        /** Modules that are left out: those whose whole path matches this regular expression. */
         public B excludeModules(String pattern) {
             return set("exclude_modules", pattern);
         }
 
-        /** Only modules of the layers with these numbers. */
+        /** The numbers of the layers whose modules are adapted; other layers are left out. */
         public B layersToTransform(List<Integer> layers) {
             ArrayNode array = json.arrayNode();
             layers.forEach(array::add);
             return set("layers_to_transform", array);
         }
 
-        /** Names of the lists of layers in module paths, as in {@code layers} of {@code model.layers.0}. */
+        /** Names of the lists of layers in module paths, such as {@code layers} in {@code model.layers.0}. */
         public B layersPattern(List<String> names) {
             return set("layers_pattern", strings(names));
         }
 
         /**
-         * Modules that are trained whole and saved, the heads of a task or modules of the base model: those whose path,
-         * or that of a module they are part of, ends with one of these names.
+         * Modules that are trained whole and saved, be they heads of a task or modules of the base model: those whose
+         * path, or the path of a module that they are part of, ends with one of these names.
          */
         public B modulesToSave(List<String> names) {
             return set("modules_to_save", strings(names));
         }
 
         /**
-         * Which of the base model's biases are trained beside the updates and saved: none, all, or with lora_only or
-         * vblora_only, which mean the same, those of adapted layers. With all, those of norms are among them.
+         * Which of the base model's biases are trained beside the updates and saved: none, all, which includes those of
+         * norms, or those of adapted layers, for which lora_only and vblora_only both stand.
          */
         public B bias(String value) {
             return set("bias", value);

@@ -10,12 +10,12 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * What an adapter's folder says of the adapter, all of one save.
+ * What an adapter's folder says about the adapter, read from one and the same save.
  *
  * @param taskConfig content of {@value #TASK_FILE}; null if there is no such file
  */
 public record AdapterFolder(Path path, AdapterConfig config, byte[] taskConfig) {
-    /** Name of the file that says beside an adapter what it was trained for. */
+    /** Name of the file beside an adapter that says what it was trained for. */
     public static final String TASK_FILE = "task_config.json";
     /** Names of all files that {@link Adapter#save} writes or removes. */
     public static final List<String> FILES = List.of(AdapterConfig.FILE_NAME, Adapter.WEIGHTS_FILE, TASK_FILE);
@@ -28,7 +28,7 @@ public record AdapterFolder(Path path, AdapterConfig config, byte[] taskConfig) 
     }
 
     /**
-     * Reads all but the tensors.
+     * Reads everything except the tensors.
      *
      * @throws InputException naming file, key, what was found and what was expected
      */
@@ -36,16 +36,16 @@ public record AdapterFolder(Path path, AdapterConfig config, byte[] taskConfig) 
         return files(folder).read(() -> new AdapterFolder(folder, AdapterConfig.read(folder), readTaskConfig(folder)));
     }
 
-    /** Null if there is none. Not on its own of the same save as other files. */
+    /** Null if there is none. The caller makes sure that it is of the same save as other files. */
     static byte[] readTaskConfig(Path folder) {
         Path file = folder.resolve(TASK_FILE);
         return Files.exists(file) ? WholeFile.read(file, "a JSON file", MAX_TASK_BYTES) : null;
     }
 
     /**
-     * Loads the adapter that this folder has told of, as {@link Adapter#load(Path, List, Stream)} does.
+     * Loads the adapter that this is about, as {@link Adapter#load(Path, List, Stream)} does.
      *
-     * @throws InputException also if it was replaced by another one since
+     * @throws InputException also if it has been replaced by another one since this was read
      */
     public Adapter load(List<ModelParameter> parameters, Stream stream) {
         Adapter adapter = Adapter.load(path, parameters, stream);

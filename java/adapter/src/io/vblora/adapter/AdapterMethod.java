@@ -7,12 +7,12 @@ import java.util.List;
 import java.util.Locale;
 
 /**
- * A method of adaptation, such as LoRA: what is known of it without an adapter. What depends on one's configuration,
- * the composition first of all, its {@link AdapterConfig} makes. Everything else treats all methods alike, and finds
- * them through {@link AdapterMethods}. Immutable; used by any number of threads.
+ * A method of adaptation, such as LoRA: what is known about it without an adapter. What depends on a configuration,
+ * most of all the composition, is made by its {@link AdapterConfig}. Everything else treats all methods alike, and
+ * finds them through {@link AdapterMethods}. Immutable; used by any number of threads.
  */
 public interface AdapterMethod {
-    /** PEFT's name of it, which {@code peft_type} in its configurations is: VBLORA. */
+    /** PEFT's name of the method, which is the {@code peft_type} of its configurations: VBLORA. */
     String peftType();
 
     /** What people call it: VB-LoRA. */
@@ -24,7 +24,7 @@ public interface AdapterMethod {
     }
 
     /**
-     * A configuration of this method, checked.
+     * Reads and checks a configuration of this method.
      *
      * @throws io.vblora.InputException naming the key, what was found and what was expected
      */
@@ -36,21 +36,23 @@ public interface AdapterMethod {
     /** The groups of the parameters that its updates are made of. */
     List<ParameterGroup> groups();
 
-    /** Settings that the command line offers, besides those of all methods. */
+    /** The settings that the command line offers in addition to those of all methods. */
     default List<MethodOption> options() {
         return List.of();
     }
 
-    /** The learning rates of these groups that no other method has, as the command line offers them. */
+    /** The learning rates of these groups that the command line offers; that of all methods is not among them. */
     default List<MethodOption> learningRates() {
         return List.of();
     }
 
-    /** How updates of this method are stored: all that is needed to train on first, then, if there is one, a compact
-     * form that is for inference alone. */
+    /**
+     * The forms in which updates of this method are stored. The first holds everything that further training needs; a
+     * second one, if there is any, is compact and for inference alone.
+     */
     List<StoredForm> forms();
 
-    /** Whether a new adapter's bytes say more beside those of LoRA of the same rank: not for LoRA itself. */
+    /** Whether the size of an adapter is compared with that of LoRA of the same rank: not for LoRA itself. */
     default boolean isComparedWithLora() {
         return true;
     }

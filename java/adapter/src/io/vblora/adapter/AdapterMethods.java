@@ -12,12 +12,12 @@ import java.util.Set;
 import java.util.stream.Collectors;
 
 /**
- * All methods of adaptation that the class path or module path has. They depend on this package, which therefore knows
- * none of them, but finds their {@link MethodSource}s as services: of its own class loader, and of the thread's, unless
- * that one has a copy of this library of its own, whose methods are not this one's.
+ * All methods of adaptation on the class path or module path. They depend on this package, which therefore knows none
+ * of them but finds their {@link MethodSource}s as services: those of its own class loader and those of the thread's,
+ * unless the latter has a copy of this library of its own, whose methods are of no use here.
  */
 public final class AdapterMethods {
-    /** Of the source of the methods that come with this library: services are found in the class path's order. */
+    /** The package of this library's own source: services are found in the order of the class path. */
     private static final String OWN_PACKAGE = AdapterMethods.class.getPackageName() + ".methods";
 
     private AdapterMethods() {}
@@ -49,7 +49,7 @@ public final class AdapterMethods {
         return methods;
     }
 
-    /** Whether what this class loader takes for a source of methods is not one here; null is the system's. */
+    /** Whether this class loader has another class of sources than this one; null is the system's class loader. */
     private static boolean hasOtherCopy(ClassLoader loader) {
         try {
             return loader != null
@@ -59,7 +59,7 @@ public final class AdapterMethods {
         }
     }
 
-    /** The configuration of whatever method it names. */
+    /** Reads the configuration of the method that it names. */
     static AdapterConfig config(JsonFields fields) {
         List<AdapterMethod> methods = all();
         String type = fields.string("peft_type", "");

@@ -13,7 +13,7 @@ import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
 
-/** Reads a PEFT folder and checks that configuration and tensors agree, whatever the method. */
+/** Reads a folder of PEFT, whatever the method, and checks that its configuration and its tensors agree. */
 final class AdapterReader {
     private final AdapterConfig config;
     private final PeftFile file;
@@ -72,9 +72,9 @@ final class AdapterReader {
     }
 
     /**
-     * The parameters of the model that are held whole: all of modules to save, and biases. With bias "all" PEFT (0.21)
-     * writes the biases of modules to save three times: as the modules', and, of no use, as what those replaced and
-     * under its own name of the copy.
+     * The parameters of the model that are held whole: those of modules to save, and biases. With bias "all" PEFT
+     * (0.21) writes each bias of a module to save three times: as the module's, and also, which is of no use, as that
+     * of the module that it replaced and under PEFT's own name for the copy.
      *
      * @param adapted paths of the adapted modules
      */
@@ -101,7 +101,7 @@ final class AdapterReader {
         return whole;
     }
 
-    /** A module with a bias has a weight that it fits; there may be weights without a bias. */
+    /** A bias needs a weight of the same module, which it must fit; a weight needs no bias. */
     private void checkBias(String key, String module) {
         String weight = PeftKeys.MODULE_PREFIX + module + PeftKeys.WEIGHT;
         if (!file.contains(weight)) {
@@ -128,7 +128,7 @@ final class AdapterReader {
         return shape;
     }
 
-    /** Requires all tensors of each module, and refuses anything else in the file. */
+    /** Requires all tensors of each module, and refuses any other tensor in the file. */
     private void check(StoredForm form, Set<String> paths, List<WholeParameter> whole) {
         Set<String> expected = new HashSet<>(form.sharedNames());
         whole.forEach(parameter -> expected.add(parameter.key()));

@@ -14,14 +14,16 @@ import io.vblora.weights.SafetensorsWriter;
 import java.util.List;
 import java.util.function.Function;
 
-/** Writes an adapter's tensors as PEFT stores them, in one of its method's forms, and says how many bytes it takes. */
+/**
+ * Writes an adapter's tensors as PEFT stores them, in one of its method's forms, and says how many bytes that takes.
+ */
 final class AdapterWriter {
     private AdapterWriter() {}
 
     /**
-     * A writer of all tensors, which takes each when its turn has come.
+     * A writer of all tensors, which fetches each tensor when its turn comes.
      *
-     * @param updates those of the form; it and the stream may be null if nothing is written
+     * @param updates the tensors of the form; they and the stream may be null if nothing is written
      */
     static SafetensorsWriter of(Adapter adapter, StoredForm form, NamedTensors updates, Stream stream) {
         return of(adapter, adapter.config().stored(shapes(adapter), form), adapter::storedDtype, updates, stream);
@@ -37,7 +39,7 @@ final class AdapterWriter {
         return adapter.modules().stream().map(AdaptedModule::shape).toList();
     }
 
-    /** @param dtypes in which parameters are stored, by name */
+    /** @param dtypes the types in which parameters are stored, by name */
     private static SafetensorsWriter of(Adapter adapter, List<StoredTensor> tensors, Function<String, DType> dtypes,
             NamedTensors updates, Stream stream) {
         SafetensorsWriter writer = new SafetensorsWriter().metadata("format", "pt");
@@ -52,7 +54,7 @@ final class AdapterWriter {
         return writer;
     }
 
-    /** On the CPU and of that type: a view of the source, or a tensor of its own. Closing it leaves the source open. */
+    /** A view or a copy of the source, on the CPU and of that type. Closing it leaves the source open. */
     private static Tensor convert(Stream stream, Tensor source, DType dtype) {
         if (dtype == source.dtype()) {
             return onCpu(source.reshape(source.shape()));
@@ -67,7 +69,9 @@ final class AdapterWriter {
         return onCpu(result);
     }
 
-    /** The tensor itself if it lies on the CPU, else a copy, once the device has written it; tensor is then closed. */
+    /**
+     * The tensor itself if it lies on the CPU; else a copy, once the device has written it, and the tensor is closed.
+     */
     private static Tensor onCpu(Tensor tensor) {
         if (tensor.device().isCpu()) {
             return tensor;

@@ -6,15 +6,15 @@ import java.util.Set;
 
 /**
  * Which of the base model's biases are trained beside the updates: PEFT's {@code bias}. PEFT 0.21 stores them for LoRA
- * and VB-LoRA alike. Files of versions before may lack them: those of adapted layers with LoRA's lora_only, and all
- * with VB-LoRA; such an adapter is refused by the model, since the biases that it was trained with are lost.
+ * and VB-LoRA alike. Files of earlier versions may lack them: those of adapted layers with LoRA's lora_only, and all of
+ * them with VB-LoRA. The model refuses such an adapter, since the biases that it was trained with are lost.
  */
 enum Bias {
     NONE, ALL,
-    /** Those of adapted layers. */
+    /** The biases of adapted layers. */
     ADAPTED;
 
-    /** PEFT lets any method's name stand before _only, and all mean the same. */
+    /** PEFT accepts the name of any method before _only, always with the same meaning. */
     private static final List<String> VALUES = List.of("none", "all", "lora_only", "vblora_only");
 
     static Bias of(JsonFields fields) {

@@ -9,12 +9,12 @@ import io.vblora.parameters.Trainable;
 
 /**
  * The seam between adapter methods and everything else: turns trainable parameters into the packed A and Bᵀ of all
- * modules, and the packed gradients back into parameter gradients and updates. Whoever runs the model reads A and Bᵀ,
+ * modules, and the gradients of these back into gradients of the parameters. Whoever runs the model reads A and Bᵀ,
  * adds to dA and dBᵀ, and knows nothing of the method.
  */
 public interface Composition extends Trainable {
     /**
-     * A [r, in] and Bᵀ [r, out] of all modules one after the other, float32; always composed from the current
+     * A [r, in] and Bᵀ [r, out] of all modules, one after the other, float32. They are always composed from the current
      * parameters.
      */
     Tensor packed();

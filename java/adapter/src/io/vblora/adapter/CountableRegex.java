@@ -5,16 +5,17 @@ import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
 
 /**
- * Rewrites regular expressions so that the text sees how long a matcher works. Java's matcher goes round in loops that
- * read no character, as {@code (){1000000000}} or {@code (|)} many times in a row, and cannot be interrupted. An empty
- * lookahead at the beginning of each group and alternative, and after each repetition, does not change what matches,
- * but a matcher with transparent bounds asks for the text's length there. What else could be repeated without reading
- * is refused, as it mostly is by Python; so is what Java reads differently from Python, or Python does not know.
+ * Rewrites regular expressions so that the text can count how long a matcher works. Java's matcher may go round in
+ * loops that read no character, such as {@code (){1000000000}} or {@code (|)} many times in a row, and cannot be
+ * interrupted there. An empty lookahead at the beginning of each group and alternative, and after each repetition, does
+ * not change what matches, but makes a matcher with transparent bounds ask for the text's length. Whatever else could
+ * be repeated without reading a character is refused, as Python mostly does; and so are parts that Python does not
+ * know, or that Java reads differently.
  */
 final class CountableRegex {
     private static final String MARK = "(?=)";
 
-    /** The next part of an expression; what is in no group reads a character, or closes a group. */
+    /** The next part of an expression. A part in none of the named groups reads a character, or closes a group. */
     private static final Pattern PART = Pattern.compile("""
             (?<open> \\( (?! \\?) | \\(\\? (?: [:=!>] | <[=!] | <\\w++> | [imsu-]++: ) )
             | (?<or> \\| )

@@ -6,7 +6,7 @@ import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.LowRank;
 
-/** Delta weights: scaling · B A. */
+/** What a module adds to its weight: scaling · B A. */
 final class Delta {
     private Delta() {}
 

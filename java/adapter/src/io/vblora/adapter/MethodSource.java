@@ -3,8 +3,8 @@ package io.vblora.adapter;
 import java.util.List;
 
 /**
- * Brings methods of adaptation. {@link AdapterMethods} finds sources through {@link java.util.ServiceLoader}, so that
- * the methods of other artifacts take part like those from here.
+ * Provides methods of adaptation. {@link AdapterMethods} finds sources through {@link java.util.ServiceLoader}, so that
+ * methods of other artifacts take part just like those of this one.
  */
 public interface MethodSource {
     List<AdapterMethod> methods();

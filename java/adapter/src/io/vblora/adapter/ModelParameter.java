@@ -9,11 +9,11 @@ import java.util.List;
  *
  * @param name as in Hugging Face's weights, for example {@code classifier.weight}
  * @param shape [out, in] of a linear layer's weight, [rows, hidden] of a table, [n] of a bias or a norm's weight
- * @param values the base model's own, in any native type, on the model's device and as long as the model; null where
- * the base model has none: of a head
+ * @param values the base model's own values, in any native type, on the model's device; they live as long as the model.
+ * Null for a head's parameter, which the base model does not have
  */
 public record ModelParameter(String name, List<Long> shape, Tensor values) {
-    /** Path of the module that it belongs to. */
+    /** The path of the module that it belongs to. */
     String module() {
         return module(name);
     }
@@ -26,7 +26,7 @@ public record ModelParameter(String name, List<Long> shape, Tensor values) {
         return name.endsWith(PeftKeys.BIAS);
     }
 
-    /** Whether it belongs to the head of a task, which an adapter has to hold. */
+    /** Whether it belongs to the head of a task, which the adapter must hold. */
     public boolean isHead() {
         return values == null;
     }

@@ -9,8 +9,9 @@ import java.util.function.ToDoubleBiFunction;
 import java.util.stream.Stream;
 
 /**
- * PEFT's {@code rank_pattern} or {@code alpha_pattern}: numbers of their own for modules whose path is, or ends with
- * "." and, what a regular expression matches. The first of the expressions that does decides. Immutable.
+ * PEFT's {@code rank_pattern} or {@code alpha_pattern}, which gives some modules numbers of their own: those whose path
+ * is, or ends with "." and, a text that a regular expression matches. The first expression that matches decides.
+ * Immutable.
  */
 public final class ModuleNumbers {
     private final String name;
@@ -22,7 +23,7 @@ public final class ModuleNumbers {
     }
 
     /**
-     * Reads an object of numbers under regular expressions; null, or none, names no module.
+     * Reads an object that has numbers under regular expressions. An absent one, or null, names no module.
      *
      * @param number reads and checks the number under a key
      */
@@ -37,7 +38,7 @@ public final class ModuleNumbers {
         return new ModuleNumbers(fields.source() + ": " + key, values);
     }
 
-    /** A sentence about the expressions that match none of these paths, if there are such. */
+    /** A sentence about the expressions that match none of these paths, if there are any. */
     public Stream<String> notes(List<String> paths) {
         List<String> idle = values.keySet().stream().filter(pattern -> paths.stream().noneMatch(pattern::matchesAll))
                 .map(ModulePattern::regex).toList();
@@ -45,7 +46,7 @@ public final class ModuleNumbers {
                 + "module matches " + PrintableText.list(idle)));
     }
 
-    /** The number of a module, or another one where no expression matches its path. */
+    /** The number of a module, or the given one if no expression matches its path. */
     public double value(String path, double otherwise) {
         for (Map.Entry<ModulePattern, Double> entry : values.entrySet()) {
             if (entry.getKey().matchesAll(path)) {

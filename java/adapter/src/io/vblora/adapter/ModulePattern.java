@@ -7,13 +7,13 @@ import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
 
 /**
- * A regular expression over paths of modules, as a configuration has it for Python's {@code re}. A match takes a
- * bounded number of steps: an expression that backtracks without end is refused where it does. Immutable.
+ * A regular expression over paths of modules, written for Python's {@code re}. A match takes a bounded number of steps:
+ * an expression that backtracks without end is refused when it does so. Immutable.
  */
 final class ModulePattern {
     /**
-     * How often a character is looked at, a group or an alternative tried, or a repetition left, in one match, at most;
-     * expressions in use take some hundreds.
+     * The largest number of steps of a match: characters that are looked at, groups and alternatives that are tried,
+     * and repetitions that are left. Expressions in use take some hundreds.
      */
     private static final int MAX_STEPS = 1_000_000;
 
@@ -34,20 +34,21 @@ final class ModulePattern {
      *
      * @param source the file or option that holds it, for messages
      * @param field the field that holds it
-     * @throws InputException if it is none, has a part that Python lacks, or is nested too deeply
+     * @throws InputException if it is not a regular expression, has a part that Python does not know, or is nested too
+     *         deeply
      */
     static ModulePattern compile(String source, String field, String regex) {
         return compile(source, field, regex, "", "");
     }
 
     /**
-     * Compiles an expression with more around it.
+     * Compiles an expression between two others.
      *
      * @param before what stands before it
      * @param after what stands after it
      */
     static ModulePattern compile(String source, String field, String regex, String before, String after) {
-        // Python's named groups are the one common spelling that Java has otherwise.
+        // Of the common spellings, only that of Python's named groups is different in Java.
         String java = regex.replace("(?P<", "(?<");
         try {
             Pattern.compile(java);
@@ -113,7 +114,7 @@ final class ModulePattern {
         }
     }
 
-    /** A path that counts how often a matcher looks at a character of it, or asks for its length at a mark. */
+    /** A path that counts how often a matcher looks at one of its characters, or asks for its length at a mark. */
     private static final class Counted implements CharSequence {
         private final String path;
         private int steps;

@@ -27,10 +27,10 @@ public final class ModuleSelector {
     /** PEFT's names of modules that may share their weights. */
     private static final List<String> TIED = List.of("embed_tokens", OUTPUT_HEAD);
     private static final int MAX_LAYER = 1_000_000;
-    /** What follows a list in the path of a module in it. */
+    /** What follows the name of a list in the path of a module that is in it. */
     private static final Pattern IN_A_LIST = Pattern.compile("\\.\\d+(\\.|$)");
 
-    /** The first number in a path that has two names before it: the layer of model.layers.0.mlp. */
+    /** The first number in a path with two names before it: the number of the layer in model.layers.0.mlp. */
     private static final ModulePattern ANY_LAYER = layer("", "", "[^.]*");
 
     private final String source;
@@ -41,7 +41,10 @@ public final class ModuleSelector {
     private final List<String> toSave;
     private final Bias bias;
 
-    /** Names of which one equals a path or ends it, or a pattern of whole paths: one of the two is null, or both. */
+    /**
+     * Either names, of which one must equal a path or end it, or a pattern for whole paths, or neither; others are
+     * null.
+     */
     private record Names(List<String> names, ModulePattern pattern) {
         boolean isSet() {
             return names != null || pattern != null;
@@ -149,7 +152,7 @@ public final class ModuleSelector {
         return !targets.isSet() || isAllLinear();
     }
 
-    /** Whether {@code layers_to_transform} is set beside a pattern, which as in PEFT does not look at it. */
+    /** Whether {@code layers_to_transform} is set beside a pattern; as in PEFT it has no effect then. */
     boolean passesLayersBy() {
         return targets.pattern != null && !layers.isEmpty();
     }
@@ -159,9 +162,9 @@ public final class ModuleSelector {
     }
 
     /**
-     * Checks that what an adapter holds is selected: PEFT would leave out anything else.
+     * Checks that all modules that an adapter has tensors of are selected: PEFT would leave out any other.
      *
-     * @param paths the modules that the file has tensors for
+     * @param paths paths of the modules that the file has tensors for
      * @throws InputException naming the first that is not selected
      */
     void checkSelects(Iterable<String> paths, String file) {
@@ -175,7 +178,7 @@ public final class ModuleSelector {
     }
 
     /**
-     * Checks that nothing else of a model is selected: there PEFT would train anew from random numbers.
+     * Checks that no other module of a model is selected: PEFT would begin with random numbers there.
      *
      * @param linears all linear layers of the model
      * @param adapted whether the adapter has tensors for a path
@@ -191,7 +194,7 @@ public final class ModuleSelector {
         }
     }
 
-    /** A sentence if modules are excluded and the model has none of them, else nothing. */
+    /** A sentence if modules are excluded of which the model has none. */
     List<String> notes(List<ModuleShape> linears) {
         return !excluded.isSet() || excluded.names != null && excluded.names.isEmpty()
                 || linears.stream().anyMatch(module -> excluded.matches(module.path())) ? List.of()
@@ -199,7 +202,7 @@ public final class ModuleSelector {
                         + "model matches " + excluded.describe()));
     }
 
-    /** Whether an embedding, or the output head, which may share its weights, is named: by PEFT's rule. */
+    /** Whether, by PEFT's rule, an embedding or the output head is named: these two may share their weights. */
     public boolean namesTiedEmbedding() {
         List<String> names = new ArrayList<>(toSave);
         if (targets.names != null) {
@@ -210,14 +213,14 @@ public final class ModuleSelector {
     }
 
     /**
-     * Whether a module is trained whole: its path, or that of a module it is part of, ends with a name, whole parts of
-     * the path or not, as PEFT has it.
+     * Whether a module is trained whole: whether its path, or that of a module that it is part of, ends with a name. As
+     * in PEFT, the name may begin within a part of the path.
      */
     boolean isToSave(String path) {
         return !savedAround(path).isEmpty();
     }
 
-    /** Paths of the modules to save that a module is part of, or is, the outermost first. */
+    /** Paths of the modules to save that a module is, or is part of, beginning with the outermost. */
     private List<String> savedAround(String path) {
         List<String> saved = new ArrayList<>();
         for (int end = path.indexOf('.'); end >= 0; end = path.indexOf('.', end + 1)) {
@@ -269,7 +272,7 @@ public final class ModuleSelector {
         return selected;
     }
 
-    /** {@link #isToSave}; of what PEFT cannot wrap, or cannot read again, nothing may be trained. */
+    /** {@link #isToSave}, which is refused for what PEFT cannot wrap, or cannot read again. */
     private boolean isToSaveInPeft(String path) {
         List<String> saved = savedAround(path);
         if (saved.size() > 1) {
@@ -288,7 +291,7 @@ public final class ModuleSelector {
      * The modules of a model that this selects, in the model's order.
      *
      * @param offered all linear layers of the model, the output head included
-     * @throws InputException if a target names no module, with the nearest names; or if nothing is left
+     * @throws InputException if a target names no module, naming the nearest; or if no module is left
      */
     public List<ModuleShape> select(List<ModuleShape> offered) {
         if (adaptsNothing()) {
@@ -303,7 +306,7 @@ public final class ModuleSelector {
                     "null, as target_modules is not a list of names");
         }
         if (targets.names != null) {
-            // PEFT writes "all-linear" out as names, modules to save among them, and adapts those no more.
+            // PEFT replaces "all-linear" by names, including those of modules to save, which it then does not adapt.
             targets.names.stream().filter(name -> !isInsideSaved(name)).forEach(name -> checkKnown(name, offered));
         }
         List<ModuleShape> selected = offered.stream().filter(module -> isSelected(module.path())).toList();
@@ -324,7 +327,7 @@ public final class ModuleSelector {
         }
     }
 
-    /** Names of as many parts as the given one has, and whole paths if that is more. */
+    /** Ends of the modules' paths that have as many parts as the given name, or whole paths if they have fewer. */
     private static Set<String> namesLike(String name, List<ModuleShape> offered) {
         long dots = name.chars().filter(c -> c == '.').count();
         Set<String> names = new LinkedHashSet<>();
@@ -359,7 +362,7 @@ public final class ModuleSelector {
         return false;
     }
 
-    /** Whether a module to save stands in a path, as whole parts of it: PEFT adapts nothing inside one. */
+    /** Whether whole parts of a path are a module to save: PEFT adapts nothing inside one. */
     private boolean isInsideSaved(String path) {
         return toSave.stream().anyMatch(name -> ('.' + path + '.').contains('.' + name + '.'));
     }

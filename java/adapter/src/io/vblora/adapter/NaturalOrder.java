@@ -5,7 +5,7 @@ import java.util.Comparator;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** Orders text as {@link String} does, but runs of digits by their value: layers.2 before layers.10. */
+/** Orders text as {@link String} does, except that runs of digits are ordered by value: layers.2 before layers.10. */
 enum NaturalOrder implements Comparator<String> {
     INSTANCE;
 

@@ -4,7 +4,7 @@ import java.util.Collection;
 import java.util.Comparator;
 import java.util.List;
 
-/** The names most like a mistyped one, by Levenshtein's edit distance. */
+/** Finds the names that are most like a mistyped one, by Levenshtein's edit distance. */
 final class NearestNames {
     private static final int COUNT = 3;
 

@@ -13,7 +13,7 @@ import java.util.Set;
  */
 record WholeParameter(String name, String key, List<Long> shape) {
     /**
-     * PEFT keeps the bias of an adapted layer with the layer that it wraps.
+     * The parameter with this name. PEFT keeps the bias of an adapted layer with the layer that it wraps.
      *
      * @param adapted paths of the adapted modules
      */
@@ -32,7 +32,7 @@ record WholeParameter(String name, String key, List<Long> shape) {
         return shape.stream().reduce(1L, Math::multiplyExact);
     }
 
-    /** Weights of linear layers and tables of embeddings: what decays. */
+    /** Whether it is the weight of a linear layer or a table of embeddings, to which weight decay applies. */
     boolean isMatrix() {
         return shape.size() == 2;
     }

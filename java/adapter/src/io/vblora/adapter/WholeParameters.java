@@ -17,20 +17,20 @@ import java.util.SplittableRandom;
 import java.util.stream.Collectors;
 
 /**
- * Parameters of a model that an adapter holds and trains whole, beside the low-rank updates or alone: all of PEFT's
- * {@code modules_to_save}, which are the heads of a task, that the base model lacks, and modules of the base model; and
- * the biases that {@code bias} names. Float32. Whoever runs the model reads them in place of the base model's own and
- * adds to their gradients.
+ * Parameters of a model that an adapter holds and trains whole, beside the low-rank updates or alone. They are those of
+ * PEFT's {@code modules_to_save}, which are heads of a task, which the base model lacks, or modules of the base model;
+ * and the biases that {@code bias} names. Float32. Whoever runs the model reads them in place of the base model's own
+ * and adds to their gradients.
  */
 public final class WholeParameters extends FlatParameters {
-    /** Matrices of a task's head. */
+    /** The matrices of a task's head. */
     public static final ParameterGroup HEAD_MATRICES =
             new ParameterGroup("matrices of heads", "learning_rate_head", 5e-3, true);
-    /** Vectors of a task's head. */
+    /** The vectors of a task's head. */
     public static final ParameterGroup HEAD_VECTORS =
             new ParameterGroup("vectors of heads", "learning_rate_head", 5e-3, false);
 
-    /** In the buffer's order: matrices first, then vectors, each by name, numbers in it by value. */
+    /** In the buffer's order: matrices, then vectors, both ordered by name, with numbers in names ordered by value. */
     private final List<WholeParameter> parameters;
     private final Map<String, Tensor> values;
     private Map<String, Tensor> gradients = Map.of();
@@ -40,7 +40,7 @@ public final class WholeParameters extends FlatParameters {
         super(device, source, layout(ordered(parameters)));
         this.parameters = ordered(parameters);
         this.values = views(values());
-        group(Set.of()); // until a model is known
+        group(Set.of()); // a guess until a model is known
     }
 
     private static List<WholeParameter> ordered(List<WholeParameter> parameters) {
@@ -56,8 +56,8 @@ public final class WholeParameters extends FlatParameters {
     }
 
     /**
-     * Those of the base model begin as they are there; heads with normal weights and zero biases, from a generator of
-     * their own: the same beside whatever else is trained.
+     * Parameters of the base model begin with its values. Heads begin with normally distributed weights and zero
+     * biases, from a generator of their own, so that they are the same whatever else is trained.
      *
      * @param initializerRange standard deviation of a head's weights
      */
@@ -82,13 +82,13 @@ public final class WholeParameters extends FlatParameters {
         changed();
     }
 
-    /** Notes which of them a model has as well: these learn as low-rank updates do, the others as heads. */
+    /** Notes which of them a model has as well: these learn at the rate of updates, the others at that of heads. */
     void belongTo(List<ModelParameter> model) {
         group(model.stream().filter(parameter -> !parameter.isHead()).map(ModelParameter::name)
                 .collect(Collectors.toSet()));
     }
 
-    /** @param ofBase names of those that the base model has as well */
+    /** @param ofBase names of the parameters that the base model has as well */
     private void group(Set<String> ofBase) {
         groups(parameters.stream().map(parameter -> ofBase.contains(parameter.name())
                 ? parameter.isMatrix() ? ParameterGroup.MATRICES : ParameterGroup.VECTORS
@@ -107,12 +107,12 @@ public final class WholeParameters extends FlatParameters {
         return parameters;
     }
 
-    /** Their names in the model, weights of linear layers and tables of embeddings before biases. */
+    /** Their names in the model, those of matrices before those of vectors. */
     public List<String> names() {
         return List.copyOf(values.keySet());
     }
 
-    /** Whether some of them are a head's, which the base model lacks. */
+    /** Whether some of them belong to a head, which the base model lacks. */
     public boolean holdHead() {
         return groups().contains(HEAD_MATRICES);
     }
