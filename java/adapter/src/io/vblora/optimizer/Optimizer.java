@@ -4,15 +4,15 @@ import io.vblora.kernels.Stream;
 import io.vblora.parameters.Trainable;
 import java.util.List;
 
-/** How parameters are changed from their gradients. Immutable: what is remembered of parameters is the state. */
+/** A way to change parameters by their gradients. Immutable: what is remembered about parameters is in the state. */
 public interface Optimizer {
     /**
-     * Begins anew with parameters whose training is enabled, from their present values: what an optimizer attached
-     * before has kept elsewhere is taken back, by {@link Trainable#trained}. That one's state may only be closed from
-     * then on. The parameters must outlive the use of the state.
+     * A new state for parameters whose training is enabled, which starts from their present values. Values that a
+     * previous optimizer has kept elsewhere are taken back by {@link Trainable#trained}, and its state may only be
+     * closed from then on. The parameters must live as long as the state is used.
      *
-     * @param trainables with one parameter at least
-     * @param stream which runs the updates
+     * @param trainables they have at least one parameter
+     * @param stream runs the updates
      */
     OptimizerState attach(Stream stream, List<? extends Trainable> trainables);
 }

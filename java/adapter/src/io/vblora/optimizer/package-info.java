@@ -1,4 +1,4 @@
 /**
- * Optimizers: what they remember of parameters, and how they change them. Each is a package of its own below this one.
+ * Optimizers: what they remember about parameters, and how they change them. Each one is a package below this one.
  */
 package io.vblora.optimizer;

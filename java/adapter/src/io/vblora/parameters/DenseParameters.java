@@ -3,7 +3,7 @@ package io.vblora.parameters;
 import io.vblora.kernels.Tensor;
 
 /**
- * Parameters each of which has a gradient. An optimizer reads {@code gradient} and changes {@code values}.
+ * Parameters that all have a gradient. An optimizer reads {@code gradient} and changes {@code values}.
  *
  * @param gradient float32, laid out as {@code values}
  */

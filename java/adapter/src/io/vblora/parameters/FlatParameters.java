@@ -12,20 +12,20 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Parameters that lie one after the other in one float32 buffer and are themselves what the model reads. Their gradient
- * is a buffer laid out alike.
+ * Parameters that lie one after the other in a float32 buffer, from which the model reads them directly. Their gradient
+ * is a buffer with the same layout.
  */
 public abstract class FlatParameters implements Trainable {
     private final Device device;
     private final String source;
     private final ParameterLayout layout;
     private final Tensor values;
-    /** Of each tensor of the layout. */
+    /** The group of each tensor of the layout. */
     private volatile List<ParameterGroup> groups = List.of();
     private Training training;
     private long version;
 
-    /** Gradient of the whole buffer. */
+    /** The gradient of the whole buffer. */
     private final class Training implements AutoCloseable {
         final Tensors owned = new Tensors(device);
         final Tensor scratch;
@@ -54,7 +54,7 @@ public abstract class FlatParameters implements Trainable {
         this.values = Tensor.allocate(device, DType.FLOAT32, layout.elements());
     }
 
-    /** Says which group each tensor of the layout belongs to. */
+    /** Sets the group of each tensor of the layout. */
     protected void groups(List<ParameterGroup> ofTensors) {
         groups = List.copyOf(ofTensors);
     }
@@ -125,7 +125,7 @@ public abstract class FlatParameters implements Trainable {
         Memory.zero(stream, gradient());
     }
 
-    /** Nothing to do: what the passes added is the parameters' gradient. */
+    /** Does nothing: what the passes have added is the gradient of the parameters. */
     @Override
     public void backward(Stream stream) {
         training();

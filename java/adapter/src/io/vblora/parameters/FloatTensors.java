@@ -9,7 +9,7 @@ import java.nio.DoubleBuffer;
 import java.nio.FloatBuffer;
 import java.util.function.DoubleSupplier;
 
-/** Loops over float32 tensors of any size, on any device. */
+/** Loops on the host over float32 tensors of any size on any device. */
 public final class FloatTensors {
     private static final long CHUNK = 1 << 20;
 
@@ -19,7 +19,7 @@ public final class FloatTensors {
         void run(long first, FloatBuffer values);
     }
 
-    /** Runs a loop over all elements in host memory; {@code writes} says whether it sets them. */
+    /** Runs a loop over all elements, in host memory. {@code writes} says whether the loop sets them. */
     private static void chunks(Tensor tensor, boolean writes, Loop loop) {
         for (long first = 0; first < tensor.elements(); first += CHUNK) {
             int n = (int) Math.min(CHUNK, tensor.elements() - first);
@@ -60,7 +60,7 @@ public final class FloatTensors {
         requireFinite(source, name, tensor);
     }
 
-    /** As {@link #requireFinite(Stream, String, String, Tensor)}, of elements that no stream writes. */
+    /** {@link #requireFinite(Stream, String, String, Tensor)} for elements that no stream is writing. */
     public static void requireFinite(String source, String name, Tensor tensor) {
         long found = firstNotFinite(tensor);
         if (found >= 0) {
@@ -81,7 +81,7 @@ public final class FloatTensors {
         return found[0];
     }
 
-    /** @param element what messages call the element {@code found} */
+    /** @param element the number that messages give the element {@code found} */
     static InputException notFinite(String source, String name, Tensor tensor, long found, long element) {
         float[] value = new float[1];
         chunks(tensor.view(found, 1), false, (first, values) -> value[0] = values.get(0));
@@ -98,7 +98,7 @@ public final class FloatTensors {
         });
     }
 
-    /** destination [columns, rows] = source [rows, columns] transposed. */
+    /** Writes source [rows, columns], transposed, to destination [columns, rows]. */
     public static void transpose(Tensor source, Tensor destination) {
         int rows = Math.toIntExact(source.dimension(0));
         int columns = Math.toIntExact(source.dimension(1));

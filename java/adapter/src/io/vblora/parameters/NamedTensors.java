@@ -9,24 +9,24 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
- * Tensors under PEFT's names, for example all parameters of an adapter, on the adapter's device. Some may be
- * views of the adapter's own memory: read them before the adapter changes, and close this afterwards.
+ * Tensors under PEFT's names, such as all parameters of an adapter, on the adapter's device. Some may be views of the
+ * adapter's own memory: read them before the adapter changes, and close this afterwards.
  */
 public final class NamedTensors implements AutoCloseable {
     private final Map<String, Tensor> tensors = new LinkedHashMap<>();
     private final Tensors owned;
 
-    /** No tensors yet; what {@link #allocate} gives lies on this device. */
+    /** Contains no tensors yet. Those that {@link #allocate} returns lie on this device. */
     public NamedTensors(Device device) {
         owned = new Tensors(device);
     }
 
-    /** Adds a tensor that somebody else owns. */
+    /** Adds a tensor that belongs to somebody else. */
     public void view(String name, Tensor tensor) {
         tensors.put(name, tensor);
     }
 
-    /** Allocates a tensor that is closed with this; all such tensors are if it cannot be had. */
+    /** Allocates a tensor that is closed with this. If that fails, all tensors allocated before are closed. */
     public Tensor allocate(DType dtype, long... shape) {
         return owned.allocate(dtype, shape);
     }
@@ -40,7 +40,7 @@ public final class NamedTensors implements AutoCloseable {
         return tensors.get(name);
     }
 
-    /** The same numbers in memory of their own, on the CPU, which no change of the adapter reaches. */
+    /** Copies of all tensors on the CPU, which later changes of the adapter do not affect. */
     public NamedTensors copy() {
         NamedTensors copy = new NamedTensors(Device.CPU);
         tensors.forEach((name, tensor) ->

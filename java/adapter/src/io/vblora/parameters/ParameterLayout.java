@@ -10,12 +10,12 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Under which names, in which shapes and where the parameters of one float32 buffer are stored: a value that is known
- * before there is a buffer. The parameters' gradients and an optimizer's moments are buffers with the same layout.
- * Immutable.
+ * The names and shapes under which the parameters of a float32 buffer are stored, and where in the buffer they lie: a
+ * value that is known before there is a buffer. The parameters' gradients and an optimizer's moments are buffers with
+ * the same layout. Immutable.
  *
- * @param tensors one after the other in the buffer, without gaps
- * @param factors those of them that belong together as factors of a low-rank update
+ * @param tensors all tensors, which lie one after the other in the buffer, without gaps
+ * @param factors the tensors that belong together as the factors of a low-rank update
  */
 public record ParameterLayout(List<Entry> tensors, List<Factors> factors) {
     public ParameterLayout {
@@ -24,7 +24,7 @@ public record ParameterLayout(List<Entry> tensors, List<Factors> factors) {
     }
 
     /**
-     * Two matrices that have an effect only by their product, B A: for optimizers that treat them as one.
+     * Two matrices that have an effect only through their product, B A: for optimizers that treat them together.
      *
      * @param a [r, in]
      * @param b [out, r]
@@ -34,9 +34,9 @@ public record ParameterLayout(List<Entry> tensors, List<Factors> factors) {
     /**
      * A tensor of the buffer.
      *
-     * @param shape as it is stored
-     * @param first its first element in the buffer
-     * @param transposed whether the buffer has the transpose of this matrix
+     * @param shape the shape in which it is stored
+     * @param first the place of its first element in the buffer
+     * @param transposed whether the buffer holds the transpose of this matrix
      */
     public record Entry(String name, List<Long> shape, long first, boolean transposed) {
         public Entry {
@@ -55,12 +55,12 @@ public record ParameterLayout(List<Entry> tensors, List<Factors> factors) {
             return new Entry(name, shape, first + elements, transposed);
         }
 
-        /** This tensor's elements of a buffer, in the buffer's order: a view. */
+        /** A view of this tensor's elements of a buffer, in the buffer's order. */
         public Tensor view(Tensor buffer) {
             return transposed ? buffer.view(first, shape.get(1), shape.get(0)) : buffer.view(first, dimensions());
         }
 
-        /** Copies a tensor as it is stored to a buffer. */
+        /** Copies a tensor from the shape in which it is stored to a buffer. */
         public void copy(Tensor from, Tensor buffer) {
             if (transposed) {
                 FloatTensors.transpose(from, view(buffer));
@@ -70,12 +70,12 @@ public record ParameterLayout(List<Entry> tensors, List<Factors> factors) {
         }
     }
 
-    /** Elements of the buffer. */
+    /** The number of elements of the buffer. */
     public long elements() {
         return tensors.stream().mapToLong(Entry::elements).sum();
     }
 
-    /** Some of the tensors, one behind the other, in a buffer of their own, with the factors that are among them. */
+    /** The layout of some consecutive tensors in a buffer of their own, with the factors that are among them. */
     public ParameterLayout slice(int from, int to) {
         long first = tensors.get(from).first;
         List<Entry> part = tensors.subList(from, to);
@@ -89,7 +89,9 @@ public record ParameterLayout(List<Entry> tensors, List<Factors> factors) {
         return tensors.stream().map(Entry::name).toList();
     }
 
-    /** Adds the tensors in a buffer to {@code result}: those that are transposed as copies, others as views. */
+    /**
+     * Adds the tensors in a buffer to {@code result}: copies of those that are transposed there, and views of others.
+     */
     public void addTo(NamedTensors result, Tensor buffer) {
         for (Entry entry : tensors) {
             if (entry.transposed) {
@@ -102,7 +104,7 @@ public record ParameterLayout(List<Entry> tensors, List<Factors> factors) {
         }
     }
 
-    /** The tensors in a buffer, as {@link #addTo} gives them. */
+    /** The tensors in a buffer, as {@link #addTo} adds them. */
     public NamedTensors named(Device device, Tensor buffer) {
         NamedTensors result = new NamedTensors(device);
         try {
@@ -115,7 +117,7 @@ public record ParameterLayout(List<Entry> tensors, List<Factors> factors) {
     }
 
     /**
-     * Requires a float32 tensor of each name and its shape; others are ignored.
+     * Requires a float32 tensor of the right shape under each name. Other tensors are ignored.
      *
      * @param source what messages call them
      * @throws InputException naming the first that is missing or has another type or shape
@@ -131,7 +133,7 @@ public record ParameterLayout(List<Entry> tensors, List<Factors> factors) {
     }
 
     /**
-     * Requires finite elements of the checked values of these names.
+     * Requires that all elements of checked values are finite.
      *
      * @throws InputException naming the first that is not finite
      */
@@ -140,7 +142,7 @@ public record ParameterLayout(List<Entry> tensors, List<Factors> factors) {
     }
 
     /**
-     * Requires finite elements of a buffer.
+     * Requires that all elements of a buffer are finite.
      *
      * @throws InputException naming the first tensor, and its element, that is not finite
      */
@@ -164,7 +166,7 @@ public record ParameterLayout(List<Entry> tensors, List<Factors> factors) {
         return new Builder();
     }
 
-    /** Puts one tensor behind the other. */
+    /** Places one tensor after the other. */
     public static final class Builder {
         private final List<Entry> tensors = new ArrayList<>();
         private final List<Factors> factors = new ArrayList<>();

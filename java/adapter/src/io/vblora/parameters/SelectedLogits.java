@@ -5,15 +5,15 @@ import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.AdmixtureShape;
 
 /**
- * Logits of which each row mixes its topk largest: only these have a gradient, and an update may select others. What an
- * optimizer may rely on, and what it owes:
+ * Logits of which each row mixes its topk largest. Only these have a gradient, and an update may cause others to be
+ * selected. This is what an optimizer may rely on, and what it has to do:
  *
  * <ul>
  *   <li>{@code gradient} [rows, topk] is the gradient at {@code indices}; at all other logits it is zero.
- *   <li>It changes {@code values} [rows, num_vectors]. Whoever owns the logits then selects anew, unless the optimizer
- *       has already done so on the way, into {@code indices}, {@code weights} and {@code badRow}, and says it with
+ *   <li>It changes {@code values} [rows, num_vectors]. The owner of the logits then selects again, unless the optimizer
+ *       has already written the new selection to {@code indices}, {@code weights} and {@code badRow} and says so by
  *       {@link #selected}.
- *   <li>It may keep entries elsewhere, so that {@code values} is out of date, as long as it is their {@link Keeper}.
+ *   <li>It may keep entries elsewhere, so that {@code values} is out of date, as long as it is the {@link Keeper}.
  * </ul>
  */
 public final class SelectedLogits implements TrainedParameters {
@@ -28,12 +28,15 @@ public final class SelectedLogits implements TrainedParameters {
     private Keeper keeper;
     private boolean selected;
 
-    /** Has the present values of logits. */
+    /** An optimizer's state that has the present values of the logits. */
     public interface Keeper {
         /** Brings {@link SelectedLogits#values} up to date. */
         void store(Stream stream);
 
-        /** Runs what overwrites all {@link SelectedLogits#values}, and goes on from these. Waits for the stream. */
+        /**
+         * Runs {@code write}, which overwrites all {@link SelectedLogits#values}, and goes on from the new ones. Waits
+         * for the stream.
+         */
         void rewrite(Stream stream, Runnable write);
     }
 
@@ -91,12 +94,12 @@ public final class SelectedLogits implements TrainedParameters {
         return badRow;
     }
 
-    /** From now on this optimizer's state has the present values. */
+    /** Says that this optimizer's state has the present values from now on. */
     public void keptBy(Keeper newKeeper) {
         keeper = newKeeper;
     }
 
-    /** Whether this one has the present values. */
+    /** Whether this is the optimizer's state that has the present values. */
     public boolean isKeptBy(Keeper candidate) {
         return keeper == candidate;
     }
@@ -108,16 +111,16 @@ public final class SelectedLogits implements TrainedParameters {
         }
     }
 
-    /** Brings {@link #values} up to date, and lets nobody else have them. */
+    /** Brings {@link #values} up to date, and ends that anybody else keeps present values. */
     public void takeBack(Stream stream) {
         try {
             store(stream);
         } finally {
-            keeper = null; // which may be closed, whether it could or not
+            keeper = null; // it may be closed now, even if it could not bring the values up to date
         }
     }
 
-    /** Runs what overwrites all values. */
+    /** Runs {@code write}, which overwrites all values. */
     public void rewrite(Stream stream, Runnable write) {
         if (keeper == null) {
             write.run();
@@ -126,12 +129,12 @@ public final class SelectedLogits implements TrainedParameters {
         }
     }
 
-    /** Says that the optimizer's update has made the next selection. */
+    /** Says that the optimizer's update has also made the next selection. */
     public void selected() {
         selected = true;
     }
 
-    /** Whether the last update has made the selection; asked once after each. */
+    /** Whether the last update has also made the selection. To be asked once after each update. */
     public boolean takeSelected() {
         boolean made = selected;
         selected = false;

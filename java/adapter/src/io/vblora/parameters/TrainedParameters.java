@@ -3,15 +3,15 @@ package io.vblora.parameters;
 import io.vblora.kernels.Tensor;
 
 /**
- * Parameters of one group in one buffer, with their gradients: what an optimizer is attached to. There are two kinds,
- * each with what an optimizer needs of it.
+ * Parameters of one group in one buffer, with their gradients, for an optimizer to change. There are two kinds, which
+ * offer an optimizer different things.
  */
 public sealed interface TrainedParameters permits DenseParameters, SelectedLogits {
     ParameterGroup group();
 
-    /** Under which names they are stored, and where they lie in {@link #values}. */
+    /** The names under which they are stored, and where they lie in {@link #values}. */
     ParameterLayout layout();
 
-    /** float32. */
+    /** The parameters themselves, float32. */
     Tensor values();
 }

@@ -1,5 +1,5 @@
 /**
- * Parameters that are trained, with their gradients: in which buffers they lie, under which names they are stored, and
- * which group each belongs to. What an optimizer remembers of them is not here.
+ * Parameters that are trained, with their gradients: the buffers in which they lie, the names under which they are
+ * stored, and the groups that they belong to. What an optimizer remembers about them is in the optimizer's package.
  */
 package io.vblora.parameters;

@@ -6,7 +6,7 @@ import io.vblora.adapter.methods.lora.LoraMethod;
 import io.vblora.adapter.methods.vblora.VbLoraMethod;
 import java.util.List;
 
-/** The methods that come with this library: a line for each. */
+/** The methods that come with this library, one line for each. */
 public final class OwnMethods implements MethodSource {
     /** For the service loader. */
     public OwnMethods() {}

@@ -13,7 +13,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 
-/** The tensors of an adapter's file, and in which element types those that were read are stored. */
+/** The tensors of an adapter's file, and the element types in which those that were read are stored. */
 public final class PeftFile implements AutoCloseable {
     private final SafetensorsFile file;
     private final Map<String, DType> dtypes = new HashMap<>();
@@ -54,9 +54,9 @@ public final class PeftFile implements AutoCloseable {
     }
 
     /**
-     * Requires a shape, -1 standing for any size.
+     * Requires a shape, in which -1 stands for any size.
      *
-     * @param keys those of the configuration that demand it
+     * @param keys the keys of the configuration that demand it
      */
     public List<Long> expect(String name, String keys, long... dimensions) {
         Entry entry = file.entry(name);
@@ -77,14 +77,14 @@ public final class PeftFile implements AutoCloseable {
         return file.read(name);
     }
 
-    /** A tensor's numbers, in float32. */
+    /** A tensor's numbers as float32. */
     public float[] readFloats(String name) {
         try (Tensor stored = file.readFloat32(name)) {
             return stored.toFloats();
         }
     }
 
-    /** Reads the parameters of a layout to their buffer; not all of them need be finite. */
+    /** Reads the parameters of a layout into their buffer, whether they are finite or not. */
     public void read(ParameterLayout layout, Tensor buffer) {
         for (ParameterLayout.Entry entry : layout.tensors()) {
             dtypes.put(entry.name(), file.entry(entry.name()).dtype());
@@ -94,7 +94,11 @@ public final class PeftFile implements AutoCloseable {
         }
     }
 
-    /** @throws InputException naming the first parameter that is not finite */
+    /**
+     * Reads the parameters of a layout into their buffer.
+     *
+     * @throws InputException naming the first parameter that is not finite
+     */
     public void readFinite(ParameterLayout layout, Tensor buffer) {
         read(layout, buffer);
         layout.requireFinite(file.path().toString(), buffer);

@@ -7,17 +7,17 @@ public final class PeftKeys {
     /** Name of the file with the tensors. */
     public static final String WEIGHTS_FILE = "adapter_model.safetensors";
 
-    /** What stands before a path in the names of tensors. */
+    /** The prefix of a path in the names of tensors. */
     public static final String MODULE_PREFIX = "base_model.model.";
-    /** Suffixes of LoRA's matrices, behind a module's path. */
+    /** Suffixes of LoRA's matrices, after a module's path. */
     public static final String LORA_A = ".lora_A.weight";
     public static final String LORA_B = ".lora_B.weight";
     /** Suffixes of a parameter that is saved whole. */
     public static final String WEIGHT = ".weight";
     public static final String BIAS = ".bias";
-    /** Suffix of an adapted layer's own bias, behind the layer's path. */
+    /** Suffix of an adapted layer's own bias, after the layer's path. */
     public static final String BASE_BIAS = ".base_layer.bias";
-    /** In names of what PEFT's wrapper of a module to save holds: the module that was there, and the copy. */
+    /** Parts of names in PEFT's wrapper of a module to save, which holds the original module and the copy to train. */
     public static final String ORIGINAL_MODULE = ".original_module.";
     public static final String MODULES_TO_SAVE = ".modules_to_save.";
 

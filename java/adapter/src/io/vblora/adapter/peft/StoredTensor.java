@@ -7,8 +7,8 @@ import java.util.List;
 /**
  * A tensor of an adapter's file, known before it is written.
  *
- * @param dtype its element type; null for a parameter, which an adapter that has not changed keeps in the type that it
- * was read in, and others store as float32
+ * @param dtype its element type; null for a parameter, which is stored in the type in which it was read if the adapter
+ * has not changed since, and otherwise as float32
  */
 public record StoredTensor(String name, DType dtype, List<Long> shape) {
     public StoredTensor {

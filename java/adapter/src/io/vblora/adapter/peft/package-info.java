@@ -1,5 +1,5 @@
 /**
- * PEFT's adapter files, whatever the method: the names of their tensors, which tensors a way of storing has, and how
- * they are read. Knows nothing of adapters.
+ * PEFT's adapter files, whatever the method: the names of their tensors, the tensors of each form, and how they are
+ * read. Nothing here knows adapters.
  */
 package io.vblora.adapter.peft;

@@ -9,8 +9,9 @@ import io.vblora.kernels.ops.ActiveSet;
 import io.vblora.kernels.ops.Memory;
 
 /**
- * How many entries the fullest row of an active set has, known without holding up the device: max_count comes to the
- * host behind an update whenever the last one has arrived, and an update adds at most topk entries to a row.
+ * Bounds the number of entries in the fullest row of an active set without holding up the device. After an update,
+ * max_count is copied to the host unless an earlier copy is still on its way, and each update adds at most topk entries
+ * to a row.
  */
 final class ActiveCount implements AutoCloseable {
     private final int topk;
@@ -21,7 +22,7 @@ final class ActiveCount implements AutoCloseable {
     private long known;
     private long knownUpdates;
     private long updates;
-    /** The update whose count is on its way; 0 if none is. */
+    /** The update whose count is on its way to the host; 0 if there is none. */
     private long underway;
 
     ActiveCount(Device device, int topk) {
@@ -35,7 +36,7 @@ final class ActiveCount implements AutoCloseable {
         }
     }
 
-    /** Begins anew with a known count. */
+    /** Starts again with a known count. */
     void restart(int count) {
         if (underway > 0) {
             arrived.synchronize();
@@ -55,7 +56,7 @@ final class ActiveCount implements AutoCloseable {
         }
     }
 
-    /** A bound that needs no waiting. */
+    /** A bound that is known without waiting. */
     int atMost() {
         if (underway > 0 && arrived.isDone()) {
             take();
@@ -63,7 +64,7 @@ final class ActiveCount implements AutoCloseable {
         return (int) Math.min(Integer.MAX_VALUE, known + topk * (updates - knownUpdates));
     }
 
-    /** A nearer bound: waits for the count underway. */
+    /** A closer bound, for which this waits for the count that is on its way. */
     int atMostAfterWaiting() {
         if (underway > 0) {
             arrived.synchronize();

@@ -15,11 +15,13 @@ import io.vblora.parameters.SelectedLogits;
 import java.util.Map;
 
 /**
- * Of the logits that an update can move, which are those that have been selected before. The active set has their
- * present values as well, and the logits' own buffer the rest.
+ * Moments of the logits that an update can move, which are those that have been selected before. The active set also
+ * holds their present values, and the logits' own buffer holds all others.
  */
 final class ActiveMoments implements Moments, SelectedLogits.Keeper {
-    /** A row is scanned anew when fewer than topk of so many, or of four times topk, are left. */
+    /**
+     * Candidates kept per row, or four times topk if that is more. A row with fewer than topk left is scanned again.
+     */
     private static final int CANDIDATES = 16;
 
     private final Stream stream;
@@ -27,7 +29,7 @@ final class ActiveMoments implements Moments, SelectedLogits.Keeper {
     private final AdmixtureShape shape;
     private final int group;
     private final Tensor scratch;
-    /** Of the fullest row of {@code active}. */
+    /** The number of entries in the fullest row of {@code active}. */
     private final ActiveCount count;
     private ActiveSet active;
 
@@ -58,12 +60,12 @@ final class ActiveMoments implements Moments, SelectedLogits.Keeper {
         return new ActiveSet(stream.device(), shape, capacity, Math.max(CANDIDATES, 4 * shape.topk()));
     }
 
-    /** Builds the active set from logits and moments, in lists long enough. */
+    /** Builds the active set from logits and moments, with lists that are long enough. */
     private void load(Stream stream, int capacity, Tensor expAvg, Tensor expAvgSq) {
         load(stream, newActiveSet(capacity), expAvg, expAvgSq);
     }
 
-    /** As above, in this set if it is large enough; closes it if not. */
+    /** Does the same in the given set, which is closed if it is too small. */
     private void load(Stream stream, ActiveSet loaded, Tensor expAvg, Tensor expAvgSq) {
         try {
             activeLoad(stream, loaded, expAvg, expAvgSq);
@@ -81,7 +83,9 @@ final class ActiveMoments implements Moments, SelectedLogits.Keeper {
         count.restart(need);
     }
 
-    /** Loads, or leaves a need beyond the capacity in max_count: a CPU op says so as well, a CUDA stream cannot. */
+    /**
+     * Loads, or leaves a need beyond the capacity in max_count. On the CPU the op reports that, too; on CUDA it cannot.
+     */
     private void activeLoad(Stream stream, ActiveSet loaded, Tensor expAvg, Tensor expAvgSq) {
         try {
             AdamWOps.activeLoad(stream, shape, loaded, logits.values(), expAvg, expAvgSq, scratch);
@@ -139,8 +143,8 @@ final class ActiveMoments implements Moments, SelectedLogits.Keeper {
     }
 
     /**
-     * Needs room for the moments of all logits and for another active set meanwhile, and has it before anything is
-     * overwritten. A set of the same capacity is large enough: only entries of the present one have moments.
+     * Allocates room for the moments of all logits and for another active set before anything is overwritten. A set of
+     * the same capacity is large enough, since only entries of the present set have moments.
      */
     @Override
     public void rewrite(Stream stream, Runnable write) {

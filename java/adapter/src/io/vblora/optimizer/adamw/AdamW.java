@@ -13,17 +13,17 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * AdamW (Loshchilov, Hutter, ICLR 2019). Without weight decay, and with a large bank, logits are updated by active
- * sets, the same bits with a fraction of the memory traffic.
+ * AdamW (Loshchilov, Hutter, ICLR 2019). Logits of a large bank that do not decay are updated by active sets, which
+ * give the same bits with a fraction of the memory traffic.
  */
 public final class AdamW implements Optimizer {
-    /** Names of the moments in {@link OptimizerState#tensors}, as PyTorch has them. */
+    /** PyTorch's names of the moments, also those in {@link OptimizerState#tensors}. */
     public static final String EXP_AVG = "exp_avg";
     public static final String EXP_AVG_SQ = "exp_avg_sq";
 
-    /** Logits of a bank from this size on are updated by active sets. */
+    /** Active sets are used for the logits of banks with at least this number of vectors. */
     public static final int ACTIVE_SET_NUM_VECTORS = 256;
-    /** Entries of a row's active list at the beginning. */
+    /** The number of entries for which a row's list has room at first. */
     private static final int ACTIVE_SET_CAPACITY = 64;
 
     private final double beta1;
@@ -33,7 +33,7 @@ public final class AdamW implements Optimizer {
     private final int activeSetNumVectors;
     private final int activeSetCapacity;
 
-    /** @param weightDecay decoupled, of the groups that decay */
+    /** @param weightDecay decoupled weight decay, for the groups that decay */
     public AdamW(double beta1, double beta2, double epsilon, double weightDecay) {
         this(beta1, beta2, epsilon, weightDecay, ACTIVE_SET_NUM_VECTORS, ACTIVE_SET_CAPACITY);
     }
@@ -79,7 +79,7 @@ public final class AdamW implements Optimizer {
                 : new LogitsMoments(stream, logits, group);
     }
 
-    /** Sets a group's constants of a step, whose number is set. */
+    /** Sets a group's constants for a step whose number has been set. */
     void prepare(StepState step, int number, ParameterGroup group, double learningRate) {
         step.group(number, learningRate, beta1, beta2, epsilon, group.decays() ? weightDecay : 0);
     }

@@ -12,7 +12,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.ToDoubleFunction;
 
-/** The moments of all parameters. The groups have their numbers in the order in which they take part. */
+/** The moments of all parameters. Groups are numbered in the order in which they first appear. */
 final class AdamWState implements OptimizerState {
     /** What messages call the state. */
     static final String SOURCE = "optimizer state";
@@ -72,7 +72,9 @@ final class AdamWState implements OptimizerState {
         moments.forEach(m -> m.load(stream, first, second));
     }
 
-    /** Closes all, also after one that could not bring logits up to date; what the first threw is thrown then. */
+    /**
+     * Closes all moments, even if some cannot bring logits up to date, and then throws what the first of these threw.
+     */
     @Override
     public void close() {
         close(moments);

@@ -13,7 +13,7 @@ import java.util.Map;
 abstract class BufferMoments implements Moments {
     private final ParameterLayout layout;
     private final Tensors owned;
-    /** float32, as the parameters' values. */
+    /** Like the parameters' values, float32. */
     final Tensor expAvg;
     final Tensor expAvgSq;
 

@@ -5,7 +5,7 @@ import io.vblora.kernels.ops.AdamWOps;
 import io.vblora.kernels.ops.StepState;
 import io.vblora.parameters.DenseParameters;
 
-/** Of parameters each of which has a gradient. */
+/** Moments of parameters that all have a gradient. */
 final class DenseMoments extends BufferMoments {
     private final DenseParameters parameters;
     private final int group;

@@ -5,7 +5,7 @@ import io.vblora.kernels.ops.AdamWOps;
 import io.vblora.kernels.ops.StepState;
 import io.vblora.parameters.SelectedLogits;
 
-/** Of all logits: with weight decay, or of a small bank. */
+/** Moments of all logits, which weight decay needs, and which a small bank has room for. */
 final class LogitsMoments extends BufferMoments {
     private final SelectedLogits logits;
     private final int group;

@@ -6,11 +6,11 @@ import io.vblora.kernels.ops.StepState;
 import io.vblora.parameters.NamedTensors;
 import java.util.Map;
 
-/** AdamW's two moments of the parameters in one buffer, and how that buffer is updated. */
+/** AdamW's two moments for the parameters in one buffer, and how that buffer is updated. */
 interface Moments extends AutoCloseable {
     void update(Stream stream, StepState step);
 
-    /** Adds both moments under the parameters' names, once the stream has written them. */
+    /** Adds both moments under the parameters' names, after the stream has written them. */
     void addTo(Stream stream, NamedTensors expAvg, NamedTensors expAvgSq);
 
     /** Requires both moments under the parameters' names. */

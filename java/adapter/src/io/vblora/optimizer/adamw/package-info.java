@@ -1,2 +1,2 @@
-/** AdamW with PyTorch's arithmetic, of dense parameters, and of logits by active sets. */
+/** AdamW with PyTorch's arithmetic, for dense parameters and, by active sets, for logits. */
 package io.vblora.optimizer.adamw;

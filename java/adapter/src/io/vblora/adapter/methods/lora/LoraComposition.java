@@ -13,7 +13,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.SplittableRandom;
 
-/** Plain LoRA: the packed matrices are the parameters themselves. */
+/** Plain LoRA, whose parameters are the packed matrices themselves. */
 final class LoraComposition extends FlatParameters implements Composition {
     /** Allocates the parameters, all zero. */
     LoraComposition(Device device, LoraConfig config, List<ModuleShape> modules) {
@@ -21,7 +21,7 @@ final class LoraComposition extends FlatParameters implements Composition {
         groups(Collections.nCopies(layout().tensors().size(), ParameterGroup.MATRICES));
     }
 
-    /** A kaiming-uniform with a = sqrt(5), which is uniform within 1 / sqrt(in); B zero: as PEFT begins. */
+    /** As PEFT begins: A is kaiming-uniform with a = sqrt(5), which is uniform within 1 / sqrt(in), and B is zero. */
     void initialize(long seed) {
         SplittableRandom random = new SplittableRandom(seed);
         for (ParameterLayout.Factors factors : layout().factors()) {

@@ -28,7 +28,7 @@ public final class LoraConfig extends AdapterConfig {
     private static final Set<String> KEYS = Set.of("alpha_pattern", "init_lora_weights", "lora_alpha", "lora_dropout",
             "megatron_core", "qalora_group_size", "rank_pattern", "use_rslora");
 
-    /** Variants whose adapters compute something else, with what they are. */
+    /** Keys of variants whose adapters compute something else, with what messages call these. */
     private static final Map<String, String> UNSUPPORTED = Map.ofEntries(
             Map.entry("alora_invocation_tokens", "activated LoRA is"), Map.entry("arrow_config", "Arrow is"),
             Map.entry("kasa_config", "KaSA is"), Map.entry("layer_replication", "replicated layers are"),
@@ -39,11 +39,11 @@ public final class LoraConfig extends AdapterConfig {
             Map.entry("use_dora", "DoRA is"), Map.entry("use_qalora", "QA-LoRA is"),
             Map.entry("velora_config", "VeLoRA is"));
 
-    /** Details of ways to begin: what they led to is in the tensors. */
+    /** Details of ways to initialise, of which only the tensors are left. */
     private static final Set<String> OF_THE_BEGINNING =
             Set.of("corda_config", "eva_config", "loftq_config", "lora_ga_config");
 
-    /** Ways to begin that leave the base weights as they are. */
+    /** Ways to initialise that leave the base weights as they are. */
     private static final Set<String> INITS = Set.of("gaussian", "eva", "orthogonal");
 
     private static final Set<String> ALL_KEYS = java.util.stream.Stream.of(KEYS, UNSUPPORTED.keySet(), OF_THE_BEGINNING,
@@ -150,7 +150,7 @@ public final class LoraConfig extends AdapterConfig {
         return useRslora;
     }
 
-    /** Factor of the updates, but for modules that {@code rank_pattern} or {@code alpha_pattern} names. */
+    /** The factor of the updates, except for modules that {@code rank_pattern} or {@code alpha_pattern} names. */
     public double scaling() {
         return scaling(loraAlpha, r());
     }
@@ -202,7 +202,7 @@ public final class LoraConfig extends AdapterConfig {
             return new LoraConfig(fields("LoraConfig"));
         }
 
-        /** lora_alpha is a whole number where it can be, as PEFT writes it. */
+        /** Sets a key. As in PEFT, lora_alpha is written as a whole number where possible. */
         @Override
         public Builder set(String key, JsonNode value) {
             double number = value.doubleValue();
@@ -216,8 +216,8 @@ public final class LoraConfig extends AdapterConfig {
         }
 
         /**
-         * Ranks of their own for modules whose path is, or ends with "." and, what a regular expression matches; the
-         * first that does decides.
+         * Gives ranks of their own to modules whose path is, or ends with "." and, a text that a regular expression
+         * matches. The first expression that matches decides.
          */
         public Builder rankPattern(Map<String, Integer> ranks) {
             ObjectNode values = JsonNodeFactory.instance.objectNode();
@@ -225,7 +225,7 @@ public final class LoraConfig extends AdapterConfig {
             return set("rank_pattern", values);
         }
 
-        /** {@code lora_alpha} of some modules, as {@link #rankPattern}. */
+        /** Gives some modules a {@code lora_alpha} of their own, as {@link #rankPattern} gives ranks. */
         public Builder alphaPattern(Map<String, Double> alphas) {
             ObjectNode values = JsonNodeFactory.instance.objectNode();
             alphas.forEach(values::put);

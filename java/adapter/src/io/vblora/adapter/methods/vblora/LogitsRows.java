@@ -10,23 +10,24 @@ import java.util.List;
 import java.util.stream.LongStream;
 
 /**
- * Which rows of the one matrix of logits are whose, in PEFT's order: for each module first A's [r, in / vector_length],
- * then B's [out / vector_length, r]. The same holds for matrices that have indices, weights or gradients in these rows.
+ * Says to which modules the rows of the matrix of all logits belong, in PEFT's order: for each module A's rows
+ * [r, in / vector_length], then B's [out / vector_length, r]. Matrices that have indices, weights or gradients in these
+ * rows are ordered in the same way.
  *
- * @param blocks two for each module, A's and B's
+ * @param blocks two for each module, that of A and that of B
  */
 record LogitsRows(List<Block> blocks) {
     LogitsRows {
         blocks = List.copyOf(blocks);
     }
 
-    /** The logits of one matrix: rows of the logits matrix under PEFT's name and leading dimensions. */
+    /** The rows that belong to one matrix, under PEFT's name and with PEFT's leading dimensions. */
     record Block(String name, long firstRow, long dimension0, long dimension1) {
         long rows() {
             return dimension0 * dimension1;
         }
 
-        /** PEFT's shape of a tensor that has so many numbers per row. */
+        /** PEFT's shape of a tensor that has this many numbers per row. */
         long[] shape(long columns) {
             return new long[] {dimension0, dimension1, columns};
         }
@@ -35,7 +36,7 @@ record LogitsRows(List<Block> blocks) {
             return List.of(dimension0, dimension1, columns);
         }
 
-        /** This block's rows of a matrix of so many columns, in PEFT's shape. */
+        /** A view of this block's rows in a matrix with this many columns, in PEFT's shape. */
         Tensor view(Tensor matrix, long columns) {
             return matrix.view(firstRow * columns, shape(columns));
         }
@@ -69,7 +70,7 @@ record LogitsRows(List<Block> blocks) {
         return size / config.vectorLength();
     }
 
-    /** Rows in all. */
+    /** The number of all rows. */
     long count() {
         Block last = blocks.get(blocks.size() - 1);
         return last.firstRow + last.rows();
@@ -80,7 +81,7 @@ record LogitsRows(List<Block> blocks) {
         return blocks.stream().filter(block -> row < block.firstRow + block.rows()).findFirst().orElseThrow();
     }
 
-    /** A matrix of so many columns under PEFT's names. */
+    /** The layout of a matrix with this many columns, under PEFT's names. */
     ParameterLayout layout(long columns) {
         ParameterLayout.Builder layout = ParameterLayout.builder();
         blocks.forEach(block -> layout.add(block.name, block.shape(columns)));
@@ -88,8 +89,8 @@ record LogitsRows(List<Block> blocks) {
     }
 
     /**
-     * The place in the packed buffer, counted in sub-vectors, of each row: A's rows lie in order; row (t, i) of B goes
-     * to sub-vector t of row i of the transpose.
+     * The place of each row in the packed buffer, counted in sub-vectors. The rows of A lie there in order, and row (t,
+     * i) of B becomes sub-vector t of row i of the transpose.
      */
     int[] slots() {
         int[] slot = new int[Math.toIntExact(count())];

@@ -12,21 +12,21 @@ import java.util.List;
 import java.util.Set;
 
 /**
- * The compact form, PEFT's {@code save_only_topk_weights}: of each sub-vector the selected indices, in the smallest
- * type of PEFT's that holds them, and all weights but the last.
+ * The compact form, PEFT's {@code save_only_topk_weights}. It holds the selected indices of each sub-vector, in the
+ * smallest of PEFT's types that has room for them, and all weights but the last.
  */
 final class TopkWeights {
-    /** How far stored float32 weights of a sub-vector may add up to more than 1. */
+    /** By how much the sum of a sub-vector's stored float32 weights may exceed 1. */
     private static final double SUM_TOLERANCE = 1e-5;
 
     private TopkWeights() {}
 
-    /** The smallest type of PEFT's for an index below {@code numVectors}. */
+    /** The smallest of PEFT's types for an index below {@code numVectors}. */
     static DType indexDtype(int numVectors) {
         return numVectors < 1 << 8 ? DType.UINT8 : numVectors < 1 << 15 ? DType.INT16 : DType.INT32;
     }
 
-    /** The tensors of this form. PEFT scatters top-k weights into float32 logits, which takes float32 alone. */
+    /** The tensors of this form. PEFT scatters top-k weights into float32 logits, for which they must be float32. */
     static List<StoredTensor> stored(VbLoraConfig config, LogitsRows rows) {
         int k = config.topk();
         List<StoredTensor> tensors = new ArrayList<>();
@@ -57,10 +57,10 @@ final class TopkWeights {
     }
 
     /**
-     * Reads the selection of a block into all rows' indices and weights.
+     * Reads the selection of a block into the matrices of all indices and weights.
      *
      * @return whether the weights are stored as float32
-     * @throws io.vblora.InputException if an index is not one of the bank's, or stands twice in a sub-vector, or
+     * @throws io.vblora.InputException if an index is not one of the bank's or occurs twice in a sub-vector, or if
      * weights are not in [0, 1] or add up to more than 1
      */
     static boolean read(PeftFile file, VbLoraConfig config, LogitsRows.Block block, Tensor allIndices,
@@ -107,7 +107,7 @@ final class TopkWeights {
         return dtype == DType.FLOAT32;
     }
 
-    /** Half a unit in the last place of numbers below 1, beyond float32's, which the tolerance covers. */
+    /** Half a unit in the last place below 1, as far as it is more than that of float32, which the tolerance covers. */
     private static double roundOff(DType dtype) {
         return switch (dtype) {
             case BFLOAT16 -> 0x1p-9;
@@ -143,7 +143,7 @@ final class TopkWeights {
         }
     }
 
-    /** int32 [.., k] in a smaller type, which holds all of them, on the CPU. */
+    /** Copies int32 [.., k] to the CPU in a smaller type, which has room for all values. */
     private static void narrowIndices(Tensor indices, Tensor result) {
         ByteBuffer to = result.buffer(0, Math.toIntExact(result.bytes()));
         for (int index : indices.toInts()) {
@@ -158,7 +158,7 @@ final class TopkWeights {
     /**
      * [d0, d1, k] -> [d0, d1, k - 1].
      *
-     * @param asTheyAre otherwise weights that may leave less than nothing for the last one are scaled down
+     * @param asTheyAre if false, weights that may leave less than nothing for the last one are scaled down
      */
     private static void dropLast(Tensor weights, Tensor result, boolean asTheyAre) {
         int k = Math.toIntExact(weights.dimension(2));

@@ -30,9 +30,10 @@ import java.util.SplittableRandom;
  * VB-LoRA: every sub-vector of A and B is a top-k admixture of a shared vector bank. The logits of all modules are the
  * {@linkplain LogitsRows rows} of one matrix; each row has a slot in the packed buffer, where B is transposed.
  *
- * <p>The selection (indices and weights) always belongs to the current logits: loading selects, and after every update
- * they are selected again, by the optimizer on its way or here. In training the optimizer may have the present values
- * of logits, until {@link #parameters} asks for them: {@link SelectedLogits} says what both may rely on.
+ * <p>The selection (indices and weights) always belongs to the current logits: it is made when they are loaded, and
+ * again after every update, either by the optimizer as part of the update or here. During training the optimizer may
+ * have the present values of the logits until {@link #parameters} asks for them. {@link SelectedLogits} says what both
+ * sides may rely on.
  */
 final class VbLoraComposition implements Composition {
     private final Device device;
@@ -51,13 +52,13 @@ final class VbLoraComposition implements Composition {
     private final Tensor weights;
     private final Tensor packed;
     private final Tensor badRow;
-    /** Whose weights are those of a file, in float32, and are stored as they are. */
+    /** The blocks whose weights were read from a file as float32, and are stored again unchanged. */
     private final Set<LogitsRows.Block> exact = new HashSet<>();
     private Training training;
     private String logitsSource;
     private long version;
 
-    /** Gradients. */
+    /** The gradients. */
     private final class Training implements AutoCloseable {
         final Tensors owned = new Tensors(device);
         final Tensor dpacked = owned.allocate(DType.FLOAT32, packed.elements());
@@ -88,11 +89,11 @@ final class VbLoraComposition implements Composition {
     }
 
     /**
-     * Allocates everything; the parameters are zero. Fill {@link #bank} and the logits, then {@link #select}; or, for
-     * top-k-only adapters, the bank and the selection, then {@link #compose}.
+     * Allocates everything; the parameters are zero. Fill {@link #bank} and the logits, and then call {@link #select};
+     * or, for top-k-only adapters, fill the bank and the selection, and then call {@link #compose}.
      *
      * @param hasLogits false for adapters that were stored with top-k weights alone
-     * @param logitsSource where the logits come from, for messages: until the first update
+     * @param logitsSource what messages call the source of the logits until the first update
      */
     VbLoraComposition(Device device, VbLoraConfig config, List<ModuleShape> modules, boolean hasLogits,
             String logitsSource) {
@@ -122,7 +123,7 @@ final class VbLoraComposition implements Composition {
         this.badRow = memory.allocate(DType.INT64, 1);
     }
 
-    /** The parameters as PEFT initialises a new adapter, drawn from our own generator: the same for the same seed. */
+    /** Sets the parameters as PEFT does in a new adapter. The same seed always draws the same numbers. */
     void initialize(VbLoraConfig config, long seed, Stream stream) {
         SplittableRandom random = new SplittableRandom(seed);
         double bound = config.initVectorBankBound();
@@ -131,7 +132,7 @@ final class VbLoraComposition implements Composition {
         select(stream);
     }
 
-    /** The parameters of a file, whose tensors are there. */
+    /** Reads the parameters of a file, which is known to have all tensors. */
     void read(VbLoraConfig config, PeftFile file, Stream stream) {
         file.readFinite(bankLayout, bank);
         if (trainable()) {
@@ -166,14 +167,14 @@ final class VbLoraComposition implements Composition {
         }
     }
 
-    /** Logits -> selection -> packed, after the logits were written. */
+    /** Selects and composes after the logits were written. */
     void select(Stream stream) {
         Admixture.select(stream, shape, logits, indices, weights, badRow);
         checkSelected(stream);
         compose(stream);
     }
 
-    /** Selection -> packed, after bank and selection were written. */
+    /** Composes after the bank and the selection were written. */
     void compose(Stream stream) {
         Admixture.compose(stream, shape, bank, indices, weights, packed);
         version++;
@@ -260,7 +261,7 @@ final class VbLoraComposition implements Composition {
         training = new Training(stream);
     }
 
-    /** Ends that an optimizer has the present values of logits. */
+    /** Takes the present values of the logits back from an optimizer. */
     private void takeBackLogits(Stream stream) {
         training().trainedLogits.takeBack(stream);
         stream.synchronize();
@@ -328,7 +329,7 @@ final class VbLoraComposition implements Composition {
             layout.check(source, values);
             layout.requireFinite(source, values);
         }
-        Runnable write = () -> { // once the optimizer has the room that it needs meanwhile
+        Runnable write = () -> { // runs once the optimizer has all the room that it needs for that
             bankLayout.copy(values, bank);
             logitsLayout.copy(values, logits);
         };

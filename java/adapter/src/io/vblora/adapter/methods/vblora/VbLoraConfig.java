@@ -26,11 +26,11 @@ public final class VbLoraConfig extends AdapterConfig {
 
     /** PEFT's default, and the paper's. */
     private static final int DEFAULT_VECTOR_LENGTH = 256;
-    /** Vectors that are shorter are short, beside the paper's. */
+    /** Vectors shorter than this are much shorter than the paper's. */
     private static final int SHORT = 8;
-    /** Larger banks, or longer vectors, are refused as absurd. */
+    /** Larger banks and longer vectors are refused: nobody can mean them. */
     private static final int MAX_SIZE = 1 << 24;
-    /** Larger first values are refused as absurd; all up to here stay far from float32's overflow. */
+    /** Larger initial values are refused: nobody can mean them. Those up to here are far from float32's overflow. */
     private static final double MAX_INITIAL = 1e6;
 
     private final int numVectors;
@@ -86,7 +86,7 @@ public final class VbLoraConfig extends AdapterConfig {
         return saveOnlyTopkWeights ? VbLoraMethod.ONLY_TOPK_WEIGHTS : VbLoraMethod.ALL_LOGITS;
     }
 
-    /** A flag that disagrees with the tensors would silently decode to something else. */
+    /** If the flag and the tensors disagreed, something else would silently be decoded. */
     @Override
     protected StoredForm form(PeftFile file) {
         StoredForm other = saveOnlyTopkWeights ? VbLoraMethod.ALL_LOGITS : VbLoraMethod.ONLY_TOPK_WEIGHTS;
@@ -135,7 +135,7 @@ public final class VbLoraConfig extends AdapterConfig {
                 : Stream.of(bankLayout(), rows.layout(numVectors)).map(StoredTensor::of).flatMap(List::stream).toList();
     }
 
-    /** The bank alone in its buffer. */
+    /** The layout of the bank's buffer. */
     ParameterLayout bankLayout() {
         return ParameterLayout.builder().add(VbLoraKeys.VECTOR_BANK, numVectors, vectorLength).build();
     }
@@ -155,7 +155,7 @@ public final class VbLoraConfig extends AdapterConfig {
                 file.path().toString()), composition -> composition.read(this, file, stream));
     }
 
-    /** The composition once it is filled; closes it if that fails. */
+    /** Fills the composition and returns it; closes it if that fails. */
     private static VbLoraComposition filled(VbLoraComposition composition, Consumer<VbLoraComposition> fill) {
         try {
             fill.accept(composition);
@@ -182,19 +182,19 @@ public final class VbLoraConfig extends AdapterConfig {
     }
 
     /**
-     * Whether the adapter is stored with its selected indices and weights alone, which is small and cannot be trained
-     * on.
+     * Whether only the selected indices and weights are stored. That is small, but such an adapter cannot be trained
+     * any further.
      */
     public boolean saveOnlyTopkWeights() {
         return saveOnlyTopkWeights;
     }
 
-    /** The bank begins uniform in [-bound, bound]. */
+    /** The bank is initialised uniformly in [-bound, bound]. */
     public double initVectorBankBound() {
         return initVectorBankBound;
     }
 
-    /** Standard deviation of the logits at the beginning. */
+    /** The standard deviation of the logits when they are initialised. */
     public double initLogitsStd() {
         return initLogitsStd;
     }
@@ -268,17 +268,17 @@ public final class VbLoraConfig extends AdapterConfig {
             return set("vblora_dropout", value);
         }
 
-        /** Whether the folder holds the selected indices and weights instead of all logits; false by default. */
+        /** Whether the selected indices and weights are stored instead of all logits; false by default. */
         public Builder saveOnlyTopkWeights(boolean value) {
             return set("save_only_topk_weights", value);
         }
 
-        /** The bank begins uniform within this bound; 0.02 by default. */
+        /** The bound within which the bank is initialised uniformly; 0.02 by default. */
         public Builder initVectorBankBound(double value) {
             return set("init_vector_bank_bound", value);
         }
 
-        /** Standard deviation of the normal logits at the beginning; 0.1 by default. */
+        /** The standard deviation of the normal distribution of initial logits; 0.1 by default. */
         public Builder initLogitsStd(double value) {
             return set("init_logits_std", value);
         }

@@ -69,9 +69,9 @@ public final class VbLoraMethod implements AdapterMethod {
                 MethodOption.of("vblora_dropout", "P", defaults.dropout(), "VB-LoRA: probability of dropout on the "
                         + "input of the updates while training (default: ${DEFAULT-VALUE})."),
                 MethodOption.of("init_vector_bank_bound", "X", defaults.initVectorBankBound(),
-                        "VB-LoRA: the bank begins uniform in [-X, X] (default: ${DEFAULT-VALUE})."),
+                        "VB-LoRA: the bank is initialised uniformly in [-X, X] (default: ${DEFAULT-VALUE})."),
                 MethodOption.of("init_logits_std", "X", defaults.initLogitsStd(), "VB-LoRA: standard deviation of the "
-                        + "normal logits at the beginning (default: ${DEFAULT-VALUE})."));
+                        + "normal distribution of initial logits (default: ${DEFAULT-VALUE})."));
     }
 
     @Override
