@@ -135,6 +135,10 @@ class LowRankCases : public Cases {
       return bytes < 0 ? 0 : bytes;
     }
 
+    vbl_lowrank_matrices matrices() {
+      return {a.data(), bt.data(), p.data(), y.data(), dy.data(), q.data(), da.data(), dbt.data()};
+    }
+
     void add_to(NamedMemory &memory) {
       const std::pair<const char *, Memory *> all[] = {
           {"x", &x},   {"dy", &dy}, {"a", &a}, {"bt", &bt}, {"weight", &weight}, {"y", &y},
@@ -146,7 +150,13 @@ class LowRankCases : public Cases {
   static vbl_lowrank lowrank_of(const Shape &shape, int32_t dtype) {
     const Layer &l = shape.layer;
     const int32_t factors = l.narrow_factors ? dtype : int32_t{VBL_FLOAT32};
-    return {l.tokens, l.in_features, l.out_features, l.r, 3, l.dropout, 0.5f, 1, dtype, factors};
+    return {l.tokens, l.in_features, 0, 1, l.dropout, dtype, factors, 1, {{l.out_features, 0, l.r, 3, 0.5f}}};
+  }
+
+  static vbl_lowrank_update update_of(const Arrays &arrays, bool conv1d) {
+    const vbl_lowrank &l = arrays.lowrank;
+    const vbl_lowrank_member &m = l.member[0];
+    return {l.in_features, m.out_features, m.r, l.factor_dtype, m.scaling, conv1d};
   }
 
   static vbl_step keys(Random &random) {
@@ -158,31 +168,33 @@ class LowRankCases : public Cases {
   }
 
   vbl_status forward(Arrays &a) {
-    return vbl_lowrank_forward(stream_, &a.lowrank, step_.data(), a.x.data(), a.a.data(), a.bt.data(), a.p.data(),
-                               a.y.data());
+    const vbl_lowrank_matrices of = a.matrices();
+    return vbl_lowrank_forward(stream_, &a.lowrank, step_.data(), a.x.data(), &of);
   }
 
   vbl_status backward(Arrays &a) { return backward(a, a.dx.data()); }
   vbl_status backward(Arrays &a, void *dx) {
-    return vbl_lowrank_backward(stream_, &a.lowrank, step_.data(), a.x.data(), a.dy.data(), a.a.data(), a.bt.data(),
-                                a.p.data(), a.q.data(), dx, a.da.data(), a.dbt.data(), a.scratch.data(),
+    const vbl_lowrank_matrices of = a.matrices();
+    return vbl_lowrank_backward(stream_, &a.lowrank, step_.data(), a.x.data(), &of, dx, a.scratch.data(),
                                 a.scratch.bytes());
   }
 
   // conv1d: weights are [in, out].
   vbl_status delta(Arrays &a, bool conv1d) {
-    return vbl_lowrank_delta(stream_, &a.lowrank, conv1d, a.a.data(), a.bt.data(), delta_.data());
+    const vbl_lowrank_update update = update_of(a, conv1d);
+    return vbl_lowrank_delta(stream_, &update, a.a.data(), a.bt.data(), delta_.data());
   }
 
   // Merges and takes out in turn.
   vbl_status merge(Arrays &a, bool conv1d) {
     sign_ = -sign_;
-    return vbl_lowrank_merge(stream_, &a.lowrank, conv1d, sign_, a.a.data(), a.bt.data(), a.weight.data(), a.dtype);
+    const vbl_lowrank_update update = update_of(a, conv1d);
+    return vbl_lowrank_merge(stream_, &update, sign_, a.a.data(), a.bt.data(), a.weight.data(), a.dtype);
   }
 
   vbl_status draw() {
     const vbl_lowrank lowrank = lowrank_of(shape_, VBL_FLOAT32);
-    return vbl_dropout_mask(stream_, &lowrank, step_.data(), mask_.data());
+    return vbl_dropout_mask(stream_, &lowrank, 0, step_.data(), mask_.data());
   }
 
   std::vector<float> exact_mask() const {
@@ -220,7 +232,7 @@ class LowRankCases : public Cases {
         {{"step", &step_}, {"x", &arrays.x}, {"a", &arrays.a}, {"bt", &arrays.bt}}, &comparison);
     const std::vector<double> x = arrays.x.values(), a = arrays.a.values(), bt = arrays.bt.values();
     const std::vector<float> mask = exact_mask();
-    const double scaling = arrays.lowrank.scaling;
+    const double scaling = arrays.lowrank.member[0].scaling;
     for (size_t t = 0; t < tokens; ++t)
       for (size_t i = 0; i < r; ++i) {
         for (size_t j = 0; j < in; ++j) p.add(t * r + i, mask[t * in + j] * x[t * in + j] * a[i * in + j]);
@@ -248,7 +260,7 @@ class LowRankCases : public Cases {
     const std::vector<double> x = arrays.x.values(), dy = arrays.dy.values(), a = arrays.a.values();
     const std::vector<double> bt = arrays.bt.values(), p = widened(arrays.p);
     const std::vector<float> mask = exact_mask();
-    const double scaling = arrays.lowrank.scaling;
+    const double scaling = arrays.lowrank.member[0].scaling;
     for (size_t t = 0; t < tokens; ++t)
       for (size_t i = 0; i < r; ++i) {
         for (size_t o = 0; o < out; ++o) {
@@ -289,7 +301,7 @@ class LowRankCases : public Cases {
     const size_t r = static_cast<size_t>(shape_.layer.r), rows = left.size() / r, columns = right.size() / r;
     for (size_t row = 0; row < rows; ++row)
       for (size_t i = 0; i < r; ++i) {
-        const double factor = sign * arrays.lowrank.scaling * left[i * rows + row];
+        const double factor = sign * arrays.lowrank.member[0].scaling * left[i * rows + row];
         const double *of_rank = right.data() + i * columns;
         for (size_t c = 0; c < columns; ++c) to.add(row * columns + c, factor * of_rank[c]);
       }

@@ -148,7 +148,7 @@ inline std::vector<float> dropout_mask(const vbl_lowrank &lowrank, const vbl_ste
   if (lowrank.dropout == 0) return mask;
   const uint64_t first = static_cast<uint64_t>(lowrank.first_token * lowrank.in_features);
   for (size_t i = 0; i < mask.size(); ++i)
-    mask[i] = dropout_word(step, lowrank.module, first + i) >= threshold ? kept : 0;
+    mask[i] = dropout_word(step, lowrank.member[0].module, first + i) >= threshold ? kept : 0;
   return mask;
 }
 

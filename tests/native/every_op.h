@@ -280,19 +280,35 @@ class Step {
   ActiveSet loaded, active, full;
 };
 
-// The low-rank ops.
+// A group of low-rank branches of one shape: a module and those after it by number.
+struct LowRankShape {
+  int64_t tokens, in, out;
+  int32_t r, members;
+  float dropout, scaling;
+  int64_t first_token;
+  int32_t dtype, factor_dtype;
+
+  vbl_lowrank group() const {
+    vbl_lowrank l = {tokens, in, 0, first_token, dropout, dtype, factor_dtype, members, {}};
+    for (int32_t m = 0; m < members; ++m) l.member[m] = {out, 0, r, 5 + static_cast<uint32_t>(m), scaling};
+    return l;
+  }
+  vbl_lowrank_update update() const { return {in, out, r, factor_dtype, scaling, 0}; }
+};
+
+// The low-rank ops. The members' matrices lie one after the other.
 class LowRank {
  public:
   // Scratch memory is filled with the garbage.
-  LowRank(vbl_stream *stream, const vbl_lowrank &lowrank, uint64_t seed, int64_t shift, char garbage)
-      : stream_(stream), l(lowrank), random(seed), arrays(stream, shift), x(numbers(l.tokens * l.in_features, l.dtype)),
-        dx(numbers(l.tokens * l.in_features, l.dtype)), y(numbers(l.tokens * l.out_features, l.dtype)),
-        dy(numbers(l.tokens * l.out_features, l.dtype)), a(numbers(l.r * l.in_features, l.factor_dtype)),
-        bt(numbers(l.r * l.out_features, l.factor_dtype)), weight(numbers(l.in_features * l.out_features, l.dtype)),
-        p(arrays.of(l.tokens * l.r, NAN)), q(arrays.of(l.tokens * l.r, NAN)), da(arrays.of(l.r * l.in_features, 1.0f)),
-        dbt(arrays.of(l.r * l.out_features, 1.0f)), mask(arrays.of(l.tokens * l.in_features, NAN)),
-        delta(arrays.of(l.in_features * l.out_features, NAN)),
-        constants(arrays.of(std::vector<vbl_step>{make_constants(seed)})),
+  LowRank(vbl_stream *stream, const LowRankShape &shape, uint64_t seed, int64_t shift, char garbage)
+      : stream_(stream), s(shape), l(s.group()), random(seed), arrays(stream, shift),
+        x(numbers(s.tokens * s.in, s.dtype)), dx(numbers(s.tokens * s.in, s.dtype)),
+        y(numbers(s.members * s.tokens * s.out, s.dtype)), dy(numbers(s.members * s.tokens * s.out, s.dtype)),
+        a(numbers(s.members * s.r * s.in, s.factor_dtype)), bt(numbers(s.members * s.r * s.out, s.factor_dtype)),
+        weight(numbers(s.in * s.out, s.dtype)), p(arrays.of(s.members * s.tokens * s.r, NAN)),
+        q(arrays.of(s.members * s.tokens * s.r, NAN)), da(arrays.of(s.members * s.r * s.in, 1.0f)),
+        dbt(arrays.of(s.members * s.r * s.out, 1.0f)), mask(arrays.of(s.tokens * s.in, NAN)),
+        delta(arrays.of(s.in * s.out, NAN)), constants(arrays.of(std::vector<vbl_step>{make_constants(seed)})),
         scratch(stream, vbl_lowrank_scratch_bytes(stream, &l), garbage) {}
 
   // As before the first run.
@@ -300,14 +316,16 @@ class LowRank {
 
   // Enters the stream and waits for nothing.
   void run(Outputs &outputs) const {
-    CHECK_STATUS(VBL_OK, vbl_dropout_mask(stream_, &l, constants.data(), mask.data()));
-    CHECK_STATUS(VBL_OK,
-                 vbl_lowrank_forward(stream_, &l, constants.data(), x.data(), a.data(), bt.data(), p.data(), y.data()));
-    CHECK_STATUS(VBL_OK,
-                 vbl_lowrank_backward(stream_, &l, constants.data(), x.data(), dy.data(), a.data(), bt.data(), p.data(),
-                                      q.data(), dx.data(), da.data(), dbt.data(), scratch.data(), scratch.size()));
-    CHECK_STATUS(VBL_OK, vbl_lowrank_delta(stream_, &l, 0, a.data(), bt.data(), delta.data()));
-    CHECK_STATUS(VBL_OK, vbl_lowrank_merge(stream_, &l, 1, -1, a.data(), bt.data(), weight.data(), l.dtype));
+    std::vector<vbl_lowrank_matrices> of;
+    for (int32_t m = 0; m < s.members; ++m)
+      of.push_back({at(a, m), at(bt, m), at(p, m), at(y, m), at(dy, m), at(q, m), at(da, m), at(dbt, m)});
+    const vbl_lowrank_update update = s.update();
+    CHECK_STATUS(VBL_OK, vbl_dropout_mask(stream_, &l, s.members - 1, constants.data(), mask.data()));
+    CHECK_STATUS(VBL_OK, vbl_lowrank_forward(stream_, &l, constants.data(), x.data(), of.data()));
+    CHECK_STATUS(VBL_OK, vbl_lowrank_backward(stream_, &l, constants.data(), x.data(), of.data(), dx.data(),
+                                              scratch.data(), scratch.size()));
+    CHECK_STATUS(VBL_OK, vbl_lowrank_delta(stream_, &update, a.data(), bt.data(), delta.data()));
+    CHECK_STATUS(VBL_OK, vbl_lowrank_merge(stream_, &update, -1, a.data(), bt.data(), weight.data(), s.dtype));
     outputs.add("mask", mask);
     outputs.add("p", p);
     outputs.add("y", y);
@@ -320,6 +338,10 @@ class LowRank {
   }
 
  private:
+  template <typename T>
+  T *at(const check::Array<T> &array, int32_t member) const {
+    return array.data() + member * (array.size() / s.members);
+  }
   check::Array<unsigned char> numbers(int64_t n, int32_t dtype) {
     return arrays.of(check::Stored(check::normals(random, n, 1.0f), dtype));
   }
@@ -330,6 +352,7 @@ class LowRank {
   }
 
   vbl_stream *stream_;
+  LowRankShape s;
   vbl_lowrank l;
   check::Random random;
   Arrays arrays;

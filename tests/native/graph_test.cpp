@@ -56,19 +56,19 @@ void same_in_a_graph(vbl_stream *stream, const Ops &eager, const Ops &captured) 
 // buffer: a whole step, whose input and output gradient are the same each time.
 class Training {
  public:
-  Training(vbl_stream *stream, const vbl_lowrank &lowrank, int32_t vector_length, int32_t num_vectors, int32_t topk)
-      : stream_(stream), l(lowrank),
-        shape{l.r * (l.in_features + l.out_features) / vector_length, num_vectors, vector_length, topk},
-        admixture(shape.admixture()), random(check::seed()), x(normals(l.tokens * l.in_features, 1)),
-        dy(normals(l.tokens * l.out_features, 1)), bank(normals(int64_t{num_vectors} * vector_length, 0.1f)),
-        bank_exp_avg(stream, bank.size(), 0.0f), bank_exp_avg_sq(stream, bank.size(), 0.0f),
-        dbank(stream, bank.size(), NAN), logits(normals(shape.rows * num_vectors, 0.1f)),
-        y(stream, l.tokens * l.out_features, NAN), dx(stream, l.tokens * l.in_features, NAN),
-        p(stream, l.tokens * l.r, NAN), q(stream, l.tokens * l.r, NAN), packed(stream, shape.rows * vector_length, NAN),
-        dpacked(stream, packed.size(), NAN), weights(stream, shape.rows * topk, NAN),
-        dlogits(stream, shape.rows * topk, NAN), indices(stream, shape.rows * topk, -1),
-        bad_row(stream, 1, int64_t{-2}), sum(stream, 1, NAN), constants(stream, 1, reference::AdamwStep{}),
-        lowrank_scratch(stream, vbl_lowrank_scratch_bytes(stream, &l), 1),
+  Training(vbl_stream *stream, const every_op::LowRankShape &lowrank, int32_t vector_length, int32_t num_vectors,
+           int32_t topk)
+      : stream_(stream), s(lowrank), l(s.group()),
+        shape{s.r * (s.in + s.out) / vector_length, num_vectors, vector_length, topk}, admixture(shape.admixture()),
+        random(check::seed()), x(normals(s.tokens * s.in, 1)), dy(normals(s.tokens * s.out, 1)),
+        bank(normals(int64_t{num_vectors} * vector_length, 0.1f)), bank_exp_avg(stream, bank.size(), 0.0f),
+        bank_exp_avg_sq(stream, bank.size(), 0.0f), dbank(stream, bank.size(), NAN),
+        logits(normals(shape.rows * num_vectors, 0.1f)), y(stream, s.tokens * s.out, NAN),
+        dx(stream, s.tokens * s.in, NAN), p(stream, s.tokens * s.r, NAN), q(stream, s.tokens * s.r, NAN),
+        packed(stream, shape.rows * vector_length, NAN), dpacked(stream, packed.size(), NAN),
+        weights(stream, shape.rows * topk, NAN), dlogits(stream, shape.rows * topk, NAN),
+        indices(stream, shape.rows * topk, -1), bad_row(stream, 1, int64_t{-2}), sum(stream, 1, NAN),
+        constants(stream, 1, reference::AdamwStep{}), lowrank_scratch(stream, vbl_lowrank_scratch_bytes(stream, &l), 1),
         backward_scratch(stream, vbl_admixture_backward_scratch_bytes(stream, &admixture), 2),
         sum_scratch(stream, vbl_sum_squares_scratch_bytes(stream, bank.size()), 3),
         active_scratch(stream, vbl_active_scratch_bytes(stream, &admixture), 4), arrays(stream, 0),
@@ -90,30 +90,30 @@ class Training {
   }
 
   void step() const {
-    vbl_stream *const s = stream_;
-    float *const a = packed.data(), *const bt = a + l.r * l.in_features;
-    float *const da = dpacked.data(), *const dbt = da + l.r * l.in_features;
-    CHECK_STATUS(VBL_OK, vbl_compose(s, &admixture, bank.data(), indices.data(), weights.data(), a, VBL_FLOAT32));
+    float *const a = packed.data(), *const bt = a + s.r * s.in;
+    float *const da = dpacked.data(), *const dbt = da + s.r * s.in;
+    const vbl_lowrank_matrices of = {a, bt, p.data(), y.data(), dy.data(), q.data(), da, dbt};
+    CHECK_STATUS(VBL_OK, vbl_compose(stream_, &admixture, bank.data(), indices.data(), weights.data(), a, VBL_FLOAT32));
     zero(y);
-    CHECK_STATUS(VBL_OK, vbl_lowrank_forward(s, &l, constants.data(), x.data(), a, bt, p.data(), y.data()));
+    CHECK_STATUS(VBL_OK, vbl_lowrank_forward(stream_, &l, constants.data(), x.data(), &of));
     zero(dx);
     zero(dpacked);
-    CHECK_STATUS(VBL_OK, vbl_lowrank_backward(s, &l, constants.data(), x.data(), dy.data(), a, bt, p.data(), q.data(),
-                                              dx.data(), da, dbt, lowrank_scratch.data(), lowrank_scratch.size()));
+    CHECK_STATUS(VBL_OK, vbl_lowrank_backward(stream_, &l, constants.data(), x.data(), &of, dx.data(),
+                                              lowrank_scratch.data(), lowrank_scratch.size()));
     CHECK_STATUS(
-        VBL_OK, vbl_admixture_backward(s, &admixture, bank.data(), indices.data(), weights.data(), dpacked.data(),
+        VBL_OK, vbl_admixture_backward(stream_, &admixture, bank.data(), indices.data(), weights.data(), dpacked.data(),
                                        dlogits.data(), dbank.data(), backward_scratch.data(), backward_scratch.size()));
     zero(sum);
     for (const check::Array<float> *gradient : {&dbank, &dlogits})
-      CHECK_STATUS(VBL_OK, vbl_sum_squares(s, gradient->size(), gradient->data(), sum.data(), sum_scratch.data(),
+      CHECK_STATUS(VBL_OK, vbl_sum_squares(stream_, gradient->size(), gradient->data(), sum.data(), sum_scratch.data(),
                                            sum_scratch.size()));
-    CHECK_STATUS(VBL_OK, vbl_clip(s, sum.data(), 1, constants.data()));
-    CHECK_STATUS(VBL_OK, vbl_adamw(s, bank.size(), constants.data(), constants.data()->group, bank.data(), dbank.data(),
-                                   bank_exp_avg.data(), bank_exp_avg_sq.data()));
-    CHECK_STATUS(VBL_OK,
-                 vbl_adamw_active_select(s, &admixture, &set.active, constants.data(), constants.data()->group + 1,
-                                         logits.data(), dlogits.data(), indices.data(), weights.data(), bad_row.data(),
-                                         active_scratch.data(), active_scratch.size()));
+    CHECK_STATUS(VBL_OK, vbl_clip(stream_, sum.data(), 1, constants.data()));
+    CHECK_STATUS(VBL_OK, vbl_adamw(stream_, bank.size(), constants.data(), constants.data()->group, bank.data(),
+                                   dbank.data(), bank_exp_avg.data(), bank_exp_avg_sq.data()));
+    CHECK_STATUS(
+        VBL_OK, vbl_adamw_active_select(stream_, &admixture, &set.active, constants.data(), constants.data()->group + 1,
+                                        logits.data(), dlogits.data(), indices.data(), weights.data(), bad_row.data(),
+                                        active_scratch.data(), active_scratch.size()));
   }
 
   void add_to(Outputs &outputs) const {
@@ -138,6 +138,7 @@ class Training {
   }
 
   vbl_stream *stream_;
+  every_op::LowRankShape s;
   vbl_lowrank l;
   Shape shape;
   vbl_admixture admixture;
@@ -167,10 +168,11 @@ TEST(all_ops_of_an_optimizer_step_are_the_same_in_a_graph) {
 
 TEST(low_rank_ops_are_the_same_in_a_graph) {
   check::on_cuda([](vbl_stream *stream) {
-    for (const vbl_lowrank &l : {vbl_lowrank{9, 300, 140, 2, 5, 0.3f, 0.5f, 1, VBL_FLOAT32, VBL_BFLOAT16},
-                                 vbl_lowrank{37, 60, 52, 9, 5, 0.3f, 2, 0, VBL_BFLOAT16, VBL_FLOAT32}})
-      same_in_a_graph(stream, every_op::LowRank(stream, l, check::seed(), 0, 5),
-                      every_op::LowRank(stream, l, check::seed(), 0, 9));
+    for (const every_op::LowRankShape &s :
+         {every_op::LowRankShape{9, 300, 140, 2, 3, 0.3f, 0.5f, 1, VBL_FLOAT32, VBL_BFLOAT16},
+          every_op::LowRankShape{37, 60, 52, 9, 1, 0.3f, 2, 0, VBL_BFLOAT16, VBL_FLOAT32}})
+      same_in_a_graph(stream, every_op::LowRank(stream, s, check::seed(), 0, 5),
+                      every_op::LowRank(stream, s, check::seed(), 0, 9));
   });
 }
 
@@ -178,8 +180,8 @@ TEST(low_rank_ops_are_the_same_in_a_graph) {
 // launched.
 TEST(a_whole_step_is_replayed_as_one_graph) {
   check::on_cuda([](vbl_stream *stream) {
-    const vbl_lowrank l = {11, 96, 64, 4, 3, 0.25f, 1, 0, VBL_FLOAT32, VBL_FLOAT32};
-    Training eager(stream, l, 16, 50, 2), replayed(stream, l, 16, 50, 2);
+    const every_op::LowRankShape s = {11, 96, 64, 4, 1, 0.25f, 1, 0, VBL_FLOAT32, VBL_FLOAT32};
+    Training eager(stream, s, 16, 50, 2), replayed(stream, s, 16, 50, 2);
     const std::vector<int32_t> first = eager.selected();
     const Graph graph(stream, [&] { replayed.step(); });
     for (int t = 1; t <= 12; ++t) {

@@ -227,7 +227,7 @@ TEST(backward_reads_a_far_slot) {
 
 TEST(lowrank_forward_reads_far_tokens) {
   slowly_on_simt([](vbl_stream *stream) {
-    const vbl_lowrank l = {33, int64_t{1} << 26, 1, 1, 0, 0, 1, 0, VBL_BFLOAT16, VBL_BFLOAT16};
+    const vbl_lowrank l = {33, int64_t{1} << 26, 0, 0, 0, VBL_BFLOAT16, VBL_BFLOAT16, 1, {{1, 0, 1, 0, 1}}};
     constexpr uint16_t kOne = 0x3F80, kTwo = 0x4000, kThree = 0x4040;
     const Sparse<uint16_t> x(l.tokens * l.in_features), a(l.in_features);
     const int64_t last = (l.tokens - 1) * l.in_features;
@@ -236,7 +236,8 @@ TEST(lowrank_forward_reads_far_tokens) {
     a[0] = kOne, a[70001] = kTwo, a[l.in_features - 1] = kThree;
     const check::Array<uint16_t> bt(stream, 1, kTwo), y(stream, l.tokens, kOne);
     const check::Array<float> p(stream, l.tokens, NAN);
-    CHECK_STATUS(VBL_OK, vbl_lowrank_forward(stream, &l, nullptr, x.data(), a.data(), bt.data(), p.data(), y.data()));
+    const vbl_lowrank_matrices of = {a.data(), bt.data(), p.data(), y.data(), nullptr, nullptr, nullptr, nullptr};
+    CHECK_STATUS(VBL_OK, vbl_lowrank_forward(stream, &l, nullptr, x.data(), &of));
     std::vector<float> expected(static_cast<size_t>(l.tokens), 0.0f);
     expected[0] = 1 + 3, expected[32] = 2 + 6 + 9;
     CHECK(p.get() == expected);

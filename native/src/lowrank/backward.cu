@@ -1,4 +1,4 @@
-// Backward pass of the low-rank branch in four kernels:
+// Backward pass of a low-rank branch in four kernels, for the members of a group one after the other:
 //
 //   1. over dy [tokens, out]: parts of q = scaling · dy B (over windows of out) and of dbt = scaling · pt dy (over chunks of
 //      tokens)
@@ -31,7 +31,7 @@ constexpr int kWarps = 8, kThreads = kWarps * kWarp;
 constexpr int kMostTokens = 256;  // of a block
 
 struct Pass {
-  int64_t tokens, columns;
+  int64_t tokens, columns, ld;
   LowrankPass cut;
   int32_t r;
   const void *x;  // dy or x
@@ -97,11 +97,11 @@ __global__ void __launch_bounds__(kThreads, 2) lowrank_pass_over_dy(Pass f, floa
   const int64_t window = nth * kWindow<T>, first = chunk * f.cut.chunk, left = f.tokens - first;
   const int tokens = static_cast<int>(left < f.cut.chunk ? left : f.cut.chunk);
   const int here = window_columns<T>(f.columns, window);
-  const T *dy = static_cast<const T *>(f.x) + first * f.columns + window;
+  const T *dy = static_cast<const T *>(f.x) + first * f.ld + window;
   const float *p = f.left + first * f.r;
   float *q = q_parts + (nth * f.tokens + first) * f.r;
   const auto load = [&](int t) {
-    return t < tokens ? load_lane(dy + t * f.columns, here, lane, f.vectors) : make_uint4(0, 0, 0, 0);
+    return t < tokens ? load_lane(dy + t * f.ld, here, lane, f.vectors) : make_uint4(0, 0, 0, 0);
   };
 
   for (int32_t slab = 0; slab < f.r; slab += kWarps * R) {
@@ -148,7 +148,7 @@ __global__ void __launch_bounds__(kThreads, 2)
   const int64_t window = nth * kWindow<T>, first = chunk * f.cut.chunk, left = f.tokens - first;
   const int tokens = static_cast<int>(left < f.cut.chunk ? left : f.cut.chunk);
   const int here = window_columns<T>(f.columns, window);
-  const T *x = static_cast<const T *>(f.x) + first * f.columns + window;
+  const T *x = static_cast<const T *>(f.x) + first * f.ld + window;
   const float *q = f.left + first * f.r;
   const bool draws = step != nullptr;
   if (draws) {
@@ -158,7 +158,7 @@ __global__ void __launch_bounds__(kThreads, 2)
   }
   __syncthreads();
   const auto load = [&](int t) {
-    return t < tokens ? load_lane(x + t * f.columns, here, lane, f.vectors) : make_uint4(0, 0, 0, 0);
+    return t < tokens ? load_lane(x + t * f.ld, here, lane, f.vectors) : make_uint4(0, 0, 0, 0);
   };
 
   for (int32_t slab = 0; slab < f.r; slab += kWarps * R) {
@@ -186,7 +186,8 @@ __global__ void __launch_bounds__(kThreads, 2)
   if (dx == nullptr) return;
   for (int group = warp * kGroup; group < tokens; group += kWarps * kGroup)
     expand_group(f.r, q + group * f.r, f.factors, 1, draws ? &mask[group][lane] : nullptr, kWarp, dropout.kept,
-                 first + group, min(kGroup, tokens - group), window, f.columns, lane, dx_vectors, static_cast<T *>(dx));
+                 first + group, min(kGroup, tokens - group), window, f.columns, f.ld, lane, dx_vectors,
+                 static_cast<T *>(dx));
 }
 
 // to [n] = scale · the sum of `count` parts [count, n], or += that.
@@ -215,39 +216,49 @@ void sum_parts(vbl_stream *stream, const Parts &first, const Parts &second) {
   VBL_LAUNCH(lowrank_sum_parts, blocks, 256, 0, handle(stream), first, second);
 }
 
-}  // namespace
-
-vbl_status lowrank_backward(vbl_stream *stream, const vbl_lowrank &l, const vbl_step *step, const void *x,
-                            const void *dy, const void *a, const void *bt, const float *p, float *q, void *dx,
-                            float *da, float *dbt, void *scratch) {
-  VBL_CUDA_OP("vbl_lowrank_backward", stream);
+void launch(vbl_stream *stream, const LowrankBranch &b, const vbl_step *step, const void *x,
+            const vbl_lowrank_matrices &of, void *dx, void *scratch) {
   Scratch memory(scratch);
-  const LowrankBackwardPlan plan = plan_lowrank_backward(l, memory);
-  const Pass over_dy{l.tokens,
-                     l.out_features,
+  const LowrankBackwardPlan plan = plan_lowrank_backward(b, memory);
+  const Pass over_dy{b.tokens,
+                     b.out,
+                     b.ldy,
                      plan.over_dy,
-                     l.r,
-                     dy,
-                     row_vectors(dy, l.out_features, l.dtype),
-                     p,
-                     factors_of(bt, l.out_features, l.factor_dtype),
+                     b.r,
+                     of.dy,
+                     row_vectors(of.dy, b.ldy, b.dtype),
+                     of.p,
+                     factors_of(of.bt, b.out, b.factor_dtype),
                      plan.dbt};
-  const Pass over_x{l.tokens,    l.in_features,
-                    plan.over_x, l.r,
-                    x,           row_vectors(x, l.in_features, l.dtype),
-                    q,           factors_of(a, l.in_features, l.factor_dtype),
+  const Pass over_x{b.tokens,
+                    b.in,
+                    b.ldx,
+                    plan.over_x,
+                    b.r,
+                    x,
+                    row_vectors(x, b.ldx, b.dtype),
+                    of.q,
+                    factors_of(of.a, b.in, b.factor_dtype),
                     plan.da};
   const auto blocks = [](const LowrankPass &pass) { return static_cast<unsigned>(pass.windows * pass.chunks); };
-  with_types(l.dtype, slice_ranks(l.r), [&](auto *type, auto ranks) {
+  with_types(b.dtype, slice_ranks(b.r), [&](auto *type, auto ranks) {
     using T = std::remove_pointer_t<decltype(type)>;
     constexpr int R = decltype(ranks)::value;
     VBL_LAUNCH((lowrank_pass_over_dy<T, R>), blocks(plan.over_dy), kThreads, 0, handle(stream), over_dy, plan.q);
-    sum_parts(stream, {plan.q, l.tokens * l.r, plan.over_dy.windows, l.scaling, false, q}, {});
+    sum_parts(stream, {plan.q, b.tokens * b.r, plan.over_dy.windows, b.scaling, false, of.q}, {});
     VBL_LAUNCH((lowrank_pass_over_x<T, R>), blocks(plan.over_x), kThreads, 0, handle(stream), over_x, dx,
-               row_vectors(dx, l.in_features, l.dtype), l.dropout > 0 ? step : nullptr, module_dropout(l));
+               row_vectors(dx, b.ldx, b.dtype), b.drops ? step : nullptr, b.dropout);
   });
-  sum_parts(stream, {plan.da, l.r * l.in_features, plan.over_x.chunks, 1, true, da},
-            {plan.dbt, l.r * l.out_features, plan.over_dy.chunks, l.scaling, true, dbt});
+  sum_parts(stream, {plan.da, b.r * b.in, plan.over_x.chunks, 1, true, of.da},
+            {plan.dbt, b.r * b.out, plan.over_dy.chunks, b.scaling, true, of.dbt});
+}
+
+}  // namespace
+
+vbl_status lowrank_backward(vbl_stream *stream, const vbl_lowrank &l, const vbl_step *step, const void *x,
+                            const vbl_lowrank_matrices *matrices, void *dx, void *scratch) {
+  VBL_CUDA_OP("vbl_lowrank_backward", stream);
+  for (int32_t m = 0; m < l.members; ++m) launch(stream, lowrank_branch(l, m), step, x, matrices[m], dx, scratch);
   return launched("vbl_lowrank_backward");
 }
 

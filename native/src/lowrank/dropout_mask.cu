@@ -36,13 +36,13 @@ __global__ void __launch_bounds__(256)
 
 }  // namespace
 
-vbl_status dropout_mask(vbl_stream *stream, const vbl_lowrank &l, const vbl_step *step, float *mask) {
+vbl_status dropout_mask(vbl_stream *stream, const LowrankBranch &b, const vbl_step *step, float *mask) {
   VBL_CUDA_OP("vbl_dropout_mask", stream);
-  const Dropout dropout = module_dropout(l);
-  const int64_t n = l.tokens * l.in_features;
+  const Dropout &dropout = b.dropout;
+  const int64_t n = b.tokens * b.in;
   const int64_t counters = (static_cast<int64_t>(dropout.first % 4) + n + 3) / 4;
   VBL_LAUNCH(draw_dropout_mask, static_cast<unsigned>((counters + 255) / 256), 256, 0, handle(stream), n,
-             l.dropout > 0 ? step : nullptr, dropout, mask);
+             b.drops ? step : nullptr, dropout, mask);
   return launched("vbl_dropout_mask");
 }
 

@@ -1,4 +1,5 @@
-// Forward pass of the low-rank branch in one kernel: p = x~ At, then y += scaling · p Bt.
+// Forward pass of a low-rank branch in one kernel: p = x~ At, then y += scaling · p Bt. The members of a group have a kernel
+// each, one after the other.
 //
 //   x [tokens, in], y [tokens, out] in T; a [r, in], bt [r, out]; p [tokens, r] float32
 //   bytes  sizeof(T) · tokens · (in + 2 · out), and the factors once per block from the L2 cache
@@ -24,7 +25,7 @@ constexpr int kMostTokens = 32;  // of a block
 constexpr int kRound = 16;       // windows between two drawings of the mask
 
 struct Forward {
-  int64_t tokens, in, out;
+  int64_t tokens, in, out, ldx, ldy;
   int32_t r, chunk;  // chunk: tokens of a block, a multiple of kGroup
   float scaling;
   const vbl_step *step;  // NULL without dropout
@@ -39,12 +40,12 @@ struct Forward {
 // Adds the dot products of groups part, part + parts, .. of a block's tokens with R ranks, over one window, to sums
 // [tokens, R].
 template <typename T, int R>
-__device__ __forceinline__ void project(const T *x, int64_t columns, int64_t window, int tokens, int part, int parts,
-                                        const float (&a)[R][kColumns<T>], const unsigned char *mask, float kept,
-                                        int lane, bool vectors, float *sums) {
+__device__ __forceinline__ void project(const T *x, int64_t columns, int64_t ld, int64_t window, int tokens, int part,
+                                        int parts, const float (&a)[R][kColumns<T>], const unsigned char *mask,
+                                        float kept, int lane, bool vectors, float *sums) {
   const int here = window_columns<T>(columns, window);
   const auto load = [&](int t) {
-    return t < tokens ? load_lane(x + t * columns + window, here, lane, vectors) : make_uint4(0, 0, 0, 0);
+    return t < tokens ? load_lane(x + t * ld + window, here, lane, vectors) : make_uint4(0, 0, 0, 0);
   };
   uint4 next[kGroup];
 #pragma unroll
@@ -77,8 +78,8 @@ __global__ void __launch_bounds__(kThreads, 1) lowrank_forward_tokens(Forward f)
   const int tokens = static_cast<int>(left < f.chunk ? left : f.chunk), groups = (tokens + kGroup - 1) / kGroup;
   const bool draws = f.step != nullptr;
   if (draws) set_key(f.dropout, *f.step);
-  const T *x = static_cast<const T *>(f.x) + first * f.in;
-  T *y = static_cast<T *>(f.y) + first * f.out;
+  const T *x = static_cast<const T *>(f.x) + first * f.ldx;
+  T *y = static_cast<T *>(f.y) + first * f.ldy;
   float *p = f.p + first * f.r;
 
   // In which order a token's dot products are summed depends on the windows alone, not on how tokens are shared out:
@@ -107,7 +108,7 @@ __global__ void __launch_bounds__(kThreads, 1) lowrank_forward_tokens(Forward f)
         const int64_t column = round + window * kWindow<T>;
         float a[R][kColumns<T>];
         load_ranks<T>(f.a, slab + slice * R, f.r, column, f.in, lane, a);
-        project<T, R>(x, f.in, column, tokens, item / windows, parts, a,
+        project<T, R>(x, f.in, f.ldx, column, tokens, item / windows, parts, a,
                       draws ? &mask[0][window * kWarp + lane] : nullptr, f.dropout.kept, lane, f.x_vectors,
                       sums[window % team * slices + slice]);
       }
@@ -126,37 +127,44 @@ __global__ void __launch_bounds__(kThreads, 1) lowrank_forward_tokens(Forward f)
   for (int64_t item = warp; item < items; item += kWarps) {
     const int t = static_cast<int>(item % groups) * kGroup;
     expand_group(f.r, p + t * f.r, f.bt, f.scaling, nullptr, 0, 1, t, min(kGroup, tokens - t),
-                 item / groups * kWindow<T>, f.out, lane, f.y_vectors, y);
+                 item / groups * kWindow<T>, f.out, f.ldy, lane, f.y_vectors, y);
   }
+}
+
+void launch(vbl_stream *stream, const LowrankBranch &b, const vbl_step *step, const void *x,
+            const vbl_lowrank_matrices &of) {
+  const int64_t wanted = ((b.tokens + 127) / 128 + kGroup - 1) / kGroup * kGroup;
+  const int32_t chunk = static_cast<int32_t>(wanted < kMostTokens ? wanted : kMostTokens);
+  const Forward f{b.tokens,
+                  b.in,
+                  b.out,
+                  b.ldx,
+                  b.ldy,
+                  b.r,
+                  chunk,
+                  b.scaling,
+                  b.drops ? step : nullptr,
+                  b.dropout,
+                  x,
+                  factors_of(of.a, b.in, b.factor_dtype),
+                  factors_of(of.bt, b.out, b.factor_dtype),
+                  of.p,
+                  of.y,
+                  row_vectors(x, b.ldx, b.dtype),
+                  row_vectors(of.y, b.ldy, b.dtype)};
+  const unsigned blocks = static_cast<unsigned>((b.tokens + chunk - 1) / chunk);
+  with_types(b.dtype, slice_ranks(b.r), [&](auto *type, auto ranks) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    VBL_LAUNCH((lowrank_forward_tokens<T, decltype(ranks)::value>), blocks, kThreads, 0, handle(stream), f);
+  });
 }
 
 }  // namespace
 
-vbl_status lowrank_forward(vbl_stream *stream, const vbl_lowrank &l, const vbl_step *step, const void *x, const void *a,
-                           const void *bt, float *p, void *y) {
+vbl_status lowrank_forward(vbl_stream *stream, const vbl_lowrank &l, const vbl_step *step, const void *x,
+                           const vbl_lowrank_matrices *matrices) {
   VBL_CUDA_OP("vbl_lowrank_forward", stream);
-  const int64_t wanted = ((l.tokens + 127) / 128 + kGroup - 1) / kGroup * kGroup;
-  const int32_t chunk = static_cast<int32_t>(wanted < kMostTokens ? wanted : kMostTokens);
-  const Forward f{l.tokens,
-                  l.in_features,
-                  l.out_features,
-                  l.r,
-                  chunk,
-                  l.scaling,
-                  l.dropout > 0 ? step : nullptr,
-                  module_dropout(l),
-                  x,
-                  factors_of(a, l.in_features, l.factor_dtype),
-                  factors_of(bt, l.out_features, l.factor_dtype),
-                  p,
-                  y,
-                  row_vectors(x, l.in_features, l.dtype),
-                  row_vectors(y, l.out_features, l.dtype)};
-  const unsigned blocks = static_cast<unsigned>((l.tokens + chunk - 1) / chunk);
-  with_types(l.dtype, slice_ranks(l.r), [&](auto *type, auto ranks) {
-    using T = std::remove_pointer_t<decltype(type)>;
-    VBL_LAUNCH((lowrank_forward_tokens<T, decltype(ranks)::value>), blocks, kThreads, 0, handle(stream), f);
-  });
+  for (int32_t m = 0; m < l.members; ++m) launch(stream, lowrank_branch(l, m), step, x, matrices[m]);
   return launched("vbl_lowrank_forward");
 }
 

@@ -42,7 +42,6 @@ constexpr int kRows = 2;  // 8 of 16
 #endif
 constexpr int kTokens = 4, kVectors = 4;
 constexpr int64_t kPiece = 1024;  // columns between the roundings of partial sums, and of a mask held at a time
-constexpr int64_t kChunk = 32;    // tokens likewise
 
 constexpr int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
@@ -56,12 +55,13 @@ void store_block(float *p, vfloat v, int64_t left) {
   V > 1 || left >= kLanes ? store(p, v) : store(p, v, left);
 }
 
-// to [rows, ld] = mask · x for columns begin .. begin + n - 1 of rows token .. of x [.., width].
+// to [rows, ld] = mask · x for columns begin .. begin + n - 1 of rows x, of which the first is number `token` and each has
+// `width` columns.
 void drop(const Dropout &dropout, int64_t token, int64_t rows, int64_t width, int64_t begin, int64_t n, const float *x,
-          float *to, int64_t ld) {
+          int64_t ldx, float *to, int64_t ld) {
   for (int64_t t = 0; t < rows; ++t) {
     dropout_mask(dropout, static_cast<uint64_t>((token + t) * width + begin), n, to + t * ld);
-    const float *from = x + t * width + begin;
+    const float *from = x + t * ldx + begin;
     for (int64_t c = 0; c < n; ++c) to[t * ld + c] *= from[c];
   }
 }
@@ -86,15 +86,15 @@ void dots(int64_t n, const float *x, int64_t ldx, const float *a, int64_t lda, b
 }
 
 template <int T>
-void project(int64_t n, int32_t r, const float *x, const float *a, float scaling, const Dropout *dropout, int64_t token,
-             float *p) {
+void project(int64_t n, int64_t ld, int32_t r, const float *x, const float *a, float scaling, const Dropout *dropout,
+             int64_t token, float *p) {
   float dropped[T * kPiece];
   for (int64_t c = 0; c < n; c += kPiece) {
     const int64_t piece = least(kPiece, n - c);
     const float *from = x + c;
-    int64_t ldx = n;
+    int64_t ldx = ld;
     if (dropout != nullptr) {
-      drop(*dropout, token, T, n, c, piece, x, dropped, kPiece);
+      drop(*dropout, token, T, n, c, piece, x, ld, dropped, kPiece);
       from = dropped;
       ldx = kPiece;
     }
@@ -108,7 +108,7 @@ void project(int64_t n, int32_t r, const float *x, const float *a, float scaling
 // y [T, ..] += scaling · mask · (p bt) in V vectors of columns; mask may be NULL.
 template <int T, int V>
 void combine(int32_t r, const float *p, const float *bt, int64_t n, int64_t left, float scaling, const float *mask,
-             float *y) {
+             float *y, int64_t ldy) {
   vfloat total[T][V] = {};
   for (int32_t i = 0; i < r; ++i) {
     vfloat bs[V];
@@ -120,15 +120,15 @@ void combine(int32_t r, const float *p, const float *bt, int64_t n, int64_t left
   }
   for (int t = 0; t < T; ++t)
     for (int v = 0; v < V; ++v) {
-      float *to = y + t * n + v * kLanes;
+      float *to = y + t * ldy + v * kLanes;
       if (mask != nullptr) total[t][v] *= load_block<V>(mask + t * kPiece + v * kLanes, left);
       store_block<V>(to, fma(splat(scaling), total[t][v], load_block<V>(to, left)), left);
     }
 }
 
 template <int T>
-void expand(int64_t n, int32_t r, const float *p, const float *bt, float scaling, const Dropout *dropout, int64_t token,
-            float *y) {
+void expand(int64_t n, int64_t ld, int32_t r, const float *p, const float *bt, float scaling, const Dropout *dropout,
+            int64_t token, float *y) {
   float masks[T * kPiece];
   for (int64_t begin = 0; begin < n; begin += kPiece) {
     const int64_t piece = least(kPiece, n - begin);
@@ -137,7 +137,7 @@ void expand(int64_t n, int32_t r, const float *p, const float *bt, float scaling
         dropout_mask(*dropout, static_cast<uint64_t>((token + t) * n + begin), piece, masks + t * kPiece);
     const auto columns = [&](int64_t c, auto combine_columns) {
       const float *mask = dropout != nullptr ? masks + c : nullptr;
-      combine_columns(r, p, bt + begin + c, n, piece - c, scaling, mask, y + begin + c);
+      combine_columns(r, p, bt + begin + c, n, piece - c, scaling, mask, y + begin + c, ld);
     };
     int64_t c = 0;
     for (; c + kRows * kLanes <= piece; c += kRows * kLanes) columns(c, combine<T, kRows>);
@@ -200,36 +200,36 @@ void dropout_mask(const Dropout &dropout, uint64_t first, int64_t n, float *mask
   }
 }
 
-void lowrank_project(int64_t tokens, int64_t n, int32_t r, const float *x, const float *a, float scaling,
+void lowrank_project(int64_t tokens, int64_t n, int64_t ld, int32_t r, const float *x, const float *a, float scaling,
                      const Dropout *dropout, int64_t token, float *p) {
   int64_t t = 0;
   for (; t + kTokens <= tokens; t += kTokens)
-    project<kTokens>(n, r, x + t * n, a, scaling, dropout, token + t, p + t * r);
-  for (; t < tokens; ++t) project<1>(n, r, x + t * n, a, scaling, dropout, token + t, p + t * r);
+    project<kTokens>(n, ld, r, x + t * ld, a, scaling, dropout, token + t, p + t * r);
+  for (; t < tokens; ++t) project<1>(n, ld, r, x + t * ld, a, scaling, dropout, token + t, p + t * r);
 }
 
-void lowrank_expand(int64_t tokens, int64_t n, int32_t r, const float *p, const float *bt, float scaling,
+void lowrank_expand(int64_t tokens, int64_t n, int64_t ld, int32_t r, const float *p, const float *bt, float scaling,
                     const Dropout *dropout, int64_t token, float *y) {
   int64_t t = 0;
   for (; t + kTokens <= tokens; t += kTokens)
-    expand<kTokens>(n, r, p + t * r, bt, scaling, dropout, token + t, y + t * n);
-  for (; t < tokens; ++t) expand<1>(n, r, p + t * r, bt, scaling, dropout, token + t, y + t * n);
+    expand<kTokens>(n, ld, r, p + t * r, bt, scaling, dropout, token + t, y + t * ld);
+  for (; t < tokens; ++t) expand<1>(n, ld, r, p + t * r, bt, scaling, dropout, token + t, y + t * ld);
 }
 
-void lowrank_accumulate(int64_t tokens, int64_t n, int32_t r, int64_t begin, int64_t end, const float *p,
-                        const float *x, float scaling, const Dropout *dropout, float *da) {
+void lowrank_accumulate(int64_t tokens, int64_t n, int64_t ld, int32_t r, int64_t begin, int64_t end, const float *p,
+                        const float *x, float scaling, const Dropout *dropout, int64_t token, float *da) {
   const int64_t columns = end - begin;
-  float packed[kChunk * kLowrankColumns];
-  for (int64_t t = 0; t < tokens; t += kChunk) {
-    const int64_t chunk = least(kChunk, tokens - t);
-    const float *from = x + t * n + begin;
-    int64_t ldx = n;
+  float packed[kLowrankChunk * kLowrankColumns];
+  for (int64_t t = 0; t < tokens; t += kLowrankChunk) {
+    const int64_t chunk = least(kLowrankChunk, tokens - t);
+    const float *from = x + t * ld + begin;
+    int64_t ldx = ld;
     if (dropout != nullptr || r > kRows) {  // the rows of x itself may all lie in the same few sets of the cache
       if (dropout != nullptr)
-        drop(*dropout, t, chunk, n, begin, columns, x + t * n, packed, kLowrankColumns);
+        drop(*dropout, token + t, chunk, n, begin, columns, x + t * ld, ld, packed, kLowrankColumns);
       else
         for (int64_t row = 0; row < chunk; ++row)
-          __builtin_memcpy(packed + row * kLowrankColumns, from + row * n,
+          __builtin_memcpy(packed + row * kLowrankColumns, from + row * ld,
                            sizeof(float) * static_cast<uint64_t>(columns));
       from = packed;
       ldx = kLowrankColumns;

@@ -242,18 +242,19 @@ __device__ __forceinline__ void apply_mask(unsigned char kept_bits, float kept, 
 }
 
 // Adds scaling · mask · (p Bt), in a window's columns, to rows token .. token + tokens - 1 (at most kGroup) of y.
-// p: of row `token`; mask: of this lane, `mask_stride` bytes from one token to the next, or NULL.
+// y has rows of `columns` that lie ld elements apart; p: of row `token`; mask: of this lane, `mask_stride` bytes from one
+// token to the next, or NULL.
 template <typename T>
 __device__ __forceinline__ void expand_group(int32_t r, const float *p, const Factors &factors, float scaling,
                                              const unsigned char *mask, int mask_stride, float kept, int64_t token,
-                                             int tokens, int64_t window, int64_t columns, int lane, bool vectors,
-                                             T *y) {
+                                             int tokens, int64_t window, int64_t columns, int64_t ld, int lane,
+                                             bool vectors, T *y) {
   const int here = window_columns<T>(columns, window);
-  y += token * columns + window;
+  y += token * ld + window;
   uint4 before[kGroup];
 #pragma unroll
   for (int t = 0; t < kGroup; ++t)
-    before[t] = t < tokens ? load_lane(y + t * columns, here, lane, vectors) : make_uint4(0, 0, 0, 0);
+    before[t] = t < tokens ? load_lane(y + t * ld, here, lane, vectors) : make_uint4(0, 0, 0, 0);
   float total[kGroup][kColumns<T>] = {};
   for (int32_t i = 0; i < r; ++i) {
     float b[kColumns<T>];
@@ -273,7 +274,7 @@ __device__ __forceinline__ void expand_group(int32_t r, const float *p, const Fa
       if (mask != nullptr) apply_mask(mask[t * mask_stride], kept, total[t]);
 #pragma unroll
       for (int j = 0; j < kColumns<T>; ++j) v[j] = fmaf(scaling, total[t][j], v[j]);
-      store_lane(y + t * columns, here, lane, vectors, pack<T>(v));
+      store_lane(y + t * ld, here, lane, vectors, pack<T>(v));
     }
   }
 }
@@ -302,9 +303,9 @@ void with_types(int32_t dtype, int32_t ranks, const Launch &launch) {
   });
 }
 
-// Whether rows of activations can be loaded 16 bytes at a time.
-inline bool row_vectors(const void *memory, int64_t columns, int32_t dtype) {
-  return aligned(memory, 16) && columns * dtype_bytes(dtype) % 16 == 0;
+// Whether rows that lie ld elements apart can be loaded 16 bytes at a time.
+inline bool row_vectors(const void *memory, int64_t ld, int32_t dtype) {
+  return aligned(memory, 16) && ld * dtype_bytes(dtype) % 16 == 0;
 }
 
 inline Factors factors_of(const void *memory, int64_t columns, int32_t dtype) {

@@ -8,20 +8,20 @@ namespace {
 
 constexpr int64_t kPiece = 512;  // columns of a row at a time
 
-vbl_status check_update(const char *op, const vbl_stream *stream, const vbl_lowrank *lowrank, int32_t fan_in_fan_out,
-                        const void *a, const void *bt, vbl::Update *update) {
+vbl_status checked_update(const char *op, const vbl_stream *stream, const vbl_lowrank_update *update, const void *a,
+                          const void *bt, vbl::Update *checked) {
   VBL_REQUIRE_NOT_NULL_OF(op, stream);
-  VBL_TRY(vbl::check_factors(op, lowrank));
+  VBL_TRY(vbl::check_update(op, update));
   VBL_REQUIRE_NOT_NULL_OF(op, a, bt);
-  const vbl_lowrank &l = *lowrank;
-  const bool by_in = fan_in_fan_out != 0;
-  *update = {by_in ? l.in_features : l.out_features,
-             by_in ? l.out_features : l.in_features,
-             l.r,
-             l.factor_dtype,
-             l.scaling,
-             by_in ? a : bt,
-             by_in ? bt : a};
+  const vbl_lowrank_update &u = *update;
+  const bool by_in = u.fan_in_fan_out != 0;
+  *checked = {by_in ? u.in_features : u.out_features,
+              by_in ? u.out_features : u.in_features,
+              u.r,
+              u.factor_dtype,
+              u.scaling,
+              by_in ? a : bt,
+              by_in ? bt : a};
   return VBL_OK;
 }
 
@@ -54,32 +54,31 @@ void for_each_piece(vbl_stream *stream, const vbl::Update &u, const Write &write
 
 }  // namespace
 
-extern "C" vbl_status vbl_lowrank_delta(vbl_stream *stream, const vbl_lowrank *lowrank, int32_t fan_in_fan_out,
-                                        const void *a, const void *bt, float *delta) {
-  vbl::Update update;
-  VBL_TRY(check_update(__func__, stream, lowrank, fan_in_fan_out, a, bt, &update));
+extern "C" vbl_status vbl_lowrank_delta(vbl_stream *stream, const vbl_lowrank_update *update, const void *a,
+                                        const void *bt, float *delta) {
+  vbl::Update u;
+  VBL_TRY(checked_update(__func__, stream, update, a, bt, &u));
   VBL_REQUIRE_NOT_NULL(delta);
-  VBL_ON_CUDA(stream, vbl::cuda::lowrank_delta(stream, update, delta));
-  for_each_piece(stream, update, [&](int64_t row, int64_t first, int64_t columns, const double *sums) {
-    float *to = delta + row * update.columns + first;
+  VBL_ON_CUDA(stream, vbl::cuda::lowrank_delta(stream, u, delta));
+  for_each_piece(stream, u, [&](int64_t row, int64_t first, int64_t columns, const double *sums) {
+    float *to = delta + row * u.columns + first;
     for (int64_t c = 0; c < columns; ++c) to[c] = static_cast<float>(sums[c]);
   });
   return VBL_OK;
 }
 
-extern "C" vbl_status vbl_lowrank_merge(vbl_stream *stream, const vbl_lowrank *lowrank, int32_t fan_in_fan_out,
-                                        int32_t sign, const void *a, const void *bt, void *weight,
-                                        int32_t weight_dtype) {
-  vbl::Update update;
-  VBL_TRY(check_update(__func__, stream, lowrank, fan_in_fan_out, a, bt, &update));
+extern "C" vbl_status vbl_lowrank_merge(vbl_stream *stream, const vbl_lowrank_update *update, int32_t sign,
+                                        const void *a, const void *bt, void *weight, int32_t weight_dtype) {
+  vbl::Update u;
+  VBL_TRY(checked_update(__func__, stream, update, a, bt, &u));
   VBL_REQUIRE(sign == 1 || sign == -1, "vbl_lowrank_merge: sign must be 1 or -1, found %d", sign);
   VBL_REQUIRE(weight_dtype >= VBL_FLOAT32 && weight_dtype <= VBL_FLOAT16, "vbl_lowrank_merge: unknown weight_dtype %d",
               weight_dtype);
   VBL_REQUIRE_NOT_NULL(weight);
-  VBL_ON_CUDA(stream, vbl::cuda::lowrank_merge(stream, update, sign, weight, weight_dtype));
+  VBL_ON_CUDA(stream, vbl::cuda::lowrank_merge(stream, u, sign, weight, weight_dtype));
   const int64_t bytes = vbl::dtype_bytes(weight_dtype);
-  for_each_piece(stream, update, [&](int64_t row, int64_t first, int64_t columns, const double *sums) {
-    char *at = static_cast<char *>(weight) + (row * update.columns + first) * bytes;
+  for_each_piece(stream, u, [&](int64_t row, int64_t first, int64_t columns, const double *sums) {
+    char *at = static_cast<char *>(weight) + (row * u.columns + first) * bytes;
     float values[kPiece];
     vbl::widen(columns, at, weight_dtype, values);
     if (weight_dtype == VBL_FLOAT32)

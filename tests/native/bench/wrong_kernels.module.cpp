@@ -103,27 +103,24 @@ vbl_status vbl_adamw(vbl_stream *stream, int64_t n, const vbl_step *step, const 
 }
 
 vbl_status vbl_lowrank_forward(vbl_stream *stream, const vbl_lowrank *lowrank, const vbl_step *step, const void *x,
-                               const void *a, const void *bt, float *p, void *y) {
-  const vbl_status status = REAL(vbl_lowrank_forward)(stream, lowrank, step, x, a, bt, p, y);
+                               const vbl_lowrank_matrices *matrices) {
+  const vbl_status status = REAL(vbl_lowrank_forward)(stream, lowrank, step, x, matrices);
+  float *const p = matrices->p;
   if (wanted("the first p for the second")) copy(stream, p + 1, p, sizeof *p);
   return status;
 }
 
 vbl_status vbl_lowrank_backward(vbl_stream *stream, const vbl_lowrank *lowrank, const vbl_step *step, const void *x,
-                                const void *dy, const void *a, const void *bt, const float *p, float *q, void *dx,
-                                float *da, float *dbt, void *scratch, int64_t scratch_bytes) {
+                                const vbl_lowrank_matrices *matrices, void *dx, void *scratch, int64_t scratch_bytes) {
   if (wanted("no part of dx")) dx = nullptr;
-  const vbl_status status =
-      REAL(vbl_lowrank_backward)(stream, lowrank, step, x, dy, a, bt, p, q, dx, da, dbt, scratch, scratch_bytes);
-  if (wanted("no da without dx") && dx == nullptr) set(stream, da, 0, sizeof *da);
+  const vbl_status status = REAL(vbl_lowrank_backward)(stream, lowrank, step, x, matrices, dx, scratch, scratch_bytes);
+  if (wanted("no da without dx") && dx == nullptr) set(stream, matrices->da, 0, sizeof(float));
   return status;
 }
 
-vbl_status vbl_lowrank_merge(vbl_stream *stream, const vbl_lowrank *lowrank, int32_t fan_in_fan_out, int32_t sign,
-                             const void *a, const void *bt, void *weight, int32_t weight_dtype) {
-  const auto merge = [&] {
-    return REAL(vbl_lowrank_merge)(stream, lowrank, fan_in_fan_out, sign, a, bt, weight, weight_dtype);
-  };
+vbl_status vbl_lowrank_merge(vbl_stream *stream, const vbl_lowrank_update *update, int32_t sign, const void *a,
+                             const void *bt, void *weight, int32_t weight_dtype) {
+  const auto merge = [&] { return REAL(vbl_lowrank_merge)(stream, update, sign, a, bt, weight, weight_dtype); };
   if (wanted("merged twice") && merge() != VBL_OK) std::abort();
   return merge();
 }

@@ -11,13 +11,13 @@
 namespace {
 
 vbl_lowrank make_shape(int64_t tokens, int64_t in, uint32_t module, float dropout, int64_t first_token = 0) {
-  return {tokens, in, 1, 1, module, dropout, 1, first_token, VBL_FLOAT32, VBL_FLOAT32};
+  return {tokens, in, 0, first_token, dropout, VBL_FLOAT32, VBL_FLOAT32, 1, {{1, 0, 1, module, 1}}};
 }
 
 std::vector<float> mask_of(vbl_stream *stream, const vbl_lowrank &l, const vbl_step &step, int64_t shift = 0) {
   check::Array<float> mask(stream, l.tokens * l.in_features, NAN, shift);
   check::Array<vbl_step> steps(stream, {step});
-  CHECK_STATUS(VBL_OK, vbl_dropout_mask(stream, &l, steps.data(), mask.data()));
+  CHECK_STATUS(VBL_OK, vbl_dropout_mask(stream, &l, 0, steps.data(), mask.data()));
   return mask.get();
 }
 
@@ -116,7 +116,7 @@ TEST(masks_have_the_right_share_and_depend_on_every_key) {
   CHECK_NEAR(static_cast<double>(pairs) / 1e6, 0.5625, 0.004);
   CHECK(agreement(mask_of(stream, l, step)) == 1);
   vbl_lowrank other_module = l;
-  other_module.module = 8;
+  other_module.member[0].module = 8;
   vbl_step other_step = step, other_seed = step, other_high_seed = step, other_micro_batch = step;
   other_step.step = 4;
   other_seed.seed += 1;
@@ -133,7 +133,7 @@ TEST(without_dropout_everything_is_kept) {
   check::for_each_device([](vbl_stream *stream) {
     const vbl_lowrank l = make_shape(9, 33, 1, 0);
     check::Array<float> mask(stream, 9 * 33, NAN);
-    CHECK_STATUS(VBL_OK, vbl_dropout_mask(stream, &l, nullptr, mask.data()));
+    CHECK_STATUS(VBL_OK, vbl_dropout_mask(stream, &l, 0, nullptr, mask.data()));
     for (const float m : mask.get()) CHECK(m == 1);
   });
 }
@@ -145,7 +145,7 @@ TEST(a_word_at_the_threshold_is_kept) {
     const vbl_step step = check::make_step(1, check::seed(), 0);
     int found = 0;
     for (uint64_t block = 0; block < 1024; ++block) {
-      uint64_t c[4][1] = {{block}, {0}, {l.module}, {1}};
+      uint64_t c[4][1] = {{block}, {0}, {l.member[0].module}, {1}};
       vbl::philox4x32_10<vbl::PhiloxLane>(c, static_cast<uint32_t>(step.seed), static_cast<uint32_t>(step.seed >> 32));
       for (uint64_t i = 0; i < 4; ++i) {
         const uint32_t word = static_cast<uint32_t>(c[i][0]);

@@ -21,10 +21,11 @@ std::vector<float> mask_of(const vbl_lowrank &l, const vbl_step &step) {
   vbl_lowrank floats = l;
   floats.dtype = floats.factor_dtype = VBL_FLOAT32;
   std::vector<float> mask(static_cast<size_t>(l.tokens * l.in_features), NAN);
-  CHECK_STATUS(VBL_OK, vbl_dropout_mask(stream, &floats, &step, mask.data()));
+  CHECK_STATUS(VBL_OK, vbl_dropout_mask(stream, &floats, 0, &step, mask.data()));
   return mask;
 }
 
+// A group of one.
 struct Case {
   vbl_lowrank l;
   vbl_step step;
@@ -40,16 +41,10 @@ struct Shape {
 Case make_case(check::Random &random, const Shape &s, float dropout, int32_t dtype = VBL_FLOAT32,
                int32_t factor_dtype = VBL_FLOAT32) {
   Case c;
-  c.l = {s.tokens,
-         s.in,
-         s.out,
-         s.r,
-         static_cast<uint32_t>(random.next()),
-         dropout,
-         random.uniform(0.25f, 2),
-         random.between(0, 9),
-         dtype,
-         factor_dtype};
+  const uint32_t module = static_cast<uint32_t>(random.next());
+  const float scaling = random.uniform(0.25f, 2);
+  const int64_t first_token = random.between(0, 9);
+  c.l = {s.tokens, s.in, 0, first_token, dropout, dtype, factor_dtype, 1, {{s.out, 0, s.r, module, scaling}}};
   c.step = check::make_step(random.between(1, 1000), random.next(), static_cast<int32_t>(random.between(0, 65535)));
   c.x = Stored(check::normals(random, s.tokens * s.in), dtype);
   c.dy = Stored(check::normals(random, s.tokens * s.out), dtype);
@@ -74,6 +69,7 @@ bool same_bits(const Results &a, const Results &b) {
 // A case's arrays on a device, `shift` elements behind a 16-byte boundary. p, q and scratch hold what they should not.
 struct Call {
   vbl_lowrank l;
+  vbl_lowrank_member m;
   check::Array<unsigned char> x, dy, a, bt, y, dx;
   check::Array<float> p, q, da, dbt;
   check::Array<vbl_step> step;
@@ -81,20 +77,21 @@ struct Call {
   check::Array<unsigned char> scratch;
 
   Call(vbl_stream *stream, const Case &c, int64_t shift = 0)
-      : l(c.l), x(c.x.on(stream, shift)), dy(c.dy.on(stream, shift)), a(c.a.on(stream, shift)),
+      : l(c.l), m(l.member[0]), x(c.x.on(stream, shift)), dy(c.dy.on(stream, shift)), a(c.a.on(stream, shift)),
         bt(c.bt.on(stream, shift)), y(c.y.on(stream, shift)), dx(c.dx.on(stream, shift)),
-        p(stream, l.tokens * l.r, NAN, shift), q(stream, l.tokens * l.r, NAN, shift), da(stream, c.da, shift),
+        p(stream, l.tokens * m.r, NAN, shift), q(stream, l.tokens * m.r, NAN, shift), da(stream, c.da, shift),
         dbt(stream, c.dbt, shift), step(stream, {c.step}), scratch_bytes(vbl_lowrank_scratch_bytes(stream, &l)),
         scratch(stream, scratch_bytes, 0xFF, shift) {}
 
   void forward(vbl_stream *stream) {
-    CHECK_STATUS(VBL_OK,
-                 vbl_lowrank_forward(stream, &l, step.data(), x.data(), a.data(), bt.data(), p.data(), y.data()));
+    const vbl_lowrank_matrices matrices = {a.data(), bt.data(), p.data(), y.data(), nullptr, nullptr, nullptr, nullptr};
+    CHECK_STATUS(VBL_OK, vbl_lowrank_forward(stream, &l, step.data(), x.data(), &matrices));
   }
   void backward(vbl_stream *stream, bool with_dx = true) {
-    CHECK_STATUS(VBL_OK, vbl_lowrank_backward(stream, &l, step.data(), x.data(), dy.data(), a.data(), bt.data(),
-                                              p.data(), q.data(), with_dx ? dx.data() : nullptr, da.data(), dbt.data(),
-                                              scratch.data(), scratch_bytes));
+    const vbl_lowrank_matrices matrices = {a.data(),  bt.data(), p.data(),  nullptr,
+                                           dy.data(), q.data(),  da.data(), dbt.data()};
+    CHECK_STATUS(VBL_OK, vbl_lowrank_backward(stream, &l, step.data(), x.data(), &matrices,
+                                              with_dx ? dx.data() : nullptr, scratch.data(), scratch_bytes));
   }
   Results results() const {
     return {p.get(),  Stored(y.get(), l.dtype).values(), q.get(), Stored(dx.get(), l.dtype).values(), da.get(),
@@ -115,7 +112,7 @@ double rounding(int32_t dtype) { return dtype == VBL_BFLOAT16 ? 0x1p-8 : dtype =
 void check_against_definition(const Case &c, const Results &found) {
   const vbl_lowrank &l = c.l;
   const size_t tokens = static_cast<size_t>(l.tokens), in = static_cast<size_t>(l.in_features),
-               out = static_cast<size_t>(l.out_features), r = static_cast<size_t>(l.r);
+               out = static_cast<size_t>(l.member[0].out_features), r = static_cast<size_t>(l.member[0].r);
   const std::vector<float> mask = mask_of(l, c.step), xs = c.x.values(), dys = c.dy.values(), as = c.a.values(),
                            bts = c.bt.values(), ys = c.y.values(), dxs = c.dx.values();
   const auto wide = [](const std::vector<float> &v) { return std::vector<double>(v.begin(), v.end()); };
@@ -132,7 +129,7 @@ void check_against_definition(const Case &c, const Results &found) {
     *sum += factor * of;
     *terms += factor * factor * of_terms;
   };
-  const double scaling = l.scaling;
+  const double scaling = l.member[0].scaling;
   for (size_t t = 0; t < tokens; ++t)
     for (size_t i = 0; i < r; ++i) {
       const size_t ti = t * r + i;
@@ -208,7 +205,7 @@ TEST(a_word_at_the_threshold_is_kept) {
     Case c = make_case(random, {1, 4096, 3, 2}, 0.5f);
     vbl::Dropout dropout{};
     vbl::set_key(dropout, c.step);
-    dropout.module = c.l.module;
+    dropout.module = c.l.member[0].module;
     const uint64_t first = static_cast<uint64_t>(c.l.first_token * c.l.in_features / 4);
     for (uint64_t block = first; block < first + 1024; ++block) {
       uint64_t words[4][1] = {{block}, {0}, {0}, {0}};
@@ -250,6 +247,144 @@ TEST(many_terms_stay_accurate) {
       const Case c = make_case(random, s, s.in == 8200 || s.tokens == 3590 ? 0.1f : 0.0f);
       check_against_definition(c, run(stream, c));
     }
+  });
+}
+
+// The members of a group: cases that have x, dx, dropout and step in common. Their y and dy are blocks of columns of one
+// matrix, and its rows, as those of x and dx, have others between them, which must stay as they are.
+class Group {
+ public:
+  Group(check::Random &random, int64_t tokens, int64_t in, const std::vector<std::pair<int64_t, int32_t>> &members,
+        float dropout, int32_t dtype, int32_t factor_dtype)
+      : ldx_(in + random.between(0, 5)) {
+    for (const auto &[out, r] : members) {
+      Case c = make_case(random, {tokens, in, out, r}, dropout, dtype, factor_dtype);
+      if (!cases_.empty()) {
+        const Case &first = cases_.front();
+        c.l.first_token = first.l.first_token;
+        c.x = first.x;
+        c.dx = first.dx;
+        c.step = first.step;
+      }
+      cases_.push_back(c);
+      width_ += out;
+    }
+    ldy_ = width_ + random.between(0, 5);
+  }
+
+  // Each member as a group of its own; dx goes from one to the next.
+  std::vector<Results> one_after_the_other(vbl_stream *stream) const {
+    std::vector<Results> results;
+    for (Case c : cases_) {
+      if (!results.empty()) c.dx = Stored(results.back().dx, c.l.dtype);
+      results.push_back(run(stream, c));
+    }
+    for (Results &r : results) r.dx = results.back().dx;
+    return results;
+  }
+
+  std::vector<Results> together(vbl_stream *stream) const {
+    vbl_lowrank l = cases_.front().l;
+    l.ldx = ldx_;
+    l.members = static_cast<int32_t>(cases_.size());
+    const int64_t element = l.dtype == VBL_FLOAT32 ? 4 : 2;
+    Rows x(l.tokens, ldx_ * element), dx = x, y(l.tokens, ldy_ * element), dy = y;
+    x.put(0, l.in_features * element, cases_.front().x);
+    dx.put(0, l.in_features * element, cases_.front().dx);
+    std::vector<Call> calls;
+    std::vector<int64_t> columns;
+    int64_t column = 0;
+    for (size_t m = 0; m < cases_.size(); ++m) {
+      const Case &c = cases_[m];
+      l.member[m] = c.l.member[0];
+      l.member[m].ldy = ldy_;
+      columns.push_back(column * element);
+      y.put(columns[m], l.member[m].out_features * element, c.y);
+      dy.put(columns[m], l.member[m].out_features * element, c.dy);
+      column += l.member[m].out_features;
+      calls.emplace_back(stream, c);
+    }
+    check::Array<unsigned char> xs(stream, x.bytes), dxs(stream, dx.bytes), ys(stream, y.bytes), dys(stream, dy.bytes);
+    std::vector<vbl_lowrank_matrices> matrices;
+    for (size_t m = 0; m < calls.size(); ++m) {
+      const Call &c = calls[m];
+      matrices.push_back({c.a.data(), c.bt.data(), c.p.data(), ys.data() + columns[m], dys.data() + columns[m],
+                          c.q.data(), c.da.data(), c.dbt.data()});
+    }
+    const check::Array<vbl_step> step(stream, {cases_.front().step});
+    const check::Array<unsigned char> scratch(stream, vbl_lowrank_scratch_bytes(stream, &l), 0xFF);
+    CHECK_STATUS(VBL_OK, vbl_lowrank_forward(stream, &l, step.data(), xs.data(), matrices.data()));
+    CHECK_STATUS(VBL_OK, vbl_lowrank_backward(stream, &l, step.data(), xs.data(), matrices.data(), dxs.data(),
+                                              scratch.data(), scratch.size()));
+    CHECK(xs.get() == x.bytes && dys.get() == dy.bytes);
+    dx.bytes = dxs.get();
+    y.bytes = ys.get();
+    std::vector<Results> results;
+    for (size_t m = 0; m < calls.size(); ++m) {
+      results.push_back(calls[m].results());
+      results[m].y = y.take(columns[m], l.member[m].out_features * element, l.dtype).values();
+      results[m].dx = dx.take(0, l.in_features * element, l.dtype).values();
+    }
+    CHECK(dx.is_garbage(l.in_features * element) && y.is_garbage(width_ * element));
+    return results;
+  }
+
+  size_t members() const { return cases_.size(); }
+
+ private:
+  static constexpr unsigned char kGarbage = 0x7E;  // a number in every dtype, for ops that would touch it
+
+  struct Rows {
+    int64_t count, stride;
+    std::vector<unsigned char> bytes;
+
+    Rows(int64_t rows, int64_t row_bytes)
+        : count(rows), stride(row_bytes), bytes(static_cast<size_t>(rows * row_bytes), kGarbage) {}
+
+    void put(int64_t at, int64_t width, const Stored &from) {
+      for (int64_t row = 0; row < count; ++row)
+        std::memcpy(bytes.data() + row * stride + at, from.bytes().data() + row * width, static_cast<size_t>(width));
+    }
+    Stored take(int64_t at, int64_t width, int32_t dtype) const {
+      std::vector<unsigned char> taken;
+      for (int64_t row = 0; row < count; ++row) {
+        const auto begin = bytes.begin() + row * stride + at;
+        taken.insert(taken.end(), begin, begin + width);
+      }
+      return Stored(taken, dtype);
+    }
+    bool is_garbage(int64_t from) const {
+      for (int64_t row = 0; row < count; ++row)
+        for (int64_t i = from; i < stride; ++i)
+          if (bytes[static_cast<size_t>(row * stride + i)] != kGarbage) return false;
+      return true;
+    }
+  };
+
+  std::vector<Case> cases_;
+  int64_t ldx_, ldy_ = 0, width_ = 0;
+};
+
+TEST(a_group_is_its_members_one_after_the_other) {
+  check::for_each_device([](vbl_stream *stream) {
+    check::Random random(check::seed() + 11);
+    const auto check_group = [&](const Group &group) {
+      const std::vector<Results> expected = group.one_after_the_other(stream), found = group.together(stream);
+      for (size_t m = 0; m < group.members(); ++m) CHECK(same_bits(expected[m], found[m]));
+      if (on_cpu(stream))
+        for (const int32_t threads : {2, 5}) {
+          const std::vector<Results> again = group.together(check::CpuStream(threads));
+          for (size_t m = 0; m < group.members(); ++m) CHECK(same_bits(expected[m], again[m]));
+        }
+    };
+    const int32_t f32 = VBL_FLOAT32, bf16 = VBL_BFLOAT16, f16 = VBL_FLOAT16;
+    check_group(Group(random, 70, 300, {{300, 4}, {75, 4}, {75, 4}}, 0, f32, f32));
+    check_group(Group(random, 37, 520, {{130, 2}, {257, 6}, {12, 1}, {300, 17}}, 0.3f, f32, f32));
+    check_group(Group(random, 300, 40, {{24, 3}, {24, 3}}, 0.1f, f32, f32));
+    check_group(Group(random, 5, 2100, {{40, 33}}, 0.2f, f32, f32));
+    if (on_cpu(stream)) return;
+    check_group(Group(random, 18, 264, {{264, 4}, {65, 4}, {66, 5}}, 0.25f, bf16, f32));
+    check_group(Group(random, 9, 96, {{31, 2}, {128, 9}}, 0, f16, bf16));
   });
 }
 
@@ -380,19 +515,19 @@ TEST(low_rank_products_refuse_what_they_cannot_take) {
   check::for_each_device([](vbl_stream *stream) {
     check::Array<float> v(stream, 8, 0), out(stream, 8, 0), p(stream, 4, 0), gradients(stream, 4, 0);
     check::Array<unsigned char> scratch(stream, 4096, 0);
-    const vbl_lowrank good = {1, 2, 2, 1, 0, 0.5f, 1, 0, VBL_FLOAT32, VBL_FLOAT32};
+    const vbl_lowrank good = {1, 2, 0, 0, 0.5f, VBL_FLOAT32, VBL_FLOAT32, 1, {{2, 0, 1, 0, 1}}};
     const vbl_step step = check::make_step(1, 1, 0);
     check::Array<vbl_step> steps(stream, {step});
-    float *const x = v.data(), *const y = out.data(), *const q = p.data();
+    float *const x = v.data(), *const y = out.data();
+    const vbl_lowrank_matrices all = {x, x, p.data(), y, x, p.data() + 2, gradients.data(), gradients.data() + 2};
     const auto forward = [&](const vbl_lowrank &l, const vbl_step *s) {
-      return vbl_lowrank_forward(stream, &l, s, x, x, x, q, y);
+      return vbl_lowrank_forward(stream, &l, s, x, &all);
     };
-    const auto backward = [&](const vbl_lowrank &l, const vbl_step *s, float *to_q, int64_t bytes) {
-      return vbl_lowrank_backward(stream, &l, s, x, x, x, x, q, to_q, y, gradients.data(), gradients.data() + 2,
-                                  scratch.data(), bytes);
+    const auto backward = [&](const vbl_lowrank &l, const vbl_step *s, int64_t bytes) {
+      return vbl_lowrank_backward(stream, &l, s, x, &all, y, scratch.data(), bytes);
     };
     CHECK_STATUS(VBL_OK, forward(good, steps.data()));
-    CHECK_STATUS(VBL_OK, backward(good, steps.data(), q, 4096));
+    CHECK_STATUS(VBL_OK, backward(good, steps.data(), 4096));
     const auto refused = [&](vbl_status status, const char *word, auto change) {
       vbl_lowrank l = good;
       vbl_step s = step;
@@ -401,19 +536,30 @@ TEST(low_rank_products_refuse_what_they_cannot_take) {
       CHECK_STATUS(status, forward(l, steps.data()));
       if (std::strstr(vbl_last_error(), word) == nullptr)
         check::failed(__FILE__, __LINE__, "expected \"%s\" in: %s", word, vbl_last_error());
-      CHECK_STATUS(status, backward(l, steps.data(), q, 4096));
-      CHECK_STATUS(status, vbl_dropout_mask(stream, &l, steps.data(), y));
+      CHECK_STATUS(status, backward(l, steps.data(), 4096));
+      CHECK_STATUS(status, vbl_dropout_mask(stream, &l, 0, steps.data(), y));
       steps.set({step});
     };
     const vbl_status invalid = VBL_INVALID_ARGUMENT;
     refused(invalid, "tokens", [](vbl_lowrank &l, vbl_step &) { l.tokens = -1; });
     refused(invalid, "tokens", [](vbl_lowrank &l, vbl_step &) { l.tokens = INT64_MAX; });
     refused(invalid, "in_features", [](vbl_lowrank &l, vbl_step &) { l.in_features = 0; });
-    refused(invalid, "out_features", [](vbl_lowrank &l, vbl_step &) { l.out_features = 0; });
-    refused(invalid, "out of range", [](vbl_lowrank &l, vbl_step &) { l.out_features = INT64_MAX; });
-    refused(invalid, "r must", [](vbl_lowrank &l, vbl_step &) { l.r = 0; });
-    refused(invalid, "r must", [](vbl_lowrank &l, vbl_step &) { l.r = 65537; });
-    refused(invalid, "scaling", [](vbl_lowrank &l, vbl_step &) { l.scaling = INFINITY; });
+    refused(invalid, "out_features", [](vbl_lowrank &l, vbl_step &) { l.member[0].out_features = 0; });
+    refused(invalid, "out of range", [](vbl_lowrank &l, vbl_step &) { l.member[0].out_features = INT64_MAX; });
+    refused(invalid, "r must", [](vbl_lowrank &l, vbl_step &) { l.member[0].r = 0; });
+    refused(invalid, "r must", [](vbl_lowrank &l, vbl_step &) { l.member[0].r = 65537; });
+    refused(invalid, "scaling", [](vbl_lowrank &l, vbl_step &) { l.member[0].scaling = INFINITY; });
+    refused(invalid, "members", [](vbl_lowrank &l, vbl_step &) { l.members = 0; });
+    refused(invalid, "members", [](vbl_lowrank &l, vbl_step &) { l.members = VBL_LOWRANK_MEMBERS + 1; });
+    refused(invalid, "out_features", [](vbl_lowrank &l, vbl_step &) {
+      l.members = 2;
+      l.member[1].r = 1;
+    });
+    refused(invalid, "ldx", [](vbl_lowrank &l, vbl_step &) { l.ldx = 1; });
+    refused(invalid, "ldx", [](vbl_lowrank &l, vbl_step &) { l.ldx = -2; });
+    refused(invalid, "out of range", [](vbl_lowrank &l, vbl_step &) { l.ldx = INT64_MAX; });
+    refused(invalid, "ldy", [](vbl_lowrank &l, vbl_step &) { l.member[0].ldy = 1; });
+    refused(invalid, "out of range", [](vbl_lowrank &l, vbl_step &) { l.member[0].ldy = INT64_MAX; });
     refused(invalid, "dropout", [](vbl_lowrank &l, vbl_step &) { l.dropout = 1; });
     refused(invalid, "dropout", [](vbl_lowrank &l, vbl_step &) { l.dropout = -0.1f; });
     refused(invalid, "dropout", [](vbl_lowrank &l, vbl_step &) { l.dropout = NAN; });
@@ -430,20 +576,48 @@ TEST(low_rank_products_refuse_what_they_cannot_take) {
     vbl_lowrank undropped = good;
     undropped.dropout = 0;
     CHECK_STATUS(VBL_OK, forward(undropped, nullptr));
-    CHECK_STATUS(invalid, vbl_lowrank_forward(nullptr, &good, steps.data(), x, x, x, q, y));
-    CHECK_STATUS(invalid, vbl_lowrank_forward(stream, nullptr, steps.data(), x, x, x, q, y));
-    CHECK_STATUS(invalid, vbl_lowrank_forward(stream, &good, steps.data(), nullptr, x, x, q, y));
-    CHECK_STATUS(invalid, vbl_lowrank_forward(stream, &good, steps.data(), x, x, x, q, nullptr));
-    CHECK_STATUS(invalid, backward(good, steps.data(), nullptr, 4096));
-    CHECK_STATUS(invalid, vbl_dropout_mask(stream, &good, steps.data(), nullptr));
+    CHECK_STATUS(invalid, vbl_lowrank_forward(nullptr, &good, steps.data(), x, &all));
+    CHECK_STATUS(invalid, vbl_lowrank_forward(stream, nullptr, steps.data(), x, &all));
+    CHECK_STATUS(invalid, vbl_lowrank_forward(stream, &good, steps.data(), nullptr, &all));
+    CHECK_STATUS(invalid, vbl_lowrank_forward(stream, &good, steps.data(), x, nullptr));
+    CHECK_STATUS(invalid, vbl_lowrank_backward(stream, &good, steps.data(), nullptr, &all, y, scratch.data(), 4096));
+    CHECK_STATUS(invalid, vbl_lowrank_backward(stream, &good, steps.data(), x, nullptr, y, scratch.data(), 4096));
+    // What an op reads or writes, of every member.
+    vbl_lowrank pair = good;
+    pair.members = 2;
+    pair.member[1] = good.member[0];
+    const auto without = [&](const char *name, bool forwards, bool backwards, auto drop) {
+      vbl_lowrank_matrices both[] = {all, all};
+      drop(both[1]);
+      const auto refuses = [&](bool refuses, vbl_status status) {
+        CHECK_STATUS(refuses ? invalid : VBL_OK, status);
+        if (refuses && std::strstr(vbl_last_error(), name) == nullptr)
+          check::failed(__FILE__, __LINE__, "expected \"%s\" in: %s", name, vbl_last_error());
+      };
+      refuses(forwards, vbl_lowrank_forward(stream, &pair, steps.data(), x, both));
+      refuses(backwards, vbl_lowrank_backward(stream, &pair, steps.data(), x, both, y, scratch.data(), 4096));
+    };
+    without("].a ", true, true, [](vbl_lowrank_matrices &m) { m.a = nullptr; });
+    without("].bt ", true, true, [](vbl_lowrank_matrices &m) { m.bt = nullptr; });
+    without("].p ", true, true, [](vbl_lowrank_matrices &m) { m.p = nullptr; });
+    without("].y ", true, false, [](vbl_lowrank_matrices &m) { m.y = nullptr; });
+    without("].dy ", false, true, [](vbl_lowrank_matrices &m) { m.dy = nullptr; });
+    without("].q ", false, true, [](vbl_lowrank_matrices &m) { m.q = nullptr; });
+    without("].da ", false, true, [](vbl_lowrank_matrices &m) { m.da = nullptr; });
+    without("].dbt ", false, true, [](vbl_lowrank_matrices &m) { m.dbt = nullptr; });
+    CHECK_STATUS(invalid, vbl_dropout_mask(stream, &good, 0, steps.data(), nullptr));
+    for (const int32_t member : {-1, 1}) {
+      CHECK_STATUS(invalid, vbl_dropout_mask(stream, &good, member, steps.data(), y));
+      CHECK(std::strstr(vbl_last_error(), "member") != nullptr);
+    }
     const int64_t needed = vbl_lowrank_scratch_bytes(stream, &good);
     CHECK(needed >= 0);
     if (needed > 0) {
-      CHECK_STATUS(invalid, backward(good, steps.data(), q, needed - 1));
+      CHECK_STATUS(invalid, backward(good, steps.data(), needed - 1));
       CHECK(std::strstr(vbl_last_error(), "scratch") != nullptr);
     }
     vbl_lowrank bad = good;
-    bad.r = -1;
+    bad.member[0].r = -1;
     CHECK(vbl_lowrank_scratch_bytes(stream, &bad) == -1);
     CHECK(vbl_lowrank_scratch_bytes(nullptr, &good) == -1);
     bad = good;

@@ -12,48 +12,48 @@ using check::Stored;
 namespace {
 
 struct Case {
-  vbl_lowrank l;
+  vbl_lowrank_update u;
   Stored a, bt;
 };
 
-Case make_case(check::Random &random, int64_t in, int64_t out, int32_t r, int32_t factor_dtype) {
+Case make_case(check::Random &random, int64_t in, int64_t out, int32_t r, int32_t factor_dtype, bool fan_in_fan_out) {
   Case c;
-  c.l = {0, in, out, r, 0, 0, random.uniform(0.25f, 2), 0, VBL_FLOAT32, factor_dtype};
+  c.u = {in, out, r, factor_dtype, random.uniform(0.25f, 2), fan_in_fan_out};
   c.a = Stored(check::normals(random, r * in), factor_dtype);
   c.bt = Stored(check::normals(random, r * out), factor_dtype);
   return c;
 }
 
 // In the order that the header states, in float64.
-std::vector<double> exact_delta(const Case &c, bool fan_in_fan_out) {
-  const vbl_lowrank &l = c.l;
+std::vector<double> exact_delta(const Case &c) {
+  const vbl_lowrank_update &u = c.u;
+  const bool fan_in_fan_out = u.fan_in_fan_out != 0;
   const std::vector<float> a = c.a.values(), bt = c.bt.values();
-  std::vector<double> delta(static_cast<size_t>(l.in_features * l.out_features));
-  for (int64_t o = 0; o < l.out_features; ++o)
-    for (int64_t i = 0; i < l.in_features; ++i) {
+  std::vector<double> delta(static_cast<size_t>(u.in_features * u.out_features));
+  for (int64_t o = 0; o < u.out_features; ++o)
+    for (int64_t i = 0; i < u.in_features; ++i) {
       double sum = 0;
-      for (int64_t k = 0; k < l.r; ++k) {
-        const double left = fan_in_fan_out ? a[k * l.in_features + i] : bt[k * l.out_features + o];
-        const double right = fan_in_fan_out ? bt[k * l.out_features + o] : a[k * l.in_features + i];
-        sum += l.scaling * left * right;
+      for (int64_t k = 0; k < u.r; ++k) {
+        const double left = fan_in_fan_out ? a[k * u.in_features + i] : bt[k * u.out_features + o];
+        const double right = fan_in_fan_out ? bt[k * u.out_features + o] : a[k * u.in_features + i];
+        sum += u.scaling * left * right;
       }
-      delta[fan_in_fan_out ? i * l.out_features + o : o * l.in_features + i] = sum;
+      delta[fan_in_fan_out ? i * u.out_features + o : o * u.in_features + i] = sum;
     }
   return delta;
 }
 
-std::vector<float> delta_of(vbl_stream *stream, const Case &c, bool fan_in_fan_out, int64_t shift = 0) {
+std::vector<float> delta_of(vbl_stream *stream, const Case &c, int64_t shift = 0) {
   const check::Array<unsigned char> a = c.a.on(stream, shift), bt = c.bt.on(stream, shift);
-  check::Array<float> delta(stream, c.l.in_features * c.l.out_features, NAN, shift);
-  CHECK_STATUS(VBL_OK, vbl_lowrank_delta(stream, &c.l, fan_in_fan_out, a.data(), bt.data(), delta.data()));
+  check::Array<float> delta(stream, c.u.in_features * c.u.out_features, NAN, shift);
+  CHECK_STATUS(VBL_OK, vbl_lowrank_delta(stream, &c.u, a.data(), bt.data(), delta.data()));
   return delta.get();
 }
 
-Stored merged(vbl_stream *stream, const Case &c, bool fan_in_fan_out, int32_t sign, const Stored &weight, int32_t dtype,
-              int64_t shift = 0) {
+Stored merged(vbl_stream *stream, const Case &c, int32_t sign, const Stored &weight, int32_t dtype, int64_t shift = 0) {
   const check::Array<unsigned char> a = c.a.on(stream, shift), bt = c.bt.on(stream, shift),
                                     w = weight.on(stream, shift);
-  CHECK_STATUS(VBL_OK, vbl_lowrank_merge(stream, &c.l, fan_in_fan_out, sign, a.data(), bt.data(), w.data(), dtype));
+  CHECK_STATUS(VBL_OK, vbl_lowrank_merge(stream, &c.u, sign, a.data(), bt.data(), w.data(), dtype));
   return Stored(w.get(), dtype);
 }
 
@@ -80,11 +80,11 @@ TEST(delta_equals_its_definition_to_the_bit) {
     for (const auto &s : kShapes)
       for (const int32_t factor_dtype : {VBL_FLOAT32, VBL_BFLOAT16, VBL_FLOAT16})
         for (const bool fan_in_fan_out : {false, true}) {
-          const Case c = make_case(random, s[0], s[1], static_cast<int32_t>(s[2]), factor_dtype);
-          const std::vector<double> exact = exact_delta(c, fan_in_fan_out);
+          const Case c = make_case(random, s[0], s[1], static_cast<int32_t>(s[2]), factor_dtype, fan_in_fan_out);
+          const std::vector<double> exact = exact_delta(c);
           const std::vector<float> expected(exact.begin(), exact.end());
-          CHECK(check::same_bits(expected, delta_of(stream, c, fan_in_fan_out)));
-          CHECK(check::same_bits(expected, delta_of(stream, c, fan_in_fan_out, 1)));
+          CHECK(check::same_bits(expected, delta_of(stream, c)));
+          CHECK(check::same_bits(expected, delta_of(stream, c, 1)));
         }
   });
 }
@@ -95,15 +95,14 @@ TEST(merging_rounds_each_weight_once) {
     for (const auto &s : kShapes)
       for (const int32_t dtype : {VBL_FLOAT32, VBL_BFLOAT16, VBL_FLOAT16})
         for (const int32_t sign : {1, -1}) {
-          const Case c = make_case(random, s[0], s[1], static_cast<int32_t>(s[2]), random.between(0, 2));
-          const bool fan_in_fan_out = sign < 0;
+          const Case c = make_case(random, s[0], s[1], static_cast<int32_t>(s[2]), random.between(0, 2), sign < 0);
           const Stored weight(check::normals(random, s[0] * s[1]), dtype);
-          const std::vector<double> delta = exact_delta(c, fan_in_fan_out);
+          const std::vector<double> delta = exact_delta(c);
           std::vector<float> expected = weight.values();
           for (size_t i = 0; i < expected.size(); ++i)
             expected[i] = static_cast<float>(round_to(expected[i] + sign * delta[i], dtype));
-          CHECK(check::same_bits(expected, merged(stream, c, fan_in_fan_out, sign, weight, dtype).values()));
-          CHECK(check::same_bits(expected, merged(stream, c, fan_in_fan_out, sign, weight, dtype, 1).values()));
+          CHECK(check::same_bits(expected, merged(stream, c, sign, weight, dtype).values()));
+          CHECK(check::same_bits(expected, merged(stream, c, sign, weight, dtype, 1).values()));
         }
   });
 }
@@ -116,11 +115,11 @@ TEST(merging_does_not_round_twice) {
       // b comes from two ranks: more digits than a float32 has.
       const float high = static_cast<float>(b), low = static_cast<float>(b - high);
       Case c;
-      c.l = {0, 1, 1, 2, 0, 0, 1, 0, VBL_FLOAT32, VBL_FLOAT32};
+      c.u = {1, 1, 2, VBL_FLOAT32, 1, 0};
       c.a = Stored(std::vector<float>{1, 1}, VBL_FLOAT32);
       c.bt = Stored(std::vector<float>{high, low}, VBL_FLOAT32);
       const Stored before(std::vector<float>{static_cast<float>(weight)}, dtype);
-      return merged(stream, c, false, 1, before, dtype).values()[0];
+      return merged(stream, c, 1, before, dtype).values()[0];
     };
     for (const int32_t dtype : {VBL_BFLOAT16, VBL_FLOAT16}) {
       const double half = dtype == VBL_BFLOAT16 ? 0x1p-8 : 0x1p-11, last = 2 * half;  // of 1's last place
@@ -144,11 +143,11 @@ TEST(taking_an_update_out_gives_the_weights_back) {
     check::Random random(check::seed() + 2);
     for (const int32_t dtype : {VBL_FLOAT32, VBL_BFLOAT16, VBL_FLOAT16})
       for (const bool fan_in_fan_out : {false, true}) {
-        const Case c = make_case(random, 140, 90, 4, VBL_FLOAT32);
+        const Case c = make_case(random, 140, 90, 4, VBL_FLOAT32, fan_in_fan_out);
         const Stored weight(check::normals(random, 140 * 90), dtype);
-        const Stored with = merged(stream, c, fan_in_fan_out, 1, weight, dtype);
+        const Stored with = merged(stream, c, 1, weight, dtype);
         const std::vector<float> before = weight.values(), between = with.values(),
-                                 after = merged(stream, c, fan_in_fan_out, -1, with, dtype).values();
+                                 after = merged(stream, c, -1, with, dtype).values();
         // Two roundings, of the merged weight and of the one given back.
         const double unit = dtype == VBL_BFLOAT16 ? 0x1p-8 : dtype == VBL_FLOAT16 ? 0x1p-11 : 0x1p-24;
         int64_t changed = 0;
@@ -164,37 +163,37 @@ TEST(taking_an_update_out_gives_the_weights_back) {
 TEST(updates_refuse_what_they_cannot_take) {
   check::for_each_device([](vbl_stream *stream) {
     check::Array<float> v(stream, 4, 0), w(stream, 4, 0);
-    const vbl_lowrank good = {0, 2, 2, 1, 0, 0, 1, 0, VBL_FLOAT32, VBL_FLOAT32};
+    const vbl_lowrank_update good = {2, 2, 1, VBL_FLOAT32, 1, 0};
     const vbl_status invalid = VBL_INVALID_ARGUMENT;
-    const auto delta = [&](const vbl_lowrank &l) {
-      return vbl_lowrank_delta(stream, &l, 0, v.data(), v.data(), w.data());
+    const auto delta = [&](const vbl_lowrank_update &u) {
+      return vbl_lowrank_delta(stream, &u, v.data(), v.data(), w.data());
     };
-    const auto merge = [&](const vbl_lowrank &l, int32_t sign, int32_t dtype) {
-      return vbl_lowrank_merge(stream, &l, 0, sign, v.data(), v.data(), w.data(), dtype);
+    const auto merge = [&](const vbl_lowrank_update &u, int32_t sign, int32_t dtype) {
+      return vbl_lowrank_merge(stream, &u, sign, v.data(), v.data(), w.data(), dtype);
     };
     CHECK_STATUS(VBL_OK, delta(good));
     CHECK_STATUS(VBL_OK, merge(good, 1, VBL_FLOAT32));
     const auto refused = [&](const char *word, auto change) {
-      vbl_lowrank l = good;
-      change(l);
-      CHECK_STATUS(invalid, delta(l));
+      vbl_lowrank_update u = good;
+      change(u);
+      CHECK_STATUS(invalid, delta(u));
       CHECK(std::strstr(vbl_last_error(), word) != nullptr);
-      CHECK_STATUS(invalid, merge(l, 1, VBL_FLOAT32));
+      CHECK_STATUS(invalid, merge(u, 1, VBL_FLOAT32));
     };
-    refused("r must", [](vbl_lowrank &l) { l.r = 0; });
-    refused("in_features", [](vbl_lowrank &l) { l.in_features = 0; });
-    refused("out_features", [](vbl_lowrank &l) { l.out_features = -1; });
-    refused("scaling", [](vbl_lowrank &l) { l.scaling = NAN; });
-    refused("factor_dtype", [](vbl_lowrank &l) { l.factor_dtype = 9; });
+    refused("r must", [](vbl_lowrank_update &u) { u.r = 0; });
+    refused("in_features", [](vbl_lowrank_update &u) { u.in_features = 0; });
+    refused("out_features", [](vbl_lowrank_update &u) { u.out_features = -1; });
+    refused("scaling", [](vbl_lowrank_update &u) { u.scaling = NAN; });
+    refused("factor_dtype", [](vbl_lowrank_update &u) { u.factor_dtype = 9; });
     CHECK_STATUS(invalid, merge(good, 0, VBL_FLOAT32));
     CHECK(std::strstr(vbl_last_error(), "sign") != nullptr);
     CHECK_STATUS(invalid, merge(good, 1, 3));
     CHECK(std::strstr(vbl_last_error(), "weight_dtype") != nullptr);
-    CHECK_STATUS(invalid, vbl_lowrank_delta(nullptr, &good, 0, v.data(), v.data(), w.data()));
-    CHECK_STATUS(invalid, vbl_lowrank_delta(stream, nullptr, 0, v.data(), v.data(), w.data()));
-    CHECK_STATUS(invalid, vbl_lowrank_delta(stream, &good, 0, nullptr, v.data(), w.data()));
-    CHECK_STATUS(invalid, vbl_lowrank_delta(stream, &good, 0, v.data(), nullptr, w.data()));
-    CHECK_STATUS(invalid, vbl_lowrank_delta(stream, &good, 0, v.data(), v.data(), nullptr));
-    CHECK_STATUS(invalid, vbl_lowrank_merge(stream, &good, 0, 1, v.data(), v.data(), nullptr, VBL_FLOAT32));
+    CHECK_STATUS(invalid, vbl_lowrank_delta(nullptr, &good, v.data(), v.data(), w.data()));
+    CHECK_STATUS(invalid, vbl_lowrank_delta(stream, nullptr, v.data(), v.data(), w.data()));
+    CHECK_STATUS(invalid, vbl_lowrank_delta(stream, &good, nullptr, v.data(), w.data()));
+    CHECK_STATUS(invalid, vbl_lowrank_delta(stream, &good, v.data(), nullptr, w.data()));
+    CHECK_STATUS(invalid, vbl_lowrank_delta(stream, &good, v.data(), v.data(), nullptr));
+    CHECK_STATUS(invalid, vbl_lowrank_merge(stream, &good, 1, v.data(), v.data(), nullptr, VBL_FLOAT32));
   });
 }

@@ -166,7 +166,7 @@ class Ops {
     check::Random random(check::seed());
     const every_op::Input input(random, {20, 300, 12, 3});
     every_op::Step(stream, input, 0, 5).run(outputs_);
-    every_op::LowRank(stream, {9, 300, 140, 2, 5, 0.3f, 0.5f, 1, VBL_FLOAT32, VBL_BFLOAT16}, check::seed(), 0, 5)
+    every_op::LowRank(stream, {9, 300, 140, 2, 1, 0.3f, 0.5f, 1, VBL_FLOAT32, VBL_BFLOAT16}, check::seed(), 0, 5)
         .run(outputs_);
   }
   const Outputs &outputs() const { return outputs_; }
@@ -247,8 +247,9 @@ TEST(a_device_that_cannot_be_used_fails_its_ops_and_no_others) {
   fails(vbl_graph_begin(stream));
   fails(vbl_stream_synchronize(stream));
   fails(vbl_convert(stream, 2, x.data(), VBL_FLOAT32, y.data(), VBL_FLOAT32));
-  const vbl_lowrank lowrank = {1, 2, 2, 1, 0, 0, 1, 0, VBL_FLOAT32, VBL_FLOAT32};
-  fails(vbl_lowrank_forward(stream, &lowrank, nullptr, x.data(), x.data(), x.data(), y.data(), y.data()));
+  const vbl_lowrank lowrank = {1, 2, 0, 0, 0, VBL_FLOAT32, VBL_FLOAT32, 1, {{2, 0, 1, 0, 1}}};
+  const vbl_lowrank_matrices matrices = {x.data(), x.data(), y.data(), y.data(), nullptr, nullptr, nullptr, nullptr};
+  fails(vbl_lowrank_forward(stream, &lowrank, nullptr, x.data(), &matrices));
   const vbl_admixture admixture = every_op::Shape{1, 2, 2, 1}.admixture();
   const check::Array<int32_t> indices(usable, 1, 0);
   fails(vbl_compose(stream, &admixture, x.data(), indices.data(), x.data(), y.data(), VBL_FLOAT32));

@@ -16,6 +16,7 @@ import io.vblora.kernels.TestDevice;
 import io.vblora.kernels.ops.Admixture;
 import io.vblora.kernels.ops.AdmixtureShape;
 import io.vblora.kernels.ops.LowRank;
+import io.vblora.kernels.ops.LowRankUpdate;
 import io.vblora.kernels.ops.Transformer;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -175,9 +176,8 @@ class GoldenOpsTest {
         Tensor bt = composed.view((long) r * in, r, out);
         compare(golden, "A", a.toFloats());
         compare(golden, "B", transpose(bt.toFloats(), r, out));
-        LowRank lowRank = new LowRank(in, out, r, 0, 0, 1);
         Tensor delta = onDevice(floats(out, in));
-        lowRank.delta(device, golden.isConv1d(), a, bt, delta);
+        new LowRankUpdate(in, out, r, 1, golden.isConv1d()).delta(device, a, bt, delta);
         compare(golden, "delta_weight", delta.toFloats());
 
         Tensor weight = own(golden.input("W"));
@@ -204,9 +204,13 @@ class GoldenOpsTest {
         Tensor p = own(Tensor.allocate(TestDevice.DEVICE, DType.FLOAT32, tokens, r));
         Tensor q = own(Tensor.allocate(TestDevice.DEVICE, DType.FLOAT32, tokens, r));
         Tensor dpacked = own(Tensor.allocate(TestDevice.DEVICE, DType.FLOAT32, shape.packedElements()));
-        lowRank.forward(device, null, 0, tokens, deviceX, a, bt, p, y);
-        lowRank.backward(device, null, 0, tokens, deviceX, onDevice(dy), a, bt, p, q, dx, dpacked.view(0, r, in),
-                dpacked.view((long) r * in, r, out), own(Tensor.allocate(TestDevice.DEVICE, DType.UINT8,
+        LowRank lowRank = LowRank.ofLayer(in, out, r, 0, 0, 1);
+        List<LowRank.Factors> factors = List.of(new LowRank.Factors(a, bt));
+        List<LowRank.Factors> gradients = List.of(new LowRank.Factors(dpacked.view(0, r, in),
+                dpacked.view((long) r * in, r, out)));
+        lowRank.forward(device, null, 0, tokens, deviceX, factors, p, y);
+        lowRank.backward(device, null, 0, tokens, deviceX, onDevice(dy), factors, p, q, dx, gradients,
+                own(Tensor.allocate(TestDevice.DEVICE, DType.UINT8,
                         lowRank.backwardScratchBytes(device, tokens, DType.FLOAT32, DType.FLOAT32))));
         compare(golden, "y", y.toFloats());
         compare(golden, "dx", mask == null ? dx.toFloats() : plus(baseDx.toFloats(), times(mask, dx.toFloats())));

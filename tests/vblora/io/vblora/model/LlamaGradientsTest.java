@@ -148,10 +148,10 @@ class LlamaGradientsTest {
             Map<String, float[]> masks = new LinkedHashMap<>();
             for (AdaptedModule module : adapter.modules()) {
                 if (module.dropout() > 0) {
-                    LowRank branch = new LowRank(module.inFeatures(), module.outFeatures(), module.r(), module.index(),
-                            module.dropout(), module.scaling());
+                    LowRank branch = LowRank.ofLayer(module.inFeatures(), module.outFeatures(), module.r(),
+                            module.index(), module.dropout(), module.scaling());
                     try (Tensor mask = Tensor.allocate(Device.CPU, DType.FLOAT32, tokens, module.inFeatures())) {
-                        branch.dropoutMask(stream, step, 0, tokens, mask);
+                        branch.dropoutMask(stream, step, 0, 0, tokens, mask);
                         masks.put(module.path(), mask.toFloats());
                     }
                 }

@@ -4,7 +4,7 @@ import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
-import io.vblora.kernels.ops.LowRank;
+import io.vblora.kernels.ops.LowRankUpdate;
 
 /** What a module adds to its weight: scaling · B A. */
 final class Delta {
@@ -19,8 +19,8 @@ final class Delta {
     static Tensor of(AdaptedModule module, boolean fanInFanOut, Stream stream) {
         Tensor delta = Tensor.allocate(stream.device(), DType.FLOAT32, shape(module, fanInFanOut));
         try {
-            new LowRank(module.inFeatures(), module.outFeatures(), module.r(), module.index(), module.dropout(),
-                    module.scaling()).delta(stream, fanInFanOut, module.a(), module.bt(), delta);
+            new LowRankUpdate(module.inFeatures(), module.outFeatures(), module.r(), module.scaling(), fanInFanOut)
+                    .delta(stream, module.a(), module.bt(), delta);
             stream.synchronize();
             if (stream.device().isCpu()) {
                 return delta;

@@ -66,11 +66,15 @@ public final class Linear implements ModelPart {
     }
 
     private LowRank branch(AdaptedModule module, float dropout) {
-        return new LowRank(inFeatures(), outFeatures(), module.r(), module.index(), dropout, module.scaling());
+        return LowRank.ofLayer(inFeatures(), outFeatures(), module.r(), module.index(), dropout, module.scaling());
     }
 
     private LowRank branch(Pass pass) {
         return pass.isTraining() ? trainingBranch : evaluationBranch;
+    }
+
+    private List<LowRank.Factors> factors() {
+        return List.of(new LowRank.Factors(adapted.a(), adapted.bt()));
     }
 
     /** Whether the attached adapter has an update of it. */
@@ -102,7 +106,7 @@ public final class Linear implements ModelPart {
             Transformer.addBias(pass.stream(), bias.value(), y);
         }
         if (isAdapted()) {
-            branch(pass).forward(pass.stream(), pass.step(), firstToken, tokens, x, adapted.a(), adapted.bt(), p, y);
+            branch(pass).forward(pass.stream(), pass.step(), firstToken, tokens, x, factors(), p, y);
         }
     }
 
@@ -135,8 +139,8 @@ public final class Linear implements ModelPart {
             LowRank branch = branch(pass);
             Tensor scratch = pass.arena().take(DType.UINT8, branch.backwardScratchBytes(pass.stream(), tokens,
                     x.dtype(), adapted.a().dtype()));
-            branch.backward(pass.stream(), pass.step(), firstToken, tokens, x, dy, adapted.a(), adapted.bt(), p, q, dx,
-                    adapted.da(), adapted.dbt(), scratch);
+            branch.backward(pass.stream(), pass.step(), firstToken, tokens, x, dy, factors(), p, q, dx,
+                    List.of(new LowRank.Factors(adapted.da(), adapted.dbt())), scratch);
             pass.arena().release(mark);
         }
     }

@@ -119,7 +119,7 @@ class AdamWOpsTest {
                 badRow));
         refused("step", () -> AdamWOps.adamwActiveSelect(stream, shape, active, onCpu, 0, four, one, indices, one,
                 badRow, scratch));
-        refused("step", () -> new LowRank(1, 1, 1, 0, 0, 1).dropoutMask(stream, onCpu, 0, 1, one));
+        refused("step", () -> LowRank.ofLayer(1, 1, 1, 0, 0, 1).dropoutMask(stream, onCpu, 0, 0, 1, one));
     }
 
     private static void refused(String name, Executable call) {
@@ -220,7 +220,7 @@ class AdamWOpsTest {
         Tensor one = floats(1);
         closed("step state", () -> AdamWOps.adamw(stream, step, 0, one, one, floats(0), floats(0)));
         closed("step state", () -> GradientNorm.clip(stream, sum, 1, step));
-        closed("step state", () -> new LowRank(1, 1, 1, 0, 0, 1).dropoutMask(stream, step, 0, 1, one));
+        closed("step state", () -> LowRank.ofLayer(1, 1, 1, 0, 0, 1).dropoutMask(stream, step, 0, 0, 1, one));
         closed("step state", () -> step.step(2));
         closed("step state", step::step);
         closed("step state", () -> step.seed(2));
@@ -252,7 +252,7 @@ class AdamWOpsTest {
             // A planning stream uploads nothing.
             step.upload(stream.planning());
             notUploaded(() -> GradientNorm.clip(stream, sum, 1, step));
-            notUploaded(() -> new LowRank(1, 1, 1, 0, 0, 1).dropoutMask(stream, step, 0, 1, floats(0)));
+            notUploaded(() -> LowRank.ofLayer(1, 1, 1, 0, 0, 1).dropoutMask(stream, step, 0, 0, 1, floats(0)));
             assertEquals(0, step.gradientNorm(stream));
             step.upload(stream);
             GradientNorm.clip(stream, sum, 1, step);
