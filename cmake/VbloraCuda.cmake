@@ -47,6 +47,9 @@ option(VBLORA_CUDA_RELEASE "compile for all CUDA architectures of a release" OFF
 if(VBLORA_SIMT)
   set(VBLORA_CUDA OFF)
   set(SIMT_TESTS ${VBLORA_TESTS})
+  # Where libraries and programs find each other, in the build folder and in a bundle that tests make of it.
+  set(CMAKE_BUILD_WITH_INSTALL_RPATH ON)
+  set(CMAKE_INSTALL_RPATH "$ORIGIN;$ORIGIN/../lib;$ORIGIN/../../lib;$ORIGIN/../../lib/native")
   add_subdirectory(${PROJECT_SOURCE_DIR}/simt ${PROJECT_BINARY_DIR}/simt)
   set(VBLORA_CUDA_TEXT "the SIMT host, which runs kernels on the CPU, for tests")
 else()
