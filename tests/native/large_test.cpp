@@ -174,19 +174,19 @@ TEST(select_reads_all_rows) {
 
 TEST(compose_writes_far) {
   on_simt([](vbl_stream *stream) {
-    const Shape shape = {17, 1, (1 << 27) + 8, 1};
-    std::vector<int32_t> slots(17, -1);
-    slots[3] = 16;
-    const check::Array<int32_t> places(stream, slots), indices(stream, 17, 0);
-    const check::Array<float> weights(stream, 17, 1.0f);
+    const Shape shape = {2049, 1, (1 << 20) + 8, 1};
+    std::vector<int32_t> slots(2049, -1);
+    slots[3] = 2048;
+    const check::Array<int32_t> places(stream, slots), indices(stream, 2049, 0);
+    const check::Array<float> weights(stream, 2049, 1.0f);
     const vbl_admixture admixture = shape.admixture(places.data());
     const Sparse<float> bank(shape.vector_length);
     const Sparse<uint16_t> packed(shape.rows * shape.vector_length);
     bank[0] = 1, bank[shape.vector_length - 1] = 2;
     CHECK_STATUS(VBL_OK, vbl_compose(stream, &admixture, bank.data(), indices.data(), weights.data(), packed.data(),
                                      VBL_BFLOAT16));
-    CHECK(packed[int64_t{16} * shape.vector_length] == 0x3F80);
-    CHECK(packed[int64_t{17} * shape.vector_length - 1] == 0x4000);
+    CHECK(packed[int64_t{2048} * shape.vector_length] == 0x3F80);
+    CHECK(packed[int64_t{2049} * shape.vector_length - 1] == 0x4000);
   });
 }
 
