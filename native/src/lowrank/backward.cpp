@@ -1,9 +1,7 @@
 // Backward pass of a group of low-rank branches. Floor on the CPU: x is read once, each dy twice, dx read and written once.
 // Tasks take all members for a block of tokens of dx, and for a block of columns of x, which then stay in the cache.
 #include "lowrank/group.h"
-#include "lowrank/lowrank.simd.h"
 #include "runtime/convert.h"
-#include "runtime/stream.h"
 
 namespace vbl {
 namespace cuda {
@@ -86,8 +84,7 @@ extern "C" vbl_status vbl_lowrank_backward(vbl_stream *stream, const vbl_lowrank
   const int64_t tokens = lowrank->tokens, in = lowrank->in_features, ldx = group.member[0].branch.ldx;
   const float *xs = static_cast<const float *>(x);
   float *dxs = static_cast<float *>(dx);
-  const int64_t rows = vbl::rows_per_task(in + group.width, vbl::kLowrankTask);
-  vbl::parallel_for(stream, tokens, rows, [&](int64_t begin, int64_t end) {
+  vbl::parallel_for(stream, tokens, group.tokens_per_task(), [&](int64_t begin, int64_t end) {
     for (const vbl::LowrankMember &m : group) {
       const vbl::LowrankBranch &b = m.branch;
       float *q = m.q + begin * b.r;

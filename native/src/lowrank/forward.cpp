@@ -1,8 +1,6 @@
 // Forward pass of a group of low-rank branches. Floor on the CPU: x is read once, each y read and written once. A task
 // takes all members for a block of tokens, of which x then stays in the cache.
 #include "lowrank/group.h"
-#include "lowrank/lowrank.simd.h"
-#include "runtime/stream.h"
 
 extern "C" vbl_status vbl_lowrank_forward(vbl_stream *stream, const vbl_lowrank *lowrank, const vbl_step *step,
                                           const void *x, const vbl_lowrank_matrices *matrices) {
@@ -16,8 +14,7 @@ extern "C" vbl_status vbl_lowrank_forward(vbl_stream *stream, const vbl_lowrank 
   const vbl::LowrankGroup group = vbl::lowrank_group(*lowrank, step, matrices);
   const int64_t in = lowrank->in_features, ldx = group.member[0].branch.ldx;
   const float *xs = static_cast<const float *>(x);
-  const int64_t grain = vbl::rows_per_task(in + group.width, vbl::kLowrankTask);
-  vbl::parallel_for(stream, lowrank->tokens, grain, [&](int64_t begin, int64_t end) {
+  vbl::parallel_for(stream, lowrank->tokens, group.tokens_per_task(), [&](int64_t begin, int64_t end) {
     for (const vbl::LowrankMember &m : group) {
       const vbl::LowrankBranch &b = m.branch;
       float *p = m.p + begin * b.r;

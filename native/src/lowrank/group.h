@@ -1,6 +1,8 @@
 // A group of low-rank branches on the CPU.
 #pragma once
 #include "lowrank/lowrank.h"
+#include "lowrank/lowrank.simd.h"
+#include "runtime/stream.h"
 
 namespace vbl {
 
@@ -15,8 +17,14 @@ struct LowrankMember {
 
 struct LowrankGroup {
   int32_t members;
-  int64_t width;  // of all members' rows of y
+  int64_t widest;  // out_features of a member at most
   LowrankMember member[VBL_LOWRANK_MEMBERS];
+
+  // Tokens of a task, which takes one member after the other.
+  int64_t tokens_per_task() const {
+    const int64_t rows = rows_per_task(member[0].branch.in + widest, kLowrankTask);
+    return (rows + kLowrankTokens - 1) / kLowrankTokens * kLowrankTokens;
+  }
 
   const LowrankMember *begin() const { return member; }
   const LowrankMember *end() const { return member + members; }
@@ -39,7 +47,7 @@ inline LowrankGroup lowrank_group(const vbl_lowrank &lowrank, const vbl_step *st
     member.q = of.q;
     member.da = of.da;
     member.dbt = of.dbt;
-    group.width += member.branch.out;
+    if (member.branch.out > group.widest) group.widest = member.branch.out;
   }
   return group;
 }

@@ -40,7 +40,7 @@ constexpr int kRows = 4;  // register blocks of rows by 4: 16 accumulators of 32
 #else
 constexpr int kRows = 2;  // 8 of 16
 #endif
-constexpr int kTokens = 4, kVectors = 4;
+constexpr int kTokens = kLowrankTokens, kVectors = 4;
 constexpr int64_t kPiece = 1024;  // columns between the roundings of partial sums, and of a mask held at a time
 
 constexpr int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }

@@ -6,6 +6,9 @@
 #include "lowrank/dropout.h"
 #include "runtime/isa.h"
 
+// Tokens that lowrank_project and lowrank_expand take at a time; what is left over goes one by one, more slowly.
+constexpr int64_t kLowrankTokens = 4;
+
 // Columns that one call of lowrank_accumulate takes at most, and tokens after which it rounds its sums to da.
 constexpr int64_t kLowrankColumns = 256, kLowrankChunk = 32;
 
