@@ -80,9 +80,9 @@ class BertGradientsTest {
                     TinyAdapter.heads(model));
             String what = "seed " + seed + ": " + tiny.config() + " " + task + " " + config;
             try (Adapter adapter = Adapter.load(written.folder(), stream);
-                    StepState step = new StepState(Device.CPU, 1)) {
+                    StepState step = new StepState(Device.CPU, 1, 2)) {
                 model.attach(adapter);
-                step.seed(random.nextLong()).step(1 + random.nextInt(1000));
+                step.seed(random.nextLong()).step(1 + random.nextInt(1000)).upload(stream);
                 Run run = new Run(random, execution, model, step, tiny);
                 Reference reference = new Reference(tiny.reference(), written.reference(), model);
                 checkEvaluation(what, run, execution, model, reference);
@@ -162,7 +162,7 @@ class BertGradientsTest {
             int microBatches = 1 + random.nextInt(2);
             for (int i = 0; i < microBatches; i++) {
                 TokenBatch rows = tiny.rows(random, 1 + random.nextInt(4));
-                step.microBatch(i).upload(execution.stream());
+                step.microBatch(i);
                 batches.add(rows);
                 targets.add(targets(random, model.config(), rows.size()));
                 masks.add(masks(execution.stream(), model.adapter(), step, rows.tokens()));

@@ -71,9 +71,9 @@ class LlamaGradientsTest {
                     TinyAdapter.config(random, vbLora, tiny.multiple(), modules, dropout), modules);
             String what = "seed " + seed + ": " + tiny.config() + " " + written.config();
             try (Adapter adapter = Adapter.load(written.folder(), stream);
-                    StepState step = new StepState(Device.CPU, 1)) {
+                    StepState step = new StepState(Device.CPU, 1, 2)) {
                 model.attach(adapter);
-                step.seed(random.nextLong()).step(1 + random.nextInt(1000));
+                step.seed(random.nextLong()).step(1 + random.nextInt(1000)).upload(stream);
                 Run run = new Run(random, execution, model, step);
                 checkEvaluation(what, run.batches.get(0), execution, model, tiny.reference(), written.reference());
                 checkTraining(what, run, tiny.reference(), written.reference(), random);
@@ -115,7 +115,7 @@ class LlamaGradientsTest {
             int microBatches = 1 + random.nextInt(2);
             for (int i = 0; i < microBatches; i++) {
                 Labelled batch = batch(random, model.config().vocabSize());
-                step.microBatch(i).upload(stream);
+                step.microBatch(i);
                 batches.add(batch);
                 masks.add(masks(stream, model.adapter(), step, batch.tokens.tokens()));
                 sum += OnePass.loss(stream, step, scale,

@@ -32,10 +32,19 @@ final class Readings implements AutoCloseable {
         return sums.view(1 + microBatch, 1);
     }
 
-    /** Waits for the stream and reads the sum of the losses, which are added up in the order of the micro-batches. */
-    double lossSum(Stream stream) {
+    /**
+     * What the host learns of a step.
+     *
+     * @param lossSum the sum of the losses, which are added up in the order of the micro-batches
+     * @param gradientNorm the norm of all gradients, as the clipping has it with a gradient scale of 1
+     */
+    record Values(double lossSum, float gradientNorm) {}
+
+    /** Waits for the stream and reads all sums in one copy. */
+    Values read(Stream stream) {
         stream.synchronize();
-        return Arrays.stream(sums.toDoubles()).skip(1).reduce(0, Double::sum);
+        double[] values = sums.toDoubles();
+        return new Values(Arrays.stream(values).skip(1).reduce(0, Double::sum), (float) Math.sqrt(values[0]));
     }
 
     @Override

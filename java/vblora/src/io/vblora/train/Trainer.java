@@ -100,7 +100,8 @@ public final class Trainer<E extends TokenSequence> {
         listeners.forEach(l -> l.onTrainingBegin(new TrainingListener.Run(totalSteps, examples.size(), parameters)));
         boolean interrupted = false;
         try (OptimizerState optimizerState = optimizer.attach(execution.stream(), trainables);
-                StepState state = new StepState(execution.stream().device(), optimizerState.groups());
+                StepState state = new StepState(execution.stream().device(), optimizerState.groups(),
+                        arguments.batches().gradientAccumulationSteps());
                 Readings readings = new Readings(execution.stream().device(),
                         arguments.batches().gradientAccumulationSteps());
                 BestParameters best = new BestParameters(evaluation.metricForBestModel(),
@@ -258,10 +259,11 @@ public final class Trainer<E extends TokenSequence> {
             long lossTerms = lossTerms(micro, number);
             Map<String, Double> rates = prepare(optimizerState, state, number, totalSteps);
             addGradients(micro, lossTerms);
-            double loss = readings.lossSum(execution.stream()) / lossTerms;
+            Readings.Values values = readings.read(execution.stream());
+            double loss = values.lossSum() / lossTerms;
             requireFinite("loss", loss, "in step " + number);
             lastBatch = micro.stream().filter(batch -> objective.lossTerms(batch) > 0).findFirst().orElseThrow();
-            double gradNorm = state.gradientNorm(execution.stream());
+            double gradNorm = values.gradientNorm();
             requireFinite("gradient norm", gradNorm, "in step " + number);
             optimizerState.update(execution.stream(), state);
             trainables.forEach(t -> t.updated(execution.stream()));
@@ -291,12 +293,13 @@ public final class Trainer<E extends TokenSequence> {
         /** Leaves the gradients of a step, and its loss and their norm among the readings; no parameter changes. */
         private void addGradients(List<List<E>> micro, long lossTerms) {
             Stream stream = execution.stream();
+            state.upload(stream);
             readings.begin(stream);
             trainables.forEach(t -> t.zeroGradient(stream));
             for (int i = 0; i < micro.size(); i++) {
                 endIfInterrupted();
                 objective.addGradients(execution, micro.get(i),
-                        new Training(state.microBatch(i).upload(stream), 1.0 / lossTerms, readings.loss(i)));
+                        new Training(state.microBatch(i), 1.0 / lossTerms, readings.loss(i)));
             }
             trainables.forEach(t -> t.backward(stream));
             trainables.forEach(t -> t.sumSquares(stream, readings.squares()));

@@ -92,7 +92,9 @@ class AdamWOpsTest {
         refused("scratch", () -> GradientNorm.sumSquares(stream, zeros(DType.FLOAT32, 1 << 20), sum, two));
         assertThrows(IllegalArgumentException.class, () -> step.step(0));
         assertThrows(IllegalArgumentException.class, () -> step.microBatch(-1));
-        assertThrows(IllegalArgumentException.class, () -> step.microBatch(1 << 16));
+        assertThrows(IllegalArgumentException.class, () -> step.microBatch(1));
+        assertThrows(IllegalArgumentException.class, () -> new StepState(TestDevice.DEVICE, 1, 0));
+        assertThrows(IllegalArgumentException.class, () -> new StepState(TestDevice.DEVICE, 1, (1 << 16) + 1));
         assertThrows(KernelException.class, () -> step.group(0, -1, 0.9, 0.999, 1e-8, 0));
         assertThrows(KernelException.class, () -> step.group(0, 1, 1, 0.999, 1e-8, 0));
     }
@@ -224,7 +226,7 @@ class AdamWOpsTest {
         closed("step state", () -> step.step(2));
         closed("step state", step::step);
         closed("step state", () -> step.seed(2));
-        closed("step state", () -> step.microBatch(1));
+        closed("step state", () -> step.microBatch(0));
         closed("step state", () -> step.gradientScale(1));
         closed("step state", () -> step.group(0, 0, 0, 0, 1, 0));
         closed("step state", () -> step.upload(stream));
@@ -244,8 +246,8 @@ class AdamWOpsTest {
         assertArrayEquals(new float[] {0.3f, 0.4f}, expAvg.toFloats(), 1e-7f);
         assertEquals(0, step.gradientNorm(stream));
 
-        List<Runnable> changes = List.of(() -> step.step(2), () -> step.seed(1), () -> step.microBatch(1),
-                () -> step.gradientScale(2), () -> step.group(4, 0.1, 0.9, 0.999, 1e-8, 0));
+        List<Runnable> changes = List.of(() -> step.step(2), () -> step.seed(1), () -> step.gradientScale(2),
+                () -> step.group(4, 0.1, 0.9, 0.999, 1e-8, 0));
         for (Runnable change : changes) {
             change.run();
             notUploaded(() -> AdamWOps.adamw(stream, step, 0, parameter, gradient, expAvg, expAvgSq));
@@ -258,6 +260,25 @@ class AdamWOpsTest {
             GradientNorm.clip(stream, sum, 1, step);
         }
         assertArrayEquals(new float[] {0.3f, 0.4f}, expAvg.toFloats(), 1e-7f);
+    }
+
+    /** Clipping by one micro-batch's copy leaves those of others, and the next step begins with the first. */
+    @Test
+    void allMicroBatchesAreUploadedAtOnce() {
+        StepState two = own(new StepState(TestDevice.DEVICE, 1, 2));
+        two.step(3).group(0, 0, 0.9, 0.999, 1e-8, 0).upload(stream);
+        Tensor gradient = floats(3, 4);
+        GradientNorm.sumSquares(stream, gradient, sum, scratch(2));
+        GradientNorm.clip(stream, sum, 1, two.microBatch(1));
+        Tensor expAvg = zeros(DType.FLOAT32, 2);
+        AdamWOps.adamw(stream, two, 0, floats(1, 1), gradient, expAvg, zeros(DType.FLOAT32, 2));
+        assertArrayEquals(new float[] {0.06f, 0.08f}, expAvg.toFloats(), 1e-6f);
+        assertEquals(5, two.gradientNorm(stream));
+        assertEquals(0, two.microBatch(0).gradientNorm(stream));
+        two.microBatch(1).step(4).upload(stream);
+        GradientNorm.clip(stream, sum, 1, two);
+        assertEquals(5, two.microBatch(0).gradientNorm(stream));
+        assertEquals(0, two.microBatch(1).gradientNorm(stream));
     }
 
     private static void notUploaded(Executable call) {

@@ -176,15 +176,17 @@ class LowRankTest {
     /** What is drawn is tested natively; here that the keys arrive, and that pieces draw what the whole does. */
     @Test
     void drawsTheMaskOfTheStep() {
-        try (StepState step = new StepState(TestDevice.DEVICE, 1); StepState host = new StepState(Device.CPU, 1);
+        try (StepState step = new StepState(TestDevice.DEVICE, 1, 4); StepState host = new StepState(Device.CPU, 1, 4);
                 Stream cpu = Stream.cpu(1); Tensor expected = Tensor.allocate(Device.CPU, DType.FLOAT32, 50, 2)) {
             LowRank dropped = LowRank.ofLayer(2, 3, 1, 7, 0.5f, 1);
             Tensor mask = own(TestDevice.zeros(DType.FLOAT32, 50, 2));
             Tensor tail = own(TestDevice.zeros(DType.FLOAT32, 20, 2));
             float[] last = new float[100];
+            step.seed(11).upload(stream);
+            host.seed(11).upload(cpu);
             for (int microBatch : new int[] {0, 3}) {
-                step.seed(11).microBatch(microBatch).upload(stream);
-                host.seed(11).microBatch(microBatch).upload(cpu);
+                step.microBatch(microBatch);
+                host.microBatch(microBatch);
                 dropped.dropoutMask(cpu, host, 0, 0, 50, expected);
                 dropped.dropoutMask(stream, step, 0, 0, 50, mask);
                 dropped.dropoutMask(stream, step, 0, 30, 20, tail);

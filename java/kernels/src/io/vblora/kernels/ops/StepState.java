@@ -17,58 +17,75 @@ import org.bytedeco.javacpp.Loader;
 import org.bytedeco.javacpp.Pointer;
 
 /**
- * What changes between optimizer steps: step number, dropout seed, micro-batch, gradient scale, the constants of AdamW
- * per parameter group, and, written by {@link GradientNorm#clip}, the gradient norm and clip factor. Ops read a copy in
- * device memory; set the values on the host, then {@link #upload} them in the stream's order: with values that were set
- * and not uploaded, ops throw {@link IllegalStateException}. Used by one thread at a time.
+ * What changes between optimizer steps: step number, dropout seed, gradient scale, the constants of AdamW per parameter
+ * group, and, written by {@link GradientNorm#clip}, the gradient norm and clip factor. Ops read a copy in device memory;
+ * set the values on the host, then {@link #upload} them in the stream's order: with values that were set and not
+ * uploaded, ops throw {@link IllegalStateException}. The copies of all micro-batches of a step are uploaded at once, and
+ * {@link #microBatch} chooses one. Used by one thread at a time.
  */
 public final class StepState implements AutoCloseable {
     /** Micro-batches that one step distinguishes. */
     public static final int MICRO_BATCHES = 1 << 16;
 
-    /** The host's copy: the step, then the groups. */
+    /** The host's copy: the step in each of its micro-batches, then the groups. */
     private final BytePointer hostMemory;
-    private final vbl_step host;
+    private final vbl_step[] host;
     private final vbl_adamw_group[] hostGroups;
     /** The same in device memory. */
     private final Tensor memory;
-    private final vbl_step onDevice;
+    private final vbl_step[] onDevice;
     private final vbl_adamw_group[] groupsOnDevice;
     /** Which groups have weight decay on the device. */
     private final boolean[] decays;
+    /** The micro-batch whose copy ops are given. */
+    private int microBatch;
     /** Whether the device has what was set on the host. */
     private boolean uploaded;
     private boolean closed;
+
+    /** A step state of steps with one micro-batch: {@link #StepState(Device, int, int)}. */
+    public StepState(Device device, int groups) {
+        this(device, groups, 1);
+    }
 
     /**
      * A step state in the memory of a device, there with step 1, no clipping, gradient scale 1 and learning rates 0.
      *
      * @param groups parameter groups that it distinguishes, at least one, numbered from 0
+     * @param microBatches the most micro-batches of a step, from 1 to {@link #MICRO_BATCHES}
      * @throws KernelException if the memory is not to be had
      */
-    public StepState(Device device, int groups) {
+    public StepState(Device device, int groups, int microBatches) {
         Check.positive("groups", groups);
+        if (microBatches < 1 || microBatches > MICRO_BATCHES) {
+            throw new IllegalArgumentException("microBatches: found " + microBatches + "; expected 1 to "
+                    + MICRO_BATCHES);
+        }
         NativeLibrary.load();
         long stepBytes = Loader.sizeof(vbl_step.class);
         long groupBytes = Loader.sizeof(vbl_adamw_group.class);
-        long bytes = stepBytes + groups * groupBytes;
+        long bytes = microBatches * stepBytes + groups * groupBytes;
         this.hostMemory = new BytePointer(bytes);
         this.memory = Tensor.allocate(device, DType.UINT8, bytes);
-        this.host = new vbl_step(hostMemory);
-        this.onDevice = new vbl_step(memory.pointer());
+        this.host = new vbl_step[microBatches];
+        this.onDevice = new vbl_step[microBatches];
         this.hostGroups = new vbl_adamw_group[groups];
         this.groupsOnDevice = new vbl_adamw_group[groups];
         this.decays = new boolean[groups];
         Pointer.memset(hostMemory, 0, bytes);
-        host.step(1).gradient_scale(1).clip_factor(1);
+        for (int i = 0; i < microBatches; i++) {
+            host[i] = new vbl_step(hostMemory.getPointer(i * stepBytes));
+            host[i].step(1).micro_batch(i).gradient_scale(1).clip_factor(1);
+            onDevice[i] = new vbl_step(memory.view(i * stepBytes, stepBytes).pointer());
+        }
         for (int group = 0; group < groups; group++) {
-            long offset = stepBytes + group * groupBytes;
+            long offset = microBatches * stepBytes + group * groupBytes;
             hostGroups[group] = new vbl_adamw_group(hostMemory.getPointer(offset));
             groupsOnDevice[group] = new vbl_adamw_group(memory.view(offset, groupBytes).pointer());
             group(group, 0, 0.9, 0.999, 1e-8, 0);
         }
         try {
-            KernelException.check(vbl_memcpy_blocking(device.index(), onDevice, hostMemory, bytes));
+            KernelException.check(vbl_memcpy_blocking(device.index(), memory.pointer(), hostMemory, bytes));
         } catch (RuntimeException | Error e) {
             close();
             throw e;
@@ -81,32 +98,45 @@ public final class StepState implements AutoCloseable {
         if (step < 1) {
             throw new IllegalArgumentException("Steps are numbered from 1, found " + step);
         }
-        toSet().step(step).micro_batch(0);
+        for (vbl_step values : toSet()) {
+            values.step(step);
+        }
+        microBatch = 0;
         return this;
     }
 
     public long step() {
-        return host().step();
+        requireOpen();
+        return host[0].step();
     }
 
     /** Seed of dropout. */
     public StepState seed(long seed) {
-        toSet().seed(seed);
+        for (vbl_step values : toSet()) {
+            values.seed(seed);
+        }
         return this;
     }
 
-    /** Micro-batch within the step, from 0 to 65535: another one, another dropout mask. */
-    public StepState microBatch(int microBatch) {
-        if (microBatch < 0 || microBatch >= MICRO_BATCHES) {
-            throw new IllegalArgumentException("A micro-batch is 0 to 65535, found " + microBatch);
+    /**
+     * Chooses the micro-batch within the step, from 0, that the next ops belong to: each has a dropout mask of its own.
+     * Nothing has to be uploaded for that. An update takes the clip factor of the micro-batch that the clipping
+     * belonged to.
+     */
+    public StepState microBatch(int number) {
+        requireOpen();
+        if (number < 0 || number >= host.length) {
+            throw new IllegalArgumentException("A micro-batch is 0 to " + (host.length - 1) + ", found " + number);
         }
-        toSet().micro_batch(microBatch);
+        microBatch = number;
         return this;
     }
 
     /** Factor applied to every gradient first, for example one over the loss scale. */
     public StepState gradientScale(float scale) {
-        toSet().gradient_scale(scale);
+        for (vbl_step values : toSet()) {
+            values.gradient_scale(scale);
+        }
         return this;
     }
 
@@ -117,14 +147,15 @@ public final class StepState implements AutoCloseable {
      */
     public StepState group(int group, double learningRate, double beta1, double beta2, double eps, double weightDecay) {
         requireGroup(group);
-        KernelException.check(vbl_adamw_group_set(hostGroups[group], toSet().step(), learningRate, beta1, beta2, eps,
+        KernelException.check(vbl_adamw_group_set(hostGroups[group], toSet()[0].step(), learningRate, beta1, beta2, eps,
                 weightDecay));
         return this;
     }
 
     /** Copies the host's values to the device; the clip factor begins at 1 again. */
     public StepState upload(Stream stream) {
-        stream.run(handle -> vbl_memcpy(handle, memory(stream), hostMemory, memory.bytes()));
+        requireOn(stream);
+        stream.run(handle -> vbl_memcpy(handle, memory.pointer(), hostMemory, memory.bytes()));
         if (stream.isPlanning()) {
             return this;
         }
@@ -140,19 +171,20 @@ public final class StepState implements AutoCloseable {
      */
     public float gradientNorm(Stream stream) {
         try (vbl_step copy = new vbl_step()) {
-            stream.run(handle -> vbl_memcpy(handle, copy, memory(stream), copy.sizeof()));
+            requireOn(stream);
+            stream.run(handle -> vbl_memcpy(handle, copy, onDevice[microBatch], copy.sizeof()));
             stream.synchronize();
             return copy.gradient_norm();
         }
     }
 
-    /** The step in device memory, as ops take it, after a check that it is what was set, besides {@link #memory}'s. */
+    /** The step in device memory, as ops take it, after a check that it lies on their device and is what was set. */
     vbl_step handle(Stream stream) {
-        vbl_step step = memory(stream);
+        requireOn(stream);
         if (!uploaded) {
             throw new IllegalStateException("The step state was changed and not uploaded");
         }
-        return step;
+        return onDevice[microBatch];
     }
 
     /** A group's constants in device memory, after a check that there is such a group. */
@@ -161,14 +193,13 @@ public final class StepState implements AutoCloseable {
         return groupsOnDevice[group];
     }
 
-    /** The step in device memory, after a check that it is open and lies on the stream's device. */
-    private vbl_step memory(Stream stream) {
+    /** Refuses a stream of another device than the state's. */
+    private void requireOn(Stream stream) {
         requireOpen();
         if (!memory.device().equals(stream.device())) {
             throw new IllegalArgumentException("step: found a step state on " + memory.device() + "; expected one on "
                     + stream.device());
         }
-        return onDevice;
     }
 
     /** Refuses a group that has weight decay on the device, where nobody would notice. */
@@ -187,14 +218,8 @@ public final class StepState implements AutoCloseable {
         hostMemory.close();
     }
 
-    /** The host's values. */
-    private vbl_step host() {
-        requireOpen();
-        return host;
-    }
-
     /** The host's values, one of which is about to be set. */
-    private vbl_step toSet() {
+    private vbl_step[] toSet() {
         requireOpen();
         uploaded = false;
         return host;
