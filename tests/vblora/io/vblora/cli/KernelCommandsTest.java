@@ -73,7 +73,7 @@ class KernelCommandsTest {
         assertEquals(CUDA, run.out().matches("(?s).*\\nLaunching a kernel from Java takes [0-9.]+ us [^\\n]*\\n"),
                 run.out());
         try (CSVParser rows = CSVParser.parse(csv, StandardCharsets.UTF_8,
-                CSVFormat.DEFAULT.builder().setHeader().setSkipHeaderRecord(true).build())) {
+                CSVFormat.DEFAULT.builder().setHeader().setSkipHeaderRecord(true).get())) {
             List<String> ops = new ArrayList<>();
             for (CSVRecord row : rows) {
                 assertTrue(row.isConsistent(), row::toString);

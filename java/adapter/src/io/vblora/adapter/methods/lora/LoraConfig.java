@@ -7,6 +7,7 @@ import io.vblora.InputException;
 import io.vblora.JsonFields;
 import io.vblora.adapter.AdapterConfig;
 import io.vblora.adapter.BaseWeights;
+import io.vblora.adapter.Composition;
 import io.vblora.adapter.ModuleNumbers;
 import io.vblora.adapter.ModuleShape;
 import io.vblora.adapter.PackedLayout;
@@ -118,7 +119,7 @@ public final class LoraConfig extends AdapterConfig {
     }
 
     @Override
-    protected LoraComposition create(List<ModuleShape> modules, BaseWeights base, Stream stream, long seed) {
+    protected Composition create(List<ModuleShape> modules, BaseWeights base, Stream stream, long seed) {
         if (!defaultInit) {
             throw new InputException(source(), "init_lora_weights", json().get("init_lora_weights").toString(),
                     "true: new adapters begin with A kaiming-uniform and B zero");
@@ -129,7 +130,7 @@ public final class LoraConfig extends AdapterConfig {
     }
 
     @Override
-    protected LoraComposition read(List<ModuleShape> modules, PeftFile file, BaseWeights base, Stream stream) {
+    protected Composition read(List<ModuleShape> modules, PeftFile file, BaseWeights base, Stream stream) {
         LoraComposition composition = new LoraComposition(stream.device(), this, modules);
         try {
             file.readFinite(composition.layout(), composition.values());

@@ -5,6 +5,7 @@ import io.vblora.InputException;
 import io.vblora.JsonFields;
 import io.vblora.adapter.AdapterConfig;
 import io.vblora.adapter.BaseWeights;
+import io.vblora.adapter.Composition;
 import io.vblora.adapter.ModuleShape;
 import io.vblora.adapter.peft.PeftFile;
 import io.vblora.adapter.peft.StoredForm;
@@ -141,14 +142,14 @@ public final class VbLoraConfig extends AdapterConfig {
     }
 
     @Override
-    protected VbLoraComposition create(List<ModuleShape> modules, BaseWeights base, io.vblora.kernels.Stream stream,
+    protected Composition create(List<ModuleShape> modules, BaseWeights base, io.vblora.kernels.Stream stream,
             long seed) {
         return filled(new VbLoraComposition(stream.device(), this, modules, true, source()),
                 composition -> composition.initialize(this, seed, stream));
     }
 
     @Override
-    protected VbLoraComposition read(List<ModuleShape> modules, PeftFile file, BaseWeights base,
+    protected Composition read(List<ModuleShape> modules, PeftFile file, BaseWeights base,
             io.vblora.kernels.Stream stream) {
         file.expect(VbLoraKeys.VECTOR_BANK, "num_vectors, vector_length", numVectors, vectorLength);
         return filled(new VbLoraComposition(stream.device(), this, modules, !saveOnlyTopkWeights,
