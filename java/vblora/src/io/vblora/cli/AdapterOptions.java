@@ -33,7 +33,7 @@ final class AdapterOptions {
     @Option(names = "--method", paramLabel = "METHOD", converter = MethodChoice.Converter.class,
             completionCandidates = MethodChoice.Names.class,
             description = "${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}, or that of --init-adapter). head "
-                    + "trains the head of a sequence task alone, the whole encoder frozen.")
+                    + "trains only the head of a sequence task, with the whole encoder frozen.")
     private MethodChoice method = MethodChoice.all().get(0);
 
     @Option(names = "--r", paramLabel = "N",
@@ -41,30 +41,30 @@ final class AdapterOptions {
     private Integer r;
 
     @Option(names = "--target-modules", paramLabel = "MODULES",
-            description = "What is adapted: all-linear (all but the output head), names separated by commas that "
-                    + "module paths are or end with, as q_proj,v_proj, or a regular expression that matches whole "
-                    + "paths, recognised by any character besides letters, digits, dot, comma, - and _ (default: "
-                    + "${DEFAULT-VALUE}).")
+            description = "The modules to adapt: all-linear (all but the output head); names separated by commas, "
+                    + "which module paths equal or end with, such as q_proj,v_proj; or a regular expression for whole "
+                    + "paths, which is recognised by any character besides letters, digits, dot, comma, - and _ "
+                    + "(default: ${DEFAULT-VALUE}).")
     private String targetModules = "all-linear";
 
     @Option(names = "--bias", paramLabel = "WHICH",
-            description = "Biases of the base model that are trained beside the updates and saved: none, all, norms' "
-                    + "included, or lora_only (or vblora_only, the same): those of adapted layers (default: "
-                    + "${DEFAULT-VALUE}).")
+            description = "Biases of the base model that are trained and saved beside the updates: none; all, "
+                    + "including those of norms; or lora_only, which like vblora_only means those of adapted layers "
+                    + "(default: ${DEFAULT-VALUE}).")
     private String bias = "none";
 
     @Option(names = "--modules-to-save", paramLabel = "MODULES", split = ",",
-            description = "Modules of the base model that are trained whole and saved, beside the head of a sequence "
-                    + "task: names separated by commas that module paths, or those of modules around them, end with, "
-                    + "as lm_head,embed_tokens (default: none).")
+            description = "Modules of the base model that are trained whole and saved, in addition to the head of a "
+                    + "sequence task: names separated by commas, with which paths of modules, or of modules around "
+                    + "them, end, such as lm_head,embed_tokens (default: none).")
     private List<String> modulesToSave = List.of();
 
-    /** The options of all methods, by key: without a value unless given. */
+    /** The options of all methods, by key. They have no value unless it is given. */
     private final Map<String, OptionSpec> ofMethods = new LinkedHashMap<>();
-    /** Of the learning rates of all methods, by name: without a value unless given. */
+    /** The options for the learning rates of all methods, by name. They have no value unless it is given. */
     private final Map<String, OptionSpec> learningRates = new LinkedHashMap<>();
 
-    /** Adds the options of all methods to a command before it is parsed: to its mixins for adapters and training. */
+    /** Adds the options of all methods to a command's mixins for adapters and training, before anything is parsed. */
     static void addOptionsOfMethods(CommandSpec command, String adapterMixin, String trainingMixin) {
         CommandSpec spec = command.mixins().get(adapterMixin);
         AdapterOptions options = (AdapterOptions) spec.userObject();
@@ -74,15 +74,15 @@ final class AdapterOptions {
                 options.learningRates.put(key, add(command, command.mixins().get(trainingMixin), shared)));
     }
 
-    /** What methods offer under each key. */
+    /** The options that methods offer under each key. */
     private static Map<String, List<MethodOption>> byKey(Function<AdapterMethod, List<MethodOption>> offered) {
         return AdapterMethods.all().stream().flatMap(method -> offered.apply(method).stream())
                 .collect(Collectors.groupingBy(MethodOption::key, LinkedHashMap::new, Collectors.toList()));
     }
 
     /**
-     * Adds what methods offer under one key as one option. It has no default, as each method has its own. An option
-     * that the mixin has already, as --r, is that of all methods.
+     * Adds what methods offer under one key as one option. It has no default, since each method has its own. An option
+     * that the mixin has already, such as --r, is shared with these methods.
      *
      * @throws IllegalStateException if their values are of different kinds, or the command has another option of this
      *     name
@@ -125,7 +125,7 @@ final class AdapterOptions {
         });
     }
 
-    /** What is given, or the method's default; null for auto. */
+    /** The value that is given, or else the method's default; null for auto. */
     private Number value(MethodOption option) {
         Number given = ofMethods.get(option.key()).getValue();
         return given == null && !option.isAuto() ? option.defaultValue() : given;
@@ -147,14 +147,14 @@ final class AdapterOptions {
         }
     }
 
-    /** Options whose values --init-adapter brings along, and may not contradict. */
+    /** The options that --init-adapter determines, so that their values may not contradict it. */
     List<String> ofConfig(MethodChoice chosen) {
         Stream<MethodOption> given = chosen.options().stream()
                 .filter(option -> value(option) != null);
         return Stream.concat(Stream.of("--r"), given.map(MethodOption::name)).distinct().toList();
     }
 
-    /** The configuration with what is left open set as fits a model, which is said. */
+    /** Chooses the settings that are left open for a model, and says so. */
     AdapterConfig fitting(AdapterConfig config, List<ModuleShape> linears, Invocation invocation) {
         if (method.options().stream().noneMatch(option -> value(option) == null)) {
             return config;
@@ -166,7 +166,7 @@ final class AdapterOptions {
     }
 
     /**
-     * What the options say; what they leave open has PEFT's defaults.
+     * The configuration that the options describe. What they leave open has PEFT's defaults.
      *
      * @throws io.vblora.InputException if a value is out of range, or values do not fit together
      */

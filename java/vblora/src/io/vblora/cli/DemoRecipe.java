@@ -11,20 +11,20 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
- * What the demo trains, with all that was chosen for it. The choices were made on the training data alone: of its 504
- * messages every sixth was left out and scored by runs of {@code finetune} on the others, with seeds 42 and 1; the
- * demo's held-out messages had no part in it.
+ * One of the trainings of the demo, with everything that was chosen for it. The choices were made on the training data
+ * alone: every sixth of its 504 messages was left out and scored by runs of {@code finetune} on the others, with seeds
+ * 42 and 1. The demo's held-out messages had no part in it.
  *
  * @param title what the method is called
  * @param description what it does, in a line
  * @param folder where its adapter is written, in the demo's output
  */
 record DemoRecipe(String title, String description, String folder, AdapterConfig config, TrainingArguments arguments) {
-    /** The seed of all runs: first values, order of examples. */
+    /** The seed of all runs, for initial values and the order of examples. */
     private static final long SEED = 42;
-    /** Messages in a step: of the 504 a step sees each intent once or twice. */
+    /** The number of messages in a step, in which each intent occurs once or twice on average. */
     private static final int BATCH = 16;
-    /** Passes over the messages that LoRA and VB-LoRA get: the whole demo has to take less than three minutes. */
+    /** Passes of LoRA and VB-LoRA over the messages, few enough for the whole demo to take less than three minutes. */
     private static final int EPOCHS = 8;
     /** Rank of both methods' updates: the paper's. */
     private static final int R = 4;
@@ -36,8 +36,8 @@ record DemoRecipe(String title, String description, String folder, AdapterConfig
     }
 
     /**
-     * A linear classifier on the encoder as it is: what the encoder knows already. Loss on the messages left out was
-     * 0.89 both at 1e-3 for 60 epochs and at 3e-3 for 20.
+     * A linear classifier on the encoder as it is, which shows what the encoder knows already. The loss on the messages
+     * left out was 0.89 both at 1e-3 for 60 epochs and at 3e-3 for 20.
      */
     private static DemoRecipe head() {
         AdapterConfig config = LoraConfig.builder().targetModules(ModuleSelector.DUMMY_TARGET_MODULES)
@@ -46,7 +46,7 @@ record DemoRecipe(String title, String description, String folder, AdapterConfig
                 arguments(20).learningRateHead(3e-3).build());
     }
 
-    /** Learning rates of 1e-3 and 2e-3 were tried, and of 2e-3 and 5e-3 for the head: these lost least. */
+    /** Of the learning rates 1e-3 and 2e-3, and 2e-3 and 5e-3 for the head, these gave the smallest loss. */
     private static DemoRecipe lora() {
         AdapterConfig config = LoraConfig.builder().targetModules("all-linear").r(R).loraAlpha(2 * R)
                 .modulesToSave(HEAD).taskType("SEQ_CLS").build();
@@ -55,8 +55,9 @@ record DemoRecipe(String title, String description, String folder, AdapterConfig
     }
 
     /**
-     * The paper's h, k and r; b = 128 divides the encoder's dimensions, 384 and 1536. Of learning rates of 3e-3 and
-     * 5e-3 for the bank, 1e-2 to 5e-2 for the logits and 2e-3 to 5e-3 for the head these lost least.
+     * h, k and r are the paper's, and b = 128 divides the encoder's dimensions, 384 and 1536. Of the learning rates
+     * 3e-3 and 5e-3 for the bank, 1e-2 to 5e-2 for the logits and 2e-3 to 5e-3 for the head, these gave the smallest
+     * loss.
      */
     private static DemoRecipe vbLora() {
         AdapterConfig config = VbLoraConfig.builder().targetModules("all-linear").r(R).numVectors(90).vectorLength(128)
@@ -67,12 +68,12 @@ record DemoRecipe(String title, String description, String folder, AdapterConfig
                 .build());
     }
 
-    /** Whether the adapter is stored for use alone, where its method can do that: what training needs is large. */
+    /** Whether the adapter is stored in its method's compact form, if there is one: what training needs is large. */
     boolean isStoredCompact() {
         return config.method().forms().size() > 1;
     }
 
-    /** Lines of options of {@code finetune} that repeat the recipe, without the seed and what is a method's default. */
+    /** Lines with the options of {@code finetune} that repeat this, without the seed and defaults of the method. */
     List<String> options() {
         Stream<String> ofMethod = config.method().options().stream()
                 .filter(option -> config.json().get(option.key()).doubleValue() != option.defaultValue().doubleValue())

@@ -44,8 +44,8 @@ import picocli.CommandLine.Spec;
             "The model is a Llama-type one that predicts the next token (--task causal-lm), or a BERT-type encoder "
                 + "that gives a text, or a pair of texts, a class or a value (--task sequence-classification, "
                 + "sequence-regression). The optimizer is AdamW, adapter weights are float32."},
-        footer = {"", "Progress goes to standard error, the summary to standard output. Interrupted before its end, a "
-                + "run writes no adapter, nor does one whose loss or parameters do not stay finite, to the last step."})
+        footer = {"", "Progress goes to standard error, the summary to standard output. A run writes no adapter if it "
+                + "is interrupted before its end, or if its loss or parameters do not stay finite to the last step."})
 final class FinetuneCommand implements Callable<Integer> {
     @Option(names = "--model", required = true, paramLabel = "PATH",
             description = "The model: a Hugging Face folder (config.json, model.safetensors or its shards, and "
@@ -56,8 +56,8 @@ final class FinetuneCommand implements Callable<Integer> {
     @Option(names = "--train", required = true, paramLabel = "FILE", converter = DataFile.class,
             description = "Training data, UTF-8: a file, a pipe, or - for standard input. causal-lm: text with a "
                     + "document on each line, or JSON Lines whose rows have \"text\", or \"input_ids\" and optional "
-                    + "\"labels\" (-100: not counted); with a prompt csv, tsv, JSON Lines or JSON with columns. "
-                    + "Sequences: the latter, with text and label.")
+                    + "\"labels\" (-100: not counted); with a prompt, csv, tsv, JSON Lines or JSON with columns. "
+                    + "Sequences: one of these formats with columns, of which one is the text and one the label.")
     private Path train;
 
     @Option(names = "--eval", paramLabel = "FILE", converter = DataFile.class,
@@ -65,16 +65,16 @@ final class FinetuneCommand implements Callable<Integer> {
     private Path eval;
 
     @Option(names = "--output", required = true, paramLabel = "DIR",
-            description = "Folder for the adapter; made if it is not there. An adapter in it is replaced at the end.")
+            description = "Folder for the adapter, made if it is missing. An adapter in it is replaced at the end.")
     private Path output;
 
     @Option(names = "--init-adapter", paramLabel = "DIR",
-            description = "Adapter to go on from, with its configuration, which options may repeat but not change "
-                    + "(those of a language model's data they may); the optimizer begins anew.")
+            description = "Adapter to go on from. Options may repeat its configuration but not change it, except for "
+                    + "those of a language model's data. The optimizer starts afresh.")
     private Path initAdapter;
 
     @Option(names = "--metrics", paramLabel = "FILE",
-            description = "Write a JSON object for each optimizer step, one on a line: step, loss, learning_rate_*, "
+            description = "Write a line with a JSON object for each optimizer step: step, loss, learning_rate_*, "
                     + "grad_norm (before clipping), tokens_per_second; and one for each evaluation.")
     private Path metrics;
 
@@ -84,13 +84,13 @@ final class FinetuneCommand implements Callable<Integer> {
 
     @Option(names = "--pooling", paramLabel = "POOLING",
             description = "Sequences: how the encoder's output becomes one vector: ${COMPLETION-CANDIDATES}; auto is "
-                    + "what the model says in 1_Pooling/config.json or its ONNX graph; where it says nothing, pooler "
-                    + "or, of RoBERTa's family, cls; without a pooler mean (default: ${DEFAULT-VALUE}).")
+                    + "what the model says in 1_Pooling/config.json or its ONNX graph; if it says nothing, cls for "
+                    + "RoBERTa's family, otherwise pooler, or mean without a pooler (default: ${DEFAULT-VALUE}).")
     private PoolingOption pooling = PoolingOption.AUTO;
 
     @Option(names = "--save-only-topk-weights",
-            description = "VB-LoRA: store the selected indices and weights instead of all logits: small, for inference "
-                    + "alone.")
+            description = "VB-LoRA: store the selected indices and weights instead of all logits, which is small, but "
+                    + "for inference alone.")
     private boolean saveOnlyTopkWeights;
 
     @Mixin
@@ -186,13 +186,13 @@ final class FinetuneCommand implements Callable<Integer> {
         return method;
     }
 
-    /** Whether anything does: LoRA's A and B, biases and modules of the base model. */
+    /** Whether anything learns at this rate: LoRA's A and B, or biases or modules of the base model. */
     private static boolean learnsAtTheRateOfUpdates(MethodChoice method, AdapterConfig config) {
         return method.learnsAt(ParameterGroup.MATRICES.learningRate()) || !config.bias().equals("none")
                 || !AdapterOptions.HEAD_MODULES.containsAll(config.modulesToSave());
     }
 
-    /** Refuses options that leave each other without meaning. */
+    /** Refuses options that make each other meaningless. */
     private void checkGiven() {
         invocation.check(!invocation.isGiven("--warmup-ratio") || !invocation.isGiven("--warmup-steps"),
                 "Both --warmup-ratio and --warmup-steps are given; expected one of them");
@@ -249,7 +249,7 @@ final class FinetuneCommand implements Callable<Integer> {
     private <E extends TokenSequence> TrainingResult train(Trainer<E> trainer, List<E> examples, List<E> heldOut) {
         try {
             return trainer.train(examples, heldOut);
-        } catch (InputException e) { // of --metric-for-best-model: which scores there are is known from the first
+        } catch (InputException e) { // about --metric-for-best-model: the first evaluation shows which scores there are
             throw invocation.named(e);
         }
     }

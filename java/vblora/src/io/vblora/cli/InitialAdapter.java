@@ -13,7 +13,7 @@ import java.util.List;
 import java.util.Set;
 
 /**
- * The adapter that training goes on from. It brings its configuration along, which options may repeat but not change.
+ * The adapter that training goes on from. Options may repeat its configuration, but not change it.
  *
  * @param task null if it is not one for sequences
  */

@@ -45,12 +45,12 @@ record MethodChoice(String name, AdapterMethod method, boolean isHeadAlone) {
                 && method.groups().stream().map(ParameterGroup::learningRate).anyMatch(learningRate::equals);
     }
 
-    /** Whether there is a compact way of storing. */
+    /** Whether the method has a compact form. */
     boolean hasCompactForm() {
         return !isHeadAlone && method.forms().size() > 1;
     }
 
-    /** Options of other methods, and of updates where there are none. --learning-rate is let pass with a word. */
+    /** Options of other methods, and those of updates if there are none. --learning-rate only causes a message. */
     List<String> meaningless() {
         List<String> meaningless = new ArrayList<>();
         List<String> own = options().stream().map(MethodOption::name).toList();

@@ -9,7 +9,7 @@ import picocli.CommandLine.Option;
  * @param perDeviceTrainBatchSize examples in a micro-batch
  * @param gradientAccumulationSteps micro-batches in an optimizer step, at most 65536
  * @param shuffle whether the examples are shuffled in each epoch
- * @param groupByLength whether examples of similar length come together in a micro-batch
+ * @param groupByLength whether examples of similar length share a micro-batch
  */
 public record BatchArguments(int perDeviceTrainBatchSize, int gradientAccumulationSteps, boolean shuffle,
         boolean groupByLength) {
@@ -22,7 +22,7 @@ public record BatchArguments(int perDeviceTrainBatchSize, int gradientAccumulati
                 gradientAccumulationSteps, "1 to " + StepState.MICRO_BATCHES);
     }
 
-    /** Optimizer steps of one pass over so many examples; the last one may hold fewer micro-batches. */
+    /** The number of optimizer steps in one pass over this many examples. The last one may have fewer micro-batches. */
     public long stepsPerEpoch(long examples) {
         long batches = (examples + perDeviceTrainBatchSize - 1) / perDeviceTrainBatchSize;
         return (batches + gradientAccumulationSteps - 1) / gradientAccumulationSteps;
@@ -42,7 +42,7 @@ public record BatchArguments(int perDeviceTrainBatchSize, int gradientAccumulati
         boolean noShuffle;
 
         @Option(names = "--group-by-length",
-                description = "Put examples of similar length into one micro-batch, for less padding.")
+                description = "Put examples of similar length into one micro-batch.")
         boolean groupByLength;
 
         BatchArguments build() {

@@ -8,7 +8,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 
-/** Remembers which evaluation of a run was the best, and on request the parameters that it scored. */
+/** Remembers which evaluation of a run was the best and, if asked to, the parameters that it scored. */
 final class BestParameters implements AutoCloseable {
     private final String metric;
     private final boolean keep;
@@ -21,8 +21,8 @@ final class BestParameters implements AutoCloseable {
     private int evaluationsSince;
 
     /**
-     * @param metric what chooses: less is better if its name ends in "loss", more otherwise
-     * @param keep whether parameters are kept
+     * @param metric the score that decides: less is better if its name ends in "loss", otherwise more is
+     * @param keep whether to keep the best parameters
      */
     BestParameters(String metric, boolean keep, List<Trainable> trainables, Stream stream) {
         this.metric = metric;
@@ -32,10 +32,10 @@ final class BestParameters implements AutoCloseable {
     }
 
     /**
-     * Takes scores of the present parameters; returns whether they are the best so far. Of equal ones the first is, and
-     * a score that is not a number never beats another.
+     * Takes scores of the present parameters and returns whether they are the best so far. Of equal scores the first is
+     * the best, and a score that is not a number is never better than another.
      *
-     * @throws InputException if they lack the metric
+     * @throws InputException if the metric is not among the scores
      */
     boolean offer(long atStep, Map<String, Double> found) {
         if (!found.containsKey(metric)) {
@@ -78,17 +78,17 @@ final class BestParameters implements AutoCloseable {
         }
     }
 
-    /** Steps before the best evaluation, -1 if there was none. */
+    /** The number of steps before the best evaluation; -1 if there was none. */
     long step() {
         return step;
     }
 
-    /** Scores of the best evaluation, null if there was none. */
+    /** The scores of the best evaluation; null if there was none. */
     Map<String, Double> metrics() {
         return metrics;
     }
 
-    /** Evaluations after the best one. */
+    /** The number of evaluations after the best one. */
     int evaluationsSince() {
         return evaluationsSince;
     }

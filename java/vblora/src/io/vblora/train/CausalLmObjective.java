@@ -20,12 +20,12 @@ import java.util.function.IntConsumer;
 public final class CausalLmObjective implements Objective<CausalLmExample> {
     private final CausalLm model;
 
-    /** @param model with an adapter attached; without one it can be evaluated, but not trained */
+    /** @param model must have an adapter attached to be trained, but not to be evaluated */
     public CausalLmObjective(CausalLm model) {
         this.model = model;
     }
 
-    /** @throws IllegalStateException if none is attached */
+    /** @throws IllegalStateException if no adapter is attached */
     @Override
     public Adapter adapter() {
         if (model.adapter() == null) {

@@ -6,14 +6,14 @@ import picocli.CommandLine.Option;
  * When held-out data is scored, and what follows from the scores.
  *
  * @param perDeviceEvalBatchSize examples in a batch of held-out data
- * @param evalSteps steps from one scoring of the held-out data to the next, or 0 to score it before the first step and
- * after the last one alone
+ * @param evalSteps number of steps from one evaluation on the held-out data to the next, or 0 to evaluate only before
+ * the first step and after the last one
  * @param metricForBestModel score on the held-out data by which the best parameters are chosen: less is better if its
  * name ends in "loss", otherwise more is
- * @param loadBestModelAtEnd whether a run ends with the parameters that scored best, those before the first step
- * included, instead of the last ones; a copy of them is kept in memory. A run whose loss or parameters do not stay
- * finite then ends with them, too, if they are not those before the first step
- * @param earlyStoppingPatience a run stops when so many scorings in a row have not been better than the best; 0 for
+ * @param loadBestModelAtEnd whether a run ends with the parameters that scored best, which may be those before the
+ * first step, instead of the last ones; a copy of them is kept in memory. If the loss or the parameters do not stay
+ * finite, the run also ends with the best parameters, unless these are the ones before the first step
+ * @param earlyStoppingPatience a run stops when this many evaluations in a row were no better than the best; 0 for
  * never
  */
 public record EvaluationArguments(int perDeviceEvalBatchSize, long evalSteps, String metricForBestModel,
@@ -32,7 +32,7 @@ public record EvaluationArguments(int perDeviceEvalBatchSize, long evalSteps, St
                 earlyStoppingPatience + " without eval_steps", "eval_steps above 0 with it");
     }
 
-    /** Whether held-out data is scored after so many steps, if they are not the last ones. */
+    /** Whether held-out data is scored after this many steps, if the run goes on then. */
     boolean isDueAfter(long steps) {
         return evalSteps > 0 && steps % evalSteps == 0;
     }
@@ -44,7 +44,7 @@ public record EvaluationArguments(int perDeviceEvalBatchSize, long evalSteps, St
         int perDeviceEvalBatchSize = 8;
 
         @Option(names = "--eval-steps", paramLabel = "N",
-                description = "Score --eval every N optimizer steps as well; 0: before and after training alone "
+                description = "Score --eval every N optimizer steps as well; 0: only before and after training "
                         + "(default: ${DEFAULT-VALUE}).")
         long evalSteps;
 
@@ -54,12 +54,12 @@ public record EvaluationArguments(int perDeviceEvalBatchSize, long evalSteps, St
         String metricForBestModel = Objective.EVAL_LOSS;
 
         @Option(names = "--load-best-model-at-end",
-                description = "End with the parameters that scored best, not with the last ones; also where the loss "
-                        + "or the parameters do not stay finite, which without this option is an error.")
+                description = "End with the parameters that scored best, not with the last ones; also if the loss or "
+                        + "the parameters do not stay finite, which is an error without this option.")
         boolean loadBestModelAtEnd;
 
         @Option(names = "--early-stopping-patience", paramLabel = "N",
-                description = "Stop when N evaluations in a row were no better than the best; 0: never (default: "
+                description = "Stop after N evaluations in a row that were no better than the best; 0: never (default: "
                         + "${DEFAULT-VALUE}).")
         int earlyStoppingPatience;
 

@@ -7,9 +7,9 @@ public enum LrSchedulerType {
     LINEAR, COSINE, CONSTANT;
 
     /**
-     * Factor on the base learning rate in optimizer step {@code step} (from 1): (step - 1) / warmupSteps during
-     * warm-up, so the first of them has factor 0; then falling to 0 at {@code totalSteps} along a line or half a
-     * cosine, or 1.
+     * The factor on the base learning rate in optimizer step {@code step} (from 1). During warm-up it is (step - 1) /
+     * warmupSteps, so that it is 0 in the first step. Then it falls to 0 at {@code totalSteps} along a line or half a
+     * cosine, or stays 1.
      */
     public double factor(long step, long warmupSteps, long totalSteps) {
         long done = step - 1;

@@ -11,12 +11,13 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 
 /**
- * Writes a JSON object on each line. One per optimizer step: {@code step}, {@code loss} (mean over what counts in the
- * step: label tokens or examples), {@code learning_rate_vector_bank} and so on, {@code grad_norm} (before clipping) and
- * {@code tokens_per_second}. One per scoring of held-out data, after the line of the step before it: {@code step} (0
- * before the first), {@code eval_loss}, the task's metrics by name, and {@code best}, whether they are the best so far.
- * Numbers have all digits of a double; one that is not finite is written as a string, "NaN". Every line goes to the
- * operating system at once, so a crash loses no step that was reported.
+ * Writes a JSON object on each line. Each optimizer step has one with {@code step}, {@code loss} (the mean over what
+ * counts in the step: label tokens or examples), {@code learning_rate_vector_bank} and so on, {@code grad_norm} (before
+ * clipping) and {@code tokens_per_second}. Each evaluation on held-out data has one, after the line of the step before
+ * it, with {@code step} (0 before the first), {@code eval_loss}, the task's metrics by name, and {@code best}, which
+ * says whether they are the best so far. Numbers have all digits of a double, and those that are not finite are written
+ * as strings, such as "NaN". Every line is passed to the operating system at once, so that a crash loses no step that
+ * was reported.
  */
 public final class MetricsFile implements TrainingListener, AutoCloseable {
     private static final ObjectMapper JSON = new ObjectMapper();
@@ -32,7 +33,7 @@ public final class MetricsFile implements TrainingListener, AutoCloseable {
     public MetricsFile(Path file) {
         this.file = file;
         try {
-            out = new FileOutputStream(file.toFile()); // a channel would close if the thread that trains is interrupted
+            out = new FileOutputStream(file.toFile()); // an interrupt of the training thread would close a channel
         } catch (IOException e) {
             throw failed(e);
         }

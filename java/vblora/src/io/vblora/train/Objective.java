@@ -9,19 +9,19 @@ import java.util.Map;
 import java.util.function.IntConsumer;
 
 /**
- * What is learnt: a model with an adapter attached, and the loss of its answers to examples. Trained by one thread,
+ * What is learnt: a model with an adapter attached, and the loss of its answers to examples. One thread trains it,
  * while no other one uses it.
  *
  * @param <E> the examples
  */
 public interface Objective<E extends TokenSequence> {
-    /** Name of the mean loss among the scores of {@link #evaluate}. */
+    /** The name of the mean loss among the scores of {@link #evaluate}. */
     String EVAL_LOSS = "eval_loss";
 
     /** The adapter that is trained. */
     Adapter adapter();
 
-    /** How many terms the loss of these examples is a sum of: the mean loss is that sum divided by this. */
+    /** The number of terms in the sum that is the loss of these examples. The mean loss is the sum divided by it. */
     long lossTerms(List<E> batch);
 
     /**
@@ -33,12 +33,14 @@ public interface Objective<E extends TokenSequence> {
     void addGradients(Execution execution, List<E> batch, Training training);
 
     /**
-     * Scores of the answers by name: {@value #EVAL_LOSS}, the mean loss, and the metrics of the task, without dropout.
-     * At the end of a run without held-out data, {@link Trainer} also asks for those of examples that it learned from.
+     * Scores of the answers without dropout, by name: {@value #EVAL_LOSS}, the mean loss, and the metrics of the task.
+     * At the end of a run without held-out data, {@link Trainer} also asks for the scores of examples that it learned
+     * from.
      *
      * @param examples at least one
-     * @param batchSize examples that are run at a time
-     * @param scored told after every batch how many examples have been scored; what it throws ends the scoring
+     * @param batchSize number of examples in a batch
+     * @param scored is told after every batch how many examples have been scored; an exception that it throws ends the
+     *        evaluation
      */
     Map<String, Double> evaluate(Execution execution, List<E> examples, int batchSize, IntConsumer scored);
 }

@@ -10,10 +10,10 @@ import java.util.Map;
 import picocli.CommandLine.Option;
 
 /**
- * How parameters are updated: learning rates, and what AdamW and clipping need.
+ * How parameters are updated: the learning rates and the constants of AdamW and clipping.
  *
- * @param learningRates base learning rates by name, {@code learning_rate_head} for example
- * @param weightDecay AdamW's decoupled weight decay, of all parameters but biases and norms
+ * @param learningRates base learning rates by name, such as {@code learning_rate_head}
+ * @param weightDecay AdamW's decoupled weight decay, for all parameters except biases and norms
  * @param adamBeta1 AdamW's beta1, in [0, 1)
  * @param adamBeta2 AdamW's beta2, in [0, 1)
  * @param adamEpsilon AdamW's epsilon, above 0
@@ -33,7 +33,7 @@ public record OptimizerArguments(Map<String, Double> learningRates, double weigh
         TrainingArguments.requireNotNegative("max_grad_norm", maxGradNorm);
     }
 
-    /** The base learning rate of a group: its own default where none is set. */
+    /** The base learning rate of a group, which is the group's own default if none is set. */
     public double learningRate(ParameterGroup group) {
         return learningRates.getOrDefault(group.learningRate(), group.defaultLearningRate());
     }
@@ -43,11 +43,11 @@ public record OptimizerArguments(Map<String, Double> learningRates, double weigh
         return new AdamW(adamBeta1, adamBeta2, adamEpsilon, weightDecay);
     }
 
-    /** The options and their defaults; a learning rate's is its group's. */
+    /** The options and their defaults. The default of a learning rate is that of its group. */
     static final class Options {
         @Option(names = "--learning-rate", paramLabel = "RATE",
                 description = "Learning rate of LoRA's A and B, and of the base model's biases (--bias) and modules "
-                        + "(--modules-to-save); nothing else of VB-LoRA (default: ${DEFAULT-VALUE}, usual for LoRA).")
+                        + "(--modules-to-save) with any method (default: ${DEFAULT-VALUE}, usual for LoRA).")
         double learningRate = ParameterGroup.MATRICES.defaultLearningRate();
 
         @Option(names = "--learning-rate-head", paramLabel = "RATE",
@@ -55,10 +55,11 @@ public record OptimizerArguments(Map<String, Double> learningRates, double weigh
         double learningRateHead = WholeParameters.HEAD_MATRICES.defaultLearningRate();
 
         @Option(names = "--weight-decay", paramLabel = "X",
-                description = "AdamW's weight decay, of all but biases and norms (default: ${DEFAULT-VALUE}).")
+                description = "AdamW's weight decay, for everything except biases and norms (default: "
+                        + "${DEFAULT-VALUE}).")
         double weightDecay;
 
-        /** Rates of other names. */
+        /** Learning rates that have other names. */
         final Map<String, Double> learningRates = new LinkedHashMap<>();
 
         double adamBeta1 = 0.9;

@@ -15,9 +15,10 @@ import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
 
 /**
- * Shows how far a run and the scoring of held-out data are, the loss, the rate and the time left: a bar on a terminal,
- * as wide as that is, otherwise a plain line for the first and the last step and every few seconds. Scores get a line
- * of their own on both. If the JVM ends amid a run, by Ctrl-C say, the bar's line is ended.
+ * Shows how far a run or an evaluation on held-out data has got, the loss, the rate and the time that is left. On a
+ * terminal this is a bar as wide as the terminal; otherwise it is a plain line for the first and the last step, and one
+ * every few seconds. Scores are always printed on a line of their own. If the JVM ends during a run, by Ctrl-C for
+ * example, the bar's line is ended.
  */
 public final class ProgressListener implements TrainingListener {
     private static final long LINE_INTERVAL_NANOS = 5_000_000_000L;
@@ -28,7 +29,7 @@ public final class ProgressListener implements TrainingListener {
     private final PrintStream out;
     private final boolean terminal;
     private final LongSupplier nanoTime;
-    /** Drawn by a thread of its own, so the fields below are guarded by this. */
+    /** It is drawn by a thread of its own, so that the fields below are guarded by this. */
     private ProgressBar bar;
     private Line line;
     private Thread endLine;
@@ -39,8 +40,8 @@ public final class ProgressListener implements TrainingListener {
     private long lastLineNanos;
 
     /**
-     * Draws a bar if {@code out} is {@link System#out} or {@link System#err}, as the JVM has set them up, and that is a
-     * terminal; else prints lines.
+     * Draws a bar if {@code out} is {@link System#out} or {@link System#err}, as the JVM has set them up, and is a
+     * terminal; otherwise prints lines.
      */
     public ProgressListener(PrintStream out) {
         this(out, isTerminal(out), System::nanoTime);
@@ -107,7 +108,7 @@ public final class ProgressListener implements TrainingListener {
     public synchronized void onEvaluation(Evaluation evaluation) {
         scoring = null;
         if (evaluation.step() == 0) {
-            beginNanos = nanoTime.getAsLong(); // scoring before the first step says nothing of the steps' time
+            beginNanos = nanoTime.getAsLong(); // the evaluation before the first step tells nothing about the steps
         }
         String scores = evaluation.metrics().entrySet().stream()
                 .map(score -> String.format(Locale.ROOT, "%s %.4f", score.getKey(), score.getValue()))
@@ -129,7 +130,7 @@ public final class ProgressListener implements TrainingListener {
             try {
                 Runtime.getRuntime().removeShutdownHook(endLine);
             } catch (IllegalStateException e) {
-                // The JVM is ending, and the hook with it.
+                // The JVM is ending, so the hook is no longer needed.
             }
         }
     }
@@ -153,13 +154,13 @@ public final class ProgressListener implements TrainingListener {
                 left.toSecondsPart());
     }
 
-    /** What the bar's line says on a terminal of so many columns, padded to them: the more room, the more. */
+    /** The text of the bar's line, padded to the terminal's columns. The more columns there are, the more it tells. */
     synchronized String text(int columns) {
         boolean scores = scoring != null;
         long done = scores ? scoring.scored() : step == null ? 0 : step.step();
         long all = scores ? scoring.examples() : run.totalSteps();
         String head = String.format(Locale.ROOT, "%-8s %3d%% ", scores ? "scoring" : "training", 100 * done / all);
-        // From the most important on. Numbers that grow and shrink have room from the start: the bar keeps its width.
+        // The most important comes first. Numbers get their full width from the start, so that the bar keeps its own.
         String total = String.format(Locale.ROOT, "%,d", all);
         List<String> details = new ArrayList<>(List.of(String.format(Locale.ROOT, "%," + total.length() + "d/%s%s",
                 done, total, scores ? " held-out examples" : "")));
@@ -178,7 +179,7 @@ public final class ProgressListener implements TrainingListener {
         return (text + " ".repeat(Math.max(0, columns - text.length()))).substring(0, columns);
     }
 
-    /** As many of the first ones as there is room for, separated by two characters. */
+    /** As many of the texts, from the first on, as there is room for, separated by two characters. */
     private static List<String> fitting(List<String> details, int room) {
         int count = 0;
         for (int length = -2; count < details.size(); count++) {
@@ -190,7 +191,7 @@ public final class ProgressListener implements TrainingListener {
         return details.subList(0, count);
     }
 
-    /** The terminal's last line, on which the bar is drawn until the line is ended. */
+    /** The terminal's last line, on which the bar is drawn until that line is ended. */
     private final class Line extends ConsoleProgressBarConsumer {
         private boolean ended;
 
@@ -206,7 +207,7 @@ public final class ProgressListener implements TrainingListener {
             }
         }
 
-        /** Prints a line that stays, in place of the bar, which is drawn again below it. */
+        /** Prints a permanent line in place of the bar, which is then drawn again below it. */
         synchronized void above(String text) {
             if (!ended) {
                 out.println("\r" + text + " ".repeat(Math.max(0, getMaxRenderedLength() - text.length())));

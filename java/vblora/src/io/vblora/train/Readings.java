@@ -7,12 +7,12 @@ import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Memory;
 import java.util.Arrays;
 
-/** Sums that the ops of an optimizer step leave on the device, and that the host reads when all of them are done. */
+/** Sums that the ops of an optimizer step leave on the device. The host reads them when all ops are done. */
 final class Readings implements AutoCloseable {
     /** float64: the sum of squares of all gradients, then the loss of each micro-batch. */
     private final Tensor sums;
 
-    /** @param microBatches that a step has at most */
+    /** @param microBatches the most micro-batches of a step */
     Readings(Device device, int microBatches) {
         sums = Tensor.allocate(device, DType.FLOAT64, 1 + microBatches);
     }
@@ -33,7 +33,7 @@ final class Readings implements AutoCloseable {
     }
 
     /**
-     * What the host learns of a step.
+     * What the host learns about a step.
      *
      * @param lossSum the sum of the losses, which are added up in the order of the micro-batches
      * @param gradientNorm the norm of all gradients, as the clipping has it with a gradient scale of 1

@@ -15,7 +15,7 @@ import picocli.CommandLine.Option;
 public record ScheduleArguments(LrSchedulerType lrSchedulerType, double warmupRatio, long warmupSteps,
         double numTrainEpochs, long maxSteps) {
 
-    /** More are refused as absurd, before steps are too many to count. */
+    /** More are refused: nobody can mean them, and with many more the steps could not be counted. */
     private static final double MAX_EPOCHS = 1e6;
 
     public ScheduleArguments {
@@ -29,22 +29,22 @@ public record ScheduleArguments(LrSchedulerType lrSchedulerType, double warmupRa
                 "num_train_epochs", numTrainEpochs, "a number above 0, at most " + (long) MAX_EPOCHS);
     }
 
-    /** Optimizer steps of a run whose passes over the data have so many. */
+    /** The number of optimizer steps of a run in which each pass over the data has this many. */
     public long totalSteps(long stepsPerEpoch) {
         return maxSteps > 0 ? maxSteps : Math.max(1, (long) Math.ceil(numTrainEpochs * stepsPerEpoch));
     }
 
-    /** Steps that warm up in a run of {@code totalSteps}. */
+    /** The number of steps that warm up in a run of {@code totalSteps}. */
     public long warmupStepsOf(long totalSteps) {
         return warmupSteps >= 0 ? warmupSteps : (long) Math.ceil(warmupRatio * totalSteps);
     }
 
-    /** The factor on all base learning rates in a step, from 1, of a run of {@code totalSteps}. */
+    /** The factor on all base learning rates in a step (from 1) of a run of {@code totalSteps}. */
     double factor(long step, long totalSteps) {
         return lrSchedulerType.factor(step, warmupStepsOf(totalSteps), totalSteps);
     }
 
-    /** The options and their defaults; a number of steps is null where it follows from another option. */
+    /** The options and their defaults. A number of steps that follows from another option is null. */
     static final class Options {
         @Option(names = "--lr-scheduler-type", paramLabel = "TYPE",
                 description = "What the learning rates do after warm-up: ${COMPLETION-CANDIDATES} (default: "
@@ -73,7 +73,7 @@ public record ScheduleArguments(LrSchedulerType lrSchedulerType, double warmupRa
                     numTrainEpochs, orUnset("max_steps", maxSteps, 1));
         }
 
-        /** Of the options -1 is not "unset", as it is of the arguments. */
+        /** In options, unlike in arguments, -1 does not mean that a value is not set. */
         private static long orUnset(String field, Long value, long least) {
             if (value == null) {
                 return -1;

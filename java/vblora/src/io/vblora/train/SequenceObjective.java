@@ -22,10 +22,11 @@ import java.util.function.IntConsumer;
 import java.util.stream.IntStream;
 
 /**
- * Predicting the class or the value of a sequence: cross-entropy or squared error over the examples; scored by
- * {@link ClassificationMetrics} or {@link RegressionMetrics}. Where the adapter trains the head alone, the encoder's
- * features of an example never change: they are computed once and kept as long as this object, hidden_size numbers for
- * each. Threads may ask for logits and scores at the same time, each with its own execution, while none trains.
+ * Predicting the class or the value of a sequence, with cross-entropy or squared error over the examples. Scores are
+ * those of {@link ClassificationMetrics} or {@link RegressionMetrics}. If the adapter trains the head alone, the
+ * features that the encoder has for an example never change. They are computed once and kept as long as this object,
+ * with hidden_size numbers for each example. Threads may ask for logits and scores at the same time, each with its own
+ * execution, while none trains.
  */
 public final class SequenceObjective implements Objective<SequenceExample> {
     private final SequenceModel model;
@@ -33,7 +34,7 @@ public final class SequenceObjective implements Objective<SequenceExample> {
 
     /**
      * @param model with an adapter attached
-     * @throws IllegalArgumentException if none is
+     * @throws IllegalArgumentException if none is attached
      */
     public SequenceObjective(SequenceModel model) {
         if (model.adapter() == null) {
@@ -68,13 +69,13 @@ public final class SequenceObjective implements Objective<SequenceExample> {
     }
 
     /**
-     * Logits, or for regression the predicted values, without dropout: [examples, numLabels] in the order of the
+     * Logits or, for regression, the predicted values, without dropout: [examples, numLabels] in the order of the
      * examples, which need no targets.
      *
      * @param examples at least one
-     * @param batchSize examples that are run at a time; those of similar length are, whatever their order
-     * @param scored told after every batch how many examples have been run
-     * @throws InputException if they are more numbers than an array can hold
+     * @param batchSize number of examples in a batch, which are of similar length whatever the order of all examples
+     * @param scored is told after every batch how many examples have been run
+     * @throws InputException if there are more numbers than an array can hold
      */
     public float[] logits(Execution execution, List<SequenceExample> examples, int batchSize, IntConsumer scored) {
         int outputs = model.config().numLabels();

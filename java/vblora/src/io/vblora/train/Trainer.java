@@ -24,9 +24,9 @@ import java.util.Set;
 import java.util.TreeSet;
 
 /**
- * Fine-tunes an objective's adapter, low-rank updates and modules to save. The loss of a step is the mean
- * over what counts (label tokens or examples) in all its micro-batches, as Hugging Face's Trainer defines it. A run
- * goes from its first to its last step in one call; the optimizer's state lives as long as the call. Used by one
+ * Fine-tunes an objective's adapter: its low-rank updates and whole parameters. The loss of a step is the mean over
+ * what counts (label tokens or examples) in all its micro-batches, as Hugging Face's Trainer defines it. A run goes
+ * from its first to its last step in one call, and the optimizer's state lives as long as that call. Used by one
  * thread.
  *
  * @param <E> the examples
@@ -43,7 +43,7 @@ public final class Trainer<E extends TokenSequence> {
     /**
      * Trains with AdamW.
      *
-     * @param listeners told of every step, in this order
+     * @param listeners are told of every step, in this order
      */
     public Trainer(Objective<E> objective, Execution execution, TrainingArguments arguments,
             List<TrainingListener> listeners) {
@@ -53,7 +53,7 @@ public final class Trainer<E extends TokenSequence> {
     /**
      * Trains with any optimizer.
      *
-     * @param listeners told of every step, in this order
+     * @param listeners are told of every step, in this order
      */
     public Trainer(Objective<E> objective, Execution execution, TrainingArguments arguments,
             List<TrainingListener> listeners, Optimizer optimizer) {
@@ -69,22 +69,22 @@ public final class Trainer<E extends TokenSequence> {
     /**
      * Trains from the adapter's present parameters, with fresh optimizer state.
      *
-     * <p>If the thread is interrupted, the run ends before the next micro-batch, or batch of held-out data, and this
+     * <p>If the thread is interrupted, the run ends before the next micro-batch or batch of held-out data, and this
      * returns: {@link TrainingResult#ending} says so, and the thread is still marked as interrupted. The parameters are
-     * those after the last whole step, or, with {@link EvaluationArguments#loadBestModelAtEnd}, the best so far; they
+     * those after the last whole step or, with {@link EvaluationArguments#loadBestModelAtEnd}, the best so far. They
      * can be saved.
      *
      * @param examples training data, not empty
      * @param heldOut held-out data, scored before the first step, every {@link EvaluationArguments#evalSteps} steps and
      * after the last one; may be empty
-     * @throws InputException if the adapter cannot be trained, the data holds nothing to learn from, or the arguments
-     * ask for held-out data or a metric that is not there, or set a learning rate of a name that no method has
-     * @throws TrainingException if a loss, on held-out data too, or the gradients or parameters are no longer finite,
-     * those that the last step leaves included. Gradients that are not finite change no parameter. With
-     * {@link EvaluationArguments#loadBestModelAtEnd} the run ends instead with the best parameters, if some have been
-     * scored since it began
-     * @throws IllegalStateException if another thread uses the adapter, or the execution: both are this run's until
-     * it is over
+     * @throws InputException if the adapter cannot be trained, if the data holds nothing to learn from, or if the
+     * arguments ask for held-out data or a metric that is not there, or set a learning rate that no method has
+     * @throws TrainingException if a loss, also on held-out data, or the gradients or parameters are no longer finite,
+     * including the parameters that the last step leaves. Gradients that are not finite change no parameter. With
+     * {@link EvaluationArguments#loadBestModelAtEnd} the run ends with the best parameters instead, if any have been
+     * scored after a step
+     * @throws IllegalStateException if another thread uses the adapter or the execution, which both belong to this run
+     * until it is over
      */
     public TrainingResult train(List<E> examples, List<E> heldOut) {
         checkData(examples, heldOut);
@@ -112,7 +112,7 @@ public final class Trainer<E extends TokenSequence> {
             return result;
         } finally {
             listeners.forEach(TrainingListener::onTrainingEnd);
-            if (interrupted) { // again: a listener that waits for something may have taken it for its own
+            if (interrupted) { // again, since a listener that waits for something may have cleared it
                 Thread.currentThread().interrupt();
             }
         }
@@ -132,7 +132,7 @@ public final class Trainer<E extends TokenSequence> {
         }
     }
 
-    /** Refuses rates that neither this adapter nor any method knows, which would change nothing. */
+    /** Refuses learning rates that neither this adapter nor any method has, as they would change nothing. */
     private void checkLearningRates() {
         Set<String> known = new TreeSet<>(List.of(ParameterGroup.MATRICES.learningRate(),
                 WholeParameters.HEAD_MATRICES.learningRate()));
@@ -149,7 +149,7 @@ public final class Trainer<E extends TokenSequence> {
         }
     }
 
-    /** Sets the step's constants; returns the learning rates by name. */
+    /** Sets the step's constants and returns its learning rates by name. */
     private Map<String, Double> prepare(OptimizerState optimizerState, StepState state, long step, long totalSteps) {
         double factor = arguments.schedule().factor(step, totalSteps);
         Map<String, Double> rates = new LinkedHashMap<>();
@@ -159,7 +159,7 @@ public final class Trainer<E extends TokenSequence> {
         return rates;
     }
 
-    /** Ends a run whose thread is interrupted. */
+    /** Ends a run whose thread has been interrupted. */
     private static final class Interruption extends RuntimeException {
         Interruption() {
             super(null, null, false, false);
@@ -172,7 +172,7 @@ public final class Trainer<E extends TokenSequence> {
         }
     }
 
-    /** A run on its way. */
+    /** A run in progress. */
     private final class Run {
         private final MicroBatches batches;
         private final List<E> heldOut;
@@ -183,12 +183,12 @@ public final class Trainer<E extends TokenSequence> {
         private final BestParameters best;
         private Map<String, Double> before = Map.of();
         private Map<String, Double> after = Map.of();
-        /** Steps done; the parameters are known to be good after {@code checked} of them. */
+        /** The number of steps done. After {@code checked} of them the parameters are known to be usable. */
         private long steps;
         private long checked;
         /** Whether a step has changed the parameters. */
         private boolean updated;
-        /** A micro-batch of the last step with something that counts. */
+        /** A micro-batch of the last step that counts in the loss. */
         private List<E> lastBatch;
         /** Why the run cannot go on; null if it can. */
         private TrainingException divergence;
@@ -280,7 +280,7 @@ public final class Trainer<E extends TokenSequence> {
             listeners.forEach(l -> l.onStep(record));
         }
 
-        /** How many terms the loss of a step is a sum of. */
+        /** The number of terms in the sum that is the loss of a step. */
         private long lossTerms(List<List<E>> micro, long number) {
             long lossTerms = micro.stream().mapToLong(objective::lossTerms).sum();
             if (lossTerms == 0) {
@@ -290,7 +290,7 @@ public final class Trainer<E extends TokenSequence> {
             return lossTerms;
         }
 
-        /** Leaves the gradients of a step, and its loss and their norm among the readings; no parameter changes. */
+        /** Computes the gradients of a step, and its loss and their norm for the readings. No parameter changes. */
         private void addGradients(List<List<E>> micro, long lossTerms) {
             Stream stream = execution.stream();
             state.upload(stream);
@@ -308,8 +308,8 @@ public final class Trainer<E extends TokenSequence> {
         }
 
         /**
-         * Requires of the parameters that the last step left what the loss of the next one would show, that they and
-         * what the model makes of them are finite; and scores them.
+         * Scores the parameters that the last step has left, and requires what the loss of a further step would show:
+         * that they, and what the model computes with them, are finite.
          */
         private void evaluate() {
             verify();
@@ -322,7 +322,7 @@ public final class Trainer<E extends TokenSequence> {
         }
 
         private void verify() {
-            after = Map.of(); // those of other parameters
+            after = Map.of(); // the last scores are those of other parameters
             try {
                 trainables.forEach(t -> t.verify(execution.stream()));
             } catch (InputException e) {
@@ -330,7 +330,7 @@ public final class Trainer<E extends TokenSequence> {
             }
         }
 
-        /** One more forward pass of examples that the last step learned from. */
+        /** Runs one more forward pass over examples that the last step learned from. */
         private void tryOut() {
             Map<String, Double> scores = objective.evaluate(execution, lastBatch, lastBatch.size(), scored -> { });
             requireFinite("loss on examples of the last step", scores.get(Objective.EVAL_LOSS), "after step " + steps);
@@ -373,7 +373,7 @@ public final class Trainer<E extends TokenSequence> {
         }
     }
 
-    /** Micro-batches, epoch after epoch; the last step of an epoch takes what is left of it. */
+    /** The micro-batches of all epochs. The last step of an epoch takes what is left of it. */
     private final class MicroBatches {
         private final BatchSampler<E> sampler;
         private Iterator<List<E>> current;

@@ -6,14 +6,14 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /**
- * How to train. Names, meanings and defaults are those of Hugging Face's {@code TrainingArguments}, but for learning
- * rates and warm-up: the learning rates of the vector bank and the logits and the warm-up ratio default to the VB-LoRA
- * paper's (Li et al., 2024, appendix A), LoRA's learning rate to 2e-4, as is usual, and that of heads to 5e-3, which
- * served few classes and many alike on sentence encoders. As there, the options of the command line are these very
- * arguments: each is declared once, with its default and its text, in the {@code Options} of the record that holds it;
- * learning rates of one method's parameters by that method.
+ * How to train. Names, meanings and defaults are those of Hugging Face's {@code TrainingArguments}, except for learning
+ * rates and warm-up. The learning rates of the vector bank and the logits and the warm-up ratio default to those of the
+ * VB-LoRA paper (Li et al., 2024, appendix A), LoRA's learning rate to 2e-4, as is usual, and that of heads to 5e-3,
+ * which served tasks with few and with many classes equally well on sentence encoders. As with Hugging Face, the
+ * options of the command line are these very arguments: each is declared once, with its default and its text, in the
+ * {@code Options} of the record that holds it. Learning rates that belong to one method are declared by that method.
  *
- * @param seed of shuffling and dropout
+ * @param seed the seed of shuffling and dropout
  */
 public record TrainingArguments(OptimizerArguments optimizer, ScheduleArguments schedule, BatchArguments batches,
         EvaluationArguments evaluation, long seed) {
@@ -29,7 +29,7 @@ public record TrainingArguments(OptimizerArguments optimizer, ScheduleArguments 
         }
     }
 
-    /** Optimizer steps of a run over so many examples. */
+    /** The number of optimizer steps of a run over this many examples. */
     public long totalSteps(long examples) {
         return schedule.totalSteps(batches.stepsPerEpoch(examples));
     }
@@ -38,7 +38,9 @@ public record TrainingArguments(OptimizerArguments optimizer, ScheduleArguments 
         return new Builder();
     }
 
-    /** Sets what differs from the defaults; also the options of a command. */
+    /**
+     * Begins with the defaults, of which some can be set to other values. It also declares the options of a command.
+     */
     public static final class Builder {
         @Mixin
         private final OptimizerArguments.Options optimizer = new OptimizerArguments.Options();
@@ -53,7 +55,7 @@ public record TrainingArguments(OptimizerArguments optimizer, ScheduleArguments 
         private final EvaluationArguments.Options evaluation = new EvaluationArguments.Options();
 
         @Option(names = "--seed", paramLabel = "N",
-                description = "Seed of the adapter's first values, of shuffling and of dropout (default: "
+                description = "Seed of the adapter's initial values, of shuffling and of dropout (default: "
                         + "${DEFAULT-VALUE}).")
         private long seed = 42;
 
@@ -73,7 +75,7 @@ public record TrainingArguments(OptimizerArguments optimizer, ScheduleArguments 
          * Sets a learning rate of a method. It changes nothing for an adapter of another method; a {@link Trainer}
          * refuses names that no method has.
          *
-         * @param name as {@link io.vblora.parameters.ParameterGroup#learningRate}
+         * @param name a name that {@link io.vblora.parameters.ParameterGroup#learningRate} has
          */
         public Builder learningRate(String name, double value) {
             optimizer.learningRates.put(name, value);

@@ -1,6 +1,6 @@
 package io.vblora.train;
 
-/** A run that cannot go on, or came to nothing, such as one whose loss is no longer finite. */
+/** Thrown when a run cannot go on, for example because its loss is no longer finite, or when it has no result. */
 public final class TrainingException extends RuntimeException {
     public TrainingException(String message) {
         this(message, null);

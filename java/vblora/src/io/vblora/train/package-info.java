@@ -1,2 +1,2 @@
-/** Fine-tuning: arguments, the training loop, schedules and listeners. */
+/** Fine-tuning: its arguments, the training loop, schedules and listeners. */
 package io.vblora.train;
