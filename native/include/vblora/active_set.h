@@ -1,7 +1,7 @@
 /* AdamW on the logits of an admixture that can move, the active set, in place of all of them.
  *
- * With weight_decay 0 a logit that was never selected has m = v = 0 (optimizer.h) and stays exactly where it is. What is
- * done here rests on that and equals vbl_adamw_select bit for bit.
+ * With weight_decay 0 a logit that was never selected has m = v = 0 (optimizer.h) and does not move at all. The ops
+ * here rely on that and give the same bits as vbl_adamw_select.
  */
 #ifndef VBLORA_ACTIVE_SET_H
 #define VBLORA_ACTIVE_SET_H
@@ -19,11 +19,10 @@ extern "C" {
 /** The active-set state of an admixture's logits. Each row lists every entry that was ever selected, with its current
  *  logit and moments, and keeps the best inactive entries as candidates. In host memory; pointers are device memory.
  *
- *  A row's list that would overflow: on the CPU the op returns VBL_CAPACITY. On CUDA it cannot know yet and returns
- *  VBL_OK; on the device it then changes nothing but max_count, and max_count > capacity is how the host learns of it
- *  whenever it next reads that word. As a step adds at most topk entries to a row, max_count of step t bounds that of
- *  step t + d by max_count + d * topk: a host that reads it d steps late and grows the state in time never loses a
- *  step. */
+ *  If a row's list would overflow, the op returns VBL_CAPACITY on the CPU. On CUDA it cannot know yet and returns
+ *  VBL_OK; on the device it then changes nothing but max_count, and the host learns of it from max_count > capacity
+ *  when it next reads that word. Since a step adds at most topk entries to a row, max_count is at most d * topk larger
+ *  d steps later: a host that reads it d steps late and grows the state in time never loses a step. */
 typedef struct vbl_active {
   int32_t capacity;         /**< C: entries a row's list can hold, topk to num_vectors */
   int32_t candidates;       /**< c: candidates kept per row, at least topk; a row is rescanned when fewer than topk
@@ -62,7 +61,7 @@ VBL_API vbl_status vbl_active_copy(vbl_stream *stream, const vbl_admixture *admi
 /** AdamW with weight decay 0 (group->decay must be 1, which is not checked on CUDA) on the active entries, and
  *  the next selection.
  *  logits [rows, num_vectors]: values of the entries that are inactive; read only. dlogits, indices, weights, bad_row:
- *  as vbl_adamw_select, and the same bits; on CUDA an index out of range is passed over. A step adds at most topk
+ *  as vbl_adamw_select, and the same bits; on CUDA an index out of range is ignored. A step adds at most topk
  *  entries to a row. VBL_CAPACITY (on CUDA: max_count > capacity alone), with nothing changed but max_count (now the
  *  need), if a row's list would overflow: copy to a larger state and call again. */
 VBL_API vbl_status vbl_adamw_active_select(vbl_stream *stream, const vbl_admixture *admixture, const vbl_active *active,

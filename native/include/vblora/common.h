@@ -7,19 +7,19 @@
  *    name ends in _bytes.
  *  - All pointers are memory of the stream's device (host memory for a CPU stream) unless documented as host memory.
  *    float32 data needs 4-byte alignment only; 64-byte alignment is fastest.
- *  - Whichever CUDA device is current for the calling thread, what concerns another is done on that one, and the current
- *    one is left as it was. VBL_CUDA_ERROR where a device cannot be used.
- *  - Ops never allocate, never synchronise and never read their output memory unless documented ("+=").
- *    Scratch memory comes in as (pointer, bytes); the matching ..._scratch_bytes function says how much, or for
- *    arguments that the op refuses its status with a minus sign, mostly -1. It may lie at any address and hold
- *    anything; ops of one stream may share a block, streams that run at the same time may not. It may be freed once the
- *    stream has done the op.
+ *  - The CUDA device that is current for the calling thread does not matter and stays current: a call works on the
+ *    device that it concerns. VBL_CUDA_ERROR if a device cannot be used.
+ *  - Ops never allocate, never synchronise and never read their output memory unless documented ("+="). Scratch memory
+ *    comes in as (pointer, bytes); the matching ..._scratch_bytes function says how much or, for arguments that the op
+ *    refuses, returns the op's status with a minus sign, mostly -1. Scratch may lie at any address and hold anything;
+ *    ops of one stream may share a block, streams that run at the same time may not. It may be freed once the stream
+ *    has done the op.
  *  - What changes between steps is read from a vbl_step in device memory (step.h).
- *  - Same input, same bits: on the CPU for any number of threads.
- *  - NULL, sizes, types and scratch_bytes are checked. That a pointer is memory of the stream's device, and as much as
- *    documented, is trusted: host memory in a CUDA stream can end all use of CUDA by the process.
+ *  - The same input gives the same bits, on the CPU for any number of threads.
+ *  - NULL, sizes, types and scratch_bytes are checked. It is not checked that a pointer is memory of the stream's
+ *    device, and as much as documented: host memory in a CUDA stream can end all use of CUDA by the process.
  *  - Thread-safety: ops on different streams may run concurrently; one stream is used by one thread at a time.
- *  - Indices, when selected from logits, are ordered by descending logit, ties by ascending index.
+ *  - Indices selected from logits are ordered by descending logit, ties by ascending index.
  */
 #ifndef VBLORA_COMMON_H
 #define VBLORA_COMMON_H
@@ -37,13 +37,13 @@
 extern "C" {
 #endif
 
-/** Version of this ABI: a caller compiled against another number must not call further. */
+/** Version of this ABI: a caller that was compiled with another number must not call anything else. */
 #define VBL_ABI_VERSION 4
 
 typedef enum vbl_status {
   VBL_OK = 0,
   VBL_INVALID_ARGUMENT = 1, /**< a null pointer, a size or a combination that the op does not take */
-  VBL_OUT_OF_MEMORY = 2,    /**< no memory, or no more threads, to be had */
+  VBL_OUT_OF_MEMORY = 2,    /**< memory or threads are not available */
   VBL_IO_ERROR = 3,
   VBL_UNSUPPORTED = 4, /**< valid, but not implemented for this device or data type */
   VBL_NO_DEVICE = 5,   /**< no such device; the message gives the driver's reason */
@@ -54,7 +54,7 @@ typedef enum vbl_status {
 
 typedef enum vbl_dtype { VBL_FLOAT32 = 0, VBL_BFLOAT16 = 1, VBL_FLOAT16 = 2 } vbl_dtype;
 
-/** The ABI version the library was built with. */
+/** The ABI version that the library was built with. */
 VBL_API int32_t vbl_abi_version(void);
 
 /** What went wrong in the last failed call of this thread; never NULL, valid until the next call on this thread. */

@@ -20,16 +20,17 @@
 extern "C" {
 #endif
 
-/** The constants of a group of parameters in one step, in device memory as the step itself. */
+/** The constants of a group of parameters in one step; like the step, in device memory. */
 typedef struct vbl_adamw_group {
   float neg_step_size;         /**< -learning_rate / (1 - beta1^step) */
   float bias_correction2_sqrt; /**< sqrt(1 - beta2^step) */
   float one_minus_beta1, beta2, one_minus_beta2, eps;
   float decay;         /**< 1 - learning_rate · weight_decay */
-  float learning_rate; /**< for the record */
+  float learning_rate; /**< not read by any op */
 } vbl_adamw_group;
 
-/** Fills a group, in host memory, for step t = step >= 1. betas in [0, 1), eps > 0, learning_rate, weight_decay >= 0. */
+/** Fills a group, in host memory, for step t = step >= 1. betas in [0, 1), eps > 0, learning_rate and weight_decay not
+ *  negative. */
 VBL_API vbl_status vbl_adamw_group_set(vbl_adamw_group *group, int64_t step, double learning_rate, double beta1,
                                        double beta2, double eps, double weight_decay);
 
@@ -39,20 +40,19 @@ VBL_API int64_t vbl_sum_squares_scratch_bytes(const vbl_stream *stream, int64_t 
 VBL_API vbl_status vbl_sum_squares(vbl_stream *stream, int64_t n, const float *x, double *sum, void *scratch,
                                    int64_t scratch_bytes);
 /** From *sum, the sum of squares of all gradients before gradient_scale: step->gradient_norm = sqrt(sum) ·
- *  gradient_scale and step->clip_factor = min(1, max_norm / (gradient_norm + 1e-6)), as PyTorch's clip_grad_norm_ (NaN
- *  if the norm is NaN); 1 if max_norm is 0, which means no clipping. */
+ *  gradient_scale and step->clip_factor = min(1, max_norm / (gradient_norm + 1e-6)), as in PyTorch's clip_grad_norm_
+ *  (NaN if the norm is NaN); 1 if max_norm is 0, which means no clipping. */
 VBL_API vbl_status vbl_clip(vbl_stream *stream, const double *sum, float max_norm, vbl_step *step);
 
-/** Dense AdamW on n parameters with the constants of their group; here as below, only a group in host memory is checked
- *  to be filled. */
+/** Dense AdamW on n parameters with the constants of their group. Here and below, whether the group is filled is only
+ *  checked in host memory. */
 VBL_API vbl_status vbl_adamw(vbl_stream *stream, int64_t n, const vbl_step *step, const vbl_adamw_group *group,
                              float *parameter, const float *gradient, float *exp_avg, float *exp_avg_sq);
 
 /** Dense AdamW on all logits [rows, num_vectors], the gradient being dlogits [rows, topk] at indices and zero
- *  elsewhere, and the next selection in the same pass: indices [rows, topk] are read, then they and weights
+ *  elsewhere, and the next selection in the same pass: indices [rows, topk] are read, and then indices and weights are
  *  overwritten as by vbl_select; bad_row as there. exp_avg, exp_avg_sq: [rows, num_vectors]. On CUDA an index out of
- *  range is passed over.
- */
+ *  range is ignored. */
 VBL_API vbl_status vbl_adamw_select(vbl_stream *stream, const vbl_admixture *admixture, const vbl_step *step,
                                     const vbl_adamw_group *group, float *logits, const float *dlogits, float *exp_avg,
                                     float *exp_avg_sq, int32_t *indices, float *weights, int64_t *bad_row);

@@ -1,4 +1,4 @@
-/* The step that ops run in: what changes between steps and micro-batches, for dropout, clipping and optimizers alike. */
+/* The step that ops run in: what changes between steps and micro-batches, for dropout, clipping and optimizers. */
 #ifndef VBLORA_STEP_H
 #define VBLORA_STEP_H
 
