@@ -10,11 +10,11 @@ import picocli.CommandLine.Spec;
 
 /** Measures what the native side can do on this machine. */
 @Command(name = "bench", mixinStandardHelpOptions = true, versionProvider = Main.Version.class,
-        subcommands = BenchKernelsCommand.class, description = "Measures on this machine.",
+        subcommands = BenchKernelsCommand.class, description = "Measures how fast things are on this machine.",
         footer = {"", "In a checkout, './vblora bench admixture' measures a training step on the CPU beside PEFT's way "
                 + "in libtorch."})
 final class BenchCommand implements Runnable {
-    @Parameters(hidden = true, arity = "0..*", description = "What is none of the subcommands.")
+    @Parameters(hidden = true, arity = "0..*", description = "Anything that is not a subcommand.")
     private List<String> others = List.of();
 
     @Spec

@@ -25,28 +25,28 @@ import picocli.CommandLine.Spec;
                 + "and the low-rank products of one layer, beside a copy within the device: RoBERTa-base (r 4, 90 bank "
                 + "vectors), Llama-3.2-3B's q and v (r 4, 256), Llama-2-7B's linear layers (r 4, 2048) and "
                 + "Llama-2-13B's (r 6, 2048); with selections that are uniform, of Zipf's law, or the same for all; "
-                + "launched one by one and replayed from a graph; with caches cold and warm. Medians, and the 10th and "
-                + "90th percentile. Then what launching a kernel takes from Java.",
+                + "launched one by one and replayed from a graph; with caches cold and warm. Prints medians and the "
+                + "10th and 90th percentile, and then how long launching a kernel takes from Java.",
         footer = {"", "The program vblora-bench, which does the work, needs no Java; its --help explains the table."})
 final class BenchKernelsCommand implements Callable<Integer> {
     @Mixin
     private KernelDeviceOption device;
 
     @Option(names = "--shape", paramLabel = "NAME",
-            description = "Only this one: roberta-base, llama-3.2-3b-qv, llama-2-7b or llama-2-13b.")
+            description = "Time only this shape: roberta-base, llama-3.2-3b-qv, llama-2-7b or llama-2-13b.")
     private String shape;
 
-    @Option(names = "--op", paramLabel = "NAME", description = "Only this one, a name from the table.")
+    @Option(names = "--op", paramLabel = "NAME", description = "Time only this op, named as in the table.")
     private String op;
 
     @Option(names = "--repetitions", paramLabel = "N",
-            description = "Of each measurement (default: 50; 3 with --quick).")
+            description = "Repetitions of each measurement (default: 50; 3 with --quick).")
     private Integer repetitions;
 
-    @Option(names = "--quick", description = "Small shapes, few repetitions: does it run at all?")
+    @Option(names = "--quick", description = "Small shapes and few repetitions, to see whether everything runs.")
     private boolean quick;
 
-    @Option(names = "--csv", paramLabel = "FILE", description = "Write the table as comma-separated values, too.")
+    @Option(names = "--csv", paramLabel = "FILE", description = "Also write the table as comma-separated values.")
     private Path csv;
 
     @Option(names = "--svg", paramLabel = "FILE",

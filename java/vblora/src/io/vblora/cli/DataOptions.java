@@ -59,17 +59,17 @@ final class DataOptions {
     private String responseColumn;
 
     @Option(names = "--data-format", paramLabel = "FORMAT",
-            description = "Data with columns: ${COMPLETION-CANDIDATES}; json is JSON Lines or an array of objects, "
-                    + "auto takes what the file's name says (default: ${DEFAULT-VALUE}).")
+            description = "Data with columns: ${COMPLETION-CANDIDATES}; json is JSON Lines or an array of objects; "
+                    + "auto goes by the file's name (default: ${DEFAULT-VALUE}).")
     private DataFormat dataFormat = DataFormat.AUTO;
 
     @Option(names = "--delimiter", paramLabel = "TEXT",
-            description = "What stands between columns, instead of csv's comma or tsv's tab.")
+            description = "The text between columns, instead of csv's comma or tsv's tab.")
     private String delimiter;
 
     @Option(names = "--quoted", negatable = true,
-            description = "csv, tsv: whether fields may stand in double quotes, or quotes are text (default: "
-                    + "quoted in csv, text in tsv).")
+            description = "csv, tsv: whether double quotes may enclose fields, or are ordinary text (default: they may "
+                    + "in csv, but not in tsv).")
     private Boolean quoted;
 
     @Option(names = "--header", negatable = true,

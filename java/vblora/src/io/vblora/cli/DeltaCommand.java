@@ -17,9 +17,9 @@ import picocli.CommandLine.Spec;
 /** Writes the weights that an adapter adds to its base model. */
 @Command(name = "delta", mixinStandardHelpOptions = true, versionProvider = Main.Version.class,
         description = {"Writes what an adapter adds to the weight of each module.",
-            "That is a safetensors file with a float32 tensor under each module's path, of the shape in which the "
-                + "base model stores the weight. Needs no base model, and so leaves out what the adapter holds whole: "
-                + "modules to save, and biases."})
+            "The output is a safetensors file with a float32 tensor under each module's path, of the shape in which "
+                + "the base model stores the weight. The base model is not needed, so what the adapter holds whole is "
+                + "left out: modules to save, and biases."})
 final class DeltaCommand implements Callable<Integer> {
     @Option(names = "--adapter", required = true, paramLabel = "DIR", description = "The adapter's folder.")
     private Path adapter;

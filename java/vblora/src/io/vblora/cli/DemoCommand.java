@@ -47,10 +47,10 @@ import picocli.CommandLine.Spec;
 /** Tunes a sentence encoder, in each of the ways, on the intents that are shipped, and compares the results. */
 @Command(name = "demo", mixinStandardHelpOptions = true, versionProvider = Main.Version.class, sortOptions = false,
         description = {"Teaches a sentence encoder what customers of an online shop want, in three ways.",
-            "First with a classifier on the frozen encoder, then with LoRA, then with VB-LoRA; the messages, of 12 "
-                + "intents, are shipped with vblora. Shows how well each does on messages it has not seen, and how "
-                + "many bytes it stores. In a checkout './vblora demo' fetches the encoder, all-MiniLM-L6-v2, and "
-                + "writes into build/demo."})
+            "It trains a classifier on the frozen encoder, then LoRA, then VB-LoRA, on messages of 12 intents that are "
+                + "shipped with vblora, and shows how well each does on messages that it has not seen, and how many "
+                + "bytes it stores. In a checkout './vblora demo' fetches the encoder, all-MiniLM-L6-v2, and writes "
+                + "into build/demo."})
 final class DemoCommand implements Callable<Integer> {
     private static final String TRAIN = "train.csv";
     private static final String HELD_OUT = "held-out.csv";

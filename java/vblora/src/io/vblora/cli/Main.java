@@ -41,7 +41,8 @@ import picocli.CommandLine.UnmatchedArgumentException;
                 + "(arXiv 2405.15179), read and written as Hugging Face PEFT does.",
         footer = {"", "Exit code: 0 done, 1 failed, 2 wrong use.",
             "'${COMMAND-FULL-NAME} COMMAND --help' explains a command and its options.",
-            "In a checkout, './vblora test' runs the tests, './vblora bundle' packs all for machines without Java."})
+            "In a checkout, './vblora test' runs the tests, and './vblora bundle' packs everything for machines "
+                + "without Java."})
 public final class Main implements Runnable {
     /** System property in which a launcher says how it was called. */
     static final String COMMAND = "vblora.command";
