@@ -17,14 +17,14 @@ import org.bytedeco.javacpp.Loader;
 import org.bytedeco.javacpp.Pointer;
 
 /**
- * What changes between optimizer steps: step number, dropout seed, gradient scale, the constants of AdamW per parameter
- * group, and, written by {@link GradientNorm#clip}, the gradient norm and clip factor. Ops read a copy in device memory;
- * set the values on the host, then {@link #upload} them in the stream's order: with values that were set and not
- * uploaded, ops throw {@link IllegalStateException}. The copies of all micro-batches of a step are uploaded at once, and
- * {@link #microBatch} chooses one. Used by one thread at a time.
+ * What changes between optimizer steps: step number, dropout seed, gradient scale, the constants of AdamW for each
+ * parameter group, and, written by {@link GradientNorm#clip}, the gradient norm and clip factor. Ops read a copy in
+ * device memory: set the values on the host, and then {@link #upload} them in the stream's order. With values that were
+ * set but not uploaded, ops throw {@link IllegalStateException}. The copies for all micro-batches of a step are
+ * uploaded at once, and {@link #microBatch} chooses one of them. Used by one thread at a time.
  */
 public final class StepState implements AutoCloseable {
-    /** Micro-batches that one step distinguishes. */
+    /** The most micro-batches that a step can have. */
     public static final int MICRO_BATCHES = 1 << 16;
 
     /** The host's copy: the step in each of its micro-batches, then the groups. */
@@ -49,11 +49,12 @@ public final class StepState implements AutoCloseable {
     }
 
     /**
-     * A step state in the memory of a device, there with step 1, no clipping, gradient scale 1 and learning rates 0.
+     * A step state in the memory of a device, which begins with step 1, gradient scale 1, learning rates 0 and no
+     * clipping.
      *
-     * @param groups parameter groups that it distinguishes, at least one, numbered from 0
+     * @param groups number of parameter groups, at least one; they are numbered from 0
      * @param microBatches the most micro-batches of a step, from 1 to {@link #MICRO_BATCHES}
-     * @throws KernelException if the memory is not to be had
+     * @throws KernelException if the memory is not available
      */
     public StepState(Device device, int groups, int microBatches) {
         Check.positive("groups", groups);
@@ -119,9 +120,8 @@ public final class StepState implements AutoCloseable {
     }
 
     /**
-     * Chooses the micro-batch within the step, from 0, that the next ops belong to: each has a dropout mask of its own.
-     * Nothing has to be uploaded for that. An update takes the clip factor of the micro-batch that the clipping
-     * belonged to.
+     * Chooses the micro-batch, from 0, that the next ops belong to. Each has dropout masks of its own. Nothing has to
+     * be uploaded for that. Clipping and the update that follows it must belong to the same one.
      */
     public StepState microBatch(int number) {
         requireOpen();
@@ -152,7 +152,7 @@ public final class StepState implements AutoCloseable {
         return this;
     }
 
-    /** Copies the host's values to the device; the clip factor begins at 1 again. */
+    /** Copies the host's values to the device. The clip factors are 1 again. */
     public StepState upload(Stream stream) {
         requireOn(stream);
         stream.run(handle -> vbl_memcpy(handle, memory.pointer(), hostMemory, memory.bytes()));
