@@ -61,8 +61,8 @@ typedef struct vbl_lowrank_matrices {
  * same bits whatever the CUDA device, the alignment, the leading dimensions or the load, and for a member of a group the
  * bits that it has as a group of its own. */
 
-/** For each member p [tokens, r] = x~ At, with the member's own mask, and y += scaling · p Bt. The CPU reads x from memory
- *  once for all members; CUDA runs a kernel for each, which reads x once and y once. */
+/** For each member p [tokens, r] = x~ At, with the member's own mask, and y += scaling · p Bt. x is read from memory once for
+ *  all members: on CUDA, where members of the same r have one kernel, as far as its L2 cache has room for x. */
 VBL_API vbl_status vbl_lowrank_forward(vbl_stream *stream, const vbl_lowrank *lowrank, const vbl_step *step,
                                        const void *x, const vbl_lowrank_matrices *matrices);
 

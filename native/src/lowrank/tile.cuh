@@ -285,6 +285,15 @@ inline int32_t slice_ranks(int32_t r) {
   return even < 2 ? 2 : even;
 }
 
+// Calls launch(begin, end) for runs of members that take as many ranks at a time, in their order.
+template <typename Launch>
+void for_each_run(const vbl_lowrank &l, const Launch &launch) {
+  for (int32_t begin = 0, end = 1; begin < l.members; begin = end, ++end) {
+    while (end < l.members && slice_ranks(l.member[end].r) == slice_ranks(l.member[begin].r)) ++end;
+    launch(begin, end);
+  }
+}
+
 // Calls launch with a null pointer to the elements of the activations, and with a number of ranks that the compiler
 // knows.
 template <typename Launch>
