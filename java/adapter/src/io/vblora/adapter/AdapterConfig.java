@@ -38,7 +38,7 @@ public abstract class AdapterConfig {
     /** Name of the file in an adapter's folder. */
     public static final String FILE_NAME = PeftKeys.CONFIG_FILE;
 
-    /** Larger ranks are refused: nobody can mean them. */
+    /** Larger ranks are refused, since nobody can mean them. */
     protected static final int MAX_R = 1 << 16;
 
     private static final List<String> TASK_TYPES =

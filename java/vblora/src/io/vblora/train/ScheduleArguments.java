@@ -15,7 +15,7 @@ import picocli.CommandLine.Option;
 public record ScheduleArguments(LrSchedulerType lrSchedulerType, double warmupRatio, long warmupSteps,
         double numTrainEpochs, long maxSteps) {
 
-    /** More are refused: nobody can mean them, and with many more the steps could not be counted. */
+    /** More are refused, since nobody can mean them, and with many more the steps could not be counted. */
     private static final double MAX_EPOCHS = 1e6;
 
     public ScheduleArguments {

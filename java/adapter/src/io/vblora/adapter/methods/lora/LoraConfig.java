@@ -25,7 +25,7 @@ import java.util.stream.Collectors;
 
 /** PEFT's {@code LoraConfig}: plain low-rank updates (Hu et al., 2021, arXiv 2106.09685), the baseline. */
 public final class LoraConfig extends AdapterConfig {
-    /** Keys that have an effect, or none without one of the other keys. */
+    /** Keys that have an effect, or would only have one together with other keys. */
     private static final Set<String> KEYS = Set.of("alpha_pattern", "init_lora_weights", "lora_alpha", "lora_dropout",
             "megatron_core", "qalora_group_size", "rank_pattern", "use_rslora");
 

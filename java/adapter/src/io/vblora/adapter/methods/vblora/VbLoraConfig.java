@@ -29,9 +29,9 @@ public final class VbLoraConfig extends AdapterConfig {
     private static final int DEFAULT_VECTOR_LENGTH = 256;
     /** Vectors shorter than this are much shorter than the paper's. */
     private static final int SHORT = 8;
-    /** Larger banks and longer vectors are refused: nobody can mean them. */
+    /** Larger banks and longer vectors are refused, since nobody can mean them. */
     private static final int MAX_SIZE = 1 << 24;
-    /** Larger initial values are refused: nobody can mean them. Those up to here are far from float32's overflow. */
+    /** Larger initial values are refused, since nobody can mean them. Up to here, float32 is far from its overflow. */
     private static final double MAX_INITIAL = 1e6;
 
     private final int numVectors;
