@@ -19,6 +19,19 @@ bool same_bits(const std::vector<T> &a, const std::vector<T> &b) {
   return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0);
 }
 
+// Matrices of as many rows side by side, as columns of one that ends in a column more; NaN there.
+inline std::vector<float> side_by_side(int64_t rows, const std::vector<std::vector<float>> &matrices) {
+  std::vector<float> wide;
+  for (size_t row = 0; row < static_cast<size_t>(rows); ++row) {
+    for (const std::vector<float> &x : matrices) {
+      const size_t columns = x.size() / static_cast<size_t>(rows);
+      for (size_t c = 0; c < columns; ++c) wide.push_back(x[row * columns + c]);
+    }
+    wide.push_back(NAN);
+  }
+  return wide;
+}
+
 // The greatest error, as a share of the greatest expected magnitude or of `greatest` if that is more; infinite if
 // anything found is not a number.
 inline double error(const std::vector<float> &found, const std::vector<double> &expected, double greatest = 1e-30) {

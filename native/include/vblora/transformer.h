@@ -1,5 +1,7 @@
 /* The ops of Llama-type decoders and BERT-type encoders around their matrix products, forward and backward, in float32.
- * The rows of a batch are its tokens.
+ * The rows of a batch are its tokens. A matrix with a leading dimension (ld...) may be columns of a wider one: that many
+ * elements lie from the beginning of a row to that of the next; 0 stands for no padding between rows. What lies between
+ * rows is neither read nor written.
  * An op's gradients are those that it documents: the weights of a frozen model need none. */
 #ifndef VBLORA_TRANSFORMER_H
 #define VBLORA_TRANSFORMER_H
@@ -45,9 +47,11 @@ VBL_API vbl_status vbl_norm_weight_backward(vbl_stream *stream, int64_t rows, in
 
 /** Rotary position embedding in place, half-split as Hugging Face's rotate_half: for every token and head, with
  *  c, s = cos, sin [positions, head_dim / 2] at row positions[token]: (x1, x2) -> (x1 c - x2 s, x2 c + x1 s), x1 and x2
- *  the two halves of the head. x [tokens, heads, head_dim]. inverse 1 rotates back, which is the backward pass. */
+ *  the two halves of the head. x [tokens, heads · head_dim] with leading dimension ldx. inverse 1 rotates back, which
+ *  is the backward pass. */
 VBL_API vbl_status vbl_rope(vbl_stream *stream, int64_t tokens, int32_t heads, int32_t head_dim,
-                            const int32_t *positions, const float *cos, const float *sin, int32_t inverse, float *x);
+                            const int32_t *positions, const float *cos, const float *sin, int32_t inverse, float *x,
+                            int64_t ldx);
 
 /** How the rows of a matrix, one per token, make sequences; in host memory, the pointers in it are device memory. */
 typedef struct vbl_sequences {
@@ -66,6 +70,9 @@ typedef struct vbl_attention {
   float scale;           /**< of the scores, usually 1 / sqrt(head_dim) */
   vbl_sequences queries; /**< rows of q and out */
   vbl_sequences keys;    /**< rows of k and v; with 0 rows: those of q, as in training */
+  int64_t ldq;           /**< leading dimension of q and dq */
+  int64_t ldkv;          /**< of k, v, dk and dv */
+  int64_t ldout;         /**< of out and dout */
 } vbl_attention;
 
 /** out = softmax(scale · q kt + mask) v. q, out [queries.rows, heads · head_dim], k, v [keys.rows, kv_heads ·
@@ -82,11 +89,13 @@ VBL_API vbl_status vbl_attention_backward(vbl_stream *stream, const vbl_attentio
 /** Scratch of either pass; -1, and vbl_last_error(), for an invalid argument. starts and lengths are not read. */
 VBL_API int64_t vbl_attention_scratch_bytes(const vbl_stream *stream, const vbl_attention *attention);
 
-/** out = silu(gate) · up over n elements, silu(z) = z / (1 + exp(-z)). */
-VBL_API vbl_status vbl_silu_mul_forward(vbl_stream *stream, int64_t n, const float *gate, const float *up, float *out);
-/** dgate and dup (overwritten; each may be dout itself). */
-VBL_API vbl_status vbl_silu_mul_backward(vbl_stream *stream, int64_t n, const float *gate, const float *up,
-                                         const float *dout, float *dgate, float *dup);
+/** out = silu(gate) · up, silu(z) = z / (1 + exp(-z)); all [rows, columns], gate and up with leading dimension ldg. */
+VBL_API vbl_status vbl_silu_mul_forward(vbl_stream *stream, int64_t rows, int64_t columns, const float *gate,
+                                        const float *up, int64_t ldg, float *out, int64_t ldout);
+/** dgate and dup (overwritten; leading dimension lddg; each may be dout itself). */
+VBL_API vbl_status vbl_silu_mul_backward(vbl_stream *stream, int64_t rows, int64_t columns, const float *gate,
+                                         const float *up, int64_t ldg, const float *dout, int64_t lddout, float *dgate,
+                                         float *dup, int64_t lddg);
 
 /** Activations of one argument. Where x is not a number, neither is the result. Forward, GELU, GELU_TANH and TANH are
  *  within 8, 4 and 3 units in the last place of results from 1e-36 on, and within 3 of x; their slopes, which dy is
@@ -105,10 +114,11 @@ VBL_API vbl_status vbl_activation_backward(vbl_stream *stream, int32_t activatio
                                            const float *dy, float *dx);
 
 /** y [rows, columns] += bias [columns]. */
-VBL_API vbl_status vbl_add_bias(vbl_stream *stream, int64_t rows, int64_t columns, const float *bias, float *y);
+VBL_API vbl_status vbl_add_bias(vbl_stream *stream, int64_t rows, int64_t columns, const float *bias, float *y,
+                                int64_t ldy);
 /** dbias [columns] += the sums of dy's [rows, columns] columns, in float64 and from the first row on. */
 VBL_API vbl_status vbl_add_bias_backward(vbl_stream *stream, int64_t rows, int64_t columns, const float *dy,
-                                         float *dbias);
+                                         int64_t lddy, float *dbias);
 
 /** How the tokens of a sequence become one row. */
 typedef enum vbl_pooling {

@@ -7,6 +7,7 @@
 #include "runtime/scratch.h"
 #include "runtime/stream.h"
 #include "transformer/attention.simd.h"
+#include "transformer/shape.h"
 #include "transformer/starts.h"
 #include "vblora/transformer.h"
 
@@ -28,9 +29,10 @@ vbl_status check_rows(const char *op, const char *name, const vbl_attention &a, 
   return VBL_OK;
 }
 
-vbl_status check(const char *op, const vbl_attention *attention) {
+// Checks what stands in the shape, and sets the leading dimensions that it leaves out.
+vbl_status check(const char *op, const vbl_attention *attention, vbl_attention &a) {
   VBL_REQUIRE_NOT_NULL_OF(op, attention);
-  const vbl_attention &a = *attention;
+  a = *attention;
   const struct {
     const char *name;
     int32_t value;
@@ -43,7 +45,10 @@ vbl_status check(const char *op, const vbl_attention *attention) {
   if (a.keys.rows != 0) VBL_TRY(check_rows(op, "keys", a, a.keys, a.kv_heads));
   VBL_REQUIRE(a.causal == 0 || a.causal == 1, "%s: causal must be 0 or 1, found %d", op, a.causal);
   VBL_REQUIRE(std::isfinite(a.scale), "%s: scale must be finite, found %g", op, static_cast<double>(a.scale));
-  return VBL_OK;
+  const int64_t width = int64_t{a.heads} * a.head_dim;
+  VBL_TRY(vbl::set_leading(op, "ldq", width, a.ldq));
+  VBL_TRY(vbl::set_leading(op, "ldkv", int64_t{a.kv_heads} * a.head_dim, a.ldkv));
+  return vbl::set_leading(op, "ldout", width, a.ldout);
 }
 
 // Sequences as they lie in memory.
@@ -85,20 +90,23 @@ vbl_status check_lengths(const char *op, const vbl_attention &a) {
 struct Layout {
   explicit Layout(const vbl_attention &attention)
       : a(attention), queries(a.queries), keys(keys_of(a)), group(a.heads / a.kv_heads),
-        q_stride(int64_t{a.heads} * a.head_dim), kv_stride(int64_t{a.kv_heads} * a.head_dim),
-        kv_elements(keys.s.rows * kv_stride), whole_tasks(int64_t{a.batch} * a.kv_heads),
+        kv_width(int64_t{a.kv_heads} * a.head_dim), kv_elements(keys.s.rows * kv_width),
+        whole_tasks(int64_t{a.batch} * a.kv_heads),
         parts(std::min<int64_t>(group, (kBackwardTasks + whole_tasks - 1) / whole_tasks)) {}
 
-  int64_t q(int64_t b, int64_t head) const { return queries.first(b) * q_stride + head * a.head_dim; }
-  int64_t kv(int64_t b, int64_t kv_head) const { return keys.first(b) * kv_stride + kv_head * a.head_dim; }
+  int64_t q(int64_t b, int64_t head) const { return queries.first(b) * a.ldq + head * a.head_dim; }
+  int64_t out(int64_t b, int64_t head) const { return queries.first(b) * a.ldout + head * a.head_dim; }
+  int64_t kv(int64_t b, int64_t kv_head) const { return keys.first(b) * a.ldkv + kv_head * a.head_dim; }
+  // In scratch memory, without padding between rows.
+  int64_t part_kv(int64_t b, int64_t kv_head) const { return keys.first(b) * kv_width + kv_head * a.head_dim; }
   int64_t lse(int64_t b, int64_t head) const { return head * queries.s.rows + queries.first(b); }
   vbl::AttentionHead head(int64_t b) const {
-    return {queries.tokens(b), keys.tokens(b), a.head_dim, q_stride, kv_stride, a.causal == 1, a.scale};
+    return {queries.tokens(b), keys.tokens(b), a.head_dim, a.ldq, a.ldkv, a.ldout, a.ldkv, a.causal == 1, a.scale};
   }
 
   const vbl_attention &a;
   const Rows queries, keys;
-  int64_t group, q_stride, kv_stride, kv_elements;
+  int64_t group, kv_width, kv_elements;
   // In the backward pass a key/value head of a sequence is a task, or where that gives too few tasks, a part of its
   // query heads is. All parts but the first sum dk and dv in scratch memory.
   int64_t whole_tasks, parts;
@@ -146,13 +154,12 @@ vbl_status check_memory(const char *op, const vbl_stream *stream, const vbl_atte
 
 // What a pass over checked arguments works with.
 struct Pass {
-  Pass(const vbl_stream *stream, const vbl_attention &attention, void *scratch) : a(attention), layout(a) {
+  Pass(const vbl_stream *stream, const vbl_attention &attention, void *scratch) : layout(attention) {
     vbl::Scratch memory(scratch);
     buffers = lay_out(memory, stream->team->threads(), layout);
   }
   Pass(const Pass &) = delete;
 
-  const vbl_attention a;
   const Layout layout;
   Buffers buffers;
 };
@@ -165,13 +172,14 @@ void clear(int64_t begin, int64_t end, int64_t stride, int64_t head_dim, float *
 }  // namespace
 
 extern "C" int64_t vbl_attention_scratch_bytes(const vbl_stream *stream, const vbl_attention *attention) {
+  vbl_attention a;
   const auto checked = [&]() -> vbl_status {
     VBL_REQUIRE_NOT_NULL_OF("vbl_attention_scratch_bytes", stream);
-    return check("vbl_attention_scratch_bytes", attention);
+    return check("vbl_attention_scratch_bytes", attention, a);
   };
   if (checked() != VBL_OK) return -1;
   vbl::Scratch scratch;
-  lay_out(scratch, vbl_stream_threads(stream), Layout(*attention));
+  lay_out(scratch, vbl_stream_threads(stream), Layout(a));
   return scratch.bytes();
 }
 
@@ -179,11 +187,11 @@ extern "C" vbl_status vbl_attention_forward(vbl_stream *stream, const vbl_attent
                                             const float *k, const float *v, float *out, float *lse, void *scratch,
                                             int64_t scratch_bytes) {
   VBL_REQUIRE_CPU(stream);
-  VBL_TRY(check(__func__, attention));
+  vbl_attention a;
+  VBL_TRY(check(__func__, attention, a));
   VBL_REQUIRE_NOT_NULL(q, k, v, out, lse);
-  VBL_TRY(check_memory(__func__, stream, *attention, scratch, scratch_bytes));
-  const Pass pass(stream, *attention, scratch);
-  const vbl_attention &a = pass.a;
+  VBL_TRY(check_memory(__func__, stream, a, scratch, scratch_bytes));
+  const Pass pass(stream, a, scratch);
   const Layout &layout = pass.layout;
   const Buffers &buffers = pass.buffers;
   constexpr int64_t tile = kAttentionQueries;
@@ -197,11 +205,11 @@ extern "C" vbl_status vbl_attention_forward(vbl_stream *stream, const vbl_attent
       const int64_t begin = i % tiles * tile, end = std::min(begin + tile, layout.queries.count(b));
       if (begin >= end) continue;
       const vbl::AttentionHead head = layout.head(b);
-      float *head_out = out + layout.q(b, h), *head_lse = lse + layout.lse(b, h);
+      float *head_out = out + layout.out(b, h), *head_lse = lse + layout.lse(b, h);
       const int64_t padding = std::clamp(head.queries, begin, end);
       if (begin < padding)
         VBL_SIMD(attention_forward)(head, begin, q + layout.q(b, h), k + kv, v + kv, head_out, head_lse, work);
-      clear(padding, end, layout.q_stride, a.head_dim, head_out);
+      clear(padding, end, a.ldout, a.head_dim, head_out);
       std::fill(head_lse + padding, head_lse + end, 0.0f);
     }
   });
@@ -213,37 +221,42 @@ extern "C" vbl_status vbl_attention_backward(vbl_stream *stream, const vbl_atten
                                              const float *dout, float *dq, float *dk, float *dv, void *scratch,
                                              int64_t scratch_bytes) {
   VBL_REQUIRE_CPU(stream);
-  VBL_TRY(check(__func__, attention));
+  vbl_attention a;
+  VBL_TRY(check(__func__, attention, a));
   VBL_REQUIRE_NOT_NULL(q, k, v, out, lse, dout, dq, dk, dv);
-  VBL_TRY(check_memory(__func__, stream, *attention, scratch, scratch_bytes));
-  const Pass pass(stream, *attention, scratch);
-  const vbl_attention &a = pass.a;
+  VBL_TRY(check_memory(__func__, stream, a, scratch, scratch_bytes));
+  const Pass pass(stream, a, scratch);
   const Layout &layout = pass.layout;
   const Buffers &buffers = pass.buffers;
-  const int64_t parts = layout.parts, elements = layout.kv_elements;
+  const int64_t parts = layout.parts, elements = layout.kv_elements, width = layout.kv_width;
   vbl::parallel_for(stream, layout.whole_tasks * parts, 1, [&](int64_t task, int64_t, int32_t worker) {
     const vbl::AttentionScratch work = buffers.worker(worker);
     const int64_t part = task % parts, kv_head = task / parts % a.kv_heads, b = task / parts / a.kv_heads;
     const int64_t kv = layout.kv(b, kv_head);
-    const vbl::AttentionHead head = layout.head(b);
-    float *part_dk = (part == 0 ? dk : buffers.dk + (part - 1) * elements) + kv;
-    float *part_dv = (part == 0 ? dv : buffers.dv + (part - 1) * elements) + kv;
-    clear(0, layout.keys.count(b), layout.kv_stride, a.head_dim, part_dk);
-    clear(0, layout.keys.count(b), layout.kv_stride, a.head_dim, part_dv);
+    vbl::AttentionHead head = layout.head(b);
+    float *part_dk = dk + kv, *part_dv = dv + kv;
+    if (part > 0) {
+      head.dkv_stride = layout.kv_width;
+      part_dk = buffers.dk + (part - 1) * elements + layout.part_kv(b, kv_head);
+      part_dv = buffers.dv + (part - 1) * elements + layout.part_kv(b, kv_head);
+    }
+    for (float *gradient : {part_dk, part_dv}) clear(0, layout.keys.count(b), head.dkv_stride, a.head_dim, gradient);
     for (int64_t g = part * layout.group / parts; g < (part + 1) * layout.group / parts; ++g) {
-      const int64_t h = kv_head * layout.group + g, at = layout.q(b, h);
+      const int64_t h = kv_head * layout.group + g, at = layout.q(b, h), out_at = layout.out(b, h);
       for (int64_t begin = 0; begin < head.queries; begin += kAttentionQueries)
-        VBL_SIMD(attention_backward)(head, begin, q + at, k + kv, v + kv, out + at, lse + layout.lse(b, h), dout + at,
-                                     dq + at, part_dk, part_dv, work);
-      clear(head.queries, layout.queries.count(b), layout.q_stride, a.head_dim, dq + at);
+        VBL_SIMD(attention_backward)(head, begin, q + at, k + kv, v + kv, out + out_at, lse + layout.lse(b, h),
+                                     dout + out_at, dq + at, part_dk, part_dv, work);
+      clear(head.queries, layout.queries.count(b), a.ldq, a.head_dim, dq + at);
     }
   });
   if (parts > 1)
-    vbl::parallel_for(stream, elements, 1 << 14, [&](int64_t begin, int64_t end) {
+    vbl::parallel_for(stream, layout.keys.s.rows, vbl::rows_per_task(width, 1 << 14), [&](int64_t begin, int64_t end) {
       for (int64_t part = 0; part < parts - 1; ++part)
-        for (int64_t i = begin; i < end; ++i) {
-          dk[i] += buffers.dk[part * elements + i];
-          dv[i] += buffers.dv[part * elements + i];
+        for (int64_t row = begin; row < end; ++row) {
+          const float *part_dk = buffers.dk + part * elements + row * width;
+          const float *part_dv = buffers.dv + part * elements + row * width;
+          for (int64_t c = 0; c < width; ++c) dk[row * a.ldkv + c] += part_dk[c];
+          for (int64_t c = 0; c < width; ++c) dv[row * a.ldkv + c] += part_dv[c];
         }
     });
   return VBL_OK;

@@ -194,7 +194,7 @@ void forward_tile(const AttentionHead &head, int64_t begin, const float *q, cons
 
   for (int64_t i = 0; i < queries; ++i) lse[begin + i] = most[i] + __builtin_logf(total[i]);
   for (int64_t i = 0; i < Q; ++i) total[i] = 1 / total[i];
-  to_rows<Q>(queries, dim, outt, total, out + begin * head.q_stride, head.q_stride);
+  to_rows<Q>(queries, dim, outt, total, out + begin * head.out_stride, head.out_stride);
 }
 
 // dk and dv are read and written once per tile.
@@ -203,17 +203,18 @@ void backward_tile(const AttentionHead &head, int64_t begin, const float *q, con
                    const float *out, const float *lse, const float *dout, float *dq, float *dk, float *dv,
                    const AttentionScratch &scratch) {
   const int64_t queries = least(Q, head.queries - begin), dim = head.head_dim, end = visible(head, begin + Q);
-  const int64_t q_stride = head.q_stride, kv_stride = head.kv_stride, ld = scratch.columns;
+  const int64_t q_stride = head.q_stride, kv_stride = head.kv_stride, out_stride = head.out_stride;
+  const int64_t dkv_stride = head.dkv_stride, ld = scratch.columns;
   const int64_t columns = (dim + kLanes - 1) / kLanes * kLanes;
   float *scores = scratch.scores, *dscores = scratch.dscores, *dqt = scratch.dqt;
   to_columns<Q>(queries, dim, q + begin * q_stride, q_stride, head.scale, scratch.qt);
-  to_columns<Q>(queries, dim, dout + begin * q_stride, q_stride, 1, scratch.outt);
+  to_columns<Q>(queries, dim, dout + begin * out_stride, out_stride, 1, scratch.outt);
   copy_rows(queries, dim, q + begin * q_stride, q_stride, head.scale, scratch.q_rows, ld);
-  copy_rows(queries, dim, dout + begin * q_stride, q_stride, 1, scratch.dout_rows, ld);
+  copy_rows(queries, dim, dout + begin * out_stride, out_stride, 1, scratch.dout_rows, ld);
   // delta is what the softmax's gradient subtracts, the sum of p · dp, by way of out.
   float log_sums[Q] = {}, deltas[Q] = {}, factors[Q];
   for (int64_t i = 0; i < queries; ++i) {
-    const float *row = out + (begin + i) * q_stride;
+    const float *row = out + (begin + i) * out_stride;
     vfloat total{};
     for (int64_t c = 0; c < dim; c += kLanes)
       total = fma(load_up_to(row + c, dim - c), load(scratch.dout_rows + i * ld + c), total);
@@ -223,7 +224,7 @@ void backward_tile(const AttentionHead &head, int64_t begin, const float *q, con
 
   const auto add_rows = [&](int64_t first, float *to) {
     return [=](int64_t j, int64_t c, vfloat x) {
-      float *at = to + (first + j) * kv_stride + c;
+      float *at = to + (first + j) * dkv_stride + c;
       store_up_to(at, load_up_to(at, dim - c) + x, dim - c);
     };
   };

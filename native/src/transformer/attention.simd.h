@@ -17,7 +17,8 @@ namespace vbl {
 struct AttentionHead {
   int64_t queries, keys;  // tokens that are not padding
   int64_t head_dim;
-  int64_t q_stride, kv_stride;  // of q, out and their gradients; of k, v and theirs
+  int64_t q_stride, kv_stride, out_stride;  // of q and dq; k and v; out and dout
+  int64_t dkv_stride;                       // of what dk and dv are added to
   bool causal;
   float scale;
 };

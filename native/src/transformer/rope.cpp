@@ -17,22 +17,23 @@ void rotate(int64_t half, const float *__restrict cos, const float *__restrict s
 }  // namespace
 
 extern "C" vbl_status vbl_rope(vbl_stream *stream, int64_t tokens, int32_t heads, int32_t head_dim,
-                               const int32_t *positions, const float *cos, const float *sin, int32_t inverse,
-                               float *x) {
+                               const int32_t *positions, const float *cos, const float *sin, int32_t inverse, float *x,
+                               int64_t ldx) {
   VBL_REQUIRE_CPU(stream);
   VBL_REQUIRE_SIZE(tokens, 0);
   VBL_REQUIRE_SIZE(heads, 1);
   VBL_REQUIRE(head_dim >= 2 && head_dim % 2 == 0, "vbl_rope: head_dim must be even and positive, found %d", head_dim);
   VBL_REQUIRE(inverse == 0 || inverse == 1, "vbl_rope: inverse must be 0 or 1, found %d", inverse);
+  const int64_t half = head_dim / 2, width = int64_t{heads} * head_dim;
+  VBL_TRY(vbl::set_leading(__func__, "ldx", width, ldx));
   if (tokens == 0) return VBL_OK;
   VBL_REQUIRE_NOT_NULL(positions, cos, sin, x);
   VBL_TRY(vbl::check_range(__func__, "positions", tokens, positions, int64_t{1} << 31));
-  const int64_t half = head_dim / 2, width = int64_t{heads} * head_dim;
   vbl::parallel_for(stream, tokens, vbl::rows_per_task(width), [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
       const float *c = cos + positions[t] * half, *s = sin + positions[t] * half;
       for (int64_t h = 0; h < width; h += head_dim)
-        rotate(half, c, s, inverse ? -1.0f : 1.0f, x + t * width + h, x + t * width + h + half);
+        rotate(half, c, s, inverse ? -1.0f : 1.0f, x + t * ldx + h, x + t * ldx + h + half);
     }
   });
   return VBL_OK;

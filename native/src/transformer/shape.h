@@ -6,6 +6,27 @@
 
 namespace vbl {
 
+// Puts the number of columns in the place of a leading dimension of 0, and refuses one that is less.
+inline vbl_status set_leading(const char *op, const char *name, int64_t columns, int64_t &ld) {
+  if (ld == 0) ld = columns;
+  VBL_REQUIRE(ld >= columns, "%s: %s must be 0 or at least %lld, found %lld", op, name, static_cast<long long>(columns),
+              static_cast<long long>(ld));
+  return VBL_OK;
+}
+
+// Calls body(row, column, n) for n neighbouring elements, so that all of a matrix is gone through. Where nothing lies
+// between rows (dense), it is one row.
+template <typename Body>
+void for_each_run(vbl_stream *stream, int64_t rows, int64_t columns, bool dense, const Body &body) {
+  if (dense)
+    parallel_for(stream, rows * columns, rows_per_task(1),
+                 [&](int64_t begin, int64_t end) { body(0, begin, end - begin); });
+  else
+    parallel_for(stream, rows, rows_per_task(columns), [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) body(row, 0, columns);
+    });
+}
+
 // values[i] must lie in [0, end), or be `other`.
 inline vbl_status check_range(const char *op, const char *name, int64_t n, const int32_t *values, int64_t end,
                               int64_t other = 0) {

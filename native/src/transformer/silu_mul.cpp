@@ -3,27 +3,42 @@
 #include "transformer/silu_mul.simd.h"
 #include "vblora/transformer.h"
 
-extern "C" vbl_status vbl_silu_mul_forward(vbl_stream *stream, int64_t n, const float *gate, const float *up,
-                                           float *out) {
+extern "C" vbl_status vbl_silu_mul_forward(vbl_stream *stream, int64_t rows, int64_t columns, const float *gate,
+                                           const float *up, int64_t ldg, float *out, int64_t ldout) {
   VBL_REQUIRE_CPU(stream);
-  VBL_REQUIRE_SIZE(n, 0);
-  if (n == 0) return VBL_OK;
+  VBL_REQUIRE_SIZE(rows, 0);
+  VBL_REQUIRE_SIZE(columns, 0);
+  VBL_TRY(vbl::set_leading(__func__, "ldg", columns, ldg));
+  VBL_TRY(vbl::set_leading(__func__, "ldout", columns, ldout));
+  if (rows == 0 || columns == 0) return VBL_OK;
   VBL_REQUIRE_NOT_NULL(gate, up, out);
-  vbl::parallel_for(stream, n, vbl::rows_per_task(1), [&](int64_t begin, int64_t end) {
-    VBL_SIMD(silu_mul_forward)(end - begin, gate + begin, up + begin, out + begin);
+  const bool dense = ldg == columns && ldout == columns;
+  vbl::for_each_run(stream, rows, columns, dense, [&](int64_t row, int64_t column, int64_t n) {
+    const int64_t at = row * ldg + column;
+    VBL_SIMD(silu_mul_forward)(n, gate + at, up + at, out + row * ldout + column);
   });
   return VBL_OK;
 }
 
-extern "C" vbl_status vbl_silu_mul_backward(vbl_stream *stream, int64_t n, const float *gate, const float *up,
-                                            const float *dout, float *dgate, float *dup) {
+extern "C" vbl_status vbl_silu_mul_backward(vbl_stream *stream, int64_t rows, int64_t columns, const float *gate,
+                                            const float *up, int64_t ldg, const float *dout, int64_t lddout,
+                                            float *dgate, float *dup, int64_t lddg) {
   VBL_REQUIRE_CPU(stream);
-  VBL_REQUIRE_SIZE(n, 0);
-  if (n == 0) return VBL_OK;
+  VBL_REQUIRE_SIZE(rows, 0);
+  VBL_REQUIRE_SIZE(columns, 0);
+  VBL_TRY(vbl::set_leading(__func__, "ldg", columns, ldg));
+  VBL_TRY(vbl::set_leading(__func__, "lddout", columns, lddout));
+  VBL_TRY(vbl::set_leading(__func__, "lddg", columns, lddg));
+  if (rows == 0 || columns == 0) return VBL_OK;
   VBL_REQUIRE_NOT_NULL(gate, up, dout, dgate, dup);
   VBL_REQUIRE(dgate != dup, "vbl_silu_mul_backward: dgate and dup must not be the same");
-  vbl::parallel_for(stream, n, vbl::rows_per_task(1), [&](int64_t begin, int64_t end) {
-    VBL_SIMD(silu_mul_backward)(end - begin, gate + begin, up + begin, dout + begin, dgate + begin, dup + begin);
+  VBL_REQUIRE((dout != dgate && dout != dup) || lddout == lddg,
+              "vbl_silu_mul_backward: lddout and lddg must be the same where dout is dgate or dup, found %lld and %lld",
+              static_cast<long long>(lddout), static_cast<long long>(lddg));
+  const bool dense = ldg == columns && lddout == columns && lddg == columns;
+  vbl::for_each_run(stream, rows, columns, dense, [&](int64_t row, int64_t column, int64_t n) {
+    const int64_t at = row * ldg + column, to = row * lddg + column;
+    VBL_SIMD(silu_mul_backward)(n, gate + at, up + at, dout + row * lddout + column, dgate + to, dup + to);
   });
   return VBL_OK;
 }

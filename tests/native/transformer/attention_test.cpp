@@ -1,8 +1,10 @@
 // Attention forward and backward against their definition in float64.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "arrays.h"
@@ -74,7 +76,7 @@ Case make_case(check::Random &random, int32_t batch, int32_t length, int32_t hea
                bool causal, bool padded, int32_t more = -1) {
   Case c;
   const float scale = 1 / std::sqrt(static_cast<float>(head_dim));
-  c.attention = {batch, heads, kv_heads, head_dim, causal, scale, {}, {}};
+  c.attention = {batch, heads, kv_heads, head_dim, causal, scale, {}, {}, 0, 0, 0};
   c.queries = {batch, length, {}};
   for (int32_t b = 0; padded && b < batch; ++b)
     c.queries.lengths.push_back(static_cast<int32_t>(random.between(1, length)));
@@ -150,6 +152,46 @@ Results run_packed(const Case &c, int32_t threads, int32_t empty = 0) {
                vbl_attention_backward(stream, &a, q.data(), k.data(), v.data(), r.out.data(), r.lse.data(), dout.data(),
                                       r.dq.data(), r.dk.data(), r.dv.data(), scratch.data(), bytes));
   return r;
+}
+
+// The same of columns of wider matrices: q, and k beside v, or all three side by side. Between rows everything stays.
+Results run_side_by_side(const Case &c, int32_t threads) {
+  check::CpuStream stream(threads);
+  const int64_t rows = c.queries.rows(), key_rows = c.keys.rows();
+  vbl_attention a = c.padded();
+  const int64_t width = int64_t{a.heads} * a.head_dim, kv_width = int64_t{a.kv_heads} * a.head_dim;
+  a.ldq = a.ldkv = width + 2 * kv_width + 1;
+  if (c.apart) a.ldq = width + 1, a.ldkv = 2 * kv_width + 1;
+  a.ldout = width + 1;
+  const std::vector<float> kv = check::side_by_side(key_rows, {c.k, c.v});
+  const std::vector<float> q = c.apart ? check::side_by_side(rows, {c.q}) : check::side_by_side(rows, {c.q, c.k, c.v});
+  const float *k = c.apart ? kv.data() : q.data() + width;
+  std::vector<float> dq(q.size(), 7), dkv(kv.size(), 7), out(static_cast<size_t>(rows * a.ldout), 7);
+  float *dk = c.apart ? dkv.data() : dq.data() + width;
+  Results r{c.q, std::vector<float>(c.lse_elements(), NAN), c.q, c.k, c.v};
+  const int64_t bytes = vbl_attention_scratch_bytes(stream, &a);
+  std::vector<unsigned char> scratch(static_cast<size_t>(bytes), 0xFF);
+  CHECK_STATUS(VBL_OK, vbl_attention_forward(stream, &a, q.data(), k, k + kv_width, out.data(), r.lse.data(),
+                                             scratch.data(), bytes));
+  const std::vector<float> dout = check::side_by_side(rows, {c.dout});
+  CHECK_STATUS(VBL_OK, vbl_attention_backward(stream, &a, q.data(), k, k + kv_width, out.data(), r.lse.data(),
+                                              dout.data(), dq.data(), dk, dk + kv_width, scratch.data(), bytes));
+  const auto take = [](const float *wide, int64_t count, int64_t columns, int64_t ld, std::vector<float> &to) {
+    for (int64_t row = 0; row < count; ++row) std::copy_n(wide + row * ld, columns, to.begin() + row * columns);
+  };
+  take(out.data(), rows, width, a.ldout, r.out);
+  take(dq.data(), rows, width, a.ldq, r.dq);
+  take(dk, key_rows, kv_width, a.ldkv, r.dk);
+  take(dk + kv_width, key_rows, kv_width, a.ldkv, r.dv);
+  for (const auto &[wide, ld] : {std::pair(&out, a.ldout), {&dq, a.ldq}})
+    for (int64_t row = 1; row <= rows; ++row) CHECK((*wide)[static_cast<size_t>(row * ld - 1)] == 7);
+  for (int64_t row = 1; c.apart && row <= key_rows; ++row) CHECK(dkv[static_cast<size_t>(row * a.ldkv - 1)] == 7);
+  return r;
+}
+
+bool same_bits(const Results &a, const Results &b) {
+  return check::same_bits(a.out, b.out) && check::same_bits(a.lse, b.lse) && check::same_bits(a.dq, b.dq) &&
+         check::same_bits(a.dk, b.dk) && check::same_bits(a.dv, b.dv);
 }
 
 // The definition in float64, one query at a time; padding gives 0.
@@ -231,9 +273,10 @@ void check_case(const Case &c) {
   check_against_definition(c, one);
   for (int32_t threads : {2, 5}) {
     const Results more = run(c, threads);
-    if (!(check::same_bits(one.out, more.out) && check::same_bits(one.lse, more.lse) &&
-          check::same_bits(one.dq, more.dq) && check::same_bits(one.dk, more.dk) && check::same_bits(one.dv, more.dv)))
+    if (!same_bits(one, more))
       check::failed(__FILE__, __LINE__, "other bits with %d threads; %s", threads, c.name().c_str());
+    if (!same_bits(one, run_side_by_side(c, threads)))
+      check::failed(__FILE__, __LINE__, "other bits in columns of wider matrices; %s", c.name().c_str());
     const Results packed = run_packed(c, threads);
     if (!(check::same_bits(c.queries.pack(one.out), packed.out) && check::same_bits(pack_lse(c, one.lse), packed.lse) &&
           check::same_bits(c.queries.pack(one.dq), packed.dq) && check::same_bits(c.keys.pack(one.dk), packed.dk) &&
@@ -411,6 +454,9 @@ TEST(attention_refuses_what_it_cannot_take) {
   refused({"causal must be 0 or 1, found 2"}, [](vbl_attention &a) { a.causal = 2; });
   refused({"scale must be finite", "inf"}, [](vbl_attention &a) { a.scale = INFINITY; });
   refused({"scale must be finite", "nan"}, [](vbl_attention &a) { a.scale = NAN; });
+  refused({"ldq must be 0 or at least 20, found 19"}, [](vbl_attention &a) { a.ldq = 19; });
+  refused({"ldkv must be 0 or at least 10, found -1"}, [](vbl_attention &a) { a.ldkv = -1; });
+  refused({"ldout must be 0 or at least 20, found 1"}, [](vbl_attention &a) { a.ldout = 1; });
   refused({"too large"}, [](vbl_attention &a) { a.batch = a.queries.length = a.head_dim = INT32_MAX; });
   const int32_t below[] = {3, -1}, long_one[] = {4, 3}, short_one[] = {3, 1}, none[] = {3, 0};
   refused(

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.vblora.kernels.ops.Activation;
 import io.vblora.kernels.ops.GradientNorm;
 import io.vblora.kernels.ops.Memory;
 import io.vblora.kernels.ops.Transformer;
@@ -127,8 +128,8 @@ class StreamTest {
             Tensor elsewhere = Tensor.wrap(Device.cuda(0), DType.FLOAT32, memory, 2);
             for (Tensor wrong : new Tensor[] {three, ints, elsewhere}) {
                 IllegalArgumentException e = assertThrows(IllegalArgumentException.class,
-                        () -> Transformer.siluMulForward(stream, two, wrong, two));
-                assertTrue(e.getMessage().startsWith("up: found " + wrong.dtype()), e::getMessage);
+                        () -> Transformer.activationForward(stream, Activation.RELU, two, wrong));
+                assertTrue(e.getMessage().startsWith("y: found " + wrong.dtype()), e::getMessage);
                 assertTrue(e.getMessage().contains("expected FLOAT32 of 2 elements on cpu"), e::getMessage);
             }
             assertArrayEquals(new float[] {1, 2}, two.toFloats());

@@ -190,7 +190,7 @@ class GoldenOpsTest {
         Matrix stored = outIn ? new Matrix(weight, out, in) : new Matrix(weight, in, out);
         blas.gemm(stream, arena, false, outIn, 1, new Matrix(x, tokens, in), stored, 0, null, Matrix.of(baseY));
         if (golden.hasInput("bias")) {
-            Transformer.addBias(stream, own(golden.floats("bias")), baseY);
+            Transformer.addBias(stream, own(golden.floats("bias")), Matrix.of(baseY));
         }
         blas.gemm(stream, arena, false, !outIn, 1, new Matrix(dy, tokens, out), stored, 0, null, Matrix.of(baseDx));
         // The ops draw masks of their own; a given one is applied to the branch's input and to its gradient outside.

@@ -1,6 +1,7 @@
 package io.vblora.model;
 
 import io.vblora.kernels.Arena;
+import io.vblora.kernels.Matrix;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Attention;
 import io.vblora.kernels.ops.Memory;
@@ -67,8 +68,8 @@ final class BertLayer implements ModelLayer<BertLayer.Saved> {
         Tensor attended = arena.floats(tokens, config.hiddenSize());
         Sequences sequences = batch.sequences();
         Tensor lse = arena.floats(config.layer().numAttentionHeads(), tokens);
-        attention.forward(pass.stream(), arena, sequences, projected.of(0), projected.of(1), projected.of(2), attended,
-                lse);
+        attention.forward(pass.stream(), arena, sequences, Matrix.of(projected.of(0)), Matrix.of(projected.of(1)),
+                Matrix.of(projected.of(2)), Matrix.of(attended), lse);
         Tensor attentionSum = arena.floats(tokens, config.hiddenSize());
         Memory.copy(pass.stream(), x, attentionSum);
         Tensor attentionDensep = attentionDense.takeP(arena, tokens);
@@ -123,8 +124,10 @@ final class BertLayer implements ModelLayer<BertLayer.Saved> {
         attentionDense.backward(pass, 0, tokens, saved.attended(), dx, saved.attentionDensep(), dattended, false);
         LinearGroup.Output projected = saved.qkv();
         List<Tensor> dprojected = qkv.take(arena, tokens);
-        attention.backward(pass.stream(), arena, batch.sequences(), projected.of(0), projected.of(1), projected.of(2),
-                saved.attended(), saved.lse(), dattended, dprojected.get(0), dprojected.get(1), dprojected.get(2));
+        attention.backward(pass.stream(), arena, batch.sequences(), Matrix.of(projected.of(0)),
+                Matrix.of(projected.of(1)), Matrix.of(projected.of(2)), Matrix.of(saved.attended()), saved.lse(),
+                Matrix.of(dattended), Matrix.of(dprojected.get(0)), Matrix.of(dprojected.get(1)),
+                Matrix.of(dprojected.get(2)));
         qkv.backward(pass, tokens, projected, dprojected, inputGradient ? dx : null, true);
     }
 }

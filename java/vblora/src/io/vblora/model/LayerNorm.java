@@ -1,5 +1,6 @@
 package io.vblora.model;
 
+import io.vblora.kernels.Matrix;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Transformer;
 import java.util.List;
@@ -31,7 +32,7 @@ record LayerNorm(Parameter weight, Parameter bias, float eps) implements ModelPa
             Transformer.normWeightBackward(pass.stream(), dx, x, saved.mean, saved.rstd, weight.gradient());
         }
         if (bias.isTrained()) {
-            Transformer.addBiasBackward(pass.stream(), dx, bias.gradient());
+            Transformer.addBiasBackward(pass.stream(), Matrix.of(dx), bias.gradient());
         }
         Transformer.layernormBackward(pass.stream(), dx, x, weight.value(), saved.mean, saved.rstd, dx);
     }

@@ -103,7 +103,7 @@ public final class Linear implements ModelPart {
         pass.blas().gemm(pass.stream(), pass.arena(), false, true, 1, new Matrix(x, tokens, inFeatures()),
                 Matrix.of(weight.value()), accumulate ? 1 : 0, output, output);
         if (bias != null) {
-            Transformer.addBias(pass.stream(), bias.value(), y);
+            Transformer.addBias(pass.stream(), bias.value(), output);
         }
         if (isAdapted()) {
             branch(pass).forward(pass.stream(), pass.step(), firstToken, tokens, x, factors(), p, y);
@@ -131,7 +131,7 @@ public final class Linear implements ModelPart {
                     new Matrix(x, tokens, inFeatures()), 1, gradient, gradient);
         }
         if (bias != null && bias.isTrained()) {
-            Transformer.addBiasBackward(pass.stream(), dy, bias.gradient());
+            Transformer.addBiasBackward(pass.stream(), new Matrix(dy, tokens, outFeatures()), bias.gradient());
         }
         if (isAdapted()) {
             long mark = pass.arena().mark();

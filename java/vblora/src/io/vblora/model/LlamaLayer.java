@@ -1,6 +1,7 @@
 package io.vblora.model;
 
 import io.vblora.kernels.Arena;
+import io.vblora.kernels.Matrix;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Attention;
 import io.vblora.kernels.ops.Memory;
@@ -72,8 +73,8 @@ final class LlamaLayer implements ModelLayer<LlamaLayer.Saved> {
         Tensor attended = arena.floats(tokens, o.inFeatures());
         Sequences sequences = batch.sequences();
         Tensor lse = arena.floats(heads, tokens);
-        attention.forward(pass.stream(), arena, sequences, projected.of(0), projected.of(1), projected.of(2), attended,
-                lse);
+        attention.forward(pass.stream(), arena, sequences, Matrix.of(projected.of(0)), Matrix.of(projected.of(1)),
+                Matrix.of(projected.of(2)), Matrix.of(attended), lse);
 
         Tensor middle = arena.floats(tokens, config.hiddenSize());
         Memory.copy(pass.stream(), x, middle);
@@ -88,7 +89,8 @@ final class LlamaLayer implements ModelLayer<LlamaLayer.Saved> {
         Tensor downp = down.takeP(arena, tokens);
         long mark = arena.mark();
         Tensor activated = arena.floats(tokens, down.inFeatures());
-        Transformer.siluMulForward(pass.stream(), gated.of(0), gated.of(1), activated);
+        Transformer.siluMulForward(pass.stream(), Matrix.of(gated.of(0)), Matrix.of(gated.of(1)),
+                Matrix.of(activated));
         Memory.copy(pass.stream(), middle, out);
         down.forward(pass, 0, tokens, activated, downp, out, true);
         arena.release(mark);
@@ -111,10 +113,12 @@ final class LlamaLayer implements ModelLayer<LlamaLayer.Saved> {
         Tensor dactivated = dgated.get(0); // its own gradient takes its place
         Tensor activated = dgated.get(1); // needed only until that is written
         if (down.readsInput()) {
-            Transformer.siluMulForward(pass.stream(), gated.of(0), gated.of(1), activated);
+            Transformer.siluMulForward(pass.stream(), Matrix.of(gated.of(0)), Matrix.of(gated.of(1)),
+                Matrix.of(activated));
         }
         down.backward(pass, 0, tokens, activated, dx, saved.downp(), dactivated, false);
-        Transformer.siluMulBackward(pass.stream(), gated.of(0), gated.of(1), dactivated, dgated.get(0), dgated.get(1));
+        Transformer.siluMulBackward(pass.stream(), Matrix.of(gated.of(0)), Matrix.of(gated.of(1)),
+                Matrix.of(dactivated), Matrix.of(dgated.get(0)), Matrix.of(dgated.get(1)));
         Tensor dnormed = arena.floats(tokens, config.hiddenSize());
         gateAndUp.backward(pass, tokens, gated, dgated, dnormed, false);
         postAttentionNorm.backward(pass, dnormed, saved.middle(), saved.middleRstd(), dx);
@@ -127,8 +131,10 @@ final class LlamaLayer implements ModelLayer<LlamaLayer.Saved> {
         o.backward(pass, 0, tokens, saved.attended(), dx, saved.op(), dattended, false);
         LinearGroup.Output projected = saved.qkv();
         List<Tensor> dprojected = qkv.take(arena, tokens);
-        attention.backward(pass.stream(), arena, batch.sequences(), projected.of(0), projected.of(1), projected.of(2),
-                saved.attended(), saved.lse(), dattended, dprojected.get(0), dprojected.get(1), dprojected.get(2));
+        attention.backward(pass.stream(), arena, batch.sequences(), Matrix.of(projected.of(0)),
+                Matrix.of(projected.of(1)), Matrix.of(projected.of(2)), Matrix.of(saved.attended()), saved.lse(),
+                Matrix.of(dattended), Matrix.of(dprojected.get(0)), Matrix.of(dprojected.get(1)),
+                Matrix.of(dprojected.get(2)));
         rotary.apply(pass, config.attention().numAttentionHeads(), batch.positions(), true, dprojected.get(0));
         rotary.apply(pass, config.attention().numKeyValueHeads(), batch.positions(), true, dprojected.get(1));
         Tensor dnormed = inputGradient || inputNorm.isTrained() ? arena.floats(tokens, config.hiddenSize()) : null;

@@ -1,6 +1,7 @@
 package io.vblora.model;
 
 import io.vblora.kernels.DType;
+import io.vblora.kernels.Matrix;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Transformer;
@@ -64,7 +65,7 @@ final class RotaryEmbedding implements AutoCloseable {
     /** Rotates x [tokens, heads · headDim] in place, or back. */
     void apply(Pass pass, int heads, Tensor positions, boolean inverse, Tensor x) {
         Tables current = tables;
-        Transformer.rope(pass.stream(), heads, headDim, positions, current.cos, current.sin, inverse, x);
+        Transformer.rope(pass.stream(), heads, headDim, positions, current.cos, current.sin, inverse, Matrix.of(x));
     }
 
     @Override

@@ -9,6 +9,7 @@ import io.vblora.kernels.Arena;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;
 import io.vblora.kernels.KernelException;
+import io.vblora.kernels.Matrix;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import java.util.ArrayList;
@@ -29,6 +30,10 @@ class TransformerTest {
 
     private Tensor floats(float... values) {
         return own(Tensor.of(values, values.length));
+    }
+
+    private Matrix rows(int rows, float... values) {
+        return new Matrix(floats(values), rows, values.length / rows);
     }
 
     private Tensor ints(int... values) {
@@ -180,29 +185,79 @@ class TransformerTest {
         Arena arena = own(Arena.on(Device.CPU));
         arena.reserve(1 << 20);
         Attention attention = new Attention(1, 1, 1, true, 1);
-        Tensor k = floats(0, (float) Math.log(3));
-        Tensor v = floats(4, 8);
-        Tensor out = zeros(DType.FLOAT32, 1);
+        Matrix kv = rows(2, 0, 4, (float) Math.log(3), 8);
+        Matrix k = kv.columns(0, 1);
+        Matrix v = kv.columns(1, 1);
+        Matrix q = rows(1, 1);
+        Matrix out = rows(1, 0);
         Tensor lse = zeros(DType.FLOAT32, 1);
         Sequences last = Sequences.packed(1, 1, 1, ints(0, 1));
         Sequences both = Sequences.packed(1, 2, 2, ints(0, 2));
-        attention.forward(stream, arena, last, both, floats(1), k, v, out, lse);
-        assertArrayEquals(new float[] {7}, out.toFloats(), 1e-6f);
+        attention.forward(stream, arena, last, both, q, k, v, out, lse);
+        assertArrayEquals(new float[] {7}, out.tensor().toFloats(), 1e-6f);
         assertArrayEquals(new float[] {(float) Math.log(4)}, lse.toFloats(), 1e-6f);
 
-        Tensor two = zeros(DType.FLOAT32, 2);
+        Matrix two = rows(2, 0, 9, 0, 9);
+        Matrix first = two.columns(0, 1);
         Tensor lses = zeros(DType.FLOAT32, 2);
-        attention.forward(stream, arena, both, floats(1, 1), k, v, two, lses);
-        assertArrayEquals(new float[] {4, 7}, two.toFloats(), 1e-6f);
-        refused("k", () -> attention.forward(stream, arena, last, both, floats(1), out, v, out, lse));
+        attention.forward(stream, arena, both, rows(2, 1, 1), k, v, first, lses);
+        assertArrayEquals(new float[] {4, 9, 7, 9}, two.tensor().toFloats(), 1e-6f);
+        refused("k", () -> attention.forward(stream, arena, last, both, q, out, v, out, lse));
+        refused("v", () -> attention.forward(stream, arena, last, both, q, k, rows(2, 4, 8), out, lse));
         refused("q", () -> attention.forward(stream, arena, last, both, k, k, v, out, lse));
-        refused("lse", () -> attention.forward(stream, arena, last, both, floats(1), k, v, out, lses));
+        refused("lse", () -> attention.forward(stream, arena, last, both, q, k, v, out, lses));
         Sequences more = Sequences.packed(2, 1, 2, ints(0, 1, 2));
-        refused("keys", () -> attention.forward(stream, arena, last, more, floats(1), k, v, out, lse));
+        refused("keys", () -> attention.forward(stream, arena, last, more, q, k, v, out, lse));
         Sequences none = Sequences.packed(1, 1, 0, ints(0, 0));
-        refused("keys", () -> attention.forward(stream, arena, last, none, floats(1), k, v, out, lse));
+        refused("keys", () -> attention.forward(stream, arena, last, none, q, k, v, out, lse));
         assertThrows(KernelException.class,
-                () -> attention.forward(stream, arena, both, last, floats(1, 1), out, out, two, lses));
+                () -> attention.forward(stream, arena, both, last, k, out, out, first, lses));
+    }
+
+    /** One key has all the weight: dv is dout, and neither the query nor the key matters. */
+    @Test
+    void gradientsOfAttentionLieAsWhatTheyAreGradientsOf() {
+        Arena arena = own(Arena.on(Device.CPU));
+        arena.reserve(1 << 20);
+        Attention attention = new Attention(1, 1, 1, true, 1);
+        Sequences sequences = Sequences.packed(1, 1, 1, ints(0, 1));
+        Matrix qkv = rows(1, 2, 3, 5);
+        Matrix out = rows(1, 0);
+        Tensor lse = zeros(DType.FLOAT32, 1);
+        attention.forward(stream, arena, sequences, qkv.columns(0, 1), qkv.columns(1, 1), qkv.columns(2, 1), out, lse);
+        assertArrayEquals(new float[] {5}, out.tensor().toFloats());
+        Matrix d = rows(1, 9, 9, 9);
+        attention.backward(stream, arena, sequences, qkv.columns(0, 1), qkv.columns(1, 1), qkv.columns(2, 1), out, lse,
+                rows(1, 7), d.columns(0, 1), d.columns(1, 1), d.columns(2, 1));
+        assertArrayEquals(new float[] {0, 0, 7}, d.tensor().toFloats());
+        refused("dq", () -> attention.backward(stream, arena, sequences, qkv.columns(0, 1), qkv.columns(1, 1),
+                qkv.columns(2, 1), out, lse, rows(1, 7), out, d.columns(1, 1), d.columns(2, 1)));
+    }
+
+    /** A quarter turn: (x1, x2) becomes (-x2, x1). */
+    @Test
+    void columnsAreRotated() {
+        Matrix wide = rows(2, 1, 2, 9, 3, 4, 9);
+        Transformer.rope(stream, 1, 2, ints(0, 1), floats(1, 0), floats(0, 1), false, wide.columns(0, 2));
+        assertArrayEquals(new float[] {1, 2, 9, -4, 3, 9}, wide.tensor().toFloats());
+        refused("x", () -> Transformer.rope(stream, 1, 2, ints(0, 1), floats(1, 0), floats(0, 1), false, wide));
+    }
+
+    /** silu(0) is 0 with the slope 1/2, and silu(100) is 100 with the slope 1. */
+    @Test
+    void gatesAreColumns() {
+        Matrix gated = rows(2, 0, 3, 100, 2);
+        Matrix gate = gated.columns(0, 1);
+        Matrix up = gated.columns(1, 1);
+        Matrix out = rows(2, 9, 9);
+        Transformer.siluMulForward(stream, gate, up, out);
+        assertArrayEquals(new float[] {0, 200}, out.tensor().toFloats());
+        Matrix d = rows(2, 0, 0, 0, 0);
+        Transformer.siluMulBackward(stream, gate, up, rows(2, 4, 5), d.columns(0, 1), d.columns(1, 1));
+        assertArrayEquals(new float[] {6, 0, 10, 500}, d.tensor().toFloats());
+        refused("up", () -> Transformer.siluMulForward(stream, gate, out, out));
+        refused("out", () -> Transformer.siluMulForward(stream, gate, up, gated));
+        refused("dup", () -> Transformer.siluMulBackward(stream, gate, up, out, d.columns(0, 1), out));
     }
 
     @Test
@@ -226,10 +281,14 @@ class TransformerTest {
     }
 
     @Test
-    void theGradientOfABiasIsAdded() {
+    void biasesAndTheirGradientsAreAdded() {
         Tensor dbias = floats(100, 200);
-        Transformer.addBiasBackward(stream, floats(1, 2, 3, 4, 5, 6), dbias);
+        Matrix dy = rows(3, 1, 2, 9, 3, 4, 9, 5, 6, 9);
+        Transformer.addBiasBackward(stream, dy.columns(0, 2), dbias);
         assertArrayEquals(new float[] {109, 212}, dbias.toFloats());
-        refused("dy", () -> Transformer.addBiasBackward(stream, floats(1, 2, 3), dbias));
+        refused("dbias", () -> Transformer.addBiasBackward(stream, dy, dbias));
+        Transformer.addBias(stream, floats(10, 20), dy.columns(1, 2));
+        assertArrayEquals(new float[] {1, 12, 29, 3, 14, 29, 5, 16, 29}, dy.tensor().toFloats());
+        refused("bias", () -> Transformer.addBias(stream, dbias, dy));
     }
 }

@@ -6,6 +6,7 @@ import static io.vblora.kernels.global.vblora.vbl_attention_scratch_bytes;
 
 import io.vblora.kernels.Arena;
 import io.vblora.kernels.DType;
+import io.vblora.kernels.Matrix;
 import io.vblora.kernels.NativeLibrary;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
@@ -15,8 +16,9 @@ import org.bytedeco.javacpp.Pointer;
 
 /**
  * Scaled dot-product attention with grouped key/value heads. Shapes: q, out [tokens, heads · headDim], k, v [tokens,
- * kvHeads · headDim], lse [heads, tokens], all float32; how the tokens make sequences, {@link Sequences} says.
- * Immutable: threads may share it, each with its own stream and arena.
+ * kvHeads · headDim], lse [heads, tokens], all float32; how the tokens make sequences, {@link Sequences} says. k and v
+ * have the same row stride; a gradient has that of what it is the gradient of. Immutable: threads may share it, each
+ * with its own stream and arena.
  */
 public final class Attention {
     private final int heads;
@@ -42,7 +44,7 @@ public final class Attention {
     /**
      * out = softmax(scale · q kᵀ + mask) v, and lse for the backward pass. Scratch comes from the arena and goes back.
      */
-    public void forward(Stream stream, Arena arena, Sequences sequences, Tensor q, Tensor k, Tensor v, Tensor out,
+    public void forward(Stream stream, Arena arena, Sequences sequences, Matrix q, Matrix k, Matrix v, Matrix out,
             Tensor lse) {
         forward(stream, arena, sequences, sequences, q, k, v, out, lse);
     }
@@ -51,34 +53,34 @@ public final class Attention {
      * The same where a sequence may have more keys than queries, which are then its last tokens: a causal attention
      * shows them all keys up to their own place. q, out and lse have rows of queries, k and v of keys.
      */
-    public void forward(Stream stream, Arena arena, Sequences queries, Sequences keys, Tensor q, Tensor k, Tensor v,
-            Tensor out, Tensor lse) {
+    public void forward(Stream stream, Arena arena, Sequences queries, Sequences keys, Matrix q, Matrix k, Matrix v,
+            Matrix out, Tensor lse) {
         checkForward(stream, queries, keys, q, k, v, out, lse);
         long mark = arena.mark();
-        Tensor scratch = scratch(stream, arena, queries, keys);
+        Tensor scratch = scratch(stream, arena, queries, keys, q, k, out);
         stream.run(handle -> vbl_attention_forward(handle, placed(queries, keys), q.pointer(), k.pointer(),
                 v.pointer(), out.pointer(), lse.pointer(), scratch.pointer(), scratch.bytes()));
         arena.release(mark);
     }
 
     /** dq, dk, dv from dout and what the forward pass saw and wrote. */
-    public void backward(Stream stream, Arena arena, Sequences sequences, Tensor q, Tensor k, Tensor v, Tensor out,
-            Tensor lse, Tensor dout, Tensor dq, Tensor dk, Tensor dv) {
+    public void backward(Stream stream, Arena arena, Sequences sequences, Matrix q, Matrix k, Matrix v, Matrix out,
+            Tensor lse, Matrix dout, Matrix dq, Matrix dk, Matrix dv) {
         checkForward(stream, sequences, sequences, q, k, v, out, lse);
-        Check.floats(stream, "dout", dout, out.elements());
-        Check.floats(stream, "dq", dq, q.elements());
-        Check.floats(stream, "dk", dk, k.elements());
-        Check.floats(stream, "dv", dv, v.elements());
+        checkLike(stream, "dout", dout, out);
+        checkLike(stream, "dq", dq, q);
+        checkLike(stream, "dk", dk, k);
+        checkLike(stream, "dv", dv, v);
         long mark = arena.mark();
-        Tensor scratch = scratch(stream, arena, sequences, sequences);
+        Tensor scratch = scratch(stream, arena, sequences, sequences, q, k, out);
         stream.run(handle -> vbl_attention_backward(handle, placed(sequences, sequences), q.pointer(), k.pointer(),
                 v.pointer(), out.pointer(), lse.pointer(), dout.pointer(), dq.pointer(), dk.pointer(), dv.pointer(),
                 scratch.pointer(), scratch.bytes()));
         arena.release(mark);
     }
 
-    private void checkForward(Stream stream, Sequences queries, Sequences keys, Tensor q, Tensor k, Tensor v,
-            Tensor out, Tensor lse) {
+    private void checkForward(Stream stream, Sequences queries, Sequences keys, Matrix q, Matrix k, Matrix v,
+            Matrix out, Tensor lse) {
         queries.check(stream);
         keys.check(stream);
         if (keys.size() != queries.size()) {
@@ -88,16 +90,24 @@ public final class Attention {
         if (keys != queries && keys.tokens() < 1) {
             throw new IllegalArgumentException("keys: found no tokens; expected at least one");
         }
-        Check.floats(stream, "q", q, queries.tokens() * heads * headDim);
-        Check.floats(stream, "k", k, keys.tokens() * kvHeads * headDim);
-        Check.floats(stream, "v", v, keys.tokens() * kvHeads * headDim);
-        Check.floats(stream, "out", out, queries.tokens() * heads * headDim);
+        long width = (long) heads * headDim;
+        Check.floats(stream, "q", q, queries.tokens(), width);
+        Check.floats(stream, "k", k, keys.tokens(), (long) kvHeads * headDim);
+        checkLike(stream, "v", v, k);
+        Check.floats(stream, "out", out, queries.tokens(), width);
         Check.floats(stream, "lse", lse, queries.tokens() * heads);
     }
 
-    private Tensor scratch(Stream stream, Arena arena, Sequences queries, Sequences keys) {
+    /** Requires a matrix as another one is. */
+    private static void checkLike(Stream stream, String name, Matrix matrix, Matrix other) {
+        Check.floats(stream, name, matrix, other.rows(), other.columns());
+        Check.rowStride(name, matrix, other.rowStride());
+    }
+
+    private Tensor scratch(Stream stream, Arena arena, Sequences queries, Sequences keys, Matrix q, Matrix k,
+            Matrix out) {
         Shape own = shape.get();
-        own.attention.batch(queries.size());
+        own.attention.batch(queries.size()).ldq(q.rowStride()).ldkv(k.rowStride()).ldout(out.rowStride());
         own.queries.rows(queries.tokens()).length(queries.length());
         own.keys.rows(keys == queries ? 0 : keys.tokens()).length(keys == queries ? 0 : keys.length());
         return arena.take(DType.UINT8,

@@ -45,6 +45,13 @@ final class Check {
         }
     }
 
+    static void rowStride(String name, Matrix matrix, long rowStride) {
+        if (matrix.rowStride() != rowStride) {
+            throw new IllegalArgumentException(name + ": found rows " + matrix.rowStride()
+                    + " elements apart; expected " + rowStride);
+        }
+    }
+
     static void ints(Stream stream, String name, Tensor tensor, long elements) {
         elements(stream, name, tensor, DType.INT32, elements);
     }

@@ -23,6 +23,7 @@ import static io.vblora.kernels.global.vblora.vbl_squared_error_scratch_bytes;
 
 import io.vblora.kernels.Arena;
 import io.vblora.kernels.DType;
+import io.vblora.kernels.Matrix;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 
@@ -147,34 +148,41 @@ public final class Transformer {
      * headDim], positions [tokens] int32, cos and sin [positions, headDim / 2].
      */
     public static void rope(Stream stream, int heads, int headDim, Tensor positions, Tensor cos, Tensor sin,
-            boolean inverse, Tensor x) {
+            boolean inverse, Matrix x) {
         long tokens = positions.elements();
         Check.ints(stream, "positions", positions, tokens);
         Check.floats(stream, "sin", sin, cos.elements());
-        Check.floats(stream, "x", x, tokens * heads * headDim);
+        Check.floats(stream, "x", x, tokens, (long) heads * headDim);
         stream.run(handle -> vbl_rope(handle, tokens, heads, headDim, positions.pointer(), cos.pointer(),
-                sin.pointer(), inverse ? 1 : 0, x.pointer()));
+                sin.pointer(), inverse ? 1 : 0, x.pointer(), x.rowStride()));
     }
 
-    /** out = silu(gate) · up, element by element. */
-    public static void siluMulForward(Stream stream, Tensor gate, Tensor up, Tensor out) {
-        long n = gate.elements();
-        Check.floats(stream, "gate", gate, n);
-        Check.floats(stream, "up", up, n);
-        Check.floats(stream, "out", out, n);
-        stream.run(handle -> vbl_silu_mul_forward(handle, n, gate.pointer(), up.pointer(), out.pointer()));
+    /** out = silu(gate) · up, all [rows, columns]; gate and up with the same row stride. */
+    public static void siluMulForward(Stream stream, Matrix gate, Matrix up, Matrix out) {
+        long rows = gate.rows();
+        long columns = gate.columns();
+        Check.floats(stream, "gate", gate, rows, columns);
+        Check.floats(stream, "up", up, rows, columns);
+        Check.rowStride("up", up, gate.rowStride());
+        Check.floats(stream, "out", out, rows, columns);
+        stream.run(handle -> vbl_silu_mul_forward(handle, rows, columns, gate.pointer(), up.pointer(),
+                gate.rowStride(), out.pointer(), out.rowStride()));
     }
 
-    /** dgate and dup from dout; each may be dout itself. */
-    public static void siluMulBackward(Stream stream, Tensor gate, Tensor up, Tensor dout, Tensor dgate, Tensor dup) {
-        long n = gate.elements();
-        Check.floats(stream, "gate", gate, n);
-        Check.floats(stream, "up", up, n);
-        Check.floats(stream, "dout", dout, n);
-        Check.floats(stream, "dgate", dgate, n);
-        Check.floats(stream, "dup", dup, n);
-        stream.run(handle -> vbl_silu_mul_backward(handle, n, gate.pointer(), up.pointer(), dout.pointer(),
-                dgate.pointer(), dup.pointer()));
+    /** dgate and dup, with the same row stride, from dout; each may be dout itself. */
+    public static void siluMulBackward(Stream stream, Matrix gate, Matrix up, Matrix dout, Matrix dgate, Matrix dup) {
+        long rows = gate.rows();
+        long columns = gate.columns();
+        Check.floats(stream, "gate", gate, rows, columns);
+        Check.floats(stream, "up", up, rows, columns);
+        Check.rowStride("up", up, gate.rowStride());
+        Check.floats(stream, "dout", dout, rows, columns);
+        Check.floats(stream, "dgate", dgate, rows, columns);
+        Check.floats(stream, "dup", dup, rows, columns);
+        Check.rowStride("dup", dup, dgate.rowStride());
+        stream.run(handle -> vbl_silu_mul_backward(handle, rows, columns, gate.pointer(), up.pointer(),
+                gate.rowStride(), dout.pointer(), dout.rowStride(), dgate.pointer(), dup.pointer(),
+                dgate.rowStride()));
     }
 
     /** y = activation(x), element by element; y may be x. */
@@ -196,21 +204,19 @@ public final class Transformer {
     }
 
     /** y [rows, columns] += bias [columns]. */
-    public static void addBias(Stream stream, Tensor bias, Tensor y) {
-        long columns = bias.elements();
-        long rows = y.elements() / columns;
-        Check.floats(stream, "bias", bias, columns);
-        Check.floats(stream, "y", y, rows * columns);
-        stream.run(handle -> vbl_add_bias(handle, rows, columns, bias.pointer(), y.pointer()));
+    public static void addBias(Stream stream, Tensor bias, Matrix y) {
+        Check.floats(stream, "bias", bias, y.columns());
+        Check.floats(stream, "y", y, y.rows(), y.columns());
+        stream.run(handle -> vbl_add_bias(handle, y.rows(), y.columns(), bias.pointer(), y.pointer(),
+                y.rowStride()));
     }
 
     /** dbias [columns] += the sums of dy's [rows, columns] columns. */
-    public static void addBiasBackward(Stream stream, Tensor dy, Tensor dbias) {
-        long columns = dbias.elements();
-        long rows = dy.elements() / columns;
-        Check.floats(stream, "dy", dy, rows * columns);
-        Check.floats(stream, "dbias", dbias, columns);
-        stream.run(handle -> vbl_add_bias_backward(handle, rows, columns, dy.pointer(), dbias.pointer()));
+    public static void addBiasBackward(Stream stream, Matrix dy, Tensor dbias) {
+        Check.floats(stream, "dy", dy, dy.rows(), dy.columns());
+        Check.floats(stream, "dbias", dbias, dy.columns());
+        stream.run(handle -> vbl_add_bias_backward(handle, dy.rows(), dy.columns(), dy.pointer(), dy.rowStride(),
+                dbias.pointer()));
     }
 
     /** out [size, hidden] from the tokens x [tokens, hidden] of packed sequences. */
