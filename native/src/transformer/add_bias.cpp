@@ -3,9 +3,9 @@
 #include "transformer/shape.h"
 #include "vblora/transformer.h"
 
-extern "C" vbl_status vbl_add_bias(vbl_stream *stream, int64_t rows, int64_t columns, const float *bias, float *y,
-                                   int64_t ldy) {
-  VBL_REQUIRE_CPU(stream);
+extern "C" vbl_status vbl_add_bias(vbl_stream *stream, int32_t dtype, int64_t rows, int64_t columns, const float *bias,
+                                   void *y, int64_t ldy) {
+  VBL_REQUIRE_CPU_DTYPE(stream, dtype);
   VBL_REQUIRE_SIZE(rows, 0);
   VBL_REQUIRE_SIZE(columns, 0);
   VBL_TRY(vbl::set_leading(__func__, "ldy", columns, ldy));
@@ -13,14 +13,14 @@ extern "C" vbl_status vbl_add_bias(vbl_stream *stream, int64_t rows, int64_t col
   VBL_REQUIRE_NOT_NULL(bias, y);
   vbl::parallel_for(stream, rows, vbl::rows_per_task(columns), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i)
-      for (int64_t j = 0; j < columns; ++j) y[i * ldy + j] += bias[j];
+      for (int64_t j = 0; j < columns; ++j) vbl::floats(y)[i * ldy + j] += bias[j];
   });
   return VBL_OK;
 }
 
-extern "C" vbl_status vbl_add_bias_backward(vbl_stream *stream, int64_t rows, int64_t columns, const float *dy,
-                                            int64_t lddy, float *dbias) {
-  VBL_REQUIRE_CPU(stream);
+extern "C" vbl_status vbl_add_bias_backward(vbl_stream *stream, int32_t dtype, int64_t rows, int64_t columns,
+                                            const void *dy, int64_t lddy, float *dbias) {
+  VBL_REQUIRE_CPU_DTYPE(stream, dtype);
   VBL_REQUIRE_SIZE(rows, 0);
   VBL_REQUIRE_SIZE(columns, 0);
   VBL_TRY(vbl::set_leading(__func__, "lddy", columns, lddy));
@@ -28,7 +28,7 @@ extern "C" vbl_status vbl_add_bias_backward(vbl_stream *stream, int64_t rows, in
   VBL_REQUIRE_NOT_NULL(dy, dbias);
   vbl::parallel_for(stream, columns, vbl::kSummedColumns, [&](int64_t begin, int64_t end) {
     double sums[vbl::kSummedColumns];
-    vbl::column_sums(rows, end - begin, lddy, dy + begin, sums);
+    vbl::column_sums(rows, end - begin, lddy, vbl::floats(dy) + begin, sums);
     for (int64_t c = begin; c < end; ++c)
       dbias[c] = static_cast<float>(static_cast<double>(dbias[c]) + sums[c - begin]);
   });

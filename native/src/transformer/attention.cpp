@@ -48,7 +48,8 @@ vbl_status check(const char *op, const vbl_attention *attention, vbl_attention &
   const int64_t width = int64_t{a.heads} * a.head_dim;
   VBL_TRY(vbl::set_leading(op, "ldq", width, a.ldq));
   VBL_TRY(vbl::set_leading(op, "ldkv", int64_t{a.kv_heads} * a.head_dim, a.ldkv));
-  return vbl::set_leading(op, "ldout", width, a.ldout);
+  VBL_TRY(vbl::set_leading(op, "ldout", width, a.ldout));
+  return vbl::check_cpu_dtype(op, a.dtype);
 }
 
 // Sequences as they lie in memory.
@@ -177,14 +178,15 @@ extern "C" int64_t vbl_attention_scratch_bytes(const vbl_stream *stream, const v
     VBL_REQUIRE_NOT_NULL_OF("vbl_attention_scratch_bytes", stream);
     return check("vbl_attention_scratch_bytes", attention, a);
   };
-  if (checked() != VBL_OK) return -1;
+  const vbl_status status = checked();
+  if (status != VBL_OK) return status == VBL_UNSUPPORTED ? -VBL_UNSUPPORTED : -1;
   vbl::Scratch scratch;
   lay_out(scratch, vbl_stream_threads(stream), Layout(a));
   return scratch.bytes();
 }
 
-extern "C" vbl_status vbl_attention_forward(vbl_stream *stream, const vbl_attention *attention, const float *q,
-                                            const float *k, const float *v, float *out, float *lse, void *scratch,
+extern "C" vbl_status vbl_attention_forward(vbl_stream *stream, const vbl_attention *attention, const void *q,
+                                            const void *k, const void *v, void *out, float *lse, void *scratch,
                                             int64_t scratch_bytes) {
   VBL_REQUIRE_CPU(stream);
   vbl_attention a;
@@ -205,10 +207,11 @@ extern "C" vbl_status vbl_attention_forward(vbl_stream *stream, const vbl_attent
       const int64_t begin = i % tiles * tile, end = std::min(begin + tile, layout.queries.count(b));
       if (begin >= end) continue;
       const vbl::AttentionHead head = layout.head(b);
-      float *head_out = out + layout.out(b, h), *head_lse = lse + layout.lse(b, h);
+      float *head_out = vbl::floats(out) + layout.out(b, h), *head_lse = lse + layout.lse(b, h);
       const int64_t padding = std::clamp(head.queries, begin, end);
       if (begin < padding)
-        VBL_SIMD(attention_forward)(head, begin, q + layout.q(b, h), k + kv, v + kv, head_out, head_lse, work);
+        VBL_SIMD(attention_forward)(head, begin, vbl::floats(q) + layout.q(b, h), vbl::floats(k) + kv,
+                                    vbl::floats(v) + kv, head_out, head_lse, work);
       clear(padding, end, a.ldout, a.head_dim, head_out);
       std::fill(head_lse + padding, head_lse + end, 0.0f);
     }
@@ -216,9 +219,9 @@ extern "C" vbl_status vbl_attention_forward(vbl_stream *stream, const vbl_attent
   return VBL_OK;
 }
 
-extern "C" vbl_status vbl_attention_backward(vbl_stream *stream, const vbl_attention *attention, const float *q,
-                                             const float *k, const float *v, const float *out, const float *lse,
-                                             const float *dout, float *dq, float *dk, float *dv, void *scratch,
+extern "C" vbl_status vbl_attention_backward(vbl_stream *stream, const vbl_attention *attention, const void *q,
+                                             const void *k, const void *v, const void *out, const float *lse,
+                                             const void *dout, void *dq, void *dk, void *dv, void *scratch,
                                              int64_t scratch_bytes) {
   VBL_REQUIRE_CPU(stream);
   vbl_attention a;
@@ -234,7 +237,7 @@ extern "C" vbl_status vbl_attention_backward(vbl_stream *stream, const vbl_atten
     const int64_t part = task % parts, kv_head = task / parts % a.kv_heads, b = task / parts / a.kv_heads;
     const int64_t kv = layout.kv(b, kv_head);
     vbl::AttentionHead head = layout.head(b);
-    float *part_dk = dk + kv, *part_dv = dv + kv;
+    float *part_dk = vbl::floats(dk) + kv, *part_dv = vbl::floats(dv) + kv;
     if (part > 0) {
       head.dkv_stride = layout.kv_width;
       part_dk = buffers.dk + (part - 1) * elements + layout.part_kv(b, kv_head);
@@ -242,11 +245,14 @@ extern "C" vbl_status vbl_attention_backward(vbl_stream *stream, const vbl_atten
     }
     for (float *gradient : {part_dk, part_dv}) clear(0, layout.keys.count(b), head.dkv_stride, a.head_dim, gradient);
     for (int64_t g = part * layout.group / parts; g < (part + 1) * layout.group / parts; ++g) {
-      const int64_t h = kv_head * layout.group + g, at = layout.q(b, h), out_at = layout.out(b, h);
+      const int64_t h = kv_head * layout.group + g, out_at = layout.out(b, h);
+      const float *head_q = vbl::floats(q) + layout.q(b, h);
+      float *head_dq = vbl::floats(dq) + layout.q(b, h);
       for (int64_t begin = 0; begin < head.queries; begin += kAttentionQueries)
-        VBL_SIMD(attention_backward)(head, begin, q + at, k + kv, v + kv, out + out_at, lse + layout.lse(b, h),
-                                     dout + out_at, dq + at, part_dk, part_dv, work);
-      clear(head.queries, layout.queries.count(b), a.ldq, a.head_dim, dq + at);
+        VBL_SIMD(attention_backward)(head, begin, head_q, vbl::floats(k) + kv, vbl::floats(v) + kv,
+                                     vbl::floats(out) + out_at, lse + layout.lse(b, h), vbl::floats(dout) + out_at,
+                                     head_dq, part_dk, part_dv, work);
+      clear(head.queries, layout.queries.count(b), a.ldq, a.head_dim, head_dq);
     }
   });
   if (parts > 1)
@@ -255,8 +261,8 @@ extern "C" vbl_status vbl_attention_backward(vbl_stream *stream, const vbl_atten
         for (int64_t row = begin; row < end; ++row) {
           const float *part_dk = buffers.dk + part * elements + row * width;
           const float *part_dv = buffers.dv + part * elements + row * width;
-          for (int64_t c = 0; c < width; ++c) dk[row * a.ldkv + c] += part_dk[c];
-          for (int64_t c = 0; c < width; ++c) dv[row * a.ldkv + c] += part_dv[c];
+          for (int64_t c = 0; c < width; ++c) vbl::floats(dk)[row * a.ldkv + c] += part_dk[c];
+          for (int64_t c = 0; c < width; ++c) vbl::floats(dv)[row * a.ldkv + c] += part_dv[c];
         }
     });
   return VBL_OK;

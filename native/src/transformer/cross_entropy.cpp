@@ -24,10 +24,10 @@ extern "C" int64_t vbl_cross_entropy_scratch_bytes(const vbl_stream *, int64_t r
   return scratch.bytes();
 }
 
-extern "C" vbl_status vbl_cross_entropy(vbl_stream *stream, int64_t rows, int64_t vocab, const float *logits,
-                                        const int32_t *labels, const float *scale, double *loss_sum, float *dlogits,
-                                        void *scratch, int64_t scratch_bytes) {
-  VBL_REQUIRE_CPU(stream);
+extern "C" vbl_status vbl_cross_entropy(vbl_stream *stream, int32_t dtype, int64_t rows, int64_t vocab,
+                                        const void *logits, const int32_t *labels, const float *scale, double *loss_sum,
+                                        void *dlogits, void *scratch, int64_t scratch_bytes) {
+  VBL_REQUIRE_CPU_DTYPE(stream, dtype);
   VBL_REQUIRE_SIZE(rows, 0);
   VBL_REQUIRE_SIZE(vocab, 1);
   if (rows == 0) return VBL_OK;
@@ -39,8 +39,8 @@ extern "C" vbl_status vbl_cross_entropy(vbl_stream *stream, int64_t rows, int64_
   double *loss = lay_out(memory, rows);
   vbl::parallel_for(stream, rows, vbl::rows_per_task(vocab), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const float *z = logits + i * vocab;
-      float *d = dlogits != nullptr ? dlogits + i * vocab : nullptr;
+      const float *z = vbl::floats(logits) + i * vocab;
+      float *d = dlogits != nullptr ? vbl::floats(dlogits) + i * vocab : nullptr;
       const int32_t label = labels[i];
       loss[i] = 0;
       if (label == VBL_IGNORE_INDEX) {

@@ -28,10 +28,10 @@ void add_row(int64_t hidden, const char *row, int32_t dtype, float *out) {
 
 }  // namespace
 
-extern "C" vbl_status vbl_embedding_forward(vbl_stream *stream, int64_t tokens, int64_t hidden, int64_t vocab,
-                                            const int32_t *ids, const void *table, int32_t table_dtype,
-                                            int32_t accumulate, float *out) {
-  VBL_REQUIRE_CPU(stream);
+extern "C" vbl_status vbl_embedding_forward(vbl_stream *stream, int32_t dtype, int64_t tokens, int64_t hidden,
+                                            int64_t vocab, const int32_t *ids, const void *table, int32_t table_dtype,
+                                            int32_t accumulate, void *out) {
+  VBL_REQUIRE_CPU_DTYPE(stream, dtype);
   VBL_TRY(check(__func__, tokens, hidden, vocab, ids));
   VBL_REQUIRE(table_dtype >= VBL_FLOAT32 && table_dtype <= VBL_FLOAT16, "vbl_embedding_forward: unknown table_dtype %d",
               table_dtype);
@@ -45,24 +45,24 @@ extern "C" vbl_status vbl_embedding_forward(vbl_stream *stream, int64_t tokens, 
     for (int64_t t = begin; t < end; ++t) {
       const char *row = rows + ids[t] * row_bytes;
       if (accumulate)
-        add_row(hidden, row, table_dtype, out + t * hidden);
+        add_row(hidden, row, table_dtype, vbl::floats(out) + t * hidden);
       else
-        vbl::widen(hidden, row, table_dtype, out + t * hidden);
+        vbl::widen(hidden, row, table_dtype, vbl::floats(out) + t * hidden);
     }
   });
   return VBL_OK;
 }
 
-extern "C" vbl_status vbl_embedding_backward(vbl_stream *stream, int64_t tokens, int64_t hidden, int64_t vocab,
-                                             const int32_t *ids, const float *dout, float *dtable) {
-  VBL_REQUIRE_CPU(stream);
+extern "C" vbl_status vbl_embedding_backward(vbl_stream *stream, int32_t dtype, int64_t tokens, int64_t hidden,
+                                             int64_t vocab, const int32_t *ids, const void *dout, float *dtable) {
+  VBL_REQUIRE_CPU_DTYPE(stream, dtype);
   VBL_TRY(check(__func__, tokens, hidden, vocab, ids));
   if (tokens == 0) return VBL_OK;
   VBL_REQUIRE_NOT_NULL(dout, dtable);
   // Cut along the columns, so that tokens with the same id are added in order.
   vbl::parallel_for(stream, hidden, vbl::rows_per_task(tokens), [&](int64_t begin, int64_t end) {
     for (int64_t t = 0; t < tokens; ++t) {
-      const float *from = dout + t * hidden;
+      const float *from = vbl::floats(dout) + t * hidden;
       float *to = dtable + ids[t] * hidden;
       for (int64_t c = begin; c < end; ++c) to[c] += from[c];
     }

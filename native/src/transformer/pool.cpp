@@ -28,9 +28,10 @@ int64_t sequences_per_task(int64_t batch, int64_t tokens, int64_t hidden) {
 
 }  // namespace
 
-extern "C" vbl_status vbl_pool_forward(vbl_stream *stream, int32_t pooling, int64_t batch, int64_t tokens,
-                                       int64_t hidden, const int32_t *starts, const float *x, float *out) {
-  VBL_REQUIRE_CPU(stream);
+extern "C" vbl_status vbl_pool_forward(vbl_stream *stream, int32_t dtype, int32_t pooling, int64_t batch,
+                                       int64_t tokens, int64_t hidden, const int32_t *starts, const void *x,
+                                       void *out) {
+  VBL_REQUIRE_CPU_DTYPE(stream, dtype);
   VBL_TRY(check(__func__, pooling, batch, tokens, hidden, starts));
   if (batch == 0) return VBL_OK;
   VBL_REQUIRE_NOT_NULL(x, out);
@@ -41,17 +42,18 @@ extern "C" vbl_status vbl_pool_forward(vbl_stream *stream, int32_t pooling, int6
       for (int64_t c = 0; c < hidden; c += vbl::kSummedColumns) {
         const int64_t columns = std::min(vbl::kSummedColumns, hidden - c);
         double sums[vbl::kSummedColumns];
-        vbl::column_sums(rows, columns, hidden, x + starts[b] * hidden + c, sums);
-        for (int64_t i = 0; i < columns; ++i) out[b * hidden + c + i] = static_cast<float>(sums[i] * each);
+        vbl::column_sums(rows, columns, hidden, vbl::floats(x) + starts[b] * hidden + c, sums);
+        for (int64_t i = 0; i < columns; ++i) vbl::floats(out)[b * hidden + c + i] = static_cast<float>(sums[i] * each);
       }
     }
   });
   return VBL_OK;
 }
 
-extern "C" vbl_status vbl_pool_backward(vbl_stream *stream, int32_t pooling, int64_t batch, int64_t tokens,
-                                        int64_t hidden, const int32_t *starts, const float *dout, float *dx) {
-  VBL_REQUIRE_CPU(stream);
+extern "C" vbl_status vbl_pool_backward(vbl_stream *stream, int32_t dtype, int32_t pooling, int64_t batch,
+                                        int64_t tokens, int64_t hidden, const int32_t *starts, const void *dout,
+                                        void *dx) {
+  VBL_REQUIRE_CPU_DTYPE(stream, dtype);
   VBL_TRY(check(__func__, pooling, batch, tokens, hidden, starts));
   if (batch == 0) return VBL_OK;
   VBL_REQUIRE_NOT_NULL(dout, dx);
@@ -59,11 +61,11 @@ extern "C" vbl_status vbl_pool_backward(vbl_stream *stream, int32_t pooling, int
     for (int64_t b = begin; b < end; ++b) {
       const int64_t rows = pooled(pooling, starts, b);
       const float each = 1 / static_cast<float>(std::max<int64_t>(1, rows));
-      const float *from = dout + b * hidden;
-      float *to = dx + starts[b] * hidden;
+      const float *from = vbl::floats(dout) + b * hidden;
+      float *to = vbl::floats(dx) + starts[b] * hidden;
       for (int64_t t = 0; t < rows; ++t)
         for (int64_t c = 0; c < hidden; ++c) to[t * hidden + c] = from[c] * each;
-      std::fill(to + rows * hidden, dx + starts[b + 1] * hidden, 0.0f);
+      std::fill(to + rows * hidden, vbl::floats(dx) + starts[b + 1] * hidden, 0.0f);
     }
   });
   return VBL_OK;

@@ -16,10 +16,10 @@ void rotate(int64_t half, const float *__restrict cos, const float *__restrict s
 
 }  // namespace
 
-extern "C" vbl_status vbl_rope(vbl_stream *stream, int64_t tokens, int32_t heads, int32_t head_dim,
-                               const int32_t *positions, const float *cos, const float *sin, int32_t inverse, float *x,
+extern "C" vbl_status vbl_rope(vbl_stream *stream, int32_t dtype, int64_t tokens, int32_t heads, int32_t head_dim,
+                               const int32_t *positions, const float *cos, const float *sin, int32_t inverse, void *x,
                                int64_t ldx) {
-  VBL_REQUIRE_CPU(stream);
+  VBL_REQUIRE_CPU_DTYPE(stream, dtype);
   VBL_REQUIRE_SIZE(tokens, 0);
   VBL_REQUIRE_SIZE(heads, 1);
   VBL_REQUIRE(head_dim >= 2 && head_dim % 2 == 0, "vbl_rope: head_dim must be even and positive, found %d", head_dim);
@@ -32,8 +32,8 @@ extern "C" vbl_status vbl_rope(vbl_stream *stream, int64_t tokens, int32_t heads
   vbl::parallel_for(stream, tokens, vbl::rows_per_task(width), [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
       const float *c = cos + positions[t] * half, *s = sin + positions[t] * half;
-      for (int64_t h = 0; h < width; h += head_dim)
-        rotate(half, c, s, inverse ? -1.0f : 1.0f, x + t * ldx + h, x + t * ldx + h + half);
+      float *row = vbl::floats(x) + t * ldx;
+      for (int64_t h = 0; h < width; h += head_dim) rotate(half, c, s, inverse ? -1.0f : 1.0f, row + h, row + h + half);
     }
   });
   return VBL_OK;

@@ -6,6 +6,18 @@
 
 namespace vbl {
 
+// The type of an op's activations, on a CPU stream.
+inline vbl_status check_cpu_dtype(const char *op, int32_t dtype) {
+  VBL_REQUIRE(dtype >= VBL_FLOAT32 && dtype <= VBL_FLOAT16, "%s: unknown dtype %d", op, dtype);
+  if (dtype != VBL_FLOAT32)
+    return fail(VBL_UNSUPPORTED, "%s: on the CPU dtype must be float32 (%d), found %d", op, VBL_FLOAT32, dtype);
+  return VBL_OK;
+}
+
+// Activations of a checked type.
+inline const float *floats(const void *x) { return static_cast<const float *>(x); }
+inline float *floats(void *x) { return static_cast<float *>(x); }
+
 // Puts the number of columns in the place of a leading dimension of 0, and refuses one that is less.
 inline vbl_status set_leading(const char *op, const char *name, int64_t columns, int64_t &ld) {
   if (ld == 0) ld = columns;
@@ -38,6 +50,13 @@ inline vbl_status check_range(const char *op, const char *name, int64_t n, const
 }
 
 }  // namespace vbl
+
+// What an op without a CUDA side begins with: a CPU stream, and activations of a type that the CPU has.
+#define VBL_REQUIRE_CPU_DTYPE(stream, dtype)          \
+  do {                                                \
+    VBL_REQUIRE_CPU(stream);                          \
+    VBL_TRY(::vbl::check_cpu_dtype(__func__, dtype)); \
+  } while (0)
 
 #define VBL_REQUIRE_SIZE(n, least) \
   VBL_REQUIRE((n) >= (least), "%s: " #n " must be at least %d, found %lld", __func__, least, static_cast<long long>(n))

@@ -3,9 +3,9 @@
 #include "transformer/silu_mul.simd.h"
 #include "vblora/transformer.h"
 
-extern "C" vbl_status vbl_silu_mul_forward(vbl_stream *stream, int64_t rows, int64_t columns, const float *gate,
-                                           const float *up, int64_t ldg, float *out, int64_t ldout) {
-  VBL_REQUIRE_CPU(stream);
+extern "C" vbl_status vbl_silu_mul_forward(vbl_stream *stream, int32_t dtype, int64_t rows, int64_t columns,
+                                           const void *gate, const void *up, int64_t ldg, void *out, int64_t ldout) {
+  VBL_REQUIRE_CPU_DTYPE(stream, dtype);
   VBL_REQUIRE_SIZE(rows, 0);
   VBL_REQUIRE_SIZE(columns, 0);
   VBL_TRY(vbl::set_leading(__func__, "ldg", columns, ldg));
@@ -15,15 +15,16 @@ extern "C" vbl_status vbl_silu_mul_forward(vbl_stream *stream, int64_t rows, int
   const bool dense = ldg == columns && ldout == columns;
   vbl::for_each_run(stream, rows, columns, dense, [&](int64_t row, int64_t column, int64_t n) {
     const int64_t at = row * ldg + column;
-    VBL_SIMD(silu_mul_forward)(n, gate + at, up + at, out + row * ldout + column);
+    VBL_SIMD(silu_mul_forward)(n, vbl::floats(gate) + at, vbl::floats(up) + at,
+                               vbl::floats(out) + row * ldout + column);
   });
   return VBL_OK;
 }
 
-extern "C" vbl_status vbl_silu_mul_backward(vbl_stream *stream, int64_t rows, int64_t columns, const float *gate,
-                                            const float *up, int64_t ldg, const float *dout, int64_t lddout,
-                                            float *dgate, float *dup, int64_t lddg) {
-  VBL_REQUIRE_CPU(stream);
+extern "C" vbl_status vbl_silu_mul_backward(vbl_stream *stream, int32_t dtype, int64_t rows, int64_t columns,
+                                            const void *gate, const void *up, int64_t ldg, const void *dout,
+                                            int64_t lddout, void *dgate, void *dup, int64_t lddg) {
+  VBL_REQUIRE_CPU_DTYPE(stream, dtype);
   VBL_REQUIRE_SIZE(rows, 0);
   VBL_REQUIRE_SIZE(columns, 0);
   VBL_TRY(vbl::set_leading(__func__, "ldg", columns, ldg));
@@ -38,7 +39,9 @@ extern "C" vbl_status vbl_silu_mul_backward(vbl_stream *stream, int64_t rows, in
   const bool dense = ldg == columns && lddout == columns && lddg == columns;
   vbl::for_each_run(stream, rows, columns, dense, [&](int64_t row, int64_t column, int64_t n) {
     const int64_t at = row * ldg + column, to = row * lddg + column;
-    VBL_SIMD(silu_mul_backward)(n, gate + at, up + at, dout + row * lddout + column, dgate + to, dup + to);
+    VBL_SIMD(silu_mul_backward)(n, vbl::floats(gate) + at, vbl::floats(up) + at,
+                                vbl::floats(dout) + row * lddout + column, vbl::floats(dgate) + to,
+                                vbl::floats(dup) + to);
   });
   return VBL_OK;
 }

@@ -22,10 +22,10 @@ extern "C" int64_t vbl_squared_error_scratch_bytes(const vbl_stream *, int64_t n
   return scratch.bytes();
 }
 
-extern "C" vbl_status vbl_squared_error(vbl_stream *stream, int64_t n, const float *predictions, const float *targets,
-                                        const float *scale, double *loss_sum, float *dpredictions, void *scratch,
-                                        int64_t scratch_bytes) {
-  VBL_REQUIRE_CPU(stream);
+extern "C" vbl_status vbl_squared_error(vbl_stream *stream, int32_t dtype, int64_t n, const void *predictions,
+                                        const float *targets, const float *scale, double *loss_sum, void *dpredictions,
+                                        void *scratch, int64_t scratch_bytes) {
+  VBL_REQUIRE_CPU_DTYPE(stream, dtype);
   VBL_REQUIRE_SIZE(n, 0);
   if (n == 0) return VBL_OK;
   VBL_REQUIRE_NOT_NULL(predictions, targets, loss_sum);
@@ -38,9 +38,9 @@ extern "C" vbl_status vbl_squared_error(vbl_stream *stream, int64_t n, const flo
     const double twice = dpredictions != nullptr ? 2 * static_cast<double>(*scale) : 0;
     double total = 0;
     for (int64_t i = begin; i < end; ++i) {
-      const double difference = static_cast<double>(predictions[i]) - static_cast<double>(targets[i]);
+      const double difference = static_cast<double>(vbl::floats(predictions)[i]) - static_cast<double>(targets[i]);
       total += difference * difference;
-      if (dpredictions != nullptr) dpredictions[i] = static_cast<float>(difference * twice);
+      if (dpredictions != nullptr) vbl::floats(dpredictions)[i] = static_cast<float>(difference * twice);
     }
     loss[begin / kBlock] = total;
   });

@@ -47,15 +47,16 @@ double unit(double x) {
 
 std::vector<float> forward(vbl_stream *stream, int32_t activation, const std::vector<float> &x) {
   std::vector<float> y(x.size(), NAN);
-  CHECK_STATUS(VBL_OK, vbl_activation_forward(stream, activation, static_cast<int64_t>(x.size()), x.data(), y.data()));
+  CHECK_STATUS(VBL_OK, vbl_activation_forward(stream, VBL_FLOAT32, activation, static_cast<int64_t>(x.size()), x.data(),
+                                              y.data()));
   return y;
 }
 
 std::vector<float> backward(vbl_stream *stream, int32_t activation, const std::vector<float> &x,
                             const std::vector<float> &dy) {
   std::vector<float> dx(x.size(), NAN);
-  CHECK_STATUS(VBL_OK, vbl_activation_backward(stream, activation, static_cast<int64_t>(x.size()), x.data(), dy.data(),
-                                               dx.data()));
+  CHECK_STATUS(VBL_OK, vbl_activation_backward(stream, VBL_FLOAT32, activation, static_cast<int64_t>(x.size()),
+                                               x.data(), dy.data(), dx.data()));
   return dx;
 }
 
@@ -123,15 +124,16 @@ TEST(activations_equal_their_definition_with_any_number_of_threads) {
         if (threads == 1) first_y = y, first_dx = dx;
         CHECK(check::same_bits(y, first_y) && check::same_bits(dx, first_dx));
         std::vector<float> in_place = x;
-        CHECK_STATUS(VBL_OK, vbl_activation_forward(stream, activation, n, in_place.data(), in_place.data()));
+        CHECK_STATUS(VBL_OK,
+                     vbl_activation_forward(stream, VBL_FLOAT32, activation, n, in_place.data(), in_place.data()));
         CHECK(check::same_bits(in_place, first_y));
         in_place = dy;
-        CHECK_STATUS(VBL_OK,
-                     vbl_activation_backward(stream, activation, n, x.data(), in_place.data(), in_place.data()));
+        CHECK_STATUS(VBL_OK, vbl_activation_backward(stream, VBL_FLOAT32, activation, n, x.data(), in_place.data(),
+                                                     in_place.data()));
         CHECK(check::same_bits(in_place, first_dx));
         in_place = x;
-        CHECK_STATUS(VBL_OK,
-                     vbl_activation_backward(stream, activation, n, in_place.data(), dy.data(), in_place.data()));
+        CHECK_STATUS(VBL_OK, vbl_activation_backward(stream, VBL_FLOAT32, activation, n, in_place.data(), dy.data(),
+                                                     in_place.data()));
         CHECK(check::same_bits(in_place, first_dx));
       }
     }
@@ -158,8 +160,9 @@ TEST(activations_do_not_touch_memory_behind_their_end) {
       const std::vector<float> x(n, 0.5f);
       std::vector<float> y(n + 1, 7), dx(n + 1, 7);
       const int64_t count = static_cast<int64_t>(n);
-      CHECK_STATUS(VBL_OK, vbl_activation_forward(stream, activation, count, x.data(), y.data()));
-      CHECK_STATUS(VBL_OK, vbl_activation_backward(stream, activation, count, x.data(), x.data(), dx.data()));
+      CHECK_STATUS(VBL_OK, vbl_activation_forward(stream, VBL_FLOAT32, activation, count, x.data(), y.data()));
+      CHECK_STATUS(VBL_OK,
+                   vbl_activation_backward(stream, VBL_FLOAT32, activation, count, x.data(), x.data(), dx.data()));
       CHECK(y[n] == 7 && dx[n] == 7 && y[n - 1] == y[0] && dx[n - 1] == dx[0] && y[0] != 7 && dx[0] != 7);
     }
 }
@@ -167,19 +170,19 @@ TEST(activations_do_not_touch_memory_behind_their_end) {
 TEST(activations_refuse_what_they_cannot_take) {
   check::CpuStream stream;
   float x[2] = {}, y[2];
-  CHECK_STATUS(VBL_OK, vbl_activation_forward(stream, VBL_GELU, 0, nullptr, nullptr));
-  CHECK_STATUS(VBL_OK, vbl_activation_backward(stream, VBL_GELU, 0, nullptr, nullptr, nullptr));
+  CHECK_STATUS(VBL_OK, vbl_activation_forward(stream, VBL_FLOAT32, VBL_GELU, 0, nullptr, nullptr));
+  CHECK_STATUS(VBL_OK, vbl_activation_backward(stream, VBL_FLOAT32, VBL_GELU, 0, nullptr, nullptr, nullptr));
   for (int32_t wrong : {-1, 4}) {
-    CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_activation_forward(stream, wrong, 2, x, y));
-    CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_activation_backward(stream, wrong, 2, x, x, y));
+    CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_activation_forward(stream, VBL_FLOAT32, wrong, 2, x, y));
+    CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_activation_backward(stream, VBL_FLOAT32, wrong, 2, x, x, y));
   }
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_activation_forward(stream, VBL_TANH, -1, x, y));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_activation_forward(stream, VBL_TANH, 2, nullptr, y));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_activation_forward(stream, VBL_TANH, 2, x, nullptr));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_activation_forward(nullptr, VBL_TANH, 2, x, y));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_activation_backward(stream, VBL_TANH, -1, x, x, y));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_activation_backward(stream, VBL_TANH, 2, nullptr, x, y));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_activation_backward(stream, VBL_TANH, 2, x, nullptr, y));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_activation_backward(stream, VBL_TANH, 2, x, x, nullptr));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_activation_backward(nullptr, VBL_TANH, 2, x, x, y));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_activation_forward(stream, VBL_FLOAT32, VBL_TANH, -1, x, y));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_activation_forward(stream, VBL_FLOAT32, VBL_TANH, 2, nullptr, y));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_activation_forward(stream, VBL_FLOAT32, VBL_TANH, 2, x, nullptr));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_activation_forward(nullptr, VBL_FLOAT32, VBL_TANH, 2, x, y));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_activation_backward(stream, VBL_FLOAT32, VBL_TANH, -1, x, x, y));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_activation_backward(stream, VBL_FLOAT32, VBL_TANH, 2, nullptr, x, y));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_activation_backward(stream, VBL_FLOAT32, VBL_TANH, 2, x, nullptr, y));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_activation_backward(stream, VBL_FLOAT32, VBL_TANH, 2, x, x, nullptr));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_activation_backward(nullptr, VBL_FLOAT32, VBL_TANH, 2, x, x, y));
 }

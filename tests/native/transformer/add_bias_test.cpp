@@ -12,10 +12,10 @@ TEST(a_bias_is_added_once_everywhere) {
     for (int32_t threads : {1, 2, 5}) {
       check::CpuStream stream(threads);
       std::vector<float> found = y;
-      CHECK_STATUS(VBL_OK, vbl_add_bias(stream, rows, columns, bias.data(), found.data(), 0));
+      CHECK_STATUS(VBL_OK, vbl_add_bias(stream, VBL_FLOAT32, rows, columns, bias.data(), found.data(), 0));
       CHECK(check::same_bits(found, biased));
       std::vector<float> wide = check::side_by_side(rows, {y, y});  // the second stays as it is
-      CHECK_STATUS(VBL_OK, vbl_add_bias(stream, rows, columns, bias.data(), wide.data(), 2 * columns + 1));
+      CHECK_STATUS(VBL_OK, vbl_add_bias(stream, VBL_FLOAT32, rows, columns, bias.data(), wide.data(), 2 * columns + 1));
       CHECK(check::same_bits(wide, check::side_by_side(rows, {biased, y})));
     }
   }
@@ -36,11 +36,12 @@ TEST(the_gradient_of_a_bias_is_summed_in_float64_from_the_first_row_on) {
     for (int32_t threads : {1, 2, 3}) {
       check::CpuStream stream(threads);
       std::vector<float> dbias = before;
-      CHECK_STATUS(VBL_OK, vbl_add_bias_backward(stream, rows, columns, dy.data(), 0, dbias.data()));
+      CHECK_STATUS(VBL_OK, vbl_add_bias_backward(stream, VBL_FLOAT32, rows, columns, dy.data(), 0, dbias.data()));
       CHECK(check::same_bits(dbias, expected));
       const std::vector<float> wide = check::side_by_side(rows, {dy});
       dbias = before;
-      CHECK_STATUS(VBL_OK, vbl_add_bias_backward(stream, rows, columns, wide.data(), columns + 1, dbias.data()));
+      CHECK_STATUS(VBL_OK,
+                   vbl_add_bias_backward(stream, VBL_FLOAT32, rows, columns, wide.data(), columns + 1, dbias.data()));
       CHECK(check::same_bits(dbias, expected));
     }
   }
@@ -49,15 +50,15 @@ TEST(the_gradient_of_a_bias_is_summed_in_float64_from_the_first_row_on) {
 TEST(biases_refuse_what_they_cannot_take) {
   check::CpuStream stream;
   float x[2] = {}, y[2] = {};
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_add_bias(nullptr, 1, 2, x, y, 0));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_add_bias(stream, -1, 2, x, y, 0));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_add_bias(stream, 1, 2, x, nullptr, 0));
-  CHECK_STATUS(VBL_OK, vbl_add_bias_backward(stream, 0, 2, nullptr, 0, y));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_add_bias_backward(stream, 1, -1, x, 0, y));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_add_bias_backward(stream, -1, 2, x, 0, y));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_add_bias_backward(stream, 1, 2, nullptr, 0, y));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_add_bias_backward(stream, 1, 2, x, 0, nullptr));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_add_bias_backward(nullptr, 1, 2, x, 0, y));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_add_bias(stream, 1, 2, x, y, 1));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_add_bias_backward(stream, 1, 2, x, 1, y));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_add_bias(nullptr, VBL_FLOAT32, 1, 2, x, y, 0));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_add_bias(stream, VBL_FLOAT32, -1, 2, x, y, 0));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_add_bias(stream, VBL_FLOAT32, 1, 2, x, nullptr, 0));
+  CHECK_STATUS(VBL_OK, vbl_add_bias_backward(stream, VBL_FLOAT32, 0, 2, nullptr, 0, y));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_add_bias_backward(stream, VBL_FLOAT32, 1, -1, x, 0, y));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_add_bias_backward(stream, VBL_FLOAT32, -1, 2, x, 0, y));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_add_bias_backward(stream, VBL_FLOAT32, 1, 2, nullptr, 0, y));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_add_bias_backward(stream, VBL_FLOAT32, 1, 2, x, 0, nullptr));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_add_bias_backward(nullptr, VBL_FLOAT32, 1, 2, x, 0, y));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_add_bias(stream, VBL_FLOAT32, 1, 2, x, y, 1));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_add_bias_backward(stream, VBL_FLOAT32, 1, 2, x, 1, y));
 }

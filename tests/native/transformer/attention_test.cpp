@@ -76,7 +76,7 @@ Case make_case(check::Random &random, int32_t batch, int32_t length, int32_t hea
                bool causal, bool padded, int32_t more = -1) {
   Case c;
   const float scale = 1 / std::sqrt(static_cast<float>(head_dim));
-  c.attention = {batch, heads, kv_heads, head_dim, causal, scale, {}, {}, 0, 0, 0};
+  c.attention = {batch, heads, kv_heads, head_dim, causal, scale, {}, {}, 0, 0, 0, VBL_FLOAT32};
   c.queries = {batch, length, {}};
   for (int32_t b = 0; padded && b < batch; ++b)
     c.queries.lengths.push_back(static_cast<int32_t>(random.between(1, length)));

@@ -16,7 +16,7 @@ Results run(int32_t threads, int64_t vocab, const std::vector<float> &logits, co
   const int64_t rows = static_cast<int64_t>(labels.size()), bytes = vbl_cross_entropy_scratch_bytes(stream, rows);
   std::vector<char> scratch(static_cast<size_t>(bytes));
   Results r{0.5, in_place ? logits : std::vector<float>(logits.size(), NAN)};
-  CHECK_STATUS(VBL_OK, vbl_cross_entropy(stream, rows, vocab, in_place ? r.dlogits.data() : logits.data(),
+  CHECK_STATUS(VBL_OK, vbl_cross_entropy(stream, VBL_FLOAT32, rows, vocab, in_place ? r.dlogits.data() : logits.data(),
                                          labels.data(), &scale, &r.loss, r.dlogits.data(), scratch.data(), bytes));
   return r;
 }
@@ -60,8 +60,8 @@ TEST(cross_entropy_equals_its_definition_with_any_number_of_threads) {
     double only_loss = 0.5;
     const int64_t bytes = vbl_cross_entropy_scratch_bytes(stream, rows);
     std::vector<char> scratch(static_cast<size_t>(bytes));
-    CHECK_STATUS(VBL_OK, vbl_cross_entropy(stream, rows, vocab, logits.data(), labels.data(), nullptr, &only_loss,
-                                           nullptr, scratch.data(), bytes));
+    CHECK_STATUS(VBL_OK, vbl_cross_entropy(stream, VBL_FLOAT32, rows, vocab, logits.data(), labels.data(), nullptr,
+                                           &only_loss, nullptr, scratch.data(), bytes));
     CHECK(only_loss == one.loss);
   }
 }
@@ -83,7 +83,7 @@ TEST(cross_entropy_refuses_what_it_cannot_take) {
   std::vector<char> memory(static_cast<size_t>(bytes));
   char *scratch = memory.data();
   const auto call = [&](const int32_t *labels, const float *s, double *l, void *memory, int64_t bytes) {
-    return vbl_cross_entropy(stream, 2, 3, logits, labels, s, l, d, memory, bytes);
+    return vbl_cross_entropy(stream, VBL_FLOAT32, 2, 3, logits, labels, s, l, d, memory, bytes);
   };
   const int32_t labels[2] = {0, 2};
   CHECK_STATUS(VBL_OK, call(labels, &scale, &loss, scratch, bytes));
@@ -100,8 +100,9 @@ TEST(cross_entropy_refuses_what_it_cannot_take) {
   CHECK_STATUS(VBL_INVALID_ARGUMENT, call(labels, &scale, &loss, nullptr, bytes));
   CHECK(vbl_cross_entropy_scratch_bytes(stream, -1) == -1);
   CHECK_STATUS(VBL_INVALID_ARGUMENT,
-               vbl_cross_entropy(stream, -1, 3, logits, labels, &scale, &loss, d, scratch, bytes));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_cross_entropy(stream, 2, 0, logits, labels, &scale, &loss, d, scratch, bytes));
+               vbl_cross_entropy(stream, VBL_FLOAT32, -1, 3, logits, labels, &scale, &loss, d, scratch, bytes));
   CHECK_STATUS(VBL_INVALID_ARGUMENT,
-               vbl_cross_entropy(nullptr, 2, 3, logits, labels, &scale, &loss, d, scratch, bytes));
+               vbl_cross_entropy(stream, VBL_FLOAT32, 2, 0, logits, labels, &scale, &loss, d, scratch, bytes));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT,
+               vbl_cross_entropy(nullptr, VBL_FLOAT32, 2, 3, logits, labels, &scale, &loss, d, scratch, bytes));
 }

@@ -21,15 +21,15 @@ TEST(embedding_looks_up_and_adds_rows_of_every_dtype) {
       const int64_t count = static_cast<int64_t>(table.size());
       CHECK_STATUS(VBL_OK, vbl_convert(stream, count, table.data(), VBL_FLOAT32, stored.data(), dtype));
       std::vector<float> out(static_cast<size_t>(tokens * hidden), NAN);
-      CHECK_STATUS(VBL_OK, vbl_embedding_forward(stream, tokens, hidden, vocab, ids.data(), stored.data(), dtype, 0,
-                                                 out.data()));
+      CHECK_STATUS(VBL_OK, vbl_embedding_forward(stream, VBL_FLOAT32, tokens, hidden, vocab, ids.data(), stored.data(),
+                                                 dtype, 0, out.data()));
       for (size_t t = 0; t < ids.size(); ++t)
         CHECK(std::memcmp(&out[t * static_cast<size_t>(hidden)], &table[static_cast<size_t>(ids[t] * hidden)],
                           static_cast<size_t>(hidden) * sizeof(float)) == 0);
       std::vector<float> sums = check::normals(random, tokens * hidden), expected = sums;
       for (size_t i = 0; i < sums.size(); ++i) expected[i] += out[i];
-      CHECK_STATUS(VBL_OK, vbl_embedding_forward(stream, tokens, hidden, vocab, ids.data(), stored.data(), dtype, 1,
-                                                 sums.data()));
+      CHECK_STATUS(VBL_OK, vbl_embedding_forward(stream, VBL_FLOAT32, tokens, hidden, vocab, ids.data(), stored.data(),
+                                                 dtype, 1, sums.data()));
       CHECK(check::same_bits(sums, expected));
     }
 }
@@ -50,8 +50,8 @@ TEST(embedding_gradient_adds_tokens_in_order) {
     for (int32_t threads : {1, 2, 5}) {
       check::CpuStream stream(threads);
       std::vector<float> dtable = before;
-      CHECK_STATUS(VBL_OK,
-                   vbl_embedding_backward(stream, tokens, hidden, vocab, ids.data(), dout.data(), dtable.data()));
+      CHECK_STATUS(VBL_OK, vbl_embedding_backward(stream, VBL_FLOAT32, tokens, hidden, vocab, ids.data(), dout.data(),
+                                                  dtable.data()));
       CHECK(check::same_bits(dtable, expected));
     }
   }
@@ -62,21 +62,27 @@ TEST(embedding_refuses_ids_outside_the_vocabulary) {
   float table[6] = {}, out[6] = {};
   for (int32_t wrong : {-1, 3, INT32_MIN, INT32_MAX}) {
     const int32_t ids[2] = {2, wrong};
-    for (vbl_status status : {vbl_embedding_forward(stream, 2, 2, 3, ids, table, VBL_FLOAT32, 0, out),
-                              vbl_embedding_backward(stream, 2, 2, 3, ids, out, table)}) {
+    for (vbl_status status : {vbl_embedding_forward(stream, VBL_FLOAT32, 2, 2, 3, ids, table, VBL_FLOAT32, 0, out),
+                              vbl_embedding_backward(stream, VBL_FLOAT32, 2, 2, 3, ids, out, table)}) {
       CHECK(status == VBL_INVALID_ARGUMENT);
       CHECK(std::strstr(vbl_last_error(), "ids[1]") != nullptr &&
             std::strstr(vbl_last_error(), std::to_string(wrong).c_str()));
     }
   }
   const int32_t ids[2] = {2, 0};
-  CHECK_STATUS(VBL_OK, vbl_embedding_forward(stream, 0, 2, 3, nullptr, nullptr, VBL_FLOAT32, 0, nullptr));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_embedding_forward(nullptr, 2, 2, 3, ids, table, VBL_FLOAT32, 0, out));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_embedding_forward(stream, 2, 2, 3, nullptr, table, VBL_FLOAT32, 0, out));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_embedding_forward(stream, 2, 2, 3, ids, nullptr, VBL_FLOAT32, 0, out));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_embedding_forward(stream, 2, 2, 3, ids, table, 9, 0, out));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_embedding_forward(stream, 2, 2, 3, ids, table, VBL_FLOAT32, 2, out));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_embedding_forward(stream, 2, 0, 3, ids, table, VBL_FLOAT32, 0, out));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_embedding_forward(stream, -2, 2, 3, ids, table, VBL_FLOAT32, 0, out));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_embedding_backward(stream, 2, 2, 3, ids, nullptr, table));
+  CHECK_STATUS(VBL_OK, vbl_embedding_forward(stream, VBL_FLOAT32, 0, 2, 3, nullptr, nullptr, VBL_FLOAT32, 0, nullptr));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT,
+               vbl_embedding_forward(nullptr, VBL_FLOAT32, 2, 2, 3, ids, table, VBL_FLOAT32, 0, out));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT,
+               vbl_embedding_forward(stream, VBL_FLOAT32, 2, 2, 3, nullptr, table, VBL_FLOAT32, 0, out));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT,
+               vbl_embedding_forward(stream, VBL_FLOAT32, 2, 2, 3, ids, nullptr, VBL_FLOAT32, 0, out));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_embedding_forward(stream, VBL_FLOAT32, 2, 2, 3, ids, table, 9, 0, out));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT,
+               vbl_embedding_forward(stream, VBL_FLOAT32, 2, 2, 3, ids, table, VBL_FLOAT32, 2, out));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT,
+               vbl_embedding_forward(stream, VBL_FLOAT32, 2, 0, 3, ids, table, VBL_FLOAT32, 0, out));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT,
+               vbl_embedding_forward(stream, VBL_FLOAT32, -2, 2, 3, ids, table, VBL_FLOAT32, 0, out));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_embedding_backward(stream, VBL_FLOAT32, 2, 2, 3, ids, nullptr, table));
 }

@@ -58,10 +58,10 @@ TEST(layernorm_equals_its_definition_with_any_number_of_threads) {
     for (int32_t threads : {1, 2, 3}) {
       check::CpuStream stream(threads);
       std::vector<float> y(x.size(), NAN), mean(static_cast<size_t>(rows), NAN), rstd = mean, dx = y, in_place = x;
-      CHECK_STATUS(VBL_OK, vbl_layernorm_forward(stream, rows, hidden, eps, x.data(), weight.data(), bias.data(),
-                                                 y.data(), mean.data(), rstd.data()));
-      CHECK_STATUS(VBL_OK, vbl_layernorm_backward(stream, rows, hidden, dy.data(), x.data(), weight.data(), mean.data(),
-                                                  rstd.data(), dx.data()));
+      CHECK_STATUS(VBL_OK, vbl_layernorm_forward(stream, VBL_FLOAT32, rows, hidden, eps, x.data(), weight.data(),
+                                                 bias.data(), y.data(), mean.data(), rstd.data()));
+      CHECK_STATUS(VBL_OK, vbl_layernorm_backward(stream, VBL_FLOAT32, rows, hidden, dy.data(), x.data(), weight.data(),
+                                                  mean.data(), rstd.data(), dx.data()));
       // x - mean is off by half a unit of the mean, up to 3 standard deviations, and then some roundings follow.
       CHECK_NEAR(check::error(y, expected.y), 0, 4e-7);
       CHECK_NEAR(check::error(mean, expected.mean), 0, 6e-8);  // rounded once
@@ -70,12 +70,12 @@ TEST(layernorm_equals_its_definition_with_any_number_of_threads) {
       if (hidden > 2) CHECK_NEAR(check::error(dx, dx_expected), 0, 6e-7);
       if (threads == 1) first_y = y, first_dx = dx;
       CHECK(check::same_bits(y, first_y) && check::same_bits(dx, first_dx));
-      CHECK_STATUS(VBL_OK, vbl_layernorm_forward(stream, rows, hidden, eps, in_place.data(), weight.data(), bias.data(),
-                                                 in_place.data(), mean.data(), rstd.data()));
+      CHECK_STATUS(VBL_OK, vbl_layernorm_forward(stream, VBL_FLOAT32, rows, hidden, eps, in_place.data(), weight.data(),
+                                                 bias.data(), in_place.data(), mean.data(), rstd.data()));
       CHECK(check::same_bits(in_place, first_y));
       in_place = dy;
-      CHECK_STATUS(VBL_OK, vbl_layernorm_backward(stream, rows, hidden, in_place.data(), x.data(), weight.data(),
-                                                  mean.data(), rstd.data(), in_place.data()));
+      CHECK_STATUS(VBL_OK, vbl_layernorm_backward(stream, VBL_FLOAT32, rows, hidden, in_place.data(), x.data(),
+                                                  weight.data(), mean.data(), rstd.data(), in_place.data()));
       CHECK(check::same_bits(in_place, first_dx));
     }
   }
@@ -89,10 +89,10 @@ TEST(layernorm_gradient_equals_central_differences) {
                            bias = check::normals(random, hidden), dy = check::normals(random, rows * hidden);
   check::CpuStream stream;
   std::vector<float> y(x.size()), mean(static_cast<size_t>(rows)), rstd = mean, dx(x.size(), NAN);
-  CHECK_STATUS(VBL_OK, vbl_layernorm_forward(stream, rows, hidden, eps, x.data(), weight.data(), bias.data(), y.data(),
-                                             mean.data(), rstd.data()));
-  CHECK_STATUS(VBL_OK, vbl_layernorm_backward(stream, rows, hidden, dy.data(), x.data(), weight.data(), mean.data(),
-                                              rstd.data(), dx.data()));
+  CHECK_STATUS(VBL_OK, vbl_layernorm_forward(stream, VBL_FLOAT32, rows, hidden, eps, x.data(), weight.data(),
+                                             bias.data(), y.data(), mean.data(), rstd.data()));
+  CHECK_STATUS(VBL_OK, vbl_layernorm_backward(stream, VBL_FLOAT32, rows, hidden, dy.data(), x.data(), weight.data(),
+                                              mean.data(), rstd.data(), dx.data()));
   std::vector<double> expected(x.size());
   for (size_t i = 0; i < x.size(); ++i) {
     double loss[2];
@@ -112,35 +112,36 @@ TEST(layernorm_of_equal_elements_is_the_bias) {
   check::CpuStream stream;
   const std::vector<float> x(10, 1e5f), weight(10, 3.0f), bias = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
   std::vector<float> y(10), mean(1), rstd(1);
-  CHECK_STATUS(VBL_OK, vbl_layernorm_forward(stream, 1, 10, 1e-4f, x.data(), weight.data(), bias.data(), y.data(),
-                                             mean.data(), rstd.data()));
+  CHECK_STATUS(VBL_OK, vbl_layernorm_forward(stream, VBL_FLOAT32, 1, 10, 1e-4f, x.data(), weight.data(), bias.data(),
+                                             y.data(), mean.data(), rstd.data()));
   CHECK(y == bias && mean[0] == 1e5f && rstd[0] == 100);
 }
 
 TEST(layernorm_refuses_what_it_cannot_take) {
   check::CpuStream stream;
   float x[4] = {}, w[2] = {}, y[4], m[2] = {}, r[2] = {};
-  CHECK_STATUS(VBL_OK, vbl_layernorm_forward(stream, 2, 2, 1e-5f, x, w, w, y, m, r));
-  CHECK_STATUS(VBL_OK, vbl_layernorm_forward(stream, 0, 2, 1e-5f, nullptr, w, w, nullptr, nullptr, nullptr));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_layernorm_forward(stream, -1, 2, 1e-5f, x, w, w, y, m, r));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_layernorm_forward(stream, 2, 0, 1e-5f, x, w, w, y, m, r));
+  CHECK_STATUS(VBL_OK, vbl_layernorm_forward(stream, VBL_FLOAT32, 2, 2, 1e-5f, x, w, w, y, m, r));
+  CHECK_STATUS(VBL_OK,
+               vbl_layernorm_forward(stream, VBL_FLOAT32, 0, 2, 1e-5f, nullptr, w, w, nullptr, nullptr, nullptr));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_layernorm_forward(stream, VBL_FLOAT32, -1, 2, 1e-5f, x, w, w, y, m, r));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_layernorm_forward(stream, VBL_FLOAT32, 2, 0, 1e-5f, x, w, w, y, m, r));
   for (float eps : {-1.0f, NAN, INFINITY})
-    CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_layernorm_forward(stream, 2, 2, eps, x, w, w, y, m, r));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_layernorm_forward(stream, 2, 2, 1e-5f, nullptr, w, w, y, m, r));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_layernorm_forward(stream, 2, 2, 1e-5f, x, nullptr, w, y, m, r));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_layernorm_forward(stream, 2, 2, 1e-5f, x, w, nullptr, y, m, r));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_layernorm_forward(stream, 2, 2, 1e-5f, x, w, w, nullptr, m, r));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_layernorm_forward(stream, 2, 2, 1e-5f, x, w, w, y, nullptr, r));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_layernorm_forward(stream, 2, 2, 1e-5f, x, w, w, y, m, nullptr));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_layernorm_forward(nullptr, 2, 2, 1e-5f, x, w, w, y, m, r));
-  CHECK_STATUS(VBL_OK, vbl_layernorm_backward(stream, 2, 2, x, x, w, m, r, y));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_layernorm_backward(stream, -1, 2, x, x, w, m, r, y));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_layernorm_backward(stream, 2, 0, x, x, w, m, r, y));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_layernorm_backward(stream, 2, 2, nullptr, x, w, m, r, y));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_layernorm_backward(stream, 2, 2, x, nullptr, w, m, r, y));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_layernorm_backward(stream, 2, 2, x, x, nullptr, m, r, y));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_layernorm_backward(stream, 2, 2, x, x, w, nullptr, r, y));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_layernorm_backward(stream, 2, 2, x, x, w, m, nullptr, y));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_layernorm_backward(stream, 2, 2, x, x, w, m, r, nullptr));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_layernorm_backward(nullptr, 2, 2, x, x, w, m, r, y));
+    CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_layernorm_forward(stream, VBL_FLOAT32, 2, 2, eps, x, w, w, y, m, r));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_layernorm_forward(stream, VBL_FLOAT32, 2, 2, 1e-5f, nullptr, w, w, y, m, r));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_layernorm_forward(stream, VBL_FLOAT32, 2, 2, 1e-5f, x, nullptr, w, y, m, r));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_layernorm_forward(stream, VBL_FLOAT32, 2, 2, 1e-5f, x, w, nullptr, y, m, r));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_layernorm_forward(stream, VBL_FLOAT32, 2, 2, 1e-5f, x, w, w, nullptr, m, r));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_layernorm_forward(stream, VBL_FLOAT32, 2, 2, 1e-5f, x, w, w, y, nullptr, r));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_layernorm_forward(stream, VBL_FLOAT32, 2, 2, 1e-5f, x, w, w, y, m, nullptr));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_layernorm_forward(nullptr, VBL_FLOAT32, 2, 2, 1e-5f, x, w, w, y, m, r));
+  CHECK_STATUS(VBL_OK, vbl_layernorm_backward(stream, VBL_FLOAT32, 2, 2, x, x, w, m, r, y));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_layernorm_backward(stream, VBL_FLOAT32, -1, 2, x, x, w, m, r, y));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_layernorm_backward(stream, VBL_FLOAT32, 2, 0, x, x, w, m, r, y));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_layernorm_backward(stream, VBL_FLOAT32, 2, 2, nullptr, x, w, m, r, y));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_layernorm_backward(stream, VBL_FLOAT32, 2, 2, x, nullptr, w, m, r, y));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_layernorm_backward(stream, VBL_FLOAT32, 2, 2, x, x, nullptr, m, r, y));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_layernorm_backward(stream, VBL_FLOAT32, 2, 2, x, x, w, nullptr, r, y));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_layernorm_backward(stream, VBL_FLOAT32, 2, 2, x, x, w, m, nullptr, y));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_layernorm_backward(stream, VBL_FLOAT32, 2, 2, x, x, w, m, r, nullptr));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_layernorm_backward(nullptr, VBL_FLOAT32, 2, 2, x, x, w, m, r, y));
 }

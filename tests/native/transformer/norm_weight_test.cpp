@@ -22,7 +22,7 @@ TEST(the_gradient_of_a_norms_weight_is_summed_in_float64_from_the_first_row_on) 
       for (int32_t threads : {1, 2, 3}) {
         check::CpuStream stream(threads);
         std::vector<float> dweight = before;
-        CHECK_STATUS(VBL_OK, vbl_norm_weight_backward(stream, rows, hidden, dy.data(), x.data(),
+        CHECK_STATUS(VBL_OK, vbl_norm_weight_backward(stream, VBL_FLOAT32, rows, hidden, dy.data(), x.data(),
                                                       has_mean ? mean.data() : nullptr, rstd.data(), dweight.data()));
         CHECK(check::same_bits(dweight, expected));
       }
@@ -40,10 +40,11 @@ TEST(the_gradient_of_a_norms_weight_is_what_the_norms_outputs_move_by) {
   for (const bool layernorm : {false, true}) {
     std::vector<float> y(x.size()), mean(static_cast<size_t>(rows)), rstd = mean, dweight = zeros;
     const auto forward = [&](const std::vector<float> &weight) {
-      CHECK_STATUS(VBL_OK, layernorm ? vbl_layernorm_forward(stream, rows, hidden, 1e-3f, x.data(), weight.data(),
-                                                             zeros.data(), y.data(), mean.data(), rstd.data())
-                                     : vbl_rmsnorm_forward(stream, rows, hidden, 1e-3f, x.data(), weight.data(),
-                                                           y.data(), rstd.data()));
+      CHECK_STATUS(VBL_OK, layernorm
+                               ? vbl_layernorm_forward(stream, VBL_FLOAT32, rows, hidden, 1e-3f, x.data(),
+                                                       weight.data(), zeros.data(), y.data(), mean.data(), rstd.data())
+                               : vbl_rmsnorm_forward(stream, VBL_FLOAT32, rows, hidden, 1e-3f, x.data(), weight.data(),
+                                                     y.data(), rstd.data()));
     };
     std::vector<double> expected;
     for (size_t c = 0; c < zeros.size(); ++c) {
@@ -53,7 +54,7 @@ TEST(the_gradient_of_a_norms_weight_is_what_the_norms_outputs_move_by) {
       expected.push_back(0);
       for (size_t i = 0; i < y.size(); ++i) expected.back() += 1.0 * y[i] * dy[i];
     }
-    CHECK_STATUS(VBL_OK, vbl_norm_weight_backward(stream, rows, hidden, dy.data(), x.data(),
+    CHECK_STATUS(VBL_OK, vbl_norm_weight_backward(stream, VBL_FLOAT32, rows, hidden, dy.data(), x.data(),
                                                   layernorm ? mean.data() : nullptr, rstd.data(), dweight.data()));
     CHECK_NEAR(check::error(dweight, expected), 0, 3e-7);
   }
@@ -62,14 +63,15 @@ TEST(the_gradient_of_a_norms_weight_is_what_the_norms_outputs_move_by) {
 TEST(the_gradient_of_a_norms_weight_refuses_what_it_cannot_take) {
   check::CpuStream stream;
   float x[4] = {}, m[2] = {}, w[2] = {};
-  CHECK_STATUS(VBL_OK, vbl_norm_weight_backward(stream, 2, 2, x, x, m, m, w));
-  CHECK_STATUS(VBL_OK, vbl_norm_weight_backward(stream, 2, 2, x, x, nullptr, m, w));
-  CHECK_STATUS(VBL_OK, vbl_norm_weight_backward(stream, 0, 2, nullptr, nullptr, nullptr, nullptr, nullptr));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_norm_weight_backward(stream, -1, 2, x, x, m, m, w));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_norm_weight_backward(stream, 2, 0, x, x, m, m, w));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_norm_weight_backward(stream, 2, 2, nullptr, x, m, m, w));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_norm_weight_backward(stream, 2, 2, x, nullptr, m, m, w));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_norm_weight_backward(stream, 2, 2, x, x, m, nullptr, w));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_norm_weight_backward(stream, 2, 2, x, x, m, m, nullptr));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_norm_weight_backward(nullptr, 2, 2, x, x, m, m, w));
+  CHECK_STATUS(VBL_OK, vbl_norm_weight_backward(stream, VBL_FLOAT32, 2, 2, x, x, m, m, w));
+  CHECK_STATUS(VBL_OK, vbl_norm_weight_backward(stream, VBL_FLOAT32, 2, 2, x, x, nullptr, m, w));
+  CHECK_STATUS(VBL_OK,
+               vbl_norm_weight_backward(stream, VBL_FLOAT32, 0, 2, nullptr, nullptr, nullptr, nullptr, nullptr));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_norm_weight_backward(stream, VBL_FLOAT32, -1, 2, x, x, m, m, w));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_norm_weight_backward(stream, VBL_FLOAT32, 2, 0, x, x, m, m, w));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_norm_weight_backward(stream, VBL_FLOAT32, 2, 2, nullptr, x, m, m, w));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_norm_weight_backward(stream, VBL_FLOAT32, 2, 2, x, nullptr, m, m, w));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_norm_weight_backward(stream, VBL_FLOAT32, 2, 2, x, x, m, nullptr, w));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_norm_weight_backward(stream, VBL_FLOAT32, 2, 2, x, x, m, m, nullptr));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_norm_weight_backward(nullptr, VBL_FLOAT32, 2, 2, x, x, m, m, w));
 }

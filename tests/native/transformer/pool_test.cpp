@@ -49,10 +49,10 @@ TEST(pooling_equals_its_definition_with_any_number_of_threads) {
       for (int32_t threads : {1, 2, 3}) {
         check::CpuStream stream(threads);
         std::vector<float> out(dout.size(), NAN), dx(x.size(), NAN);
-        CHECK_STATUS(VBL_OK, vbl_pool_forward(stream, pooling, c.batch, c.tokens, c.hidden, c.starts.data(), x.data(),
-                                              out.data()));
-        CHECK_STATUS(VBL_OK, vbl_pool_backward(stream, pooling, c.batch, c.tokens, c.hidden, c.starts.data(),
-                                               dout.data(), dx.data()));
+        CHECK_STATUS(VBL_OK, vbl_pool_forward(stream, VBL_FLOAT32, pooling, c.batch, c.tokens, c.hidden,
+                                              c.starts.data(), x.data(), out.data()));
+        CHECK_STATUS(VBL_OK, vbl_pool_backward(stream, VBL_FLOAT32, pooling, c.batch, c.tokens, c.hidden,
+                                               c.starts.data(), dout.data(), dx.data()));
         CHECK_NEAR(check::error(out, expected), 0, 6e-8);      // rounded once
         CHECK_NEAR(check::error(dx, dx_expected), 0, 1.2e-7);  // twice: 1 / length, and its product
         if (threads == 1) first_out = out, first_dx = dx;
@@ -67,8 +67,8 @@ TEST(pooling_refuses_what_it_cannot_take) {
   const int32_t starts[] = {0, 2, 3};
   const auto both = [&](vbl_stream *on, int32_t pooling, int64_t batch, int64_t tokens, int64_t hidden,
                         const int32_t *starts) {
-    const vbl_status forward = vbl_pool_forward(on, pooling, batch, tokens, hidden, starts, x, out);
-    CHECK(vbl_pool_backward(on, pooling, batch, tokens, hidden, starts, out, x) == forward);
+    const vbl_status forward = vbl_pool_forward(on, VBL_FLOAT32, pooling, batch, tokens, hidden, starts, x, out);
+    CHECK(vbl_pool_backward(on, VBL_FLOAT32, pooling, batch, tokens, hidden, starts, out, x) == forward);
     return forward;
   };
   CHECK_STATUS(VBL_OK, both(stream, VBL_POOL_MEAN, 2, 3, 2, starts));
@@ -87,8 +87,10 @@ TEST(pooling_refuses_what_it_cannot_take) {
     CHECK_STATUS(VBL_INVALID_ARGUMENT, both(stream, VBL_POOL_CLS, 2, 3, 2, bad.data()));
     CHECK(std::strstr(vbl_last_error(), "starts[") != nullptr);
   }
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_pool_forward(stream, VBL_POOL_CLS, 2, 3, 2, starts, nullptr, out));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_pool_forward(stream, VBL_POOL_CLS, 2, 3, 2, starts, x, nullptr));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_pool_backward(stream, VBL_POOL_CLS, 2, 3, 2, starts, nullptr, x));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_pool_backward(stream, VBL_POOL_CLS, 2, 3, 2, starts, out, nullptr));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT,
+               vbl_pool_forward(stream, VBL_FLOAT32, VBL_POOL_CLS, 2, 3, 2, starts, nullptr, out));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_pool_forward(stream, VBL_FLOAT32, VBL_POOL_CLS, 2, 3, 2, starts, x, nullptr));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_pool_backward(stream, VBL_FLOAT32, VBL_POOL_CLS, 2, 3, 2, starts, nullptr, x));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT,
+               vbl_pool_backward(stream, VBL_FLOAT32, VBL_POOL_CLS, 2, 3, 2, starts, out, nullptr));
 }

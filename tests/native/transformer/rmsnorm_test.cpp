@@ -45,10 +45,10 @@ TEST(rmsnorm_equals_its_definition_with_any_number_of_threads) {
     for (int32_t threads : {1, 2, 5}) {
       check::CpuStream stream(threads);
       std::vector<float> y = x, rstd(static_cast<size_t>(rows), NAN), dx = before;  // y in place
-      CHECK_STATUS(VBL_OK,
-                   vbl_rmsnorm_forward(stream, rows, hidden, eps, y.data(), weight.data(), y.data(), rstd.data()));
-      CHECK_STATUS(VBL_OK, vbl_rmsnorm_backward(stream, rows, hidden, dy.data(), x.data(), weight.data(), rstd.data(),
-                                                dx.data()));
+      CHECK_STATUS(VBL_OK, vbl_rmsnorm_forward(stream, VBL_FLOAT32, rows, hidden, eps, y.data(), weight.data(),
+                                               y.data(), rstd.data()));
+      CHECK_STATUS(VBL_OK, vbl_rmsnorm_backward(stream, VBL_FLOAT32, rows, hidden, dy.data(), x.data(), weight.data(),
+                                                rstd.data(), dx.data()));
       CHECK_NEAR(check::error(y, y_expected), 0, 2e-7);
       CHECK_NEAR(check::error(rstd, rstd_expected), 0, 6e-8);  // rounded once
       CHECK_NEAR(check::error(dx, dx_expected), 0, 3e-7);
@@ -65,10 +65,10 @@ TEST(rmsnorm_gradient_equals_central_differences) {
                            dy = check::normals(random, rows * hidden);
   check::CpuStream stream;
   std::vector<float> y(x.size()), rstd(static_cast<size_t>(rows)), dx(x.size(), 0);
-  CHECK_STATUS(VBL_OK,
-               vbl_rmsnorm_forward(stream, rows, hidden, 1e-2f, x.data(), weight.data(), y.data(), rstd.data()));
-  CHECK_STATUS(VBL_OK,
-               vbl_rmsnorm_backward(stream, rows, hidden, dy.data(), x.data(), weight.data(), rstd.data(), dx.data()));
+  CHECK_STATUS(VBL_OK, vbl_rmsnorm_forward(stream, VBL_FLOAT32, rows, hidden, 1e-2f, x.data(), weight.data(), y.data(),
+                                           rstd.data()));
+  CHECK_STATUS(VBL_OK, vbl_rmsnorm_backward(stream, VBL_FLOAT32, rows, hidden, dy.data(), x.data(), weight.data(),
+                                            rstd.data(), dx.data()));
   std::vector<double> expected(x.size());
   for (size_t i = 0; i < x.size(); ++i) {
     double loss[2];
@@ -87,12 +87,12 @@ TEST(rmsnorm_gradient_equals_central_differences) {
 TEST(rmsnorm_refuses_what_it_cannot_take) {
   check::CpuStream stream;
   float x[4] = {}, w[2] = {}, y[4], rstd[2] = {};
-  CHECK_STATUS(VBL_OK, vbl_rmsnorm_forward(stream, 2, 2, 1e-5f, x, w, y, rstd));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_rmsnorm_forward(stream, -1, 2, 1e-5f, x, w, y, rstd));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_rmsnorm_forward(stream, 2, 0, 1e-5f, x, w, y, rstd));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_rmsnorm_forward(stream, 2, 2, -1, x, w, y, rstd));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_rmsnorm_forward(stream, 2, 2, NAN, x, w, y, rstd));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_rmsnorm_forward(stream, 2, 2, 1e-5f, nullptr, w, y, rstd));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_rmsnorm_backward(stream, 2, 2, x, x, w, nullptr, y));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_rmsnorm_backward(nullptr, 2, 2, x, x, w, rstd, y));
+  CHECK_STATUS(VBL_OK, vbl_rmsnorm_forward(stream, VBL_FLOAT32, 2, 2, 1e-5f, x, w, y, rstd));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_rmsnorm_forward(stream, VBL_FLOAT32, -1, 2, 1e-5f, x, w, y, rstd));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_rmsnorm_forward(stream, VBL_FLOAT32, 2, 0, 1e-5f, x, w, y, rstd));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_rmsnorm_forward(stream, VBL_FLOAT32, 2, 2, -1, x, w, y, rstd));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_rmsnorm_forward(stream, VBL_FLOAT32, 2, 2, NAN, x, w, y, rstd));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_rmsnorm_forward(stream, VBL_FLOAT32, 2, 2, 1e-5f, nullptr, w, y, rstd));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_rmsnorm_backward(stream, VBL_FLOAT32, 2, 2, x, x, w, nullptr, y));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_rmsnorm_backward(nullptr, VBL_FLOAT32, 2, 2, x, x, w, rstd, y));
 }

@@ -33,7 +33,8 @@ TEST(rope_rotates_as_rotate_half_and_back) {
       check::CpuStream stream(threads);
       std::vector<float> y = x;
       const auto rope = [&](int32_t inverse) {
-        return vbl_rope(stream, tokens, s[1], s[2], position.data(), cos.data(), sin.data(), inverse, y.data(), 0);
+        return vbl_rope(stream, VBL_FLOAT32, tokens, s[1], s[2], position.data(), cos.data(), sin.data(), inverse,
+                        y.data(), 0);
       };
       CHECK_STATUS(VBL_OK, rope(0));
       CHECK_NEAR(check::error(y, expected), 0, 2e-7);
@@ -41,8 +42,8 @@ TEST(rope_rotates_as_rotate_half_and_back) {
       CHECK(check::same_bits(y, first));
       // Two matrices side by side, of which the second stays as it is.
       std::vector<float> wide = check::side_by_side(tokens, {x, x});
-      CHECK_STATUS(VBL_OK, vbl_rope(stream, tokens, s[1], s[2], position.data(), cos.data(), sin.data(), 0, wide.data(),
-                                    2 * heads * dim + 1));
+      CHECK_STATUS(VBL_OK, vbl_rope(stream, VBL_FLOAT32, tokens, s[1], s[2], position.data(), cos.data(), sin.data(), 0,
+                                    wide.data(), 2 * heads * dim + 1));
       CHECK(check::same_bits(wide, check::side_by_side(tokens, {first, x})));
       CHECK_STATUS(VBL_OK, rope(1));
       CHECK_NEAR(check::error(y, std::vector<double>(x.begin(), x.end())), 0, 4e-7);
@@ -54,15 +55,15 @@ TEST(rope_refuses_what_it_cannot_take) {
   check::CpuStream stream;
   float x[4] = {}, c[2] = {}, s[2] = {};
   int32_t positions[1] = {0};
-  CHECK_STATUS(VBL_OK, vbl_rope(stream, 1, 1, 4, positions, c, s, 0, x, 0));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_rope(stream, 1, 1, 3, positions, c, s, 0, x, 0));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_rope(stream, 1, 1, 0, positions, c, s, 0, x, 0));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_rope(stream, 1, 0, 4, positions, c, s, 0, x, 0));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_rope(stream, -1, 1, 4, positions, c, s, 0, x, 0));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_rope(stream, 1, 1, 4, positions, c, s, 2, x, 0));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_rope(stream, 1, 1, 4, nullptr, c, s, 0, x, 0));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_rope(nullptr, 1, 1, 4, positions, c, s, 0, x, 0));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_rope(stream, 1, 1, 4, positions, c, s, 0, x, 3));
+  CHECK_STATUS(VBL_OK, vbl_rope(stream, VBL_FLOAT32, 1, 1, 4, positions, c, s, 0, x, 0));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_rope(stream, VBL_FLOAT32, 1, 1, 3, positions, c, s, 0, x, 0));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_rope(stream, VBL_FLOAT32, 1, 1, 0, positions, c, s, 0, x, 0));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_rope(stream, VBL_FLOAT32, 1, 0, 4, positions, c, s, 0, x, 0));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_rope(stream, VBL_FLOAT32, -1, 1, 4, positions, c, s, 0, x, 0));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_rope(stream, VBL_FLOAT32, 1, 1, 4, positions, c, s, 2, x, 0));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_rope(stream, VBL_FLOAT32, 1, 1, 4, nullptr, c, s, 0, x, 0));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_rope(nullptr, VBL_FLOAT32, 1, 1, 4, positions, c, s, 0, x, 0));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_rope(stream, VBL_FLOAT32, 1, 1, 4, positions, c, s, 0, x, 3));
   positions[0] = -1;
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_rope(stream, 1, 1, 4, positions, c, s, 0, x, 0));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_rope(stream, VBL_FLOAT32, 1, 1, 4, positions, c, s, 0, x, 0));
 }

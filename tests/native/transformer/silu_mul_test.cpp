@@ -24,9 +24,9 @@ TEST(silu_mul_equals_its_definition_with_any_number_of_threads) {
     for (int32_t threads : {1, 2, 5}) {
       check::CpuStream stream(threads);
       std::vector<float> out(gate.size(), NAN), dgate = out, dup = out;
-      CHECK_STATUS(VBL_OK, vbl_silu_mul_forward(stream, 1, n, gate.data(), up.data(), 0, out.data(), 0));
-      CHECK_STATUS(VBL_OK, vbl_silu_mul_backward(stream, 1, n, gate.data(), up.data(), 0, dout.data(), 0, dgate.data(),
-                                                 dup.data(), 0));
+      CHECK_STATUS(VBL_OK, vbl_silu_mul_forward(stream, VBL_FLOAT32, 1, n, gate.data(), up.data(), 0, out.data(), 0));
+      CHECK_STATUS(VBL_OK, vbl_silu_mul_backward(stream, VBL_FLOAT32, 1, n, gate.data(), up.data(), 0, dout.data(), 0,
+                                                 dgate.data(), dup.data(), 0));
       CHECK_NEAR(check::error(out, out_expected), 0, 3e-7);
       CHECK_NEAR(check::error(dgate, dgate_expected), 0, 1e-6);
       CHECK_NEAR(check::error(dup, dup_expected), 0, 3e-7);
@@ -34,12 +34,12 @@ TEST(silu_mul_equals_its_definition_with_any_number_of_threads) {
       CHECK(check::same_bits(out, first_out) && check::same_bits(dgate, first_dgate) &&
             check::same_bits(dup, first_dup));
       std::vector<float> in_place = dout;
-      CHECK_STATUS(VBL_OK, vbl_silu_mul_backward(stream, 1, n, gate.data(), up.data(), 0, in_place.data(), 0,
-                                                 in_place.data(), dup.data(), 0));
+      CHECK_STATUS(VBL_OK, vbl_silu_mul_backward(stream, VBL_FLOAT32, 1, n, gate.data(), up.data(), 0, in_place.data(),
+                                                 0, in_place.data(), dup.data(), 0));
       CHECK(check::same_bits(in_place, first_dgate) && check::same_bits(dup, first_dup));
       in_place = dout;
-      CHECK_STATUS(VBL_OK, vbl_silu_mul_backward(stream, 1, n, gate.data(), up.data(), 0, in_place.data(), 0,
-                                                 dgate.data(), in_place.data(), 0));
+      CHECK_STATUS(VBL_OK, vbl_silu_mul_backward(stream, VBL_FLOAT32, 1, n, gate.data(), up.data(), 0, in_place.data(),
+                                                 0, dgate.data(), in_place.data(), 0));
       CHECK(check::same_bits(dgate, first_dgate) && check::same_bits(in_place, first_dup));
     }
   }
@@ -54,24 +54,27 @@ TEST(silu_mul_of_columns_of_wider_matrices_gives_the_same_bits) {
                              dout = check::normals(random, rows * columns);
     check::CpuStream one(1);
     std::vector<float> out(gate.size()), dgate = out, dup = out;
-    CHECK_STATUS(VBL_OK, vbl_silu_mul_forward(one, 1, rows * columns, gate.data(), up.data(), 0, out.data(), 0));
-    CHECK_STATUS(VBL_OK, vbl_silu_mul_backward(one, 1, rows * columns, gate.data(), up.data(), 0, dout.data(), 0,
-                                               dgate.data(), dup.data(), 0));
+    CHECK_STATUS(VBL_OK,
+                 vbl_silu_mul_forward(one, VBL_FLOAT32, 1, rows * columns, gate.data(), up.data(), 0, out.data(), 0));
+    CHECK_STATUS(VBL_OK, vbl_silu_mul_backward(one, VBL_FLOAT32, 1, rows * columns, gate.data(), up.data(), 0,
+                                               dout.data(), 0, dgate.data(), dup.data(), 0));
     const int64_t ldg = 2 * columns + 1, ldout = columns + 1;
     const std::vector<float> gated = check::side_by_side(rows, {gate, up});
     for (int32_t threads : {1, 2, 5}) {
       check::CpuStream stream(threads);
       std::vector<float> wide(static_cast<size_t>(rows * ldout), NAN), dgated(gated.size(), NAN);
-      CHECK_STATUS(VBL_OK, vbl_silu_mul_forward(stream, rows, columns, gated.data(), gated.data() + columns, ldg,
-                                                wide.data(), ldout));
+      CHECK_STATUS(VBL_OK, vbl_silu_mul_forward(stream, VBL_FLOAT32, rows, columns, gated.data(),
+                                                gated.data() + columns, ldg, wide.data(), ldout));
       CHECK(check::same_bits(wide, check::side_by_side(rows, {out})));
       wide = check::side_by_side(rows, {dout});
-      CHECK_STATUS(VBL_OK, vbl_silu_mul_backward(stream, rows, columns, gated.data(), gated.data() + columns, ldg,
-                                                 wide.data(), ldout, dgated.data(), dgated.data() + columns, ldg));
+      CHECK_STATUS(VBL_OK,
+                   vbl_silu_mul_backward(stream, VBL_FLOAT32, rows, columns, gated.data(), gated.data() + columns, ldg,
+                                         wide.data(), ldout, dgated.data(), dgated.data() + columns, ldg));
       CHECK(check::same_bits(dgated, check::side_by_side(rows, {dgate, dup})));
       dgated = check::side_by_side(rows, {dout, dout});  // in the place of its own gradient
-      CHECK_STATUS(VBL_OK, vbl_silu_mul_backward(stream, rows, columns, gated.data(), gated.data() + columns, ldg,
-                                                 dgated.data(), ldg, dgated.data(), dgated.data() + columns, ldg));
+      CHECK_STATUS(VBL_OK,
+                   vbl_silu_mul_backward(stream, VBL_FLOAT32, rows, columns, gated.data(), gated.data() + columns, ldg,
+                                         dgated.data(), ldg, dgated.data(), dgated.data() + columns, ldg));
       CHECK(check::same_bits(dgated, check::side_by_side(rows, {dgate, dup})));
     }
   }
@@ -80,17 +83,17 @@ TEST(silu_mul_of_columns_of_wider_matrices_gives_the_same_bits) {
 TEST(silu_mul_refuses_what_it_cannot_take) {
   check::CpuStream stream;
   float v[2] = {}, o[4], p[4];
-  CHECK_STATUS(VBL_OK, vbl_silu_mul_forward(stream, 0, 2, nullptr, nullptr, 0, nullptr, 0));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_silu_mul_forward(stream, -1, 2, v, v, 0, o, 0));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_silu_mul_forward(stream, 1, -2, v, v, 0, o, 0));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_silu_mul_forward(stream, 1, 2, v, nullptr, 0, o, 0));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_silu_mul_forward(stream, 1, 2, v, v, 1, o, 0));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_silu_mul_forward(stream, 1, 2, v, v, 0, o, 1));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_silu_mul_forward(nullptr, 1, 2, v, v, 0, o, 0));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_silu_mul_backward(stream, 1, 2, v, v, 0, nullptr, 0, o, p, 0));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_silu_mul_backward(stream, 1, 2, v, v, 0, v, 0, o, o, 0));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_silu_mul_backward(stream, 1, 2, v, v, 1, v, 0, o, p, 0));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_silu_mul_backward(stream, 1, 2, v, v, 0, v, 1, o, p, 0));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_silu_mul_backward(stream, 1, 2, v, v, 0, v, 0, o, p, 1));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_silu_mul_backward(stream, 1, 2, v, v, 0, o, 3, o, p, 0));
+  CHECK_STATUS(VBL_OK, vbl_silu_mul_forward(stream, VBL_FLOAT32, 0, 2, nullptr, nullptr, 0, nullptr, 0));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_silu_mul_forward(stream, VBL_FLOAT32, -1, 2, v, v, 0, o, 0));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_silu_mul_forward(stream, VBL_FLOAT32, 1, -2, v, v, 0, o, 0));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_silu_mul_forward(stream, VBL_FLOAT32, 1, 2, v, nullptr, 0, o, 0));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_silu_mul_forward(stream, VBL_FLOAT32, 1, 2, v, v, 1, o, 0));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_silu_mul_forward(stream, VBL_FLOAT32, 1, 2, v, v, 0, o, 1));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_silu_mul_forward(nullptr, VBL_FLOAT32, 1, 2, v, v, 0, o, 0));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_silu_mul_backward(stream, VBL_FLOAT32, 1, 2, v, v, 0, nullptr, 0, o, p, 0));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_silu_mul_backward(stream, VBL_FLOAT32, 1, 2, v, v, 0, v, 0, o, o, 0));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_silu_mul_backward(stream, VBL_FLOAT32, 1, 2, v, v, 1, v, 0, o, p, 0));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_silu_mul_backward(stream, VBL_FLOAT32, 1, 2, v, v, 0, v, 1, o, p, 0));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_silu_mul_backward(stream, VBL_FLOAT32, 1, 2, v, v, 0, v, 0, o, p, 1));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_silu_mul_backward(stream, VBL_FLOAT32, 1, 2, v, v, 0, o, 3, o, p, 0));
 }

@@ -14,8 +14,8 @@ Results run(int32_t threads, const std::vector<float> &predictions, const std::v
   const int64_t n = static_cast<int64_t>(predictions.size()), bytes = vbl_squared_error_scratch_bytes(stream, n);
   std::vector<char> scratch(static_cast<size_t>(bytes));
   Results r{0.5, in_place ? predictions : std::vector<float>(predictions.size(), NAN)};
-  CHECK_STATUS(VBL_OK, vbl_squared_error(stream, n, in_place ? r.d.data() : predictions.data(), targets.data(), &scale,
-                                         &r.loss, r.d.data(), scratch.data(), bytes));
+  CHECK_STATUS(VBL_OK, vbl_squared_error(stream, VBL_FLOAT32, n, in_place ? r.d.data() : predictions.data(),
+                                         targets.data(), &scale, &r.loss, r.d.data(), scratch.data(), bytes));
   return r;
 }
 
@@ -44,8 +44,8 @@ TEST(squared_error_equals_its_definition_with_any_number_of_threads) {
     double only_loss = 0.5;
     const int64_t bytes = vbl_squared_error_scratch_bytes(stream, n);
     std::vector<char> scratch(static_cast<size_t>(bytes));
-    CHECK_STATUS(VBL_OK, vbl_squared_error(stream, n, predictions.data(), targets.data(), nullptr, &only_loss, nullptr,
-                                           scratch.data(), bytes));
+    CHECK_STATUS(VBL_OK, vbl_squared_error(stream, VBL_FLOAT32, n, predictions.data(), targets.data(), nullptr,
+                                           &only_loss, nullptr, scratch.data(), bytes));
     CHECK(only_loss == one.loss);
   }
 }
@@ -57,15 +57,23 @@ TEST(squared_error_refuses_what_it_cannot_take) {
   const int64_t bytes = vbl_squared_error_scratch_bytes(stream, 3);
   std::vector<char> memory(static_cast<size_t>(bytes));
   char *scratch = memory.data();
-  CHECK_STATUS(VBL_OK, vbl_squared_error(stream, 3, p, t, &scale, &loss, d, scratch, bytes));
-  CHECK_STATUS(VBL_OK, vbl_squared_error(stream, 0, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, 0));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_squared_error(stream, -1, p, t, &scale, &loss, d, scratch, bytes));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_squared_error(stream, 3, nullptr, t, &scale, &loss, d, scratch, bytes));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_squared_error(stream, 3, p, nullptr, &scale, &loss, d, scratch, bytes));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_squared_error(stream, 3, p, t, nullptr, &loss, d, scratch, bytes));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_squared_error(stream, 3, p, t, &scale, nullptr, d, scratch, bytes));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_squared_error(stream, 3, p, t, &scale, &loss, d, scratch, bytes - 1));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_squared_error(stream, 3, p, t, &scale, &loss, d, nullptr, bytes));
-  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_squared_error(nullptr, 3, p, t, &scale, &loss, d, scratch, bytes));
+  CHECK_STATUS(VBL_OK, vbl_squared_error(stream, VBL_FLOAT32, 3, p, t, &scale, &loss, d, scratch, bytes));
+  CHECK_STATUS(VBL_OK,
+               vbl_squared_error(stream, VBL_FLOAT32, 0, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, 0));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT,
+               vbl_squared_error(stream, VBL_FLOAT32, -1, p, t, &scale, &loss, d, scratch, bytes));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT,
+               vbl_squared_error(stream, VBL_FLOAT32, 3, nullptr, t, &scale, &loss, d, scratch, bytes));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT,
+               vbl_squared_error(stream, VBL_FLOAT32, 3, p, nullptr, &scale, &loss, d, scratch, bytes));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT,
+               vbl_squared_error(stream, VBL_FLOAT32, 3, p, t, nullptr, &loss, d, scratch, bytes));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT,
+               vbl_squared_error(stream, VBL_FLOAT32, 3, p, t, &scale, nullptr, d, scratch, bytes));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT,
+               vbl_squared_error(stream, VBL_FLOAT32, 3, p, t, &scale, &loss, d, scratch, bytes - 1));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT, vbl_squared_error(stream, VBL_FLOAT32, 3, p, t, &scale, &loss, d, nullptr, bytes));
+  CHECK_STATUS(VBL_INVALID_ARGUMENT,
+               vbl_squared_error(nullptr, VBL_FLOAT32, 3, p, t, &scale, &loss, d, scratch, bytes));
   CHECK(vbl_squared_error_scratch_bytes(stream, -1) == -1);
 }

@@ -45,6 +45,11 @@ public record Matrix(Tensor tensor, long rows, long columns, long rowStride) {
         return new Matrix(tensor.view(elements == 0 ? 0 : first, elements), rows, count, rowStride);
     }
 
+    /** The type of the elements. */
+    public DType dtype() {
+        return tensor.dtype();
+    }
+
     /** Where the first row begins; see {@link Tensor#pointer}. */
     public Pointer pointer() {
         return tensor.pointer();

@@ -16,9 +16,9 @@ import org.bytedeco.javacpp.Pointer;
 
 /**
  * Scaled dot-product attention with grouped key/value heads. Shapes: q, out [tokens, heads · headDim], k, v [tokens,
- * kvHeads · headDim], lse [heads, tokens], all float32; how the tokens make sequences, {@link Sequences} says. k and v
- * have the same row stride; a gradient has that of what it is the gradient of. Immutable: threads may share it, each
- * with its own stream and arena.
+ * kvHeads · headDim], all of one native floating-point type, on the CPU float32; lse [heads, tokens], float32. How the
+ * tokens make sequences, {@link Sequences} says. k and v have the same row stride; a gradient has that of what it is
+ * the gradient of. Immutable: threads may share it, each with its own stream and arena.
  */
 public final class Attention {
     private final int heads;
@@ -91,23 +91,24 @@ public final class Attention {
             throw new IllegalArgumentException("keys: found no tokens; expected at least one");
         }
         long width = (long) heads * headDim;
-        Check.floats(stream, "q", q, queries.tokens(), width);
-        Check.floats(stream, "k", k, keys.tokens(), (long) kvHeads * headDim);
+        Check.nativeFloat(stream, "q", q, queries.tokens(), width);
+        Check.elements(stream, "k", k, q.dtype(), keys.tokens(), (long) kvHeads * headDim);
         checkLike(stream, "v", v, k);
-        Check.floats(stream, "out", out, queries.tokens(), width);
+        Check.elements(stream, "out", out, q.dtype(), queries.tokens(), width);
         Check.floats(stream, "lse", lse, queries.tokens() * heads);
     }
 
     /** Requires a matrix as another one is. */
     private static void checkLike(Stream stream, String name, Matrix matrix, Matrix other) {
-        Check.floats(stream, name, matrix, other.rows(), other.columns());
+        Check.elements(stream, name, matrix, other.dtype(), other.rows(), other.columns());
         Check.rowStride(name, matrix, other.rowStride());
     }
 
     private Tensor scratch(Stream stream, Arena arena, Sequences queries, Sequences keys, Matrix q, Matrix k,
             Matrix out) {
         Shape own = shape.get();
-        own.attention.batch(queries.size()).ldq(q.rowStride()).ldkv(k.rowStride()).ldout(out.rowStride());
+        own.attention.batch(queries.size()).ldq(q.rowStride()).ldkv(k.rowStride()).ldout(out.rowStride())
+                .dtype(q.dtype().nativeCode());
         own.queries.rows(queries.tokens()).length(queries.length());
         own.keys.rows(keys == queries ? 0 : keys.tokens()).length(keys == queries ? 0 : keys.length());
         return arena.take(DType.UINT8,

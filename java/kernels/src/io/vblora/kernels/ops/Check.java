@@ -29,20 +29,27 @@ final class Check {
         elements(stream, name, tensor, DType.FLOAT32, elements);
     }
 
-    /** Requires a float32 matrix of this size on the stream's device. */
-    static void floats(Stream stream, String name, Matrix matrix, long rows, long columns) {
-        if (matrix.tensor().dtype() != DType.FLOAT32) {
-            throw refusal(stream, name, matrix, DType.FLOAT32, rows, columns);
+    /** Requires a matrix on the stream's device, of a type and of this size. */
+    static void elements(Stream stream, String name, Matrix matrix, DType dtype, long rows, long columns) {
+        if (matrix.dtype() != dtype || !fits(stream, matrix, rows, columns)) {
+            throw refusal(stream, name, matrix, dtype, rows, columns);
         }
-        nativeFloat(stream, name, matrix, rows, columns);
+    }
+
+    static void floats(Stream stream, String name, Matrix matrix, long rows, long columns) {
+        elements(stream, name, matrix, DType.FLOAT32, rows, columns);
     }
 
     /** The same of one of the native floating-point types. */
     static void nativeFloat(Stream stream, String name, Matrix matrix, long rows, long columns) {
-        if (!matrix.tensor().dtype().isNativeFloat() || matrix.rows() != rows || matrix.columns() != columns
-                || !matrix.tensor().device().equals(stream.device())) {
+        if (!matrix.dtype().isNativeFloat() || !fits(stream, matrix, rows, columns)) {
             throw refusal(stream, name, matrix, "FLOAT32, BFLOAT16 or FLOAT16", rows, columns);
         }
+    }
+
+    private static boolean fits(Stream stream, Matrix matrix, long rows, long columns) {
+        return matrix.rows() == rows && matrix.columns() == columns
+                && matrix.tensor().device().equals(stream.device());
     }
 
     static void rowStride(String name, Matrix matrix, long rowStride) {
@@ -79,7 +86,7 @@ final class Check {
 
     private static IllegalArgumentException refusal(Stream stream, String name, Matrix matrix, Object types, long rows,
             long columns) {
-        return new IllegalArgumentException(name + ": found " + matrix.tensor().dtype() + "[" + matrix.rows() + ", "
+        return new IllegalArgumentException(name + ": found " + matrix.dtype() + "[" + matrix.rows() + ", "
                 + matrix.columns() + "] on " + matrix.tensor().device() + "; expected " + types + "[" + rows + ", "
                 + columns + "] on " + stream.device());
     }

@@ -56,7 +56,7 @@ public final class CpuGemm {
         Check.floats(stream, "d", d, m, n);
         vbl_gemm gemm = SHAPE.get().m(m).n(n).k(k).lda(a.rowStride()).ldb(b.rowStride())
                 .ldc(c == null ? n : c.rowStride()).ldd(d.rowStride()).trans_a(transA ? 1 : 0).trans_b(transB ? 1 : 0)
-                .b_dtype(b.tensor().dtype().nativeCode()).alpha(alpha).beta(beta);
+                .b_dtype(b.dtype().nativeCode()).alpha(alpha).beta(beta);
         long mark = arena.mark();
         Tensor scratch = arena.take(DType.UINT8,
                 stream.scratchBytes(handle -> vbl_cpu_gemm_scratch_bytes(handle, gemm)));

@@ -28,7 +28,8 @@ import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 
 /**
- * The ops of decoders and encoders around their matrix products. All tensors are float32 unless said otherwise.
+ * The ops of decoders and encoders around their matrix products. The activations of an op and their gradients are of
+ * one native floating-point type, on the CPU float32; all other tensors are float32 unless said otherwise.
  *
  * <p>Every method throws {@link IllegalArgumentException} where a tensor's type, size or device does not fit, and
  * {@link io.vblora.kernels.KernelException} where the op itself refuses a value.
@@ -46,9 +47,9 @@ public final class Transformer {
         long hidden = table.dimension(1);
         Check.ints(stream, "ids", ids, tokens);
         Check.nativeFloat(stream, "table", table, vocab * hidden);
-        Check.floats(stream, "out", out, tokens * hidden);
-        stream.run(handle -> vbl_embedding_forward(handle, tokens, hidden, vocab, ids.pointer(), table.pointer(),
-                table.dtype().nativeCode(), accumulate ? 1 : 0, out.pointer()));
+        Check.nativeFloat(stream, "out", out, tokens * hidden);
+        stream.run(handle -> vbl_embedding_forward(handle, out.dtype().nativeCode(), tokens, hidden, vocab,
+                ids.pointer(), table.pointer(), table.dtype().nativeCode(), accumulate ? 1 : 0, out.pointer()));
     }
 
     /** dtable [vocab, hidden] += dout [tokens, hidden] at rows ids [tokens] (int32). */
@@ -57,10 +58,10 @@ public final class Transformer {
         long vocab = dtable.dimension(0);
         long hidden = dtable.dimension(1);
         Check.ints(stream, "ids", ids, tokens);
-        Check.floats(stream, "dout", dout, tokens * hidden);
+        Check.nativeFloat(stream, "dout", dout, tokens * hidden);
         Check.floats(stream, "dtable", dtable, vocab * hidden);
-        stream.run(handle -> vbl_embedding_backward(handle, tokens, hidden, vocab, ids.pointer(), dout.pointer(),
-                dtable.pointer()));
+        stream.run(handle -> vbl_embedding_backward(handle, dout.dtype().nativeCode(), tokens, hidden, vocab,
+                ids.pointer(), dout.pointer(), dtable.pointer()));
     }
 
     /**
@@ -70,25 +71,25 @@ public final class Transformer {
     public static void rmsnormForward(Stream stream, float eps, Tensor x, Tensor weight, Tensor y, Tensor rstd) {
         long hidden = weight.elements();
         long rows = rstd.elements();
-        Check.floats(stream, "x", x, rows * hidden);
+        Check.nativeFloat(stream, "x", x, rows * hidden);
         Check.floats(stream, "weight", weight, hidden);
-        Check.floats(stream, "y", y, rows * hidden);
+        Check.elements(stream, "y", y, x.dtype(), rows * hidden);
         Check.floats(stream, "rstd", rstd, rows);
-        stream.run(handle -> vbl_rmsnorm_forward(handle, rows, hidden, eps, x.pointer(), weight.pointer(), y.pointer(),
-                rstd.pointer()));
+        stream.run(handle -> vbl_rmsnorm_forward(handle, x.dtype().nativeCode(), rows, hidden, eps, x.pointer(),
+                weight.pointer(), y.pointer(), rstd.pointer()));
     }
 
     /** dx [rows, hidden] += the gradient of x. */
     public static void rmsnormBackward(Stream stream, Tensor dy, Tensor x, Tensor weight, Tensor rstd, Tensor dx) {
         long hidden = weight.elements();
         long rows = rstd.elements();
-        Check.floats(stream, "dy", dy, rows * hidden);
-        Check.floats(stream, "x", x, rows * hidden);
+        Check.nativeFloat(stream, "dy", dy, rows * hidden);
+        Check.elements(stream, "x", x, dy.dtype(), rows * hidden);
         Check.floats(stream, "weight", weight, hidden);
         Check.floats(stream, "rstd", rstd, rows);
-        Check.floats(stream, "dx", dx, rows * hidden);
-        stream.run(handle -> vbl_rmsnorm_backward(handle, rows, hidden, dy.pointer(), x.pointer(), weight.pointer(),
-                rstd.pointer(), dx.pointer()));
+        Check.elements(stream, "dx", dx, dy.dtype(), rows * hidden);
+        stream.run(handle -> vbl_rmsnorm_backward(handle, dy.dtype().nativeCode(), rows, hidden, dy.pointer(),
+                x.pointer(), weight.pointer(), rstd.pointer(), dx.pointer()));
     }
 
     /**
@@ -99,14 +100,14 @@ public final class Transformer {
             Tensor mean, Tensor rstd) {
         long hidden = weight.elements();
         long rows = rstd.elements();
-        Check.floats(stream, "x", x, rows * hidden);
+        Check.nativeFloat(stream, "x", x, rows * hidden);
         Check.floats(stream, "weight", weight, hidden);
         Check.floats(stream, "bias", bias, hidden);
-        Check.floats(stream, "y", y, rows * hidden);
+        Check.elements(stream, "y", y, x.dtype(), rows * hidden);
         Check.floats(stream, "mean", mean, rows);
         Check.floats(stream, "rstd", rstd, rows);
-        stream.run(handle -> vbl_layernorm_forward(handle, rows, hidden, eps, x.pointer(), weight.pointer(),
-                bias.pointer(), y.pointer(), mean.pointer(), rstd.pointer()));
+        stream.run(handle -> vbl_layernorm_forward(handle, x.dtype().nativeCode(), rows, hidden, eps, x.pointer(),
+                weight.pointer(), bias.pointer(), y.pointer(), mean.pointer(), rstd.pointer()));
     }
 
     /** dx [rows, hidden] = the gradient of x, from the forward pass's x, mean and rstd; dx may be dy. */
@@ -114,14 +115,14 @@ public final class Transformer {
             Tensor dx) {
         long hidden = weight.elements();
         long rows = rstd.elements();
-        Check.floats(stream, "dy", dy, rows * hidden);
-        Check.floats(stream, "x", x, rows * hidden);
+        Check.nativeFloat(stream, "dy", dy, rows * hidden);
+        Check.elements(stream, "x", x, dy.dtype(), rows * hidden);
         Check.floats(stream, "weight", weight, hidden);
         Check.floats(stream, "mean", mean, rows);
         Check.floats(stream, "rstd", rstd, rows);
-        Check.floats(stream, "dx", dx, rows * hidden);
-        stream.run(handle -> vbl_layernorm_backward(handle, rows, hidden, dy.pointer(), x.pointer(), weight.pointer(),
-                mean.pointer(), rstd.pointer(), dx.pointer()));
+        Check.elements(stream, "dx", dx, dy.dtype(), rows * hidden);
+        stream.run(handle -> vbl_layernorm_backward(handle, dy.dtype().nativeCode(), rows, hidden, dy.pointer(),
+                x.pointer(), weight.pointer(), mean.pointer(), rstd.pointer(), dx.pointer()));
     }
 
     /**
@@ -132,15 +133,15 @@ public final class Transformer {
             Tensor dweight) {
         long hidden = dweight.elements();
         long rows = rstd.elements();
-        Check.floats(stream, "dy", dy, rows * hidden);
-        Check.floats(stream, "x", x, rows * hidden);
+        Check.nativeFloat(stream, "dy", dy, rows * hidden);
+        Check.elements(stream, "x", x, dy.dtype(), rows * hidden);
         if (mean != null) {
             Check.floats(stream, "mean", mean, rows);
         }
         Check.floats(stream, "rstd", rstd, rows);
         Check.floats(stream, "dweight", dweight, hidden);
-        stream.run(handle -> vbl_norm_weight_backward(handle, rows, hidden, dy.pointer(), x.pointer(),
-                mean == null ? null : mean.pointer(), rstd.pointer(), dweight.pointer()));
+        stream.run(handle -> vbl_norm_weight_backward(handle, dy.dtype().nativeCode(), rows, hidden, dy.pointer(),
+                x.pointer(), mean == null ? null : mean.pointer(), rstd.pointer(), dweight.pointer()));
     }
 
     /**
@@ -152,89 +153,90 @@ public final class Transformer {
         long tokens = positions.elements();
         Check.ints(stream, "positions", positions, tokens);
         Check.floats(stream, "sin", sin, cos.elements());
-        Check.floats(stream, "x", x, tokens, (long) heads * headDim);
-        stream.run(handle -> vbl_rope(handle, tokens, heads, headDim, positions.pointer(), cos.pointer(),
-                sin.pointer(), inverse ? 1 : 0, x.pointer(), x.rowStride()));
+        Check.nativeFloat(stream, "x", x, tokens, (long) heads * headDim);
+        stream.run(handle -> vbl_rope(handle, x.dtype().nativeCode(), tokens, heads, headDim, positions.pointer(),
+                cos.pointer(), sin.pointer(), inverse ? 1 : 0, x.pointer(), x.rowStride()));
     }
 
     /** out = silu(gate) · up, all [rows, columns]; gate and up with the same row stride. */
     public static void siluMulForward(Stream stream, Matrix gate, Matrix up, Matrix out) {
         long rows = gate.rows();
         long columns = gate.columns();
-        Check.floats(stream, "gate", gate, rows, columns);
-        Check.floats(stream, "up", up, rows, columns);
+        Check.nativeFloat(stream, "gate", gate, rows, columns);
+        Check.elements(stream, "up", up, gate.dtype(), rows, columns);
         Check.rowStride("up", up, gate.rowStride());
-        Check.floats(stream, "out", out, rows, columns);
-        stream.run(handle -> vbl_silu_mul_forward(handle, rows, columns, gate.pointer(), up.pointer(),
-                gate.rowStride(), out.pointer(), out.rowStride()));
+        Check.elements(stream, "out", out, gate.dtype(), rows, columns);
+        stream.run(handle -> vbl_silu_mul_forward(handle, gate.dtype().nativeCode(), rows, columns, gate.pointer(),
+                up.pointer(), gate.rowStride(), out.pointer(), out.rowStride()));
     }
 
     /** dgate and dup, with the same row stride, from dout; each may be dout itself. */
     public static void siluMulBackward(Stream stream, Matrix gate, Matrix up, Matrix dout, Matrix dgate, Matrix dup) {
         long rows = gate.rows();
         long columns = gate.columns();
-        Check.floats(stream, "gate", gate, rows, columns);
-        Check.floats(stream, "up", up, rows, columns);
+        Check.nativeFloat(stream, "gate", gate, rows, columns);
+        Check.elements(stream, "up", up, gate.dtype(), rows, columns);
         Check.rowStride("up", up, gate.rowStride());
-        Check.floats(stream, "dout", dout, rows, columns);
-        Check.floats(stream, "dgate", dgate, rows, columns);
-        Check.floats(stream, "dup", dup, rows, columns);
+        Check.elements(stream, "dout", dout, gate.dtype(), rows, columns);
+        Check.elements(stream, "dgate", dgate, gate.dtype(), rows, columns);
+        Check.elements(stream, "dup", dup, gate.dtype(), rows, columns);
         Check.rowStride("dup", dup, dgate.rowStride());
-        stream.run(handle -> vbl_silu_mul_backward(handle, rows, columns, gate.pointer(), up.pointer(),
-                gate.rowStride(), dout.pointer(), dout.rowStride(), dgate.pointer(), dup.pointer(),
+        stream.run(handle -> vbl_silu_mul_backward(handle, gate.dtype().nativeCode(), rows, columns, gate.pointer(),
+                up.pointer(), gate.rowStride(), dout.pointer(), dout.rowStride(), dgate.pointer(), dup.pointer(),
                 dgate.rowStride()));
     }
 
     /** y = activation(x), element by element; y may be x. */
     public static void activationForward(Stream stream, Activation activation, Tensor x, Tensor y) {
         long n = x.elements();
-        Check.floats(stream, "x", x, n);
-        Check.floats(stream, "y", y, n);
-        stream.run(handle -> vbl_activation_forward(handle, activation.nativeCode(), n, x.pointer(), y.pointer()));
+        Check.nativeFloat(stream, "x", x, n);
+        Check.elements(stream, "y", y, x.dtype(), n);
+        stream.run(handle -> vbl_activation_forward(handle, x.dtype().nativeCode(), activation.nativeCode(), n,
+                x.pointer(), y.pointer()));
     }
 
     /** dx = dy · activation'(x) with the x that the forward pass saw; dx may be dy, or x. */
     public static void activationBackward(Stream stream, Activation activation, Tensor x, Tensor dy, Tensor dx) {
         long n = x.elements();
-        Check.floats(stream, "x", x, n);
-        Check.floats(stream, "dy", dy, n);
-        Check.floats(stream, "dx", dx, n);
-        stream.run(handle -> vbl_activation_backward(handle, activation.nativeCode(), n, x.pointer(), dy.pointer(),
-                dx.pointer()));
+        Check.nativeFloat(stream, "x", x, n);
+        Check.elements(stream, "dy", dy, x.dtype(), n);
+        Check.elements(stream, "dx", dx, x.dtype(), n);
+        stream.run(handle -> vbl_activation_backward(handle, x.dtype().nativeCode(), activation.nativeCode(), n,
+                x.pointer(), dy.pointer(), dx.pointer()));
     }
 
     /** y [rows, columns] += bias [columns]. */
     public static void addBias(Stream stream, Tensor bias, Matrix y) {
         Check.floats(stream, "bias", bias, y.columns());
-        Check.floats(stream, "y", y, y.rows(), y.columns());
-        stream.run(handle -> vbl_add_bias(handle, y.rows(), y.columns(), bias.pointer(), y.pointer(),
-                y.rowStride()));
+        Check.nativeFloat(stream, "y", y, y.rows(), y.columns());
+        stream.run(handle -> vbl_add_bias(handle, y.dtype().nativeCode(), y.rows(), y.columns(), bias.pointer(),
+                y.pointer(), y.rowStride()));
     }
 
     /** dbias [columns] += the sums of dy's [rows, columns] columns. */
     public static void addBiasBackward(Stream stream, Matrix dy, Tensor dbias) {
-        Check.floats(stream, "dy", dy, dy.rows(), dy.columns());
+        Check.nativeFloat(stream, "dy", dy, dy.rows(), dy.columns());
         Check.floats(stream, "dbias", dbias, dy.columns());
-        stream.run(handle -> vbl_add_bias_backward(handle, dy.rows(), dy.columns(), dy.pointer(), dy.rowStride(),
-                dbias.pointer()));
+        stream.run(handle -> vbl_add_bias_backward(handle, dy.dtype().nativeCode(), dy.rows(), dy.columns(),
+                dy.pointer(), dy.rowStride(), dbias.pointer()));
     }
 
     /** out [size, hidden] from the tokens x [tokens, hidden] of packed sequences. */
     public static void poolForward(Stream stream, PoolingMode mode, Sequences sequences, Tensor x, Tensor out) {
         long hidden = checkPooling(stream, sequences, out);
-        Check.floats(stream, "out", out, sequences.size() * hidden);
-        Check.floats(stream, "x", x, sequences.tokens() * hidden);
-        stream.run(handle -> vbl_pool_forward(handle, mode.nativeCode(), sequences.size(), sequences.tokens(), hidden,
-                sequences.places().pointer(), x.pointer(), out.pointer()));
+        Check.nativeFloat(stream, "out", out, sequences.size() * hidden);
+        Check.elements(stream, "x", x, out.dtype(), sequences.tokens() * hidden);
+        stream.run(handle -> vbl_pool_forward(handle, out.dtype().nativeCode(), mode.nativeCode(), sequences.size(),
+                sequences.tokens(), hidden, sequences.places().pointer(), x.pointer(), out.pointer()));
     }
 
     /** dx [tokens, hidden] = the gradient of {@link #poolForward}'s x, 0 in what was not pooled. */
     public static void poolBackward(Stream stream, PoolingMode mode, Sequences sequences, Tensor dout, Tensor dx) {
         long hidden = checkPooling(stream, sequences, dout);
-        Check.floats(stream, "dout", dout, sequences.size() * hidden);
-        Check.floats(stream, "dx", dx, sequences.tokens() * hidden);
-        stream.run(handle -> vbl_pool_backward(handle, mode.nativeCode(), sequences.size(), sequences.tokens(), hidden,
-                sequences.places().pointer(), dout.pointer(), dx.pointer()));
+        Check.nativeFloat(stream, "dout", dout, sequences.size() * hidden);
+        Check.elements(stream, "dx", dx, dout.dtype(), sequences.tokens() * hidden);
+        stream.run(handle -> vbl_pool_backward(handle, dout.dtype().nativeCode(), mode.nativeCode(), sequences.size(),
+                sequences.tokens(), hidden, sequences.places().pointer(), dout.pointer(), dx.pointer()));
     }
 
     /** Gives the columns of the pooled rows. */
@@ -256,18 +258,18 @@ public final class Transformer {
         long rows = labels.elements();
         long vocab = logits.elements() / rows;
         Check.ints(stream, "labels", labels, rows);
-        Check.floats(stream, "logits", logits, rows * vocab);
+        Check.nativeFloat(stream, "logits", logits, rows * vocab);
         Check.elements(stream, "lossSum", lossSum, DType.FLOAT64, 1);
         if (dlogits != null) {
-            Check.floats(stream, "dlogits", dlogits, rows * vocab);
+            Check.elements(stream, "dlogits", dlogits, logits.dtype(), rows * vocab);
             Check.floats(stream, "scale", scale, 1);
         }
         long mark = arena.mark();
         Tensor scratch = arena.take(DType.UINT8,
                 stream.scratchBytes(handle -> vbl_cross_entropy_scratch_bytes(handle, rows)));
-        stream.run(handle -> vbl_cross_entropy(handle, rows, vocab, logits.pointer(), labels.pointer(),
-                scale == null ? null : scale.pointer(), lossSum.pointer(), dlogits == null ? null : dlogits.pointer(),
-                scratch.pointer(), scratch.bytes()));
+        stream.run(handle -> vbl_cross_entropy(handle, logits.dtype().nativeCode(), rows, vocab, logits.pointer(),
+                labels.pointer(), scale == null ? null : scale.pointer(), lossSum.pointer(),
+                dlogits == null ? null : dlogits.pointer(), scratch.pointer(), scratch.bytes()));
         arena.release(mark);
     }
 
@@ -279,18 +281,18 @@ public final class Transformer {
     public static void squaredError(Stream stream, Arena arena, Tensor predictions, Tensor targets, Tensor scale,
             Tensor lossSum, Tensor dpredictions) {
         long n = predictions.elements();
-        Check.floats(stream, "predictions", predictions, n);
+        Check.nativeFloat(stream, "predictions", predictions, n);
         Check.floats(stream, "targets", targets, n);
         Check.elements(stream, "lossSum", lossSum, DType.FLOAT64, 1);
         if (dpredictions != null) {
-            Check.floats(stream, "dpredictions", dpredictions, n);
+            Check.elements(stream, "dpredictions", dpredictions, predictions.dtype(), n);
             Check.floats(stream, "scale", scale, 1);
         }
         long mark = arena.mark();
         Tensor scratch = arena.take(DType.UINT8,
                 stream.scratchBytes(handle -> vbl_squared_error_scratch_bytes(handle, n)));
-        stream.run(handle -> vbl_squared_error(handle, n, predictions.pointer(), targets.pointer(),
-                scale == null ? null : scale.pointer(), lossSum.pointer(),
+        stream.run(handle -> vbl_squared_error(handle, predictions.dtype().nativeCode(), n, predictions.pointer(),
+                targets.pointer(), scale == null ? null : scale.pointer(), lossSum.pointer(),
                 dpredictions == null ? null : dpredictions.pointer(), scratch.pointer(), scratch.bytes()));
         arena.release(mark);
     }
