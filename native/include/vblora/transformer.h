@@ -114,12 +114,16 @@ typedef enum vbl_activation {
   VBL_TANH = 3
 } vbl_activation;
 
-/** y = activation(x) over n elements. y may be x. */
-VBL_API vbl_status vbl_activation_forward(vbl_stream *stream, int32_t dtype, int32_t activation, int64_t n,
-                                          const void *x, void *y);
-/** dx = dy · activation'(x), x being what the forward pass saw. dx may be dy, or x. */
-VBL_API vbl_status vbl_activation_backward(vbl_stream *stream, int32_t dtype, int32_t activation, int64_t n,
-                                           const void *x, const void *dy, void *dx);
+/** inner [rows, columns] += bias [columns], unless bias is NULL, and activated = activation(inner), in one pass and
+ *  with the bits of the two one after the other. activated may be inner, which is then not kept. */
+VBL_API vbl_status vbl_bias_activation_forward(vbl_stream *stream, int32_t dtype, int32_t activation, int64_t rows,
+                                               int64_t columns, const float *bias, void *inner, int64_t ldi,
+                                               void *activated, int64_t lda);
+/** dinner = dactivated · activation'(inner), inner being what the forward pass left; dinner may be dactivated, or
+ *  inner. dbias, unless NULL, += the sums of dinner's columns, as vbl_add_bias_backward makes them. */
+VBL_API vbl_status vbl_bias_activation_backward(vbl_stream *stream, int32_t dtype, int32_t activation, int64_t rows,
+                                                int64_t columns, const void *inner, int64_t ldi, const void *dactivated,
+                                                int64_t ldda, void *dinner, int64_t lddi, float *dbias);
 
 /** y [rows, columns] += bias [columns]. */
 VBL_API vbl_status vbl_add_bias(vbl_stream *stream, int32_t dtype, int64_t rows, int64_t columns, const float *bias,

@@ -26,11 +26,6 @@ extern "C" vbl_status vbl_add_bias_backward(vbl_stream *stream, int32_t dtype, i
   VBL_TRY(vbl::set_leading(__func__, "lddy", columns, lddy));
   if (rows == 0 || columns == 0) return VBL_OK;
   VBL_REQUIRE_NOT_NULL(dy, dbias);
-  vbl::parallel_for(stream, columns, vbl::kSummedColumns, [&](int64_t begin, int64_t end) {
-    double sums[vbl::kSummedColumns];
-    vbl::column_sums(rows, end - begin, lddy, vbl::floats(dy) + begin, sums);
-    for (int64_t c = begin; c < end; ++c)
-      dbias[c] = static_cast<float>(static_cast<double>(dbias[c]) + sums[c - begin]);
-  });
+  vbl::add_column_sums(stream, rows, columns, lddy, vbl::floats(dy), dbias);
   return VBL_OK;
 }

@@ -2,6 +2,8 @@
 #pragma once
 #include <cstdint>
 
+#include "runtime/stream.h"
+
 namespace vbl {
 
 // Columns summed at a time: whole cache lines of every row.
@@ -12,6 +14,17 @@ inline void column_sums(int64_t rows, int64_t columns, int64_t stride, const flo
   for (int64_t c = 0; c < columns; ++c) sums[c] = 0;
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t c = 0; c < columns; ++c) sums[c] += static_cast<double>(x[r * stride + c]);
+}
+
+// to[c] += the sum of column c of x [rows, columns]. One task makes a column's sum, which so has the same bits whatever
+// the number of threads.
+inline void add_column_sums(vbl_stream *stream, int64_t rows, int64_t columns, int64_t stride, const float *x,
+                            float *to) {
+  parallel_for(stream, columns, kSummedColumns, [&](int64_t begin, int64_t end) {
+    double sums[kSummedColumns];
+    column_sums(rows, end - begin, stride, x + begin, sums);
+    for (int64_t c = begin; c < end; ++c) to[c] = static_cast<float>(static_cast<double>(to[c]) + sums[c - begin]);
+  });
 }
 
 }  // namespace vbl

@@ -72,10 +72,14 @@ const Op kOps[] = {
      [](vbl_stream *s, int32_t t, Memory &m) {
        return vbl_silu_mul_backward(s, t, 2, 2, m.x, m.x, 0, m.x, 0, m.y, m.z, 0);
      }},
-    {"vbl_activation_forward",
-     [](vbl_stream *s, int32_t t, Memory &m) { return vbl_activation_forward(s, t, VBL_TANH, 4, m.x, m.y); }},
-    {"vbl_activation_backward",
-     [](vbl_stream *s, int32_t t, Memory &m) { return vbl_activation_backward(s, t, VBL_TANH, 4, m.x, m.x, m.y); }},
+    {"vbl_bias_activation_forward",
+     [](vbl_stream *s, int32_t t, Memory &m) {
+       return vbl_bias_activation_forward(s, t, VBL_TANH, 2, 2, m.w, m.x, 0, m.y, 0);
+     }},
+    {"vbl_bias_activation_backward",
+     [](vbl_stream *s, int32_t t, Memory &m) {
+       return vbl_bias_activation_backward(s, t, VBL_TANH, 2, 2, m.x, 0, m.x, 0, m.y, 0, m.z);
+     }},
     {"vbl_add_bias", [](vbl_stream *s, int32_t t, Memory &m) { return vbl_add_bias(s, t, 2, 2, m.w, m.x, 0); }},
     {"vbl_add_bias_backward",
      [](vbl_stream *s, int32_t t, Memory &m) { return vbl_add_bias_backward(s, t, 2, 2, m.x, 0, m.y); }},

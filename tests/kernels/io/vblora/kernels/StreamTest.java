@@ -9,7 +9,6 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.vblora.kernels.ops.Activation;
 import io.vblora.kernels.ops.GradientNorm;
 import io.vblora.kernels.ops.Memory;
 import io.vblora.kernels.ops.Transformer;
@@ -122,17 +121,17 @@ class StreamTest {
 
     @Test
     void opsRefuseWrongTensorsByName() {
-        try (Stream stream = Stream.cpu(1); Tensor two = Tensor.of(new float[] {1, 2}, 2);
+        try (Stream stream = Stream.cpu(1); Tensor row = Tensor.of(new float[] {1, 2}, 1, 2);
                 Tensor three = Tensor.of(new float[] {1, 2, 3}, 3); Tensor ints = Tensor.of(new int[2], 2);
                 FloatPointer memory = new FloatPointer(2)) {
             Tensor elsewhere = Tensor.wrap(Device.cuda(0), DType.FLOAT32, memory, 2);
             for (Tensor wrong : new Tensor[] {three, ints, elsewhere}) {
                 IllegalArgumentException e = assertThrows(IllegalArgumentException.class,
-                        () -> Transformer.activationForward(stream, Activation.RELU, two, wrong));
-                assertTrue(e.getMessage().startsWith("y: found " + wrong.dtype()), e::getMessage);
+                        () -> Transformer.addBias(stream, wrong, Matrix.of(row)));
+                assertTrue(e.getMessage().startsWith("bias: found " + wrong.dtype()), e::getMessage);
                 assertTrue(e.getMessage().contains("expected FLOAT32 of 2 elements on cpu"), e::getMessage);
             }
-            assertArrayEquals(new float[] {1, 2}, two.toFloats());
+            assertArrayEquals(new float[] {1, 2}, row.toFloats());
         }
     }
 }

@@ -83,7 +83,8 @@ final class BertLayer implements ModelLayer<BertLayer.Saved> {
         Tensor outputDensep = outputDense.takeP(arena, tokens);
         long mark = arena.mark();
         Tensor activated = arena.floats(tokens, config.layer().intermediateSize());
-        Transformer.activationForward(pass.stream(), config.layer().hiddenAct(), inner.of(0), activated);
+        Transformer.biasActivationForward(pass.stream(), config.layer().hiddenAct(), null, Matrix.of(inner.of(0)),
+                Matrix.of(activated));
         outputDense.forward(pass, 0, tokens, activated, outputDensep, outputSum, true);
         arena.release(mark);
         LayerNorm.Saved outputStatistics = outputNorm.forward(pass, outputSum, out);
@@ -110,10 +111,13 @@ final class BertLayer implements ModelLayer<BertLayer.Saved> {
         Tensor activated = null;
         if (outputDense.readsInput()) {
             activated = arena.floats(tokens, config.layer().intermediateSize());
-            Transformer.activationForward(pass.stream(), config.layer().hiddenAct(), inner, activated);
+            Transformer.biasActivationForward(pass.stream(), config.layer().hiddenAct(), null, Matrix.of(inner),
+                    Matrix.of(activated));
         }
         outputDense.backward(pass, 0, tokens, activated, dx, saved.outputDensep(), dinner, false);
-        Transformer.activationBackward(pass.stream(), config.layer().hiddenAct(), inner, dinner, dinner);
+        Matrix gradient = Matrix.of(dinner);
+        Transformer.biasActivationBackward(pass.stream(), config.layer().hiddenAct(), Matrix.of(inner), gradient,
+                gradient, null);
         intermediate.backward(pass, tokens, saved.intermediate(), List.of(dinner), dx, true);
     }
 

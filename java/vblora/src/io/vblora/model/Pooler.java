@@ -1,6 +1,7 @@
 package io.vblora.model;
 
 import io.vblora.kernels.Arena;
+import io.vblora.kernels.Matrix;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Activation;
 import io.vblora.kernels.ops.PoolingMode;
@@ -44,7 +45,7 @@ final class Pooler implements ModelPart {
         Tensor p = dense.takeP(arena, size);
         Tensor inner = arena.floats(size, dense.outFeatures());
         dense.forward(pass, 0, size, pooled, p, inner, false);
-        Transformer.activationForward(pass.stream(), Activation.TANH, inner, features);
+        Transformer.biasActivationForward(pass.stream(), Activation.TANH, null, Matrix.of(inner), Matrix.of(features));
         return new Saved(pooled, p, inner);
     }
 
@@ -55,7 +56,9 @@ final class Pooler implements ModelPart {
     void backward(Pass pass, Tokens batch, Saved saved, Tensor dfeatures, Tensor dhidden) {
         Tensor dpooled = dfeatures;
         if (dense != null) {
-            Transformer.activationBackward(pass.stream(), Activation.TANH, saved.inner, dfeatures, dfeatures);
+            Matrix gradient = Matrix.of(dfeatures);
+            Transformer.biasActivationBackward(pass.stream(), Activation.TANH, Matrix.of(saved.inner), gradient,
+                    gradient, null);
             dpooled = dhidden == null ? null : pass.arena().floats(dfeatures.shape());
             dense.backward(pass, 0, batch.sequences().size(), saved.first, dfeatures, saved.p, dpooled, false);
         }

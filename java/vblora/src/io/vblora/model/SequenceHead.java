@@ -1,5 +1,6 @@
 package io.vblora.model;
 
+import io.vblora.kernels.Matrix;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Activation;
 import io.vblora.kernels.ops.Transformer;
@@ -39,7 +40,7 @@ final class SequenceHead implements ModelPart {
         Tensor inner = pass.arena().floats(features.shape());
         Tensor activated = pass.arena().floats(features.shape());
         dense.forward(pass, 0, rows, features, null, inner, false);
-        Transformer.activationForward(pass.stream(), Activation.TANH, inner, activated);
+        Transformer.biasActivationForward(pass.stream(), Activation.TANH, null, Matrix.of(inner), Matrix.of(activated));
         out.forward(pass, 0, rows, activated, null, logits, false);
         return new Saved(features, inner, activated);
     }
@@ -52,7 +53,9 @@ final class SequenceHead implements ModelPart {
         }
         Tensor dinner = pass.arena().floats(saved.inner.shape());
         out.backward(pass, 0, rows, saved.activated, dlogits, null, dinner, false);
-        Transformer.activationBackward(pass.stream(), Activation.TANH, saved.inner, dinner, dinner);
+        Matrix gradient = Matrix.of(dinner);
+        Transformer.biasActivationBackward(pass.stream(), Activation.TANH, Matrix.of(saved.inner), gradient, gradient,
+                null);
         dense.backward(pass, 0, rows, saved.features, dinner, null, dfeatures, false);
     }
 }

@@ -131,20 +131,37 @@ class TransformerTest {
             {0.8413447f, -0.1586553f, 1.0833155f}, {0.8411920f, -0.1588080f, 1.0829641f}, {1, 0, 1},
             {0.7615942f, -0.7615942f, 0.4199743f}
         };
-        Tensor x = floats(1, -1);
-        Tensor y = zeros(DType.FLOAT32, 2);
-        Tensor dx = zeros(DType.FLOAT32, 2);
+        Matrix y = rows(2, 0, 9, 0, 9);
+        Matrix dx = rows(2, 0, 0);
+        Tensor dbias = floats(0);
         for (Activation activation : Activation.values()) {
             float[] values = expected[activation.ordinal()];
-            Transformer.activationForward(stream, activation, x, y);
-            assertArrayEquals(new float[] {values[0], values[1]}, y.toFloats(), 1e-6f, activation.name());
-            Transformer.activationBackward(stream, activation, x, floats(2, 0), dx);
-            assertArrayEquals(new float[] {2 * values[2], 0}, dx.toFloats(), 1e-6f, activation.name());
+            Matrix x = rows(2, 0.5f, 9, -1.5f, 9);
+            Transformer.biasActivationForward(stream, activation, floats(0.5f), x.columns(0, 1), y.columns(0, 1));
+            assertArrayEquals(new float[] {1, 9, -1, 9}, x.tensor().toFloats(), activation.name());
+            float[] activated = {values[0], 9, values[1], 9};
+            assertArrayEquals(activated, y.tensor().toFloats(), 1e-6f, activation.name());
+            Transformer.biasActivationForward(stream, activation, null, x.columns(0, 1), y.columns(0, 1));
+            assertArrayEquals(activated, y.tensor().toFloats(), 1e-6f, activation.name());
+            dbias.copyFrom(new float[] {100});
+            Transformer.biasActivationBackward(stream, activation, x.columns(0, 1), rows(2, 2, 0), dx, dbias);
+            assertArrayEquals(new float[] {2 * values[2], 0}, dx.tensor().toFloats(), 1e-6f, activation.name());
+            assertEquals(100 + 2 * values[2], dbias.getFloat(0), 1e-5f, activation.name());
         }
-        refused("y", () -> Transformer.activationForward(stream, Activation.GELU, x, floats(1)));
-        refused("dy", () -> Transformer.activationBackward(stream, Activation.GELU, x, floats(1), dx));
-        refused("dx", () -> Transformer.activationBackward(stream, Activation.GELU, x, y, floats(1)));
-        refused("x", () -> Transformer.activationForward(stream, Activation.GELU, ints(1, 2), y));
+        Matrix half = new Matrix(zeros(DType.BFLOAT16, 2), 2, 1);
+        assertThrows(KernelException.class,
+                () -> Transformer.biasActivationForward(stream, Activation.GELU, null, half, half));
+        refused("activated", () -> Transformer.biasActivationForward(stream, Activation.GELU, null, dx, half));
+        Matrix one = rows(1, 1);
+        refused("activated", () -> Transformer.biasActivationForward(stream, Activation.GELU, null, dx, one));
+        refused("bias", () -> Transformer.biasActivationForward(stream, Activation.GELU, floats(1, 2), dx, dx));
+        refused("inner", () -> Transformer.biasActivationForward(stream, Activation.GELU, null,
+                new Matrix(ints(1, 2), 2, 1), dx));
+        refused("dactivated",
+                () -> Transformer.biasActivationBackward(stream, Activation.GELU, dx, one, dx, null));
+        refused("dinner", () -> Transformer.biasActivationBackward(stream, Activation.GELU, dx, dx, one, null));
+        refused("dbias",
+                () -> Transformer.biasActivationBackward(stream, Activation.GELU, dx, dx, dx, floats(1, 2)));
     }
 
     @Test

@@ -1,9 +1,9 @@
 package io.vblora.kernels.ops;
 
-import static io.vblora.kernels.global.vblora.vbl_activation_backward;
-import static io.vblora.kernels.global.vblora.vbl_activation_forward;
 import static io.vblora.kernels.global.vblora.vbl_add_bias;
 import static io.vblora.kernels.global.vblora.vbl_add_bias_backward;
+import static io.vblora.kernels.global.vblora.vbl_bias_activation_backward;
+import static io.vblora.kernels.global.vblora.vbl_bias_activation_forward;
 import static io.vblora.kernels.global.vblora.vbl_cross_entropy;
 import static io.vblora.kernels.global.vblora.vbl_cross_entropy_scratch_bytes;
 import static io.vblora.kernels.global.vblora.vbl_embedding_backward;
@@ -186,23 +186,41 @@ public final class Transformer {
                 dgate.rowStride()));
     }
 
-    /** y = activation(x), element by element; y may be x. */
-    public static void activationForward(Stream stream, Activation activation, Tensor x, Tensor y) {
-        long n = x.elements();
-        Check.nativeFloat(stream, "x", x, n);
-        Check.elements(stream, "y", y, x.dtype(), n);
-        stream.run(handle -> vbl_activation_forward(handle, x.dtype().nativeCode(), activation.nativeCode(), n,
-                x.pointer(), y.pointer()));
+    /**
+     * inner [rows, columns] += bias [columns], unless that is null, and activated = activation(inner), in one pass;
+     * activated may be inner.
+     */
+    public static void biasActivationForward(Stream stream, Activation activation, Tensor bias, Matrix inner,
+            Matrix activated) {
+        long rows = inner.rows();
+        long columns = inner.columns();
+        Check.nativeFloat(stream, "inner", inner, rows, columns);
+        if (bias != null) {
+            Check.floats(stream, "bias", bias, columns);
+        }
+        Check.elements(stream, "activated", activated, inner.dtype(), rows, columns);
+        stream.run(handle -> vbl_bias_activation_forward(handle, inner.dtype().nativeCode(), activation.nativeCode(),
+                rows, columns, bias == null ? null : bias.pointer(), inner.pointer(), inner.rowStride(),
+                activated.pointer(), activated.rowStride()));
     }
 
-    /** dx = dy · activation'(x) with the x that the forward pass saw; dx may be dy, or x. */
-    public static void activationBackward(Stream stream, Activation activation, Tensor x, Tensor dy, Tensor dx) {
-        long n = x.elements();
-        Check.nativeFloat(stream, "x", x, n);
-        Check.elements(stream, "dy", dy, x.dtype(), n);
-        Check.elements(stream, "dx", dx, x.dtype(), n);
-        stream.run(handle -> vbl_activation_backward(handle, x.dtype().nativeCode(), activation.nativeCode(), n,
-                x.pointer(), dy.pointer(), dx.pointer()));
+    /**
+     * dinner = dactivated · activation'(inner) with the inner that the forward pass left; dinner may be dactivated, or
+     * inner. dbias [columns], unless null, += the sums of dinner's columns.
+     */
+    public static void biasActivationBackward(Stream stream, Activation activation, Matrix inner, Matrix dactivated,
+            Matrix dinner, Tensor dbias) {
+        long rows = inner.rows();
+        long columns = inner.columns();
+        Check.nativeFloat(stream, "inner", inner, rows, columns);
+        Check.elements(stream, "dactivated", dactivated, inner.dtype(), rows, columns);
+        Check.elements(stream, "dinner", dinner, inner.dtype(), rows, columns);
+        if (dbias != null) {
+            Check.floats(stream, "dbias", dbias, columns);
+        }
+        stream.run(handle -> vbl_bias_activation_backward(handle, inner.dtype().nativeCode(), activation.nativeCode(),
+                rows, columns, inner.pointer(), inner.rowStride(), dactivated.pointer(), dactivated.rowStride(),
+                dinner.pointer(), dinner.rowStride(), dbias == null ? null : dbias.pointer()));
     }
 
     /** y [rows, columns] += bias [columns]. */

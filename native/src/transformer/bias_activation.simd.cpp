@@ -1,4 +1,4 @@
-#include "transformer/activation.simd.h"
+#include "transformer/bias_activation.simd.h"
 
 #include "runtime/simd_math.h"
 #include "vblora/transformer.h"
@@ -68,10 +68,17 @@ vfloat tanh_slope(vfloat x) {
 }
 
 template <vfloat (*f)(vfloat)>
-void forward(int64_t n, const float *x, float *y) {
+void forward(int64_t n, const float *bias, float *inner, float *activated) {
   int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) store(y + i, f(load(x + i)));
-  if (i < n) store(y + i, f(load(x + i, n - i)), n - i);
+  for (; i + kLanes <= n; i += kLanes) {
+    vfloat x = load(inner + i);
+    if (bias != nullptr) store(inner + i, x = x + load(bias + i));
+    store(activated + i, f(x));
+  }
+  if (i == n) return;
+  vfloat x = load(inner + i, n - i);
+  if (bias != nullptr) store(inner + i, x = x + load(bias + i, n - i), n - i);
+  store(activated + i, f(x), n - i);
 }
 
 template <vfloat (*slope)(vfloat)>
@@ -83,16 +90,16 @@ void backward(int64_t n, const float *x, const float *dy, float *dx) {
 
 }  // namespace
 
-void activation_forward(int32_t activation, int64_t n, const float *x, float *y) {
+void bias_activation_forward(int32_t activation, int64_t n, const float *bias, float *inner, float *activated) {
   switch (activation) {
     case VBL_GELU:
-      return forward<gelu<Gelu>>(n, x, y);
+      return forward<gelu<Gelu>>(n, bias, inner, activated);
     case VBL_GELU_TANH:
-      return forward<gelu<GeluTanh>>(n, x, y);
+      return forward<gelu<GeluTanh>>(n, bias, inner, activated);
     case VBL_RELU:
-      return forward<relu>(n, x, y);
+      return forward<relu>(n, bias, inner, activated);
     case VBL_TANH:
-      return forward<tanh>(n, x, y);
+      return forward<tanh>(n, bias, inner, activated);
   }
 }
 
