@@ -79,15 +79,21 @@ typedef struct vbl_attention {
   int64_t ldkv;          /**< of k, v, dk and dv */
   int64_t ldout;         /**< of out and dout */
   int32_t dtype;         /**< vbl_dtype of q, k, v, out and their gradients; 0 is float32 */
+  int32_t page_rows;     /**< 0, or k and v are pages of so many rows, as a cache's are: keys.rows counts those of all
+                              pages, keys.lengths says how many keys a sequence has, keys.starts is NULL, and key i of
+                              sequence b has row i mod page_rows of page block_table[b][i / page_rows] */
+  int32_t blocks;        /**< columns of block_table, which hold keys.length keys */
+  const int32_t *block_table; /**< [batch, blocks] (device memory) pages, of which those without keys are not read */
 } vbl_attention;
 
 /** out = softmax(scale · q kt + mask) v. q, out [queries.rows, heads · head_dim], k, v [keys.rows, kv_heads ·
  *  head_dim]; lse [heads, queries.rows] (written) the log of each query's sum of exponentials. out and lse are 0 at
- *  padding, which is not read in any input. Queries need a key. */
+ *  padding, which is not read in any input. Queries need a key. Keys in pages give the bits that keys in rows give. */
 VBL_API vbl_status vbl_attention_forward(vbl_stream *stream, const vbl_attention *attention, const void *q,
                                          const void *k, const void *v, void *out, float *lse, void *scratch,
                                          int64_t scratch_bytes);
-/** dq, dk, dv (overwritten; zero at padding) from dout and what the forward pass saw and wrote. */
+/** dq, dk, dv (overwritten; zero at padding) from dout and what the forward pass saw and wrote. VBL_UNSUPPORTED for keys
+ *  in pages. */
 VBL_API vbl_status vbl_attention_backward(vbl_stream *stream, const vbl_attention *attention, const void *q,
                                           const void *k, const void *v, const void *out, const float *lse,
                                           const void *dout, void *dq, void *dk, void *dv, void *scratch,

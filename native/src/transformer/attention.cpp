@@ -29,6 +29,21 @@ vbl_status check_rows(const char *op, const char *name, const vbl_attention &a, 
   return VBL_OK;
 }
 
+// The same of keys that lie in pages, and of their table.
+vbl_status check_pages(const char *op, const vbl_attention &a) {
+  const long long held = static_cast<long long>(a.blocks) * a.page_rows, rows = a.keys.rows;
+  VBL_REQUIRE(a.keys.length >= 1, "%s: keys.length must be positive, found %d", op, a.keys.length);
+  VBL_REQUIRE(a.blocks >= 1 && held >= a.keys.length,
+              "%s: blocks of page_rows = %d must hold keys.length = %d keys, found %d", op, a.page_rows, a.keys.length,
+              a.blocks);
+  VBL_REQUIRE(rows >= 1 && rows % a.page_rows == 0,
+              "%s: keys.rows must be a positive multiple of page_rows = %d, found %lld", op, a.page_rows, rows);
+  const int64_t elements = INT64_MAX / static_cast<int64_t>(sizeof(float)) / rows / a.kv_heads;
+  VBL_REQUIRE(a.head_dim <= elements, "%s: %lld rows of keys with %d heads of %d are too large", op, rows, a.kv_heads,
+              a.head_dim);
+  return VBL_OK;
+}
+
 // Checks what stands in the shape, and sets the leading dimensions that it leaves out.
 vbl_status check(const char *op, const vbl_attention *attention, vbl_attention &a) {
   VBL_REQUIRE_NOT_NULL_OF(op, attention);
@@ -42,7 +57,11 @@ vbl_status check(const char *op, const vbl_attention *attention, vbl_attention &
   VBL_REQUIRE(a.heads % a.kv_heads == 0, "%s: heads must be a multiple of kv_heads, found %d and %d", op, a.heads,
               a.kv_heads);
   VBL_TRY(check_rows(op, "queries", a, a.queries, a.heads));
-  if (a.keys.rows != 0) VBL_TRY(check_rows(op, "keys", a, a.keys, a.kv_heads));
+  VBL_REQUIRE(a.page_rows >= 0, "%s: page_rows must not be negative, found %d", op, a.page_rows);
+  if (a.page_rows != 0)
+    VBL_TRY(check_pages(op, a));
+  else if (a.keys.rows != 0)
+    VBL_TRY(check_rows(op, "keys", a, a.keys, a.kv_heads));
   VBL_REQUIRE(a.causal == 0 || a.causal == 1, "%s: causal must be 0 or 1, found %d", op, a.causal);
   VBL_REQUIRE(std::isfinite(a.scale), "%s: scale must be finite, found %g", op, static_cast<double>(a.scale));
   const int64_t width = int64_t{a.heads} * a.head_dim;
@@ -73,11 +92,30 @@ vbl_status check_sequences(const char *op, const char *name, int32_t batch, cons
   return VBL_OK;
 }
 
+// The lengths and pages of keys that lie in pages.
+vbl_status check_block_table(const char *op, const vbl_attention &a) {
+  VBL_REQUIRE(a.keys.starts == nullptr, "%s: keys.starts must be NULL where keys lie in pages", op);
+  VBL_REQUIRE(a.keys.lengths != nullptr, "%s: keys.lengths must not be NULL where keys lie in pages", op);
+  VBL_REQUIRE(a.block_table != nullptr, "%s: block_table must not be NULL where keys lie in pages", op);
+  const long long pages = a.keys.rows / a.page_rows;
+  for (int32_t b = 0; b < a.batch; ++b) {
+    const int32_t keys = a.keys.lengths[b];
+    VBL_REQUIRE(keys >= 0 && keys <= a.keys.length, "%s: keys.lengths[%d] must lie in 0 .. %d, found %d", op, b,
+                a.keys.length, keys);
+    for (int64_t i = 0; i * a.page_rows < keys; ++i) {
+      const int32_t page = a.block_table[b * int64_t{a.blocks} + i];
+      VBL_REQUIRE(page >= 0 && page < pages, "%s: block_table[%d][%lld] must lie in 0 .. %lld, found %d", op, b,
+                  static_cast<long long>(i), pages - 1, page);
+    }
+  }
+  return VBL_OK;
+}
+
 // Checks what stands in memory of the device.
 vbl_status check_lengths(const char *op, const vbl_attention &a) {
   VBL_TRY(check_sequences(op, "queries", a.batch, a.queries));
   if (a.keys.rows == 0) return VBL_OK;
-  VBL_TRY(check_sequences(op, "keys", a.batch, a.keys));
+  VBL_TRY(a.page_rows != 0 ? check_block_table(op, a) : check_sequences(op, "keys", a.batch, a.keys));
   for (int32_t b = 0; b < a.batch; ++b) {
     const long long queries = Rows(a.queries).tokens(b), keys = Rows(a.keys).tokens(b);
     const long long least = a.causal == 1 ? queries : queries > 0 ? 1 : 0;
@@ -97,12 +135,17 @@ struct Layout {
 
   int64_t q(int64_t b, int64_t head) const { return queries.first(b) * a.ldq + head * a.head_dim; }
   int64_t out(int64_t b, int64_t head) const { return queries.first(b) * a.ldout + head * a.head_dim; }
-  int64_t kv(int64_t b, int64_t kv_head) const { return keys.first(b) * a.ldkv + kv_head * a.head_dim; }
+  // Of the sequence's first key, or of all pages.
+  int64_t kv(int64_t b, int64_t kv_head) const {
+    return (a.page_rows != 0 ? 0 : keys.first(b) * a.ldkv) + kv_head * a.head_dim;
+  }
   // In scratch memory, without padding between rows.
   int64_t part_kv(int64_t b, int64_t kv_head) const { return keys.first(b) * kv_width + kv_head * a.head_dim; }
   int64_t lse(int64_t b, int64_t head) const { return head * queries.s.rows + queries.first(b); }
   vbl::AttentionHead head(int64_t b) const {
-    return {queries.tokens(b), keys.tokens(b), a.head_dim, a.ldq, a.ldkv, a.ldout, a.ldkv, a.causal == 1, a.scale};
+    const int32_t *pages = a.page_rows != 0 ? a.block_table + b * a.blocks : nullptr;
+    return {queries.tokens(b), keys.tokens(b), a.head_dim, a.ldq,      a.ldkv, a.ldout, a.ldkv,
+            a.causal == 1,     a.scale,        pages,      a.page_rows};
   }
 
   const vbl_attention &a;
@@ -113,36 +156,39 @@ struct Layout {
   int64_t whole_tasks, parts;
 };
 
-vbl::AttentionScratch lay_out_worker(vbl::Scratch &scratch, int64_t head_dim) {
+vbl::AttentionScratch lay_out_worker(vbl::Scratch &scratch, int64_t head_dim, bool paged) {
   constexpr int64_t queries = kAttentionQueries, multiple = kAttentionAlignment;
   vbl::AttentionScratch s;
   for (float **transposed : {&s.qt, &s.outt, &s.dqt}) *transposed = scratch.take<float>(head_dim, queries);
   for (float **scores : {&s.scores, &s.dscores}) *scores = scratch.take<float>(kAttentionKeys, queries);
   s.columns = (head_dim + multiple - 1) / multiple * multiple;
   for (float **rows : {&s.q_rows, &s.dout_rows}) *rows = scratch.take<float>(queries, s.columns);
+  for (float **rows : {&s.k_rows, &s.v_rows}) *rows = scratch.take<float>(paged ? kAttentionKeys : 0, head_dim);
   return s;
 }
 
 struct Buffers {
   char *workers;  // [threads, worker_bytes]
   int64_t worker_bytes, head_dim;
+  bool paged;
   float *dk, *dv;  // [parts - 1, rows of keys, kv_heads · head_dim]
 
   vbl::AttentionScratch worker(int32_t number) const {
     vbl::Scratch memory(workers + number * worker_bytes);
-    return lay_out_worker(memory, head_dim);
+    return lay_out_worker(memory, head_dim, paged);
   }
 };
 
 Buffers lay_out(vbl::Scratch &scratch, int32_t threads, const Layout &layout) {
-  vbl::Scratch one;
-  lay_out_worker(one, layout.a.head_dim);
   Buffers b;
+  b.paged = layout.a.page_rows != 0;
+  vbl::Scratch one;
+  lay_out_worker(one, layout.a.head_dim, b.paged);
   b.worker_bytes = one.bytes();
   b.head_dim = layout.a.head_dim;
   b.workers = scratch.take<char>(threads, b.worker_bytes);
-  b.dk = scratch.take<float>(layout.parts - 1, layout.kv_elements);
-  b.dv = scratch.take<float>(layout.parts - 1, layout.kv_elements);
+  const int64_t parts = b.paged ? 0 : layout.parts - 1;  // keys in pages have no backward pass
+  for (float **gradient : {&b.dk, &b.dv}) *gradient = scratch.take<float>(parts, layout.kv_elements);
   return b;
 }
 
@@ -226,6 +272,7 @@ extern "C" vbl_status vbl_attention_backward(vbl_stream *stream, const vbl_atten
   VBL_REQUIRE_CPU(stream);
   vbl_attention a;
   VBL_TRY(check(__func__, attention, a));
+  if (a.page_rows != 0) return vbl::fail(VBL_UNSUPPORTED, "%s: keys in pages have no backward pass", __func__);
   VBL_REQUIRE_NOT_NULL(q, k, v, out, lse, dout, dq, dk, dv);
   VBL_TRY(check_memory(__func__, stream, a, scratch, scratch_bytes));
   const Pass pass(stream, a, scratch);

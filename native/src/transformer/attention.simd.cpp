@@ -132,11 +132,27 @@ void mask(int64_t begin, int64_t first, int64_t keys, float *scores) {
     }
 }
 
-// scores [keys, Q] = rows first .. first + keys - 1 of k times qt, masked.
+// Rows of keys or values one behind the other.
+struct KeyRows {
+  const float *first;
+  int64_t stride;
+};
+
+// Rows first .. first + keys - 1 of k or v; where they lie in pages, a copy of them, which the cache keeps.
+KeyRows key_rows(const AttentionHead &head, int64_t first, int64_t keys, const float *x, float *copy) {
+  if (head.pages == nullptr) return {x + first * head.kv_stride, head.kv_stride};
+  for (int64_t j = 0; j < keys; ++j) {
+    const int64_t key = first + j, row = head.pages[key / head.page_rows] * head.page_rows + key % head.page_rows;
+    for (int64_t c = 0; c < head.head_dim; ++c) copy[j * head.head_dim + c] = x[row * head.kv_stride + c];
+  }
+  return {copy, head.head_dim};
+}
+
+// scores [keys, Q] = rows first .. first + keys - 1 of k, which are those given, times qt, masked.
 template <int64_t Q>
-void score(const AttentionHead &head, int64_t begin, int64_t first, int64_t keys, const float *k, const float *qt,
+void score(const AttentionHead &head, int64_t begin, int64_t first, int64_t keys, const KeyRows &k, const float *qt,
            float *scores) {
-  multiply_tile<Q>(keys, head.head_dim, k + first * head.kv_stride, head.kv_stride, 1, qt,
+  multiply_tile<Q>(keys, head.head_dim, k.first, k.stride, 1, qt,
                    [scores](int64_t j, int64_t i, vfloat x) { store(scores + j * Q + i, x); });
   const int64_t seen = begin + head.keys - head.queries;
   if (head.causal && first + keys - 1 > seen) mask<Q>(seen, first, keys, scores);
@@ -183,13 +199,13 @@ void forward_tile(const AttentionHead &head, int64_t begin, const float *q, cons
 
   for (int64_t first = 0; first < end; first += kAttentionKeys) {
     const int64_t keys = least(kAttentionKeys, end - first);
-    score<Q>(head, begin, first, keys, k, scratch.qt, scores);
+    score<Q>(head, begin, first, keys, key_rows(head, first, keys, k, scratch.k_rows), scratch.qt, scores);
     for (int64_t i = 0; i < Q; i += kLanes) softmax<Q>(keys, scores + i, most + i, total + i, shrink + i);
-    multiply_tile<Q>(dim, keys, v + first * head.kv_stride, 1, head.kv_stride, scores,
-                     [&](int64_t c, int64_t i, vfloat x) {
-                       float *at = outt + c * Q + i;
-                       store(at, first == 0 ? x : fma(load(at), load(shrink + i), x));
-                     });
+    const KeyRows values = key_rows(head, first, keys, v, scratch.v_rows);
+    multiply_tile<Q>(dim, keys, values.first, 1, values.stride, scores, [&](int64_t c, int64_t i, vfloat x) {
+      float *at = outt + c * Q + i;
+      store(at, first == 0 ? x : fma(load(at), load(shrink + i), x));
+    });
   }
 
   for (int64_t i = 0; i < queries; ++i) lse[begin + i] = most[i] + __builtin_logf(total[i]);
@@ -230,7 +246,7 @@ void backward_tile(const AttentionHead &head, int64_t begin, const float *q, con
   };
   for (int64_t first = 0; first < end; first += kAttentionKeys) {
     const int64_t keys = least(kAttentionKeys, end - first);
-    score<Q>(head, begin, first, keys, k, scratch.qt, scores);
+    score<Q>(head, begin, first, keys, {k + first * kv_stride, kv_stride}, scratch.qt, scores);
     multiply_tile<Q>(keys, dim, v + first * kv_stride, kv_stride, 1, scratch.outt,
                      [dscores](int64_t j, int64_t i, vfloat x) { store(dscores + j * Q + i, x); });
     for (int64_t j = 0; j < keys; ++j)

@@ -21,6 +21,8 @@ struct AttentionHead {
   int64_t dkv_stride;                       // of what dk and dv are added to
   bool causal;
   float scale;
+  const int32_t *pages;  // NULL, or k and v point at the first row of all pages and these are the sequence's
+  int64_t page_rows;
 };
 
 // Scratch memory of one worker.
@@ -28,6 +30,7 @@ struct AttentionScratch {
   float *qt, *outt, *dqt;     // [head_dim, queries]; outt holds dout in the backward pass
   float *scores, *dscores;    // [kAttentionKeys, queries]
   float *q_rows, *dout_rows;  // [queries, columns]
+  float *k_rows, *v_rows;     // [kAttentionKeys, head_dim] of keys that lie in pages
   int64_t columns;            // head_dim rounded up to a multiple of kAttentionAlignment
 };
 

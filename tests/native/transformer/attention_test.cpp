@@ -76,7 +76,7 @@ Case make_case(check::Random &random, int32_t batch, int32_t length, int32_t hea
                bool causal, bool padded, int32_t more = -1) {
   Case c;
   const float scale = 1 / std::sqrt(static_cast<float>(head_dim));
-  c.attention = {batch, heads, kv_heads, head_dim, causal, scale, {}, {}, 0, 0, 0, VBL_FLOAT32};
+  c.attention = {batch, heads, kv_heads, head_dim, causal, scale, {}, {}, 0, 0, 0, VBL_FLOAT32, 0, 0, nullptr};
   c.queries = {batch, length, {}};
   for (int32_t b = 0; padded && b < batch; ++b)
     c.queries.lengths.push_back(static_cast<int32_t>(random.between(1, length)));
@@ -188,6 +188,55 @@ Results run_side_by_side(const Case &c, int32_t threads) {
   for (int64_t row = 1; c.apart && row <= key_rows; ++row) CHECK(dkv[static_cast<size_t>(row * a.ldkv - 1)] == 7);
   return r;
 }
+
+// Keys and values in pages in any order, side by side, with pages of nobody between them.
+struct Pages {
+  Pages(check::Random &random, const Case &c, int32_t rows) : c(c), blocks((c.keys.length + rows - 1) / rows + 1) {
+    attention = c.padded();
+    attention.page_rows = rows;
+    attention.blocks = blocks;
+    for (int32_t b = 0; b < attention.batch; ++b) lengths.push_back(static_cast<int32_t>(c.keys.of(b)));
+    std::vector<int32_t> free;
+    for (int32_t page = 0; page < attention.batch * blocks + 3; ++page) free.push_back(page);
+    const int64_t width = int64_t{attention.kv_heads} * attention.head_dim;
+    attention.ldkv = 2 * width + 1;
+    attention.keys = {static_cast<int64_t>(free.size()) * rows, c.keys.length, nullptr, lengths.data()};
+    kv.assign(static_cast<size_t>(attention.keys.rows * attention.ldkv), NAN);
+    for (int32_t b = 0; b < attention.batch; ++b)
+      for (int32_t block = 0; block < blocks; ++block) {
+        if (block * rows >= lengths[static_cast<size_t>(b)]) {
+          table.push_back(-1);
+          continue;
+        }
+        const size_t draw = static_cast<size_t>(random.between(0, static_cast<int64_t>(free.size()) - 1));
+        table.push_back(free[draw]);
+        free.erase(free.begin() + static_cast<std::ptrdiff_t>(draw));
+        for (int64_t i = 0; i < rows && block * rows + i < lengths[static_cast<size_t>(b)]; ++i) {
+          const int64_t from = (b * int64_t{c.keys.length} + block * rows + i) * width;
+          const auto to = kv.begin() + (int64_t{table.back()} * rows + i) * attention.ldkv;
+          std::copy_n(c.k.begin() + from, width, to);
+          std::copy_n(c.v.begin() + from, width, to + width);
+        }
+      }
+    attention.block_table = table.data();
+  }
+
+  vbl_status forward(const vbl_attention &a, int32_t threads, Results &r) const {
+    check::CpuStream stream(threads);
+    r = {std::vector<float>(c.q.size(), NAN), std::vector<float>(c.lse_elements(), NAN), {}, {}, {}};
+    const int64_t bytes = std::max<int64_t>(0, vbl_attention_scratch_bytes(stream, &a));
+    std::vector<unsigned char> scratch(static_cast<size_t>(bytes), 0xFF);
+    const int64_t width = int64_t{c.attention.kv_heads} * c.attention.head_dim;
+    return vbl_attention_forward(stream, &a, c.q.data(), kv.data(), kv.data() + width, r.out.data(), r.lse.data(),
+                                 scratch.data(), bytes);
+  }
+
+  const Case &c;
+  int32_t blocks;
+  vbl_attention attention;
+  std::vector<int32_t> lengths, table;
+  std::vector<float> kv;
+};
 
 bool same_bits(const Results &a, const Results &b) {
   return check::same_bits(a.out, b.out) && check::same_bits(a.lse, b.lse) && check::same_bits(a.dq, b.dq) &&
@@ -330,6 +379,68 @@ TEST(last_queries_alone_give_the_same) {
         CHECK_NEAR(found.lse[static_cast<size_t>(h * last + i)],
                    expected.lse[static_cast<size_t>(h * 90 + 90 - last + i)], 1e-5);
   }
+}
+
+TEST(keys_in_pages_give_the_bits_of_keys_in_rows) {
+  check::Random random(check::seed() + 8);
+  const int32_t shapes[][6] = {{3, 1, 4, 2, 8, 200}, {2, 33, 3, 1, 5, 64}, {2, 40, 2, 2, 32, 0}, {5, 9, 2, 1, 17, 30}};
+  for (const auto &s : shapes)
+    for (int mode = 0; mode < 4; ++mode) {
+      const Case c = make_case(random, s[0], s[1], s[2], s[3], s[4], mode % 2 == 0, mode / 2 == 1, s[5]);
+      const Results expected = run(c, 1);
+      for (int32_t rows : {1, 7, 16, 64, 300}) {
+        const Pages pages(random, c, rows);
+        for (int32_t threads : {1, 2, 5}) {
+          Results found;
+          CHECK_STATUS(VBL_OK, pages.forward(pages.attention, threads, found));
+          if (!(check::same_bits(found.out, expected.out) && check::same_bits(found.lse, expected.lse)))
+            check::failed(__FILE__, __LINE__, "other bits in pages of %d; %s", rows, c.name().c_str());
+        }
+      }
+    }
+}
+
+TEST(attention_refuses_pages_that_it_cannot_take) {
+  check::Random random(check::seed() + 9);
+  const Case c = make_case(random, 2, 3, 4, 2, 5, true, false, 20);  // 23 keys each
+  const Pages pages(random, c, 8);
+  const auto refused = [&](const char *words, auto change) {
+    vbl_attention a = pages.attention;
+    change(a);
+    Results r;
+    CHECK_STATUS(VBL_INVALID_ARGUMENT, pages.forward(a, 1, r));
+    if (std::strstr(vbl_last_error(), words) == nullptr)
+      check::failed(__FILE__, __LINE__, "expected \"%s\" in: %s", words, vbl_last_error());
+    CHECK(std::isnan(r.out[0]) && std::isnan(r.lse[0]));
+  };
+  const int32_t short_one[] = {23, 2}, long_one[] = {24, 23}, below[] = {23, -1}, starts[] = {0, 23, 46};
+  std::vector<int32_t> behind = pages.table, before = pages.table;
+  behind[2] = 11;  // of 2 · 4 + 3 pages
+  before[4] = -1;
+  refused("page_rows must not be negative, found -1", [](vbl_attention &a) { a.page_rows = -1; });
+  refused("keys.length must be positive, found 0", [](vbl_attention &a) { a.keys.length = 0; });
+  refused("blocks of page_rows = 8 must hold keys.length = 23 keys, found 2", [](vbl_attention &a) { a.blocks = 2; });
+  refused("blocks of page_rows = 8 must hold keys.length = 23 keys, found 0", [](vbl_attention &a) { a.blocks = 0; });
+  refused("keys.rows must be a positive multiple of page_rows = 8, found 87", [](vbl_attention &a) { a.keys.rows--; });
+  refused("keys.rows must be a positive multiple of page_rows = 8, found 0", [](vbl_attention &a) { a.keys.rows = 0; });
+  refused("are too large", [](vbl_attention &a) { a.keys.rows = INT64_MAX - 7; });
+  refused("keys.starts must be NULL", [&](vbl_attention &a) { a.keys.starts = starts; });
+  refused("keys.lengths must not be NULL", [](vbl_attention &a) { a.keys.lengths = nullptr; });
+  refused("block_table must not be NULL", [](vbl_attention &a) { a.block_table = nullptr; });
+  refused("keys.lengths[1] must lie in 0 .. 23, found -1", [&](vbl_attention &a) { a.keys.lengths = below; });
+  refused("keys.lengths[0] must lie in 0 .. 23, found 24", [&](vbl_attention &a) { a.keys.lengths = long_one; });
+  refused("sequence 1 has 2 keys", [&](vbl_attention &a) { a.keys.lengths = short_one; });
+  refused("block_table[0][2] must lie in 0 .. 10, found 11", [&](vbl_attention &a) { a.block_table = behind.data(); });
+  refused("block_table[1][0] must lie in 0 .. 10, found -1", [&](vbl_attention &a) { a.block_table = before.data(); });
+
+  check::CpuStream stream(1);
+  std::vector<float> d(pages.kv.size());
+  std::vector<char> scratch(static_cast<size_t>(vbl_attention_scratch_bytes(stream, &pages.attention)));
+  CHECK_STATUS(VBL_UNSUPPORTED,
+               vbl_attention_backward(stream, &pages.attention, c.q.data(), pages.kv.data(), pages.kv.data() + 10,
+                                      c.q.data(), c.q.data(), c.dout.data(), d.data(), d.data(), d.data(),
+                                      scratch.data(), static_cast<int64_t>(scratch.size())));
+  CHECK(std::strstr(vbl_last_error(), "vbl_attention_backward: keys in pages have no backward pass") != nullptr);
 }
 
 TEST(empty_sequences_change_no_bit_of_the_others) {
