@@ -138,7 +138,7 @@ struct KeyRows {
   int64_t stride;
 };
 
-// Rows first .. first + keys - 1 of k or v; where they lie in pages, a copy of them, which the cache keeps.
+// Rows first .. first + keys - 1 of k or v; where they lie in pages, a copy of them, small enough to stay in L1 or L2.
 KeyRows key_rows(const AttentionHead &head, int64_t first, int64_t keys, const float *x, float *copy) {
   if (head.pages == nullptr) return {x + first * head.kv_stride, head.kv_stride};
   for (int64_t j = 0; j < keys; ++j) {
