@@ -61,8 +61,9 @@ typedef struct vbl_lowrank_matrices {
  * same bits whatever the CUDA device, the alignment, the leading dimensions or the load, and for a member of a group the
  * bits that it has as a group of its own. */
 
-/** For each member p [tokens, r] = x~ At, with the member's own mask, and y += scaling · p Bt. x is read from memory once for
- *  all members: on CUDA, where members of the same r have one kernel, as far as its L2 cache has room for x. */
+/** For each member p [tokens, r] = x~ At, with the member's own mask, and y += scaling · p Bt. x comes from memory once for
+ *  all members: on CUDA they share a kernel and find x in the L2 cache, as far as it fits there; members of other r may have
+ *  kernels of their own. */
 VBL_API vbl_status vbl_lowrank_forward(vbl_stream *stream, const vbl_lowrank *lowrank, const vbl_step *step,
                                        const void *x, const vbl_lowrank_matrices *matrices);
 
@@ -71,8 +72,8 @@ VBL_API vbl_status vbl_lowrank_forward(vbl_stream *stream, const vbl_lowrank *lo
 VBL_API int64_t vbl_lowrank_scratch_bytes(const vbl_stream *stream, const vbl_lowrank *lowrank);
 
 /** For each member, with q [tokens, r] = scaling · dy B (written to q): da += qt x~, dbt += scaling · pt dy, and, unless dx
- *  is NULL, dx [tokens, in] += dropout mask · (q A), in the members' order. p is what the forward pass wrote. The CPU reads
- *  x from memory once for all members, CUDA once for each. */
+ *  is NULL, dx [tokens, in] += dropout mask · (q A), in the members' order. p is what the forward pass wrote. x and dx come
+ *  from memory once for all members, on CUDA as above. */
 VBL_API vbl_status vbl_lowrank_backward(vbl_stream *stream, const vbl_lowrank *lowrank, const vbl_step *step,
                                         const void *x, const vbl_lowrank_matrices *matrices, void *dx, void *scratch,
                                         int64_t scratch_bytes);

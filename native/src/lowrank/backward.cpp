@@ -37,16 +37,11 @@ LowrankBackwardPlan plan_lowrank_backward(const LowrankBranch &l, Scratch &scrat
 
 namespace {
 
-// Members run one after the other and share their scratch.
 int64_t backward_scratch_bytes(const vbl_stream *stream, const vbl_lowrank &lowrank) {
   if (stream->device == VBL_DEVICE_CPU || lowrank.tokens == 0) return 0;
-  int64_t most = 0;
-  for (int32_t m = 0; m < lowrank.members; ++m) {
-    Scratch measure;
-    cuda::plan_lowrank_backward(lowrank_branch(lowrank, m), measure);
-    if (measure.bytes() > most) most = measure.bytes();
-  }
-  return most;
+  Scratch measure;
+  for (int32_t m = 0; m < lowrank.members; ++m) cuda::plan_lowrank_backward(lowrank_branch(lowrank, m), measure);
+  return measure.bytes();
 }
 
 int64_t column_blocks(int64_t columns) { return (columns + kLowrankColumns - 1) / kLowrankColumns; }

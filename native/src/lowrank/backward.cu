@@ -1,19 +1,21 @@
-// Backward pass of a low-rank branch in four kernels, for the members of a group one after the other:
+// Backward pass of a group of low-rank branches in four kernels:
 //
-//   1. over dy [tokens, out]: parts of q = scaling · dy B (over windows of out) and of dbt = scaling · pt dy (over chunks of
-//      tokens)
+//   1. over the dy [tokens, out]: parts of q = scaling · dy B (over windows of out) and of dbt = scaling · pt dy (over
+//      chunks of tokens)
 //   2. q from its parts
-//   3. over x and dx [tokens, in]: parts of da = qt x~, and dx += mask · (q A)
+//   3. over x and dx [tokens, in]: parts of da = qt x~, and dx += mask · (q A), of one member after the other
 //   4. da and dbt += their parts
 //
-//   bytes  sizeof(T) · tokens · (out + 3 · in); the parts add 8 bytes · r / 256 per element of dy, and 8 · r / 128 or less
-//          per column and token; all of them stay in the L2 cache up to some thousand tokens
-//   FMAs   2 · r · tokens · (in + out); an element of dy costs 2 · r of them and r to 2 · r other instructions
+//   bytes  sizeof(T) · tokens · (out of all members + 3 · in); the parts add 8 bytes · r / 256 per element of dy, and
+//          8 · r / 128 or less per column and token; all of them stay in the L2 cache up to some thousand tokens
+//   FMAs   2 · r · tokens · (in + out) per member; an element of dy costs 2 · r of them and r to 2 · r other instructions
 //
 // Blocks of the passes 1 and 3 are a window of columns and 32 to 256 tokens, which 8 warps share out: a factor's window
 // stays in registers, so do its gradient's sums, and dy or x is read once. For r > 4, slices of up to 4 ranks go to
 // different warps, which then read the same rows from the L1 cache; for r > 32 the block reads its rows again. A
-// dropout mask is drawn once into shared memory, a bit per column.
+// dropout mask is drawn once into shared memory, a bit per column. In pass 3 the first member reads x and dx from memory,
+// and the next ones find the same block of them, 16 to 128 KB each, in the L1 or L2 cache. Members that take their ranks
+// in slices of different sizes, as r = 2 and r = 4 do, have launches of passes 1 and 3 each.
 //
 // Sums are float32 over the 8 or fewer columns of a lane, then over the warp, or over the tokens of a warp, at most
 // 256; the rest is float64 in a fixed order.
@@ -30,6 +32,7 @@ namespace {
 constexpr int kWarps = 8, kThreads = kWarps * kWarp;
 constexpr int kMostTokens = 256;  // of a block
 
+// Of one member.
 struct Pass {
   int64_t tokens, columns, ld;
   LowrankPass cut;
@@ -39,7 +42,16 @@ struct Pass {
   const float *left;  // p or q [tokens, r]
   Factors factors;    // bt or a
   float *gradient;    // parts of dbt or da
+  float *q;           // over dy: its parts
+  uint32_t module;    // over x
 };
+
+struct Passes {
+  int32_t members;
+  Pass member[VBL_LOWRANK_MEMBERS];
+};
+
+__host__ __device__ __forceinline__ int64_t blocks_of(const Pass &pass) { return pass.cut.windows * pass.cut.chunks; }
 
 // The ranks that the warps of a block take at a time: slices of R, and in each slice a team of warps that share out
 // tokens.
@@ -90,16 +102,20 @@ __device__ __forceinline__ void store_gradient(const Slices<R> &slices, int32_t 
 }
 
 template <typename T, int R>
-__global__ void __launch_bounds__(kThreads, 2) lowrank_pass_over_dy(Pass f, float *q_parts) {
+__global__ void __launch_bounds__(kThreads, 2) lowrank_pass_over_dy(Passes all) {
   __shared__ float sums[kWarps][R][kWindow<T>];
+  int64_t block = blockIdx.x;
+  int32_t m = 0;
+  for (; block >= blocks_of(all.member[m]); ++m) block -= blocks_of(all.member[m]);
+  const Pass &f = all.member[m];
   const int lane = static_cast<int>(threadIdx.x) % kWarp, warp = static_cast<int>(threadIdx.x) / kWarp;
-  const int64_t nth = blockIdx.x % f.cut.windows, chunk = blockIdx.x / f.cut.windows;
+  const int64_t nth = block % f.cut.windows, chunk = block / f.cut.windows;
   const int64_t window = nth * kWindow<T>, first = chunk * f.cut.chunk, left = f.tokens - first;
   const int tokens = static_cast<int>(left < f.cut.chunk ? left : f.cut.chunk);
   const int here = window_columns<T>(f.columns, window);
   const T *dy = static_cast<const T *>(f.x) + first * f.ld + window;
   const float *p = f.left + first * f.r;
-  float *q = q_parts + (nth * f.tokens + first) * f.r;
+  float *q = f.q + (nth * f.tokens + first) * f.r;
   const auto load = [&](int t) {
     return t < tokens ? load_lane(dy + t * f.ld, here, lane, f.vectors) : make_uint4(0, 0, 0, 0);
   };
@@ -138,11 +154,11 @@ __global__ void __launch_bounds__(kThreads, 2) lowrank_pass_over_dy(Pass f, floa
   }
 }
 
+// The part of one member.
 template <typename T, int R>
-__global__ void __launch_bounds__(kThreads, 2)
-    lowrank_pass_over_x(Pass f, void *dx, bool dx_vectors, const vbl_step *step, Dropout dropout) {
-  __shared__ float sums[kWarps][R][kWindow<T>];
-  __shared__ unsigned char mask[kMostTokens][kWarp];
+__device__ __forceinline__ void pass_over_x_of(const Pass &f, void *dx, bool dx_vectors, const vbl_step *step,
+                                               Dropout dropout, float (*sums)[R][kWindow<T>],
+                                               unsigned char (*mask)[kWarp]) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp, warp = static_cast<int>(threadIdx.x) / kWarp;
   const int64_t nth = blockIdx.x % f.cut.windows, chunk = blockIdx.x / f.cut.windows;
   const int64_t window = nth * kWindow<T>, first = chunk * f.cut.chunk, left = f.tokens - first;
@@ -152,7 +168,9 @@ __global__ void __launch_bounds__(kThreads, 2)
   const float *q = f.left + first * f.r;
   const bool draws = step != nullptr;
   if (draws) {
+    dropout.module = f.module;
     set_key(dropout, *step);
+    __syncthreads();  // the mask of the member before is used
     for (int t = warp; t < tokens; t += kWarps)
       mask[t][lane] = kept_columns<T>(dropout, first + t, window, f.columns, lane);
   }
@@ -190,6 +208,16 @@ __global__ void __launch_bounds__(kThreads, 2)
                  static_cast<T *>(dx));
 }
 
+template <typename T, int R>
+__global__ void __launch_bounds__(kThreads, 2)
+    lowrank_pass_over_x(Passes all, void *dx, bool dx_vectors, const vbl_step *step, Dropout dropout) {
+  __shared__ float sums[kWarps][R][kWindow<T>];
+  __shared__ unsigned char mask[kMostTokens][kWarp];
+#pragma unroll 1
+  for (int32_t m = 0; m < all.members; ++m)
+    pass_over_x_of<T, R>(all.member[m], dx, dx_vectors, step, dropout, sums, mask);
+}
+
 // to [n] = scale · the sum of `count` parts [count, n], or += that.
 struct Parts {
   const float *parts;
@@ -199,11 +227,19 @@ struct Parts {
   float *to;
 };
 
-__global__ void __launch_bounds__(256) lowrank_sum_parts(Parts first, Parts second) {
-  const int64_t e = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  const Parts f = e < first.n ? first : second;
-  const int64_t i = e < first.n ? e : e - first.n;
-  if (i >= f.n) return;
+struct Sums {
+  int32_t count = 0;
+  Parts parts[2 * VBL_LOWRANK_MEMBERS] = {};
+
+  void add(const Parts &added) { parts[count++] = added; }
+};
+
+__global__ void __launch_bounds__(256) lowrank_sum_parts(Sums sums) {
+  int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  int32_t of = 0;
+  for (; of < sums.count && i >= sums.parts[of].n; ++of) i -= sums.parts[of].n;
+  if (of == sums.count) return;
+  const Parts &f = sums.parts[of];
   double sum = 0;
 #pragma unroll 8
   for (int64_t part = 0; part < f.count; ++part) sum += f.parts[part * f.n + i];
@@ -211,46 +247,10 @@ __global__ void __launch_bounds__(256) lowrank_sum_parts(Parts first, Parts seco
   f.to[i] = static_cast<float>(f.add ? f.to[i] + sum : sum);
 }
 
-void sum_parts(vbl_stream *stream, const Parts &first, const Parts &second) {
-  const unsigned blocks = static_cast<unsigned>((first.n + second.n + 255) / 256);
-  VBL_LAUNCH(lowrank_sum_parts, blocks, 256, 0, handle(stream), first, second);
-}
-
-void launch(vbl_stream *stream, const LowrankBranch &b, const vbl_step *step, const void *x,
-            const vbl_lowrank_matrices &of, void *dx, void *scratch) {
-  Scratch memory(scratch);
-  const LowrankBackwardPlan plan = plan_lowrank_backward(b, memory);
-  const Pass over_dy{b.tokens,
-                     b.out,
-                     b.ldy,
-                     plan.over_dy,
-                     b.r,
-                     of.dy,
-                     row_vectors(of.dy, b.ldy, b.dtype),
-                     of.p,
-                     factors_of(of.bt, b.out, b.factor_dtype),
-                     plan.dbt};
-  const Pass over_x{b.tokens,
-                    b.in,
-                    b.ldx,
-                    plan.over_x,
-                    b.r,
-                    x,
-                    row_vectors(x, b.ldx, b.dtype),
-                    of.q,
-                    factors_of(of.a, b.in, b.factor_dtype),
-                    plan.da};
-  const auto blocks = [](const LowrankPass &pass) { return static_cast<unsigned>(pass.windows * pass.chunks); };
-  with_types(b.dtype, slice_ranks(b.r), [&](auto *type, auto ranks) {
-    using T = std::remove_pointer_t<decltype(type)>;
-    constexpr int R = decltype(ranks)::value;
-    VBL_LAUNCH((lowrank_pass_over_dy<T, R>), blocks(plan.over_dy), kThreads, 0, handle(stream), over_dy, plan.q);
-    sum_parts(stream, {plan.q, b.tokens * b.r, plan.over_dy.windows, b.scaling, false, of.q}, {});
-    VBL_LAUNCH((lowrank_pass_over_x<T, R>), blocks(plan.over_x), kThreads, 0, handle(stream), over_x, dx,
-               row_vectors(dx, b.ldx, b.dtype), b.drops ? step : nullptr, b.dropout);
-  });
-  sum_parts(stream, {plan.da, b.r * b.in, plan.over_x.chunks, 1, true, of.da},
-            {plan.dbt, b.r * b.out, plan.over_dy.chunks, b.scaling, true, of.dbt});
+void launch(vbl_stream *stream, const Sums &sums) {
+  int64_t threads = 0;
+  for (int32_t i = 0; i < sums.count; ++i) threads += sums.parts[i].n;
+  VBL_LAUNCH(lowrank_sum_parts, static_cast<unsigned>((threads + 255) / 256), 256, 0, handle(stream), sums);
 }
 
 }  // namespace
@@ -258,7 +258,68 @@ void launch(vbl_stream *stream, const LowrankBranch &b, const vbl_step *step, co
 vbl_status lowrank_backward(vbl_stream *stream, const vbl_lowrank &l, const vbl_step *step, const void *x,
                             const vbl_lowrank_matrices *matrices, void *dx, void *scratch) {
   VBL_CUDA_OP("vbl_lowrank_backward", stream);
-  for (int32_t m = 0; m < l.members; ++m) launch(stream, lowrank_branch(l, m), step, x, matrices[m], dx, scratch);
+  Scratch memory(scratch);
+  Pass over_dy[VBL_LOWRANK_MEMBERS], over_x[VBL_LOWRANK_MEMBERS];
+  Sums of_q, of_gradients;
+  for (int32_t m = 0; m < l.members; ++m) {
+    const LowrankBranch b = lowrank_branch(l, m);
+    const vbl_lowrank_matrices &of = matrices[m];
+    const LowrankBackwardPlan plan = plan_lowrank_backward(b, memory);
+    over_dy[m] = {b.tokens,
+                  b.out,
+                  b.ldy,
+                  plan.over_dy,
+                  b.r,
+                  of.dy,
+                  row_vectors(of.dy, b.ldy, b.dtype),
+                  of.p,
+                  factors_of(of.bt, b.out, b.factor_dtype),
+                  plan.dbt,
+                  plan.q,
+                  0};
+    over_x[m] = {b.tokens,
+                 b.in,
+                 b.ldx,
+                 plan.over_x,
+                 b.r,
+                 x,
+                 row_vectors(x, b.ldx, b.dtype),
+                 of.q,
+                 factors_of(of.a, b.in, b.factor_dtype),
+                 plan.da,
+                 nullptr,
+                 b.dropout.module};
+    of_q.add({plan.q, b.tokens * b.r, plan.over_dy.windows, b.scaling, false, of.q});
+    of_gradients.add({plan.da, b.r * b.in, plan.over_x.chunks, 1, true, of.da});
+    of_gradients.add({plan.dbt, b.r * b.out, plan.over_dy.chunks, b.scaling, true, of.dbt});
+  }
+  // Calls launch(passes, their blocks together, types as with_types gives them) for runs of members.
+  const auto for_each = [&](const Pass(&of)[VBL_LOWRANK_MEMBERS], const auto &launch) {
+    for_each_run(l, [&](int32_t begin, int32_t end) {
+      Passes passes{};
+      int64_t blocks = 0;
+      for (int32_t m = begin; m < end; ++m) {
+        passes.member[passes.members++] = of[m];
+        blocks += blocks_of(of[m]);
+      }
+      with_types(l.dtype, slice_ranks(of[begin].r),
+                 [&](auto *type, auto ranks) { launch(passes, blocks, type, ranks); });
+    });
+  };
+  for_each(over_dy, [&](const Passes &passes, int64_t blocks, auto *type, auto ranks) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    VBL_LAUNCH((lowrank_pass_over_dy<T, decltype(ranks)::value>), static_cast<unsigned>(blocks), kThreads, 0,
+               handle(stream), passes);
+  });
+  launch(stream, of_q);
+  const LowrankBranch group = lowrank_branch(l, 0);
+  for_each(over_x, [&](const Passes &passes, int64_t, auto *type, auto ranks) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    VBL_LAUNCH((lowrank_pass_over_x<T, decltype(ranks)::value>), static_cast<unsigned>(blocks_of(passes.member[0])),
+               kThreads, 0, handle(stream), passes, dx, row_vectors(dx, group.ldx, l.dtype),
+               group.drops ? step : nullptr, group.dropout);
+  });
+  launch(stream, of_gradients);
   return launched("vbl_lowrank_backward");
 }
 
