@@ -149,7 +149,7 @@ std::vector<float> gradients_at(check::Random &random, const Shape &shape) {
 
 // Under ThreadSanitizer the SIMT host starts few threads per second, and a race shows in the first steps.
 #if defined(__SANITIZE_THREAD__)
-constexpr int kMostCudaSteps = 5;
+constexpr int kMostCudaSteps = 3;
 #else
 constexpr int kMostCudaSteps = 2000;
 #endif
