@@ -1,4 +1,4 @@
-// The low-rank branch of one layer, its delta weights and their merging.
+// The low-rank branches of one layer and of two that read the same x, delta weights and their merging.
 #include <cmath>
 
 #include "cases.h"
@@ -76,22 +76,27 @@ class LowRankCases : public Cases {
     const double tokens = static_cast<double>(layer.tokens), r = layer.r, weights = in * out;
     const bool all_dtypes = vbl_stream_device(s) != VBL_DEVICE_CPU;  // the CPU's products are float32 alone
     for (const int32_t dtype : {VBL_FLOAT32, VBL_BFLOAT16, VBL_FLOAT16}) {
-      layers_.push_back(std::make_unique<Arrays>(s, sh, dtype, random));
-      Arrays *a = layers_.back().get();
-      a->add_to(memory_);
       const char *name = name_of(dtype);
-      const double width = dtype == VBL_FLOAT32 ? 4 : 2, projected = 4 * tokens * r;
-      const double factors = static_cast<double>(a->a.bytes() + a->bt.bytes());
-      if (dtype == VBL_FLOAT32 || all_dtypes) {
-        cases_.push_back({"lowrank_forward", name, "-", width * tokens * (in + 2 * out) + factors + projected,
-                          dtype != VBL_FLOAT16, [=] { return forward(*a); }, [=] { return check_forward(*a); }});
-        cases_.push_back({"lowrank_backward", name, "-",
-                          width * tokens * (3 * in + out) + factors + 2 * projected + 8 * r * (in + out),
-                          dtype != VBL_FLOAT16, [=] { return backward(*a); }, [=] { return check_backward(*a); }});
-      }
-      for (const bool conv1d : {false, true}) {
-        cases_.push_back({"lowrank_merge", name, conv1d ? "conv1d" : "-", 2 * width * weights + factors, false,
-                          [=] { return merge(*a, conv1d); }, [=] { return check_merge(*a, conv1d); }});
+      for (const int32_t members : {1, kPair}) {
+        if (members > 1 && dtype != VBL_FLOAT32 && !all_dtypes) continue;
+        layers_.push_back(std::make_unique<Arrays>(s, sh, dtype, members, random));
+        Arrays *a = layers_.back().get();
+        a->add_to(memory_);
+        const double width = dtype == VBL_FLOAT32 ? 4 : 2, ranks = r * members, outs = out * members;
+        const double factors = static_cast<double>(a->a.bytes() + a->bt.bytes()), projected = 4 * tokens * ranks;
+        if (dtype == VBL_FLOAT32 || all_dtypes) {
+          const char *group = members > 1 ? "pair" : "-";
+          cases_.push_back({"lowrank_forward", name, group, width * tokens * (in + 2 * outs) + factors + projected,
+                            dtype != VBL_FLOAT16, [=] { return forward(*a); }, [=] { return check_forward(*a); }});
+          cases_.push_back({"lowrank_backward", name, group,
+                            width * tokens * (3 * in + outs) + factors + 2 * projected + 8 * ranks * (in + out),
+                            dtype != VBL_FLOAT16, [=] { return backward(*a); }, [=] { return check_backward(*a); }});
+        }
+        if (members > 1) continue;
+        for (const bool conv1d : {false, true}) {
+          cases_.push_back({"lowrank_merge", name, conv1d ? "conv1d" : "-", 2 * width * weights + factors, false,
+                            [=] { return merge(*a, conv1d); }, [=] { return check_merge(*a, conv1d); }});
+        }
       }
     }
     Arrays *a = layers_.front().get();
@@ -104,26 +109,29 @@ class LowRankCases : public Cases {
   }
 
  private:
-  // A layer whose activations and weights have one dtype.
+  static constexpr int32_t kPair = 2;
+
+  // Layers, `members` of them, that read the same x and whose y are blocks of columns of one matrix; activations and
+  // weights, those of the first layer, have one dtype. Other matrices of the members lie one after the other.
   struct Arrays {
-    int32_t dtype;
+    int32_t dtype, members;
     vbl_lowrank lowrank;
     Numbers x, dy, a, bt, weight, y, dx;
     Array<float> p, q, da, dbt;
     Array<char> scratch;
 
-    Arrays(vbl_stream *s, const Shape &sh, int32_t type, Random &random)
-        : dtype(type), lowrank(lowrank_of(sh, type)),
+    Arrays(vbl_stream *s, const Shape &sh, int32_t type, int32_t of, Random &random)
+        : dtype(type), members(of), lowrank(lowrank_of(sh, type, of)),
           x(s, sh.layer.tokens * sh.layer.in_features, type, sh.shift, random, 1),
-          dy(s, sh.layer.tokens * sh.layer.out_features, type, sh.shift, random, 1e-3f),
-          a(s, sh.layer.r * sh.layer.in_features, lowrank.factor_dtype, sh.shift, random, 0.02f),
-          bt(s, sh.layer.r * sh.layer.out_features, lowrank.factor_dtype, sh.shift, random, 0.02f),
+          dy(s, of * sh.layer.tokens * sh.layer.out_features, type, sh.shift, random, 1e-3f),
+          a(s, of * sh.layer.r * sh.layer.in_features, lowrank.factor_dtype, sh.shift, random, 0.02f),
+          bt(s, of * sh.layer.r * sh.layer.out_features, lowrank.factor_dtype, sh.shift, random, 0.02f),
           weight(s, sh.layer.in_features * sh.layer.out_features, type, sh.shift, random, 0.02f),
-          y(s, sh.layer.tokens * sh.layer.out_features, type, sh.shift, random, 1),
+          y(s, of * sh.layer.tokens * sh.layer.out_features, type, sh.shift, random, 1),
           dx(s, sh.layer.tokens * sh.layer.in_features, type, sh.shift, random, 1e-3f),
-          p(s, sh.layer.tokens * sh.layer.r, sh.shift), q(s, p.size(), sh.shift),
-          da(s, sh.layer.r * sh.layer.in_features, sh.shift), dbt(s, sh.layer.r * sh.layer.out_features, sh.shift),
-          scratch(s, scratch_bytes(s)) {
+          p(s, of * sh.layer.tokens * sh.layer.r, sh.shift), q(s, p.size(), sh.shift),
+          da(s, of * sh.layer.r * sh.layer.in_features, sh.shift),
+          dbt(s, of * sh.layer.r * sh.layer.out_features, sh.shift), scratch(s, scratch_bytes(s)) {
       fill_normal(p, random, 0.3f);
       da.clear();
       dbt.clear();
@@ -135,8 +143,15 @@ class LowRankCases : public Cases {
       return bytes < 0 ? 0 : bytes;
     }
 
-    vbl_lowrank_matrices matrices() {
-      return {a.data(), bt.data(), p.data(), y.data(), dy.data(), q.data(), da.data(), dbt.data()};
+    std::vector<vbl_lowrank_matrices> matrices() {
+      const int64_t out_bytes = lowrank.member[0].out_features * (dtype == VBL_FLOAT32 ? 4 : 2);
+      std::vector<vbl_lowrank_matrices> of;
+      for (int32_t m = 0; m < members; ++m)
+        of.push_back({a.data() + m * (a.size() / members), bt.data() + m * (bt.size() / members),
+                      p.data() + m * (p.size() / members), y.data() + m * out_bytes, dy.data() + m * out_bytes,
+                      q.data() + m * (q.size() / members), da.data() + m * (da.size() / members),
+                      dbt.data() + m * (dbt.size() / members)});
+      return of;
     }
 
     void add_to(NamedMemory &memory) {
@@ -147,10 +162,13 @@ class LowRankCases : public Cases {
     }
   };
 
-  static vbl_lowrank lowrank_of(const Shape &shape, int32_t dtype) {
+  static vbl_lowrank lowrank_of(const Shape &shape, int32_t dtype, int32_t members) {
     const Layer &l = shape.layer;
     const int32_t factors = l.narrow_factors ? dtype : int32_t{VBL_FLOAT32};
-    return {l.tokens, l.in_features, 0, 1, l.dropout, dtype, factors, 1, {{l.out_features, 0, l.r, 3, 0.5f}}};
+    vbl_lowrank lowrank = {l.tokens, l.in_features, 0, 1, l.dropout, dtype, factors, members, {}};
+    for (int32_t m = 0; m < members; ++m)
+      lowrank.member[m] = {l.out_features, members * l.out_features, l.r, 3 + static_cast<uint32_t>(m), 0.5f};
+    return lowrank;
   }
 
   static vbl_lowrank_update update_of(const Arrays &arrays, bool conv1d) {
@@ -168,14 +186,14 @@ class LowRankCases : public Cases {
   }
 
   vbl_status forward(Arrays &a) {
-    const vbl_lowrank_matrices of = a.matrices();
-    return vbl_lowrank_forward(stream_, &a.lowrank, step_.data(), a.x.data(), &of);
+    const std::vector<vbl_lowrank_matrices> of = a.matrices();
+    return vbl_lowrank_forward(stream_, &a.lowrank, step_.data(), a.x.data(), of.data());
   }
 
   vbl_status backward(Arrays &a) { return backward(a, a.dx.data()); }
   vbl_status backward(Arrays &a, void *dx) {
-    const vbl_lowrank_matrices of = a.matrices();
-    return vbl_lowrank_backward(stream_, &a.lowrank, step_.data(), a.x.data(), &of, dx, a.scratch.data(),
+    const std::vector<vbl_lowrank_matrices> of = a.matrices();
+    return vbl_lowrank_backward(stream_, &a.lowrank, step_.data(), a.x.data(), of.data(), dx, a.scratch.data(),
                                 a.scratch.bytes());
   }
 
@@ -193,19 +211,19 @@ class LowRankCases : public Cases {
   }
 
   vbl_status draw() {
-    const vbl_lowrank lowrank = lowrank_of(shape_, VBL_FLOAT32);
+    const vbl_lowrank lowrank = lowrank_of(shape_, VBL_FLOAT32, 1);
     return vbl_dropout_mask(stream_, &lowrank, 0, step_.data(), mask_.data());
   }
 
-  std::vector<float> exact_mask() const {
-    return reference::dropout_mask(lowrank_of(shape_, VBL_FLOAT32), step_.get()[0]);
+  std::vector<float> exact_mask(size_t member) const {
+    return reference::dropout_mask(lowrank_of(shape_, VBL_FLOAT32, kPair), member, step_.get()[0]);
   }
 
   Finding check_mask() {
     mask_.fill(kNoNumber);
     Comparison comparison(0, "exact");
     run("vbl_dropout_mask", [this] { return draw(); }, {{"step", &step_}}, &comparison);
-    const std::vector<float> exact = exact_mask(), found = mask_.get();
+    const std::vector<float> exact = exact_mask(0), found = mask_.get();
     for (size_t i = 0; i < exact.size(); ++i) comparison.near("mask", static_cast<int64_t>(i), found[i], exact[i], 0);
     return comparison.finding();
   }
@@ -214,33 +232,40 @@ class LowRankCases : public Cases {
   // about sqrt(256) (Higham and Mary, A new approach to probabilistic rounding error analysis, 2019); then its dtype's.
   static Comparison products() { return Comparison(16 * kFloat32, "float32 sums"); }
   static void compare(Comparison &comparison, const char *name, const std::vector<double> &found, const Sums &sums,
-                      int32_t dtype) {
+                      int32_t dtype, int32_t roundings = 1) {
     const double stored = dtype == VBL_FLOAT32 ? 0 : rounding(dtype), smallest = smallest_step(dtype);
-    for (size_t i = 0; i < found.size(); ++i)
+    for (size_t i = 0; i < found.size(); ++i) {
+      // What is rounded between two additions may be as much as the terms, and not the sum.
+      const double rounded = std::fabs(sums.exact[i]) + (roundings - 1) * sums.magnitude[i];
       comparison.near(name, static_cast<int64_t>(i), found[i], sums.exact[i],
-                      sums.magnitude[i] + (stored * std::fabs(sums.exact[i]) + smallest) / comparison.bound());
+                      sums.magnitude[i] + (stored * rounded + roundings * smallest) / comparison.bound());
+    }
   }
 
   Finding check_forward(Arrays &arrays) {
     const size_t tokens = static_cast<size_t>(shape_.layer.tokens), in = static_cast<size_t>(shape_.layer.in_features);
     const size_t out = static_cast<size_t>(shape_.layer.out_features), r = static_cast<size_t>(shape_.layer.r);
-    Sums p(tokens * r), y(arrays.y.values());
+    const size_t members = static_cast<size_t>(arrays.members);
+    Sums p(members * tokens * r), y(arrays.y.values());
     arrays.p.fill(kNoNumber);
     Comparison comparison = products();
     run(
         "vbl_lowrank_forward", [&] { return forward(arrays); },
         {{"step", &step_}, {"x", &arrays.x}, {"a", &arrays.a}, {"bt", &arrays.bt}}, &comparison);
     const std::vector<double> x = arrays.x.values(), a = arrays.a.values(), bt = arrays.bt.values();
-    const std::vector<float> mask = exact_mask();
     const double scaling = arrays.lowrank.member[0].scaling;
-    for (size_t t = 0; t < tokens; ++t)
-      for (size_t i = 0; i < r; ++i) {
-        for (size_t j = 0; j < in; ++j) p.add(t * r + i, mask[t * in + j] * x[t * in + j] * a[i * in + j]);
-        for (size_t o = 0; o < out; ++o) {
-          const double factor = scaling * bt[i * out + o];
-          y.add(t * out + o, factor * p.exact[t * r + i], std::fabs(factor) * p.magnitude[t * r + i]);
+    for (size_t m = 0; m < members; ++m) {
+      const std::vector<float> mask = exact_mask(m);
+      for (size_t t = 0; t < tokens; ++t)
+        for (size_t k = m * r; k < (m + 1) * r; ++k) {  // of all members' ranks
+          const size_t at = m * tokens * r + t * r + k - m * r;
+          for (size_t j = 0; j < in; ++j) p.add(at, mask[t * in + j] * x[t * in + j] * a[k * in + j]);
+          for (size_t o = 0; o < out; ++o) {
+            const double factor = scaling * bt[k * out + o];
+            y.add((t * members + m) * out + o, factor * p.exact[at], std::fabs(factor) * p.magnitude[at]);
+          }
         }
-      }
+    }
     compare(comparison, "p", widened(arrays.p), p, VBL_FLOAT32);
     compare(comparison, "y", arrays.y.values(), y, arrays.dtype);
     return comparison.finding();
@@ -250,7 +275,8 @@ class LowRankCases : public Cases {
     const size_t tokens = static_cast<size_t>(shape_.layer.tokens), in = static_cast<size_t>(shape_.layer.in_features);
     const size_t out = static_cast<size_t>(shape_.layer.out_features), r = static_cast<size_t>(shape_.layer.r);
     const std::vector<double> da_before = widened(arrays.da), dbt_before = widened(arrays.dbt);
-    Sums q(tokens * r), dx(arrays.dx.values()), da(da_before), dbt(dbt_before);
+    const size_t members = static_cast<size_t>(arrays.members);
+    Sums q(members * tokens * r), dx(arrays.dx.values()), da(da_before), dbt(dbt_before);
     arrays.q.fill(kNoNumber);
     arrays.scratch.fill(kNoNumber);
     Comparison comparison = products();
@@ -259,26 +285,30 @@ class LowRankCases : public Cases {
     run("vbl_lowrank_backward", [&] { return backward(arrays); }, inputs, &comparison);
     const std::vector<double> x = arrays.x.values(), dy = arrays.dy.values(), a = arrays.a.values();
     const std::vector<double> bt = arrays.bt.values(), p = widened(arrays.p);
-    const std::vector<float> mask = exact_mask();
     const double scaling = arrays.lowrank.member[0].scaling;
-    for (size_t t = 0; t < tokens; ++t)
-      for (size_t i = 0; i < r; ++i) {
-        for (size_t o = 0; o < out; ++o) {
-          q.add(t * r + i, scaling * dy[t * out + o] * bt[i * out + o]);
-          dbt.add(i * out + o, scaling * p[t * r + i] * dy[t * out + o]);
+    for (size_t m = 0; m < members; ++m) {
+      const std::vector<float> mask = exact_mask(m);
+      for (size_t t = 0; t < tokens; ++t)
+        for (size_t k = m * r; k < (m + 1) * r; ++k) {  // of all members' ranks
+          const size_t at = m * tokens * r + t * r + k - m * r;
+          for (size_t o = 0; o < out; ++o) {
+            const double of_y = dy[(t * members + m) * out + o];
+            q.add(at, scaling * of_y * bt[k * out + o]);
+            dbt.add(k * out + o, scaling * p[at] * of_y);
+          }
+          for (size_t j = 0; j < in; ++j) {
+            const double dropped_a = mask[t * in + j] * a[k * in + j], dropped_x = mask[t * in + j] * x[t * in + j];
+            dx.add(t * in + j, dropped_a * q.exact[at], std::fabs(dropped_a) * q.magnitude[at]);
+            da.add(k * in + j, dropped_x * q.exact[at], std::fabs(dropped_x) * q.magnitude[at]);
+          }
         }
-        for (size_t j = 0; j < in; ++j) {
-          const double dropped_a = mask[t * in + j] * a[i * in + j], dropped_x = mask[t * in + j] * x[t * in + j];
-          dx.add(t * in + j, dropped_a * q.exact[t * r + i], std::fabs(dropped_a) * q.magnitude[t * r + i]);
-          da.add(i * in + j, dropped_x * q.exact[t * r + i], std::fabs(dropped_x) * q.magnitude[t * r + i]);
-        }
-      }
+    }
     const auto compare_factors = [&] {
       compare(comparison, "q", widened(arrays.q), q, VBL_FLOAT32);
       compare(comparison, "da", widened(arrays.da), da, VBL_FLOAT32);
       compare(comparison, "dbt", widened(arrays.dbt), dbt, VBL_FLOAT32);
     };
-    compare(comparison, "dx", arrays.dx.values(), dx, arrays.dtype);
+    compare(comparison, "dx", arrays.dx.values(), dx, arrays.dtype, arrays.members);
     compare_factors();
 
     // Once more, as in the lowest layer, which has no use for dx.

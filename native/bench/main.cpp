@@ -58,7 +58,8 @@ Columns
   selection      the vectors that rows use: uniform; zipf (vector i in proportion to 1 / ((i + 1)(i + 2))); all-same
                  (the same vectors for all); conv1d: weights are [in, out]. Of adamw_active_select: - its best case, a
                  step that activates no entry; joining: one row in 8 activates one, and one in 64 is scanned for new
-                 candidates as well. Of others - where nothing is to be chosen
+                 candidates as well. Of lowrank_forward and lowrank_backward: - one layer; pair: two that read the
+                 same x. Of others - where nothing is to be chosen
   rows, num_vectors, vector_length, topk   the shape
   device         CUDA device's number, or cpu
   mode           eager: launched one by one; graph: replayed from a captured graph; on CUDA both behind other work,

@@ -141,14 +141,14 @@ inline uint32_t dropout_word(const vbl_step &step, uint32_t module, uint64_t e) 
 }
 
 // Dropout's mask [tokens, in_features].
-inline std::vector<float> dropout_mask(const vbl_lowrank &lowrank, const vbl_step &step) {
+inline std::vector<float> dropout_mask(const vbl_lowrank &lowrank, size_t member, const vbl_step &step) {
   const double threshold = std::nearbyint(double{lowrank.dropout} * 0x1p32);
   const float kept = static_cast<float>(1 / (1 - double{lowrank.dropout}));
   std::vector<float> mask(static_cast<size_t>(lowrank.tokens * lowrank.in_features), 1.0f);
   if (lowrank.dropout == 0) return mask;
   const uint64_t first = static_cast<uint64_t>(lowrank.first_token * lowrank.in_features);
   for (size_t i = 0; i < mask.size(); ++i)
-    mask[i] = dropout_word(step, lowrank.member[0].module, first + i) >= threshold ? kept : 0;
+    mask[i] = dropout_word(step, lowrank.member[member].module, first + i) >= threshold ? kept : 0;
   return mask;
 }
 

@@ -10,7 +10,7 @@ foreach(selection uniform zipf all-same)
 endforeach()
 set(every_step select,float32,- adamw_active_select,float32,- adamw_active_select,float32,joining
   adamw_select,float32,- adamw,float32,- sum_squares,float32,- clip,float32,- lowrank_forward,float32,-
-  lowrank_backward,float32,- ${compose_and_backward})
+  lowrank_backward,float32,- lowrank_forward,float32,pair lowrank_backward,float32,pair ${compose_and_backward})
 set(all ${every_step} active_load,float32,- active_store,float32,- active_copy,float32,-
   convert_float32,bfloat16,- convert_float32,float16,- convert_bfloat16,float32,- convert_bfloat16,float16,-
   convert_float16,float32,- convert_float16,bfloat16,- lowrank_merge,float32,- lowrank_merge,bfloat16,-
@@ -18,8 +18,10 @@ set(all ${every_step} active_load,float32,- active_store,float32,- active_copy,f
   lowrank_delta,float32,- lowrank_delta,float32,conv1d dropout_mask,float32,-)
 set(checked aligned unaligned large-topk few-rows few-rows-topk-8 few-rows-topk-1 few-rows-topk-4 topk-1
   topk-2-unaligned topk-17 topk-33)
-set(cuda_every_step lowrank_forward,bfloat16,- lowrank_backward,bfloat16,-)
-set(cuda_all ${cuda_every_step} lowrank_forward,float16,- lowrank_backward,float16,-)
+set(cuda_every_step lowrank_forward,bfloat16,- lowrank_backward,bfloat16,- lowrank_forward,bfloat16,pair
+  lowrank_backward,bfloat16,pair)
+set(cuda_all ${cuda_every_step} lowrank_forward,float16,- lowrank_backward,float16,-
+  lowrank_forward,float16,pair lowrank_backward,float16,pair)
 
 # A row for each shape, case and mode, and `others` more lines. rest: what follows the mode.
 function(check_table file device shapes cases modes rest others)
