@@ -113,6 +113,22 @@ class PagesExampleTest {
         }
     }
 
+    @Test
+    void aBatchUsesSeveralAdapters() throws Exception {
+        Path adapter = Golden.own("traj/tinyrand_b16/adapter_init");
+        run("Several", imports() + """
+
+                int[] first = {1, 2, 3};
+                int[] second = {4};
+                int[] third = {5, 6};
+                try (Stream stream = Stream.cpu(1);
+                        LlamaModel model = LlamaModel.load(Path.of(%s), null, stream);
+                        Execution execution = new Execution(stream, Blas.on(stream.device()))) {
+                %s}
+                """.formatted(literal(Golden.own("models/tinyrand")), example(JAVA_PAGE, 2)
+                        .replace("\"polite\"", literal(adapter)).replace("\"terse\"", literal(adapter))));
+    }
+
     private void run(String name, String body) throws Exception {
         compile(Map.of(name, inClass(name, "run()", body)), "-d", temporary.toString());
         try (URLClassLoader loader = new URLClassLoader(new URL[] {temporary.toUri().toURL()})) {
@@ -163,7 +179,7 @@ class PagesExampleTest {
     /** A page whose Java is not in a test might have anything. */
     @Test
     void allExamplesAreTested() {
-        assertEquals(Map.of(CLASSIFIER_PAGE, 1, JAVA_PAGE, 2),
+        assertEquals(Map.of(CLASSIFIER_PAGE, 1, JAVA_PAGE, 3),
                 Page.all().stream().filter(page -> !page.blocks("java").isEmpty())
                         .collect(Collectors.toMap(Page::name, page -> page.blocks("java").size())));
     }

@@ -5,8 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.methods.lora.LoraConfig;
-import io.vblora.kernels.Arena;
-import io.vblora.kernels.Matrix;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.ops.Activation;
 import io.vblora.kernels.ops.StepState;
@@ -36,38 +34,12 @@ class BucketTest {
     Path folder;
 
     private final Stream stream = Stream.cpu(2);
-    private final Execution execution = new Execution(stream, BucketTest::gemm);
+    private final Execution execution = new Execution(stream, new OneOrderBlas());
 
     @AfterEach
     void close() {
         execution.close();
         stream.close();
-    }
-
-    private static void gemm(Stream on, Arena arena, boolean transA, boolean transB, float alpha, Matrix a,
-            Matrix b, float beta, Matrix c, Matrix d) {
-        if (on.isPlanning()) {
-            return;
-        }
-        long m = d.rows();
-        long n = d.columns();
-        long k = transA ? a.rows() : a.columns();
-        float[] left = a.tensor().toFloats();
-        float[] right = b.tensor().toFloats();
-        float[] addend = beta == 0 ? null : c.tensor().toFloats();
-        float[] result = new float[(int) (m * n)];
-        for (int row = 0; row < m; row++) {
-            for (int column = 0; column < n; column++) {
-                float sum = 0;
-                for (int i = 0; i < k; i++) {
-                    sum += left[(int) (transA ? i * m + row : row * k + i)]
-                            * right[(int) (transB ? column * k + i : i * n + column)];
-                }
-                int at = (int) (row * n + column);
-                result[at] = alpha * sum + (beta == 0 ? 0 : beta * addend[at]);
-            }
-        }
-        d.tensor().copyFrom(result);
     }
 
     private static LoraConfig.Builder lora() {

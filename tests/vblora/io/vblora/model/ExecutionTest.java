@@ -67,7 +67,7 @@ class ExecutionTest {
             WeakReference<Adapter> adapter = new WeakReference<>(adapter(model, stream));
             model.attach(adapter.get());
             model.logits(execution, BATCH);
-            model.attach(null);
+            model.detach();
             adapter.get().close();
             for (int i = 0; i < 100 && adapter.get() != null; i++) {
                 System.gc();

@@ -47,7 +47,7 @@ class LlamaModelTest {
             model.attach(adapter);
             float[] adapted = model.logits(execution, batch);
             assertTrue(Math.abs(adapted[0] - base[0]) > 1e-6);
-            model.attach(null);
+            model.detach();
             assertArrayEquals(base, model.logits(execution, batch));
             model.attach(adapter);
         }

@@ -112,7 +112,7 @@ class SequenceModelTest {
             model.attach(adapter);
             assertEquals(6, model.logits(execution, ROWS).length);
             assertFalse(Arrays.equals(base, model.features(execution, ROWS)));
-            model.attach(null);
+            model.detach();
             assertArrayEquals(base, model.features(execution, ROWS));
         }
     }

@@ -260,7 +260,7 @@ class SharedModelTest {
             float[] alone = model.logits(execution, rows);
             Future<float[]> pass = threads.submit(() -> model.logits(slow, rows));
             waiting.waits.await();
-            for (Executable change : new Executable[] {() -> model.attach(other), () -> model.attach(null),
+            for (Executable change : new Executable[] {() -> model.attach(other), () -> model.detach(),
                 model::close, model.encoder()::close}) {
                 assertInUse("The model", change);
             }
@@ -316,7 +316,7 @@ class SharedModelTest {
                 () -> second.logits(execution, batch),
                 () -> OnePass.loss(stream, 1,
                         pass -> second.addGradients(execution, batch, batch.inputIds(), pass)),
-                () -> model.attach(null), () -> adapter.save(folder.resolve("adapter"), false, stream),
+                () -> model.detach(), () -> adapter.save(folder.resolve("adapter"), false, stream),
                 () -> adapter.delta(stream), adapter::close}) {
                 assertInUse("The adapter", use);
             }

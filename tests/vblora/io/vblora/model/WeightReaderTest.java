@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import io.vblora.kernels.DType;
+import io.vblora.kernels.Device;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.TestDevice;
@@ -58,6 +59,48 @@ class WeightReaderTest {
             assertArrayEquals(VALUES, widened.toFloats());
         } finally {
             owned.forEach(Tensor::close);
+        }
+    }
+
+    /** Whatever the types are, each has its own values; and of one type they lie one behind the other. */
+    @Test
+    void matricesOfAGroupLieTogether() {
+        Path file = folder.resolve("model.safetensors");
+        try (Tensor first = Tensor.of(VALUES, 2, 3); Tensor second = Tensor.of(new float[] {4, 5, 6}, 1, 3);
+                Tensor narrow = Tensor.allocate(Device.CPU, DType.BFLOAT16, 1, 3);
+                Stream cpu = Stream.cpu(1)) {
+            Memory.convert(cpu, second, narrow);
+            new SafetensorsWriter().add("first", first).add("second", second).add("narrow", narrow).write(file);
+        }
+        try (Stream stream = TestDevice.stream(); WeightSource source = WeightSource.open(file)) {
+            assertJoined(source, null, stream, "second", true);
+            assertJoined(source, DType.BFLOAT16, stream, "narrow", true);
+            assertJoined(source, DType.FLOAT32, stream, "narrow", true);
+            assertJoined(source, null, stream, "narrow", false);
+        }
+    }
+
+    private static void assertJoined(WeightSource source, DType dtype, Stream stream, String other, boolean joined) {
+        List<Tensor> all = new ArrayList<>();
+        try {
+            List<Tensor> found = WeightReader.load(source, dtype, stream, reader -> {
+                List<Tensor> read = reader.matrices(List.of("first", other), new long[] {2, 1}, 3);
+                all.addAll(reader.tensors());
+                return read;
+            });
+            assertEquals(joined ? 1 : 2, all.size());
+            float[][] expected = {VALUES, {4, 5, 6}};
+            for (int i = 0; i < 2; i++) {
+                try (Tensor widened = Tensor.allocate(TestDevice.DEVICE, DType.FLOAT32, found.get(i).shape())) {
+                    Memory.convert(stream, found.get(i), widened);
+                    stream.synchronize();
+                    assertArrayEquals(expected[i], widened.toFloats(), other + " as " + dtype);
+                }
+            }
+            assertEquals(joined, found.get(0).pointer().address() + found.get(0).bytes()
+                    == found.get(1).pointer().address());
+        } finally {
+            all.forEach(Tensor::close);
         }
     }
 }

@@ -175,7 +175,7 @@ class WholeGradientsTest {
                 assertLoss(what, loss.getAsDouble(), OnePass.loss(stream, scale,
                         training -> model.addGradients(execution, batch, labels, training)));
                 check(what, adapter, whole, loss, scale, tiny.config().hiddenSize(), random);
-                model.attach(null);
+                model.detach();
                 assertLoss(what, tiny.reference().lossSum(batch, labels, Map.of()),
                         model.lossSum(execution, batch, labels));
             }
@@ -222,7 +222,7 @@ class WholeGradientsTest {
                 assertLoss(what, loss.getAsDouble(), OnePass.loss(stream, scale,
                         training -> model.addGradients(execution, rows, targets, training)));
                 check(what, adapter, whole, loss, scale, tiny.config().hiddenSize(), random);
-                model.attach(null);
+                model.detach();
                 float[] features = model.features(execution, rows);
                 double[] base = tiny.reference().pooled(rows, 0, task.pooling(), Map.of());
                 for (int i = 0; i < base.length; i++) {

@@ -88,7 +88,7 @@ class GoldenWholeTest {
                 Adapter adapter = Adapter.load(FOLDER.resolve(name), stream)) {
             model.attach(adapter);
             check(name, adapter, new CausalLmObjective(model), execution, examples);
-            model.attach(null);
+            model.detach();
         }
     }
 

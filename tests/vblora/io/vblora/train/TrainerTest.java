@@ -151,7 +151,7 @@ class TrainerTest {
                 .maxSteps(1).shuffle(false).maxGradNorm(0), examples);
         double norm = steps.get(0).gradNorm();
         // LoRA begins with B = 0: the model is the base. Micro-batches differ by the order of float32 sums alone.
-        model.attach(null);
+        model.detach();
         double loss = meanLoss(examples);
         assertEquals(loss, steps.get(0).loss(), 1e-6 * loss);
         assertEquals(examples.stream().mapToInt(CausalLmExample::length).sum(), steps.get(0).tokens());
@@ -168,7 +168,7 @@ class TrainerTest {
         TrainingResult result = train(lora(), TrainingArguments.builder().perDeviceTrainBatchSize(2)
                 .gradientAccumulationSteps(2).numTrainEpochs(2).shuffle(false).learningRate(0), examples);
         assertEquals(4, result.steps());
-        model.attach(null);
+        model.detach();
         double whole = meanLoss(examples.subList(0, 4));
         double rest = meanLoss(examples.subList(4, 7));
         double[] expected = {whole, rest, whole, rest};

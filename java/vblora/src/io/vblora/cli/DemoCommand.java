@@ -167,7 +167,7 @@ final class DemoCommand implements Callable<Integer> {
                     adapter.trainables().stream().mapToLong(Trainable::parameterCount).sum(),
                     adapter.storedBytes(recipe.isStoredCompact()), seconds);
         } finally {
-            encoder.attach(null);
+            encoder.detach();
         }
     }
 
@@ -204,7 +204,7 @@ final class DemoCommand implements Callable<Integer> {
             }
             out.flush();
         } finally {
-            encoder.attach(null);
+            encoder.detach();
         }
     }
 

@@ -32,17 +32,51 @@ public interface Adaptable extends AutoCloseable {
     }
 
     /**
-     * Attaches an adapter, in place of any other; null detaches. The adapter stays the caller's and must outlive its
-     * use here. {@link Adapter#notes} says if it updates one of {@link #idleLinears}.
+     * Attaches an adapter, in place of all others, for every sequence of a batch; null detaches. The adapter stays the
+     * caller's and must outlive its use here. {@link Adapter#notes} says if it updates one of {@link #idleLinears}.
+     *
+     * @throws InputException as {@link #attach(List)}
+     * @throws IllegalStateException as {@link #attach(List)}
+     */
+    default void attach(Adapter adapter) {
+        attach(adapter == null ? List.of() : List.of(adapter));
+    }
+
+    /**
+     * Attaches adapters, in place of all others: a table, whose slots the sequences of a batch name, from 0 on, in
+     * {@link TokenBatch#adapters}. Only one that is attached alone can be trained. They stay the caller's and must
+     * outlive their use here.
      *
      * @throws InputException if what it holds is not of this model or has another shape, or if it does not hold what
      * the model needs of it
      * @throws IllegalStateException if another thread computes with the model, or trains one of the adapters
      */
-    void attach(Adapter adapter);
+    void attach(List<Adapter> adapters);
 
-    /** The attached adapter, or null. */
-    Adapter adapter();
+    /**
+     * Detaches all adapters.
+     *
+     * @throws IllegalStateException as {@link #attach(List)}
+     */
+    default void detach() {
+        attach(List.of());
+    }
+
+    /** The attached adapters, in the order of their slots. */
+    List<Adapter> adapters();
+
+    /**
+     * The attached adapter, or null.
+     *
+     * @throws IllegalStateException if several are attached
+     */
+    default Adapter adapter() {
+        List<Adapter> attached = adapters();
+        if (attached.size() > 1) {
+            throw new IllegalStateException(attached.size() + " adapters are attached, where one is asked for");
+        }
+        return attached.isEmpty() ? null : attached.get(0);
+    }
 
     /**
      * Frees the weights.

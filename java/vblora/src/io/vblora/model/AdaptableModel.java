@@ -32,15 +32,10 @@ abstract class AdaptableModel implements Adaptable {
     }
 
     @Override
-    public void attach(Adapter newAdapter) {
-        use.attach(newAdapter, () -> {
-            if (newAdapter != null) {
-                newAdapter.checkFits(linears(), idleLinears(), parameters());
-            }
-            parts().forEach(part -> part.attach(newAdapter));
-            if (newAdapter != null) {
-                attached(newAdapter);
-            }
+    public void attach(List<Adapter> adapters) {
+        use.attach(List.copyOf(adapters), () -> {
+            adapters.forEach(adapter -> adapter.checkFits(linears(), idleLinears(), parameters()));
+            adapters.forEach(this::attached);
         });
     }
 
@@ -48,7 +43,7 @@ abstract class AdaptableModel implements Adaptable {
     void attached(Adapter newAdapter) {}
 
     @Override
-    public Adapter adapter() {
-        return use.adapter();
+    public List<Adapter> adapters() {
+        return use.updates().adapters();
     }
 }

@@ -29,10 +29,11 @@ record BertEmbeddings(Embedding word, Embedding position, Embedding tokenType, L
 
     /** @param sum written, and may be x */
     private Saved normalise(Pass pass, Tokens batch, Tensor sum, Tensor x) {
-        word.forward(pass, batch.ids(), sum, false);
-        tokenType.forward(pass, batch.types(), sum, true);
-        position.forward(pass, batch.positions(), sum, true);
-        return new Saved(sum, norm.forward(pass, sum, x));
+        Rows rows = batch.rows();
+        word.forward(pass, rows, batch.ids(), sum, false);
+        tokenType.forward(pass, rows, batch.types(), sum, true);
+        position.forward(pass, rows, batch.positions(), sum, true);
+        return new Saved(sum, norm.forward(pass, rows, sum, x));
     }
 
     /** Adds the adapter's gradients; dx [tokens, hidden], the gradient of x, is undefined afterwards. */

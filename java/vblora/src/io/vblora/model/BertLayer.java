@@ -4,7 +4,6 @@ import io.vblora.kernels.Arena;
 import io.vblora.kernels.Matrix;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Attention;
-import io.vblora.kernels.ops.Memory;
 import io.vblora.kernels.ops.Sequences;
 import io.vblora.kernels.ops.Transformer;
 import io.vblora.model.config.BertConfig;
@@ -17,10 +16,10 @@ final class BertLayer implements ModelLayer<BertLayer.Saved> {
     private final Attention attention;
     /** To queries, keys and values. */
     private final LinearGroup qkv;
-    private final Linear attentionDense;
+    private final LinearGroup attentionDense;
     private final LayerNorm attentionNorm;
     private final LinearGroup intermediate;
-    private final Linear outputDense;
+    private final LinearGroup outputDense;
     private final LayerNorm outputNorm;
     private final List<Linear> linears;
     private final List<Parameter> parameters;
@@ -29,23 +28,24 @@ final class BertLayer implements ModelLayer<BertLayer.Saved> {
      * What the backward pass reads of the forward pass; tensors of the arena. The activation is not kept, but computed
      * again from its input.
      */
-    record Saved(LinearGroup.Output qkv, Tensor attended, Tensor lse, Tensor attentionDensep, Tensor attentionSum,
-            LayerNorm.Saved attentionStatistics, LinearGroup.Output intermediate, Tensor outputDensep,
-            Tensor outputSum, LayerNorm.Saved outputStatistics) {}
+    record Saved(Tensor x, LinearGroup.Output qkv, Tensor attended, Tensor lse, Tensor reducedAttended,
+            Tensor attentionSum, LayerNorm.Saved attentionStatistics, Tensor middle, LinearGroup.Output intermediate,
+            Tensor reducedActivated, Tensor outputSum, LayerNorm.Saved outputStatistics) {}
 
-    /** @param linears query, key, value, attention.output.dense, intermediate.dense, output.dense */
-    BertLayer(BertConfig config, List<Linear> linears, LayerNorm attentionNorm, LayerNorm outputNorm) {
+    BertLayer(BertConfig config, LinearGroup qkv, LinearGroup attentionDense, LinearGroup intermediate,
+            LinearGroup outputDense, LayerNorm attentionNorm, LayerNorm outputNorm) {
         this.config = config;
         int heads = config.layer().numAttentionHeads();
         this.attention = new Attention(heads, heads, config.headDim(), false,
                 (float) (1 / Math.sqrt(config.headDim())));
-        this.qkv = new LinearGroup(linears.get(0), linears.get(1), linears.get(2));
-        this.attentionDense = linears.get(3);
-        this.intermediate = new LinearGroup(linears.get(4));
-        this.outputDense = linears.get(5);
+        this.qkv = qkv;
+        this.attentionDense = attentionDense;
+        this.intermediate = intermediate;
+        this.outputDense = outputDense;
         this.attentionNorm = attentionNorm;
         this.outputNorm = outputNorm;
-        this.linears = List.copyOf(linears);
+        this.linears = Stream.of(qkv, attentionDense, intermediate, outputDense)
+                .flatMap(group -> group.members().stream()).toList();
         this.parameters = Stream.concat(linears.stream(), Stream.of(attentionNorm, outputNorm))
                 .flatMap(part -> part.parameters().stream()).toList();
     }
@@ -63,40 +63,38 @@ final class BertLayer implements ModelLayer<BertLayer.Saved> {
     @Override
     public Saved forward(Pass pass, Tokens batch, Tensor x, Tensor out) {
         Arena arena = pass.arena();
+        Rows rows = batch.rows();
         long tokens = batch.count();
-        LinearGroup.Output projected = qkv.forward(pass, tokens, x);
+        LinearGroup.Output projected = qkv.forward(pass, rows, x);
         Tensor attended = arena.floats(tokens, config.hiddenSize());
         Sequences sequences = batch.sequences();
         Tensor lse = arena.floats(config.layer().numAttentionHeads(), tokens);
-        attention.forward(pass.stream(), arena, sequences, Matrix.of(projected.of(0)), Matrix.of(projected.of(1)),
-                Matrix.of(projected.of(2)), Matrix.of(attended), lse);
+        attention.forward(pass.stream(), arena, sequences, projected.of(0), projected.of(1), projected.of(2),
+                Matrix.of(attended), lse);
         Tensor attentionSum = arena.floats(tokens, config.hiddenSize());
-        Memory.copy(pass.stream(), x, attentionSum);
-        Tensor attentionDensep = attentionDense.takeP(arena, tokens);
-        attentionDense.forward(pass, 0, tokens, attended, attentionDensep, attentionSum, true);
+        Tensor reducedAttended = attentionDense.takeReduced(pass, rows);
+        attentionDense.forward(pass, rows, attended, x, reducedAttended, attentionSum);
         Tensor middle = arena.floats(tokens, config.hiddenSize());
-        LayerNorm.Saved attentionStatistics = attentionNorm.forward(pass, attentionSum, middle);
+        LayerNorm.Saved attentionStatistics = attentionNorm.forward(pass, rows, attentionSum, middle);
 
-        LinearGroup.Output inner = intermediate.forward(pass, tokens, middle);
+        LinearGroup.Output inner = intermediate.product(pass, rows, middle);
         Tensor outputSum = arena.floats(tokens, config.hiddenSize());
-        Memory.copy(pass.stream(), middle, outputSum);
-        Tensor outputDensep = outputDense.takeP(arena, tokens);
+        Tensor reducedActivated = outputDense.takeReduced(pass, rows);
         long mark = arena.mark();
         Tensor activated = arena.floats(tokens, config.layer().intermediateSize());
-        Transformer.biasActivationForward(pass.stream(), config.layer().hiddenAct(), null, Matrix.of(inner.of(0)),
-                Matrix.of(activated));
-        outputDense.forward(pass, 0, tokens, activated, outputDensep, outputSum, true);
+        intermediate.activate(pass, rows, inner, config.layer().hiddenAct(), activated);
+        outputDense.forward(pass, rows, activated, middle, reducedActivated, outputSum);
         arena.release(mark);
-        LayerNorm.Saved outputStatistics = outputNorm.forward(pass, outputSum, out);
-        return new Saved(projected, attended, lse, attentionDensep, attentionSum, attentionStatistics, inner,
-                outputDensep, outputSum, outputStatistics);
+        LayerNorm.Saved outputStatistics = outputNorm.forward(pass, rows, outputSum, out);
+        return new Saved(x, projected, attended, lse, reducedAttended, attentionSum, attentionStatistics, middle, inner,
+                reducedActivated, outputSum, outputStatistics);
     }
 
     @Override
     public void backward(Pass pass, Tokens batch, Saved saved, Tensor dx, boolean inputGradient) {
         long mark = pass.arena().mark();
         outputNorm.backward(pass, saved.outputSum(), saved.outputStatistics(), dx);
-        mlpBackward(pass, batch.count(), saved, dx);
+        mlpBackward(pass, batch.rows(), saved, dx);
         pass.arena().release(mark);
         attentionNorm.backward(pass, saved.attentionSum(), saved.attentionStatistics(), dx);
         attentionBackward(pass, batch, saved, dx, inputGradient);
@@ -104,34 +102,34 @@ final class BertLayer implements ModelLayer<BertLayer.Saved> {
     }
 
     /** dx is the gradient of the sum, and thereby of both of its terms: the product's part is added to it. */
-    private void mlpBackward(Pass pass, long tokens, Saved saved, Tensor dx) {
+    private void mlpBackward(Pass pass, Rows rows, Saved saved, Tensor dx) {
         Arena arena = pass.arena();
-        Tensor inner = saved.intermediate().of(0);
-        Tensor dinner = arena.floats(tokens, config.layer().intermediateSize());
+        Matrix inner = saved.intermediate().of(0);
+        Tensor dinner = arena.floats(rows.count(), config.layer().intermediateSize());
         Tensor activated = null;
-        if (outputDense.readsInput()) {
-            activated = arena.floats(tokens, config.layer().intermediateSize());
-            Transformer.biasActivationForward(pass.stream(), config.layer().hiddenAct(), null, Matrix.of(inner),
+        if (outputDense.readsInput(pass)) {
+            activated = arena.floats(rows.count(), config.layer().intermediateSize());
+            Transformer.biasActivationForward(pass.stream(), config.layer().hiddenAct(), null, inner,
                     Matrix.of(activated));
         }
-        outputDense.backward(pass, 0, tokens, activated, dx, saved.outputDensep(), dinner, false);
+        outputDense.backward(pass, rows, activated, saved.reducedActivated(), dx, dinner, false);
         Matrix gradient = Matrix.of(dinner);
-        Transformer.biasActivationBackward(pass.stream(), config.layer().hiddenAct(), Matrix.of(inner), gradient,
-                gradient, null);
-        intermediate.backward(pass, tokens, saved.intermediate(), List.of(dinner), dx, true);
+        Transformer.biasActivationBackward(pass.stream(), config.layer().hiddenAct(), inner, gradient, gradient, null);
+        intermediate.backward(pass, rows, saved.middle(), saved.intermediate().reduced(), dinner, dx, true);
     }
 
     private void attentionBackward(Pass pass, Tokens batch, Saved saved, Tensor dx, boolean inputGradient) {
         Arena arena = pass.arena();
         long tokens = batch.count();
         Tensor dattended = arena.floats(tokens, config.hiddenSize());
-        attentionDense.backward(pass, 0, tokens, saved.attended(), dx, saved.attentionDensep(), dattended, false);
+        attentionDense.backward(pass, batch.rows(), saved.attended(), saved.reducedAttended(), dx, dattended,
+                false);
         LinearGroup.Output projected = saved.qkv();
-        List<Tensor> dprojected = qkv.take(arena, tokens);
-        attention.backward(pass.stream(), arena, batch.sequences(), Matrix.of(projected.of(0)),
-                Matrix.of(projected.of(1)), Matrix.of(projected.of(2)), Matrix.of(saved.attended()), saved.lse(),
-                Matrix.of(dattended), Matrix.of(dprojected.get(0)), Matrix.of(dprojected.get(1)),
-                Matrix.of(dprojected.get(2)));
-        qkv.backward(pass, tokens, projected, dprojected, inputGradient ? dx : null, true);
+        Tensor dprojected = qkv.take(arena, batch.rows());
+        List<Matrix> columns = qkv.columns(dprojected);
+        attention.backward(pass.stream(), arena, batch.sequences(), projected.of(0), projected.of(1), projected.of(2),
+                Matrix.of(saved.attended()), saved.lse(), Matrix.of(dattended), columns.get(0), columns.get(1),
+                columns.get(2));
+        qkv.backward(pass, batch.rows(), saved.x(), projected.reduced(), dprojected, inputGradient ? dx : null, true);
     }
 }

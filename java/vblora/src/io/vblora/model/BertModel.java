@@ -11,6 +11,7 @@ import io.vblora.model.config.Pooling;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.BiFunction;
@@ -24,9 +25,6 @@ import java.util.function.BiFunction;
  * that they have alone; {@link #close} is for one thread while no other computes.
  */
 public final class BertModel implements AutoCloseable {
-    private static final List<String> LAYER_LINEARS = List.of("attention.self.query", "attention.self.key",
-            "attention.self.value", "attention.output.dense", "intermediate.dense", "output.dense");
-
     private static final String POOLER_DENSE = "pooler.dense";
 
     private final BertConfig config;
@@ -36,7 +34,7 @@ public final class BertModel implements AutoCloseable {
     private final ModelUse use = new ModelUse();
     private final BertEmbeddings embeddings;
     private final LayerStack<BertLayer.Saved> layers;
-    private final Linear poolerDense;
+    private final LinearGroup poolerDense;
 
     /** Whether a path leads to an encoder rather than to another model: it may be one that cannot be read. */
     public static boolean isAt(Path model) {
@@ -85,22 +83,22 @@ public final class BertModel implements AutoCloseable {
                         tables.positionOffset() - 1),
                 table(reader, prefix, "embeddings.token_type_embeddings", tables.typeVocabSize(), -1),
                 layerNorm(source, reader, "embeddings.LayerNorm"));
-        long[][] shapes = {{hidden, hidden}, {hidden, hidden}, {hidden, hidden}, {hidden, hidden}, {inner, hidden},
-            {hidden, inner}};
         List<BertLayer> all = new ArrayList<>();
         for (int layer = 0; layer < config.numHiddenLayers(); layer++) {
             String path = "encoder.layer." + layer + ".";
-            List<Linear> linears = new ArrayList<>();
-            for (int i = 0; i < shapes.length; i++) {
-                linears.add(linear(reader, prefix, path + LAYER_LINEARS.get(i), shapes[i][0], shapes[i][1]));
-            }
-            all.add(new BertLayer(config, linears,
+            String ofAttention = path + "attention.self.";
+            all.add(new BertLayer(config,
+                    linears(reader, prefix, List.of(ofAttention + "query", ofAttention + "key", ofAttention + "value"),
+                            hidden, hidden),
+                    linears(reader, prefix, List.of(path + "attention.output.dense"), hidden, hidden),
+                    linears(reader, prefix, List.of(path + "intermediate.dense"), inner, hidden),
+                    linears(reader, prefix, List.of(path + "output.dense"), hidden, inner),
                     layerNorm(source, reader, path + "attention.output.LayerNorm"),
                     layerNorm(source, reader, path + "output.LayerNorm")));
         }
         layers = new LayerStack<>(all);
         poolerDense = source.weights().contains(prefix + POOLER_DENSE + ".weight")
-                ? linear(reader, prefix, POOLER_DENSE, hidden, hidden) : null;
+                ? linears(reader, prefix, List.of(POOLER_DENSE), hidden, hidden) : null;
     }
 
     /** A module's name as in a model with a head. */
@@ -108,10 +106,19 @@ public final class BertModel implements AutoCloseable {
         return (config.isRoberta() ? "roberta." : "bert.") + path;
     }
 
-    private Linear linear(WeightReader reader, String prefix, String path, long out, long in) {
-        return new Linear(named(path), new Parameter(named(path) + ".weight",
-                reader.matrix(prefix + path + ".weight", out, in)), new Parameter(named(path) + ".bias",
-                reader.vector(prefix + path + ".bias", out)));
+    /** Layers that read the same input, each from in to out features. */
+    private LinearGroup linears(WeightReader reader, String prefix, List<String> paths, long out, long in) {
+        long[] outs = new long[paths.size()];
+        Arrays.fill(outs, out);
+        List<Tensor> weights = reader.matrices(paths.stream().map(path -> prefix + path + ".weight").toList(), outs,
+                in);
+        Linear[] members = new Linear[outs.length];
+        for (int i = 0; i < outs.length; i++) {
+            String path = paths.get(i);
+            members[i] = new Linear(named(path), new Parameter(named(path) + ".weight", weights.get(i)),
+                    new Parameter(named(path) + ".bias", reader.vector(prefix + path + ".bias", out)));
+        }
+        return new LinearGroup(members);
     }
 
     private Embedding table(WeightReader reader, String prefix, String path, long rows, int paddingRow) {
@@ -227,9 +234,11 @@ public final class BertModel implements AutoCloseable {
     /** Numbers that ops make of a batch, without dropout. */
     float[] evaluate(Execution execution, String kind, TokenBatch batch, BiFunction<Pass, Tokens, Tensor> ops) {
         Inputs inputs = new Inputs();
-        Tokens.Given given = give(inputs, batch);
-        return use.reading(() -> execution.evaluate(new PassShape(kind, batch.bucket(), use.layout()), inputs,
-                pass -> ops.apply(pass, given.in(pass)), Tensor::toFloats));
+        return use.reading(updates -> {
+            Tokens.Given given = give(inputs, batch, updates.slots(batch));
+            return execution.evaluate(given.shape(kind, 0, updates), updates, inputs,
+                    pass -> ops.apply(pass, given.in(pass)), Tensor::toFloats);
+        });
     }
 
     /** Who computes with the model, and the adapter that a {@link SequenceModel} attaches to it. */
@@ -281,13 +290,13 @@ public final class BertModel implements AutoCloseable {
     }
 
     /** Adds a batch to the inputs of a pass. */
-    Tokens.Given give(Inputs inputs, TokenBatch batch) {
-        return Tokens.give(inputs, batch, config.embeddings().positionOffset(), true);
+    Tokens.Given give(Inputs inputs, TokenBatch batch, int[] slots) {
+        return Tokens.give(inputs, batch, slots, config.embeddings().positionOffset(), true);
     }
 
     /** Whether embeddings or a layer have something to train. */
-    boolean isTrained() {
-        return embeddings.isTrained() || layers.isTrained();
+    boolean isTrained(Updates updates) {
+        return updates.haveAnyOf(embeddings) || layers.isTrained(updates);
     }
 
     /** The output of the last layer [tokens, hidden]. */
@@ -300,7 +309,7 @@ public final class BertModel implements AutoCloseable {
     /** As {@link #hidden}, of what {@link #backward} then reads. */
     Tape hiddenToTrain(Pass pass, Tokens batch) {
         Tensor x = pass.arena().floats(batch.count(), config.hiddenSize());
-        boolean trained = embeddings.isTrained();
+        boolean trained = pass.trains(embeddings);
         BertEmbeddings.Saved saved = null;
         if (trained) {
             saved = embeddings.forwardToTrain(pass, batch, x);

@@ -1,7 +1,5 @@
 package io.vblora.model;
 
-import static io.vblora.kernels.global.vblora.VBL_IGNORE_INDEX;
-
 import io.vblora.InputException;
 import io.vblora.kernels.Arena;
 import io.vblora.kernels.DType;
@@ -11,7 +9,8 @@ import io.vblora.kernels.ops.Memory;
 import io.vblora.kernels.ops.Transformer;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.function.Supplier;
+import java.util.function.BiFunction;
+import java.util.function.Function;
 
 /**
  * A language model of the usual build: a table of embeddings, layers, a norm and a linear output head. What differs
@@ -26,7 +25,7 @@ public abstract class Decoder extends AdaptableModel implements CausalLm {
     private final Embedding embedding;
     private final LayerStack<?> layers;
     private final RmsNorm norm;
-    private final Linear head;
+    private final LinearGroup head;
     private final List<ModelPart> parts;
     private final long hiddenSize;
     private final long vocabSize;
@@ -39,7 +38,7 @@ public abstract class Decoder extends AdaptableModel implements CausalLm {
         this.embedding = embedding;
         this.layers = new LayerStack<>(layers);
         this.norm = norm;
-        this.head = head;
+        this.head = new LinearGroup(head);
         this.hiddenSize = head.inFeatures();
         this.vocabSize = head.outFeatures();
         List<ModelPart> all = new ArrayList<>(List.of(embedding));
@@ -64,77 +63,71 @@ public abstract class Decoder extends AdaptableModel implements CausalLm {
     @Override
     public float[] logits(Execution execution, TokenBatch batch) {
         check(batch);
-        Inputs inputs = new Inputs();
-        Tokens.Given given = Tokens.give(inputs, batch, 0, false);
-        return reading(execution, batch, () -> execution.evaluate(shape("logits", batch), inputs, pass -> {
-            Tensor hidden = hidden(pass, given.in(pass));
-            Tensor logits = pass.arena().floats(batch.tokens(), vocabSize);
-            head.forward(pass, 0, batch.tokens(), hidden, head.takeP(pass.arena(), batch.tokens()), logits, false);
-            return logits;
-        }, Tensor::toFloats));
+        return evaluate(execution, "logits", batch, new Inputs(), 0, (pass, tokens) ->
+                head.forward(pass, tokens.rows(), hidden(pass, tokens)).all(), Tensor::toFloats);
     }
 
     @Override
     public double lossSum(Execution execution, TokenBatch batch, int[] labels) {
         check(batch, labels);
         Inputs inputs = new Inputs();
-        Tokens.Given given = Tokens.give(inputs, batch, 0, false);
-        Inputs.Place targets = inputs.ints(batch.next(labels, VBL_IGNORE_INDEX));
-        return reading(execution, batch, () -> execution.evaluate(shape("loss", batch), inputs, pass -> {
+        ScoredRows.Given scored = ScoredRows.give(inputs, batch, labels, false);
+        return evaluate(execution, "loss", batch, inputs, scored.count(), (pass, tokens) -> {
             Tensor lossSum = pass.arena().take(DType.FLOAT64, 1);
             Memory.zero(pass.stream(), lossSum);
-            headLoss(pass, hidden(pass, given.in(pass)), pass.input(targets), lossSum, null, null);
+            headLoss(pass, scored.in(pass, tokens), hidden(pass, tokens), lossSum, null, null);
             return lossSum;
-        }, lossSum -> lossSum.toDoubles()[0]));
+        }, lossSum -> lossSum.toDoubles()[0]);
     }
 
     @Override
     public void addGradients(Execution execution, TokenBatch batch, int[] labels, Training training) {
-        if (adapter() == null) {
-            throw new IllegalStateException("No adapter is attached: there is nothing to train");
-        }
         check(batch, labels);
         Inputs inputs = new Inputs();
-        Tokens.Given given = Tokens.give(inputs, batch, 0, false);
-        Inputs.Place targets = inputs.ints(batch.next(labels, VBL_IGNORE_INDEX));
         Inputs.Place scale = inputs.scalar((float) training.gradientScale());
-        use().training(() -> {
+        use().training(updates -> {
+            int[] slots = updates.slotsToTrain(batch);
             reserve(execution.stream(), batch.longest());
-            execution.train(shape("gradients", batch), inputs, training.step(), pass -> addGradients(pass,
-                    given.in(pass), pass.input(targets), training.lossSum(), pass.input(scale)));
+            ScoredRows.Given scored = ScoredRows.give(inputs, batch, labels, updates.drawDropout(head));
+            Tokens.Given given = Tokens.give(inputs, batch, slots, 0, false);
+            execution.train(given.shape("gradients", scored.count(), updates), updates, inputs, training.step(),
+                    pass -> addGradients(pass, given.in(pass), scored, training.lossSum(), pass.input(scale)));
         });
     }
 
-    private void addGradients(Pass pass, Tokens batch, Tensor targets, Tensor lossSum, Tensor scale) {
+    private void addGradients(Pass pass, Tokens batch, ScoredRows.Given scored, Tensor lossSum, Tensor scale) {
         LayerStack<?>.Tape tape =
-                layers.forwardToTrain(pass, batch, embedded(pass, batch), embedding.isTrained());
+                layers.forwardToTrain(pass, batch, embedded(pass, batch), pass.trains(embedding));
         Tensor normed = pass.arena().floats(batch.count(), hiddenSize);
-        Tensor rstd = norm.forward(pass, tape.output(), normed);
+        Tensor rstd = norm.forward(pass, batch.rows(), tape.output(), normed);
         Tensor dx = pass.arena().floats(batch.count(), hiddenSize);
         Tensor dnormed = pass.arena().floats(batch.count(), hiddenSize);
-        headLoss(pass, normed, targets, lossSum, scale, dnormed);
+        headLoss(pass, scored.in(pass, batch), normed, lossSum, scale, dnormed);
         Memory.zero(pass.stream(), dx);
         norm.backward(pass, dnormed, tape.output(), rstd, dx);
         tape.backward(pass, batch, dx);
         embedding.backward(pass, batch.ids(), dx);
     }
 
-    /** A pass over a batch, for which there are positions enough then. */
-    private <T> T reading(Execution execution, TokenBatch batch, Supplier<T> pass) {
-        return use().reading(() -> {
+    /**
+     * Runs an evaluation of a batch, for which there are positions enough then.
+     *
+     * @param scored number of rows that the head computes, unless these are all
+     */
+    private <T> T evaluate(Execution execution, String kind, TokenBatch batch, Inputs inputs, int scored,
+            BiFunction<Pass, Tokens, Tensor> ops, Function<Tensor, T> reading) {
+        return use().reading(updates -> {
             reserve(execution.stream(), batch.longest());
-            return pass.get();
+            Tokens.Given given = Tokens.give(inputs, batch, updates.slots(batch), 0, false);
+            return execution.evaluate(given.shape(kind, scored, updates), updates, inputs,
+                    pass -> ops.apply(pass, given.in(pass)), reading);
         });
-    }
-
-    private PassShape shape(String kind, TokenBatch batch) {
-        return new PassShape(kind, batch.bucket(), use().layout());
     }
 
     /** The output of the embeddings [tokens, hidden]. */
     private Tensor embedded(Pass pass, Tokens batch) {
         Tensor x = pass.arena().floats(batch.count(), hiddenSize);
-        embedding.forward(pass, batch.ids(), x, false);
+        embedding.forward(pass, batch.rows(), batch.ids(), x, false);
         return x;
     }
 
@@ -142,32 +135,35 @@ public abstract class Decoder extends AdaptableModel implements CausalLm {
     private Tensor hidden(Pass pass, Tokens batch) {
         Tensor last = layers.forward(pass, batch, embedded(pass, batch));
         Tensor normed = pass.arena().floats(last.shape());
-        norm.forward(pass, last, normed);
+        norm.forward(pass, batch.rows(), last, normed);
         return normed;
     }
 
     /**
-     * Adds the loss of the output head to lossSum, a few rows at a time.
+     * Adds the loss of the output head to lossSum, a few of the scored rows at a time.
      *
+     * @param normed the input of the head [tokens, hidden]
      * @param scale of the gradients; null without them
      * @param dnormed the gradient of its input, written; null for none
      */
-    private void headLoss(Pass pass, Tensor normed, Tensor targets, Tensor lossSum, Tensor scale, Tensor dnormed) {
+    private void headLoss(Pass pass, ScoredRows scored, Tensor normed, Tensor lossSum, Tensor scale, Tensor dnormed) {
         Arena arena = pass.arena();
-        long tokens = targets.elements();
-        long rows = Math.min(tokens, Math.max(16, LOGITS_AT_ONCE / vocabSize));
-        for (long row = 0; row < tokens; row += rows) {
+        if (dnormed != null) {
+            Memory.zero(pass.stream(), dnormed);
+        }
+        long rows = Math.min(scored.count(), Math.max(16, LOGITS_AT_ONCE / vocabSize));
+        for (long row = 0; row < scored.count(); row += rows) {
             long mark = arena.mark();
-            long n = Math.min(rows, tokens - row);
-            Tensor x = normed.view(row * hiddenSize, n, hiddenSize);
-            Tensor logits = arena.floats(n, vocabSize);
-            Tensor p = head.takeP(arena, n);
-            head.forward(pass, row, n, x, p, logits, false);
-            Transformer.crossEntropy(pass.stream(), arena, logits, targets.view(row, n), scale, lossSum,
+            ScoredRows part = scored.part(row, Math.min(rows, scored.count() - row));
+            Tensor x = part.gather(pass, normed);
+            LinearGroup.Output output = head.forward(pass, part.rows(), x);
+            Tensor logits = output.all();
+            Transformer.crossEntropy(pass.stream(), arena, logits, part.targets(), scale, lossSum,
                     dnormed == null ? null : logits);
             if (dnormed != null) {
-                head.backward(pass, row, n, x, logits, p,
-                        dnormed.view(row * hiddenSize, n, hiddenSize), false);
+                Tensor dx = arena.floats(x.shape());
+                head.backward(pass, part.rows(), x, output.reduced(), logits, dx, false);
+                part.scatter(pass, dx, dnormed);
             }
             arena.release(mark);
         }

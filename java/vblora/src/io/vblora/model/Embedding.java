@@ -16,17 +16,19 @@ public record Embedding(Parameter weight, int paddingRow) implements ModelPart {
         return List.of(weight);
     }
 
-    /** x [tokens, hidden] = (or +=) the rows of ids [tokens]. */
-    public void forward(Pass pass, Tensor ids, Tensor x, boolean accumulate) {
-        Transformer.embeddingForward(pass.stream(), ids, weight.value(), accumulate, x);
+    /** x [rows, hidden] = (or +=) the table's rows of ids [rows]. */
+    public void forward(Pass pass, Rows rows, Tensor ids, Tensor x, boolean accumulate) {
+        for (Rows.Run run : pass.runs(rows, weight)) {
+            Transformer.embeddingForward(pass.stream(), run.of(ids), pass.value(weight, run), accumulate, run.of(x));
+        }
     }
 
-    /** Adds the table's gradient to the adapter's, if that holds it; dx [tokens, hidden] is that of what was read. */
+    /** Adds the table's gradient to the adapter's, if that holds it; dx [rows, hidden] is that of what was read. */
     public void backward(Pass pass, Tensor ids, Tensor dx) {
-        if (!weight.isTrained()) {
+        if (!pass.trains(weight)) {
             return;
         }
-        Tensor gradient = weight.gradient();
+        Tensor gradient = pass.gradient(weight);
         Transformer.embeddingBackward(pass.stream(), ids, dx, gradient);
         if (paddingRow >= 0) {
             long hidden = weight.dimension(1);

@@ -55,8 +55,9 @@ public final class Execution implements AutoCloseable {
      * @param shape equal for passes that take the same memory
      * @throws IllegalStateException if another thread runs a pass, or this is closed
      */
-    <T> T evaluate(PassShape shape, Inputs inputs, Function<Pass, Tensor> ops, Function<Tensor, T> reading) {
-        return run(shape, inputs, null, ops, result -> {
+    <T> T evaluate(PassShape shape, Updates updates, Inputs inputs, Function<Pass, Tensor> ops,
+            Function<Tensor, T> reading) {
+        return run(shape, updates, inputs, null, ops, result -> {
             stream.synchronize();
             return reading.apply(result);
         });
@@ -68,14 +69,14 @@ public final class Execution implements AutoCloseable {
      * @param shape equal for passes that take the same memory
      * @throws IllegalStateException if another thread runs a pass, or this is closed
      */
-    void train(PassShape shape, Inputs inputs, StepState step, Consumer<Pass> ops) {
-        run(shape, inputs, step, pass -> {
+    void train(PassShape shape, Updates updates, Inputs inputs, StepState step, Consumer<Pass> ops) {
+        run(shape, updates, inputs, step, pass -> {
             ops.accept(pass);
             return null;
         }, result -> null);
     }
 
-    private <T> T run(PassShape shape, Inputs inputs, StepState step, Function<Pass, Tensor> ops,
+    private <T> T run(PassShape shape, Updates updates, Inputs inputs, StepState step, Function<Pass, Tensor> ops,
             Function<Tensor, T> reading) {
         acquire();
         try {
@@ -84,13 +85,13 @@ public final class Execution implements AutoCloseable {
                     planned.clear();
                 }
                 Arena counting = Arena.planning(stream.device());
-                ops.apply(new Pass(stream.planning(), counting, blas, step, inputs.take(counting)));
+                ops.apply(new Pass(stream.planning(), counting, blas, step, inputs.take(counting), updates));
                 reserve(counting.peak());
                 planned.add(shape);
             }
             List<Tensor> tensors = inputs.take(arena);
             inputs.upload(stream, staging, tensors);
-            return reading.apply(ops.apply(new Pass(stream, arena, blas, step, tensors)));
+            return reading.apply(ops.apply(new Pass(stream, arena, blas, step, tensors, updates)));
         } finally {
             arena.release(0);
             state.setRelease(State.FREE);

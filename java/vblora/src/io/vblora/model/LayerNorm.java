@@ -16,10 +16,12 @@ record LayerNorm(Parameter weight, Parameter bias, float eps) implements ModelPa
     }
 
     /** y [rows, hidden] = the normalised x, which it may be. */
-    Saved forward(Pass pass, Tensor x, Tensor y) {
-        long rows = x.elements() / weight.dimension(0);
-        Saved saved = new Saved(pass.arena().floats(rows), pass.arena().floats(rows));
-        Transformer.layernormForward(pass.stream(), eps, x, weight.value(), bias.value(), y, saved.mean, saved.rstd);
+    Saved forward(Pass pass, Rows rows, Tensor x, Tensor y) {
+        Saved saved = new Saved(pass.arena().floats(rows.count()), pass.arena().floats(rows.count()));
+        for (Rows.Run run : pass.runs(rows, weight, bias)) {
+            Transformer.layernormForward(pass.stream(), eps, run.of(x), pass.value(weight, run),
+                    pass.value(bias, run), run.of(y), run.of(saved.mean), run.of(saved.rstd));
+        }
         return saved;
     }
 
@@ -28,12 +30,12 @@ record LayerNorm(Parameter weight, Parameter bias, float eps) implements ModelPa
      * adapter's.
      */
     void backward(Pass pass, Tensor x, Saved saved, Tensor dx) {
-        if (weight.isTrained()) {
-            Transformer.normWeightBackward(pass.stream(), dx, x, saved.mean, saved.rstd, weight.gradient());
+        if (pass.trains(weight)) {
+            Transformer.normWeightBackward(pass.stream(), dx, x, saved.mean, saved.rstd, pass.gradient(weight));
         }
-        if (bias.isTrained()) {
-            Transformer.addBiasBackward(pass.stream(), Matrix.of(dx), bias.gradient());
+        if (pass.trains(bias)) {
+            Transformer.addBiasBackward(pass.stream(), Matrix.of(dx), pass.gradient(bias));
         }
-        Transformer.layernormBackward(pass.stream(), dx, x, weight.value(), saved.mean, saved.rstd, dx);
+        Transformer.layernormBackward(pass.stream(), dx, x, pass.value(weight), saved.mean, saved.rstd, dx);
     }
 }

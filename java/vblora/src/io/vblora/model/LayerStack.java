@@ -23,14 +23,14 @@ final class LayerStack<S> {
     }
 
     /** Whether a layer has something to train. */
-    boolean isTrained() {
-        return lowestTrained() < layers.size();
+    boolean isTrained(Updates updates) {
+        return lowestTrained(updates) < layers.size();
     }
 
     /** The number of layers if none is trained. */
-    private int lowestTrained() {
+    private int lowestTrained(Updates updates) {
         int lowest = 0;
-        while (lowest < layers.size() && !layers.get(lowest).isTrained()) {
+        while (lowest < layers.size() && !updates.haveAnyOf(layers.get(lowest))) {
             lowest++;
         }
         return lowest;
@@ -63,7 +63,7 @@ final class LayerStack<S> {
      * @param inputTrained whether what x was made of is trained
      */
     Tape forwardToTrain(Pass pass, Tokens batch, Tensor x, boolean inputTrained) {
-        int lowest = inputTrained ? 0 : lowestTrained();
+        int lowest = inputTrained ? 0 : lowestTrained(pass.updates());
         Tape tape = new Tape(lowest, inputTrained);
         Tensor in = lowest == 0 ? x
                 : forward(pass, batch, x, pass.arena().floats(x.shape()), layers.subList(0, lowest));

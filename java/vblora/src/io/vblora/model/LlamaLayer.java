@@ -4,7 +4,6 @@ import io.vblora.kernels.Arena;
 import io.vblora.kernels.Matrix;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Attention;
-import io.vblora.kernels.ops.Memory;
 import io.vblora.kernels.ops.Sequences;
 import io.vblora.kernels.ops.Transformer;
 import io.vblora.model.config.LlamaConfig;
@@ -20,18 +19,19 @@ final class LlamaLayer implements ModelLayer<LlamaLayer.Saved> {
     private final RmsNorm postAttentionNorm;
     /** To queries, keys and values. */
     private final LinearGroup qkv;
-    private final Linear o;
-    private final LinearGroup gateAndUp;
-    private final Linear down;
+    private final LinearGroup o;
+    private final LinearGroup upAndGate;
+    private final LinearGroup down;
     private final List<Linear> linears;
     private final List<Parameter> parameters;
 
     /** What the backward pass reads of the forward pass; tensors of the arena. */
-    record Saved(Tensor x, Tensor inputRstd, LinearGroup.Output qkv, Tensor attended, Tensor lse, Tensor op,
-            Tensor middle, Tensor middleRstd, LinearGroup.Output gateAndUp, Tensor downp) {}
+    record Saved(Tensor x, Tensor inputNormed, Tensor inputRstd, LinearGroup.Output qkv, Tensor attended, Tensor lse,
+            Tensor reducedAttended, Tensor middle, Tensor middleNormed, Tensor middleRstd,
+            LinearGroup.Output upAndGate, Tensor reducedActivated) {}
 
     LlamaLayer(LlamaConfig config, RotaryEmbedding rotary, RmsNorm inputNorm, RmsNorm postAttentionNorm,
-            List<Linear> linears) {
+            LinearGroup qkv, LinearGroup o, LinearGroup upAndGate, LinearGroup down) {
         this.config = config;
         this.rotary = rotary;
         int headDim = config.attention().headDim();
@@ -39,11 +39,12 @@ final class LlamaLayer implements ModelLayer<LlamaLayer.Saved> {
                 headDim, true, (float) (1 / Math.sqrt(headDim)));
         this.inputNorm = inputNorm;
         this.postAttentionNorm = postAttentionNorm;
-        this.qkv = new LinearGroup(linears.get(0), linears.get(1), linears.get(2));
-        this.o = linears.get(3);
-        this.gateAndUp = new LinearGroup(linears.get(4), linears.get(5));
-        this.down = linears.get(6);
-        this.linears = List.copyOf(linears);
+        this.qkv = qkv;
+        this.o = o;
+        this.upAndGate = upAndGate;
+        this.down = down;
+        this.linears = List.of(qkv.members().get(0), qkv.members().get(1), qkv.members().get(2), o.members().get(0),
+                upAndGate.members().get(1), upAndGate.members().get(0), down.members().get(0));
         this.parameters = Stream.concat(linears.stream(), Stream.of(inputNorm, postAttentionNorm))
                 .flatMap(part -> part.parameters().stream()).toList();
     }
@@ -61,66 +62,65 @@ final class LlamaLayer implements ModelLayer<LlamaLayer.Saved> {
     @Override
     public Saved forward(Pass pass, Tokens batch, Tensor x, Tensor out) {
         Arena arena = pass.arena();
+        Rows rows = batch.rows();
         long tokens = batch.count();
         int heads = config.attention().numAttentionHeads();
         int kvHeads = config.attention().numKeyValueHeads();
         Tensor inputNormed = arena.floats(tokens, config.hiddenSize());
-        Tensor inputRstd = inputNorm.forward(pass, x, inputNormed);
+        Tensor inputRstd = inputNorm.forward(pass, rows, x, inputNormed);
 
-        LinearGroup.Output projected = qkv.forward(pass, tokens, inputNormed);
+        LinearGroup.Output projected = qkv.forward(pass, rows, inputNormed);
         rotary.apply(pass, heads, batch.positions(), false, projected.of(0));
         rotary.apply(pass, kvHeads, batch.positions(), false, projected.of(1));
         Tensor attended = arena.floats(tokens, o.inFeatures());
         Sequences sequences = batch.sequences();
         Tensor lse = arena.floats(heads, tokens);
-        attention.forward(pass.stream(), arena, sequences, Matrix.of(projected.of(0)), Matrix.of(projected.of(1)),
-                Matrix.of(projected.of(2)), Matrix.of(attended), lse);
+        attention.forward(pass.stream(), arena, sequences, projected.of(0), projected.of(1), projected.of(2),
+                Matrix.of(attended), lse);
 
         Tensor middle = arena.floats(tokens, config.hiddenSize());
-        Memory.copy(pass.stream(), x, middle);
-        Tensor op = o.takeP(arena, tokens);
-        o.forward(pass, 0, tokens, attended, op, middle, true);
+        Tensor reducedAttended = o.takeReduced(pass, rows);
+        o.forward(pass, rows, attended, x, reducedAttended, middle);
 
         Tensor middleNormed = arena.floats(tokens, config.hiddenSize());
-        Tensor middleRstd = postAttentionNorm.forward(pass, middle, middleNormed);
-        LinearGroup.Output gated = gateAndUp.forward(pass, tokens, middleNormed);
-        // The product is not kept, but computed again by the backward pass; p of the down projection is, so it comes
-        // first.
-        Tensor downp = down.takeP(arena, tokens);
+        Tensor middleRstd = postAttentionNorm.forward(pass, rows, middle, middleNormed);
+        LinearGroup.Output gated = upAndGate.forward(pass, rows, middleNormed);
+        // The product is not kept, but computed again by the backward pass. What the down projection leaves is kept, so
+        // it comes first.
+        Tensor reducedActivated = down.takeReduced(pass, rows);
         long mark = arena.mark();
         Tensor activated = arena.floats(tokens, down.inFeatures());
-        Transformer.siluMulForward(pass.stream(), Matrix.of(gated.of(0)), Matrix.of(gated.of(1)),
-                Matrix.of(activated));
-        Memory.copy(pass.stream(), middle, out);
-        down.forward(pass, 0, tokens, activated, downp, out, true);
+        Transformer.siluMulForward(pass.stream(), gated.of(1), gated.of(0), Matrix.of(activated));
+        down.forward(pass, rows, activated, middle, reducedActivated, out);
         arena.release(mark);
-        return new Saved(x, inputRstd, projected, attended, lse, op, middle, middleRstd, gated, downp);
+        return new Saved(x, inputNormed, inputRstd, projected, attended, lse, reducedAttended, middle, middleNormed,
+                middleRstd, gated, reducedActivated);
     }
 
     @Override
     public void backward(Pass pass, Tokens batch, Saved saved, Tensor dx, boolean inputGradient) {
         long mark = pass.arena().mark();
-        mlpBackward(pass, batch.count(), saved, dx);
+        mlpBackward(pass, batch.rows(), saved, dx);
         pass.arena().release(mark);
         attentionBackward(pass, batch, saved, dx, inputGradient);
         pass.arena().release(mark);
     }
 
-    private void mlpBackward(Pass pass, long tokens, Saved saved, Tensor dx) {
+    private void mlpBackward(Pass pass, Rows rows, Saved saved, Tensor dx) {
         Arena arena = pass.arena();
-        LinearGroup.Output gated = saved.gateAndUp();
-        List<Tensor> dgated = gateAndUp.take(arena, tokens);
-        Tensor dactivated = dgated.get(0); // its own gradient takes its place
-        Tensor activated = dgated.get(1); // needed only until that is written
-        if (down.readsInput()) {
-            Transformer.siluMulForward(pass.stream(), Matrix.of(gated.of(0)), Matrix.of(gated.of(1)),
-                Matrix.of(activated));
+        LinearGroup.Output gated = saved.upAndGate();
+        Tensor dgated = upAndGate.take(arena, rows);
+        List<Matrix> columns = upAndGate.columns(dgated);
+        Tensor dactivated = arena.floats(rows.count(), down.inFeatures());
+        Tensor activated = dgated.view(0, dactivated.shape()); // needed only until that is written
+        if (down.readsInput(pass)) {
+            Transformer.siluMulForward(pass.stream(), gated.of(1), gated.of(0), Matrix.of(activated));
         }
-        down.backward(pass, 0, tokens, activated, dx, saved.downp(), dactivated, false);
-        Transformer.siluMulBackward(pass.stream(), Matrix.of(gated.of(0)), Matrix.of(gated.of(1)),
-                Matrix.of(dactivated), Matrix.of(dgated.get(0)), Matrix.of(dgated.get(1)));
-        Tensor dnormed = arena.floats(tokens, config.hiddenSize());
-        gateAndUp.backward(pass, tokens, gated, dgated, dnormed, false);
+        down.backward(pass, rows, activated, saved.reducedActivated(), dx, dactivated, false);
+        Transformer.siluMulBackward(pass.stream(), gated.of(1), gated.of(0), Matrix.of(dactivated),
+                columns.get(1), columns.get(0));
+        Tensor dnormed = arena.floats(rows.count(), config.hiddenSize());
+        upAndGate.backward(pass, rows, saved.middleNormed(), gated.reduced(), dgated, dnormed, false);
         postAttentionNorm.backward(pass, dnormed, saved.middle(), saved.middleRstd(), dx);
     }
 
@@ -128,17 +128,17 @@ final class LlamaLayer implements ModelLayer<LlamaLayer.Saved> {
         Arena arena = pass.arena();
         long tokens = batch.count();
         Tensor dattended = arena.floats(tokens, o.inFeatures());
-        o.backward(pass, 0, tokens, saved.attended(), dx, saved.op(), dattended, false);
+        o.backward(pass, batch.rows(), saved.attended(), saved.reducedAttended(), dx, dattended, false);
         LinearGroup.Output projected = saved.qkv();
-        List<Tensor> dprojected = qkv.take(arena, tokens);
-        attention.backward(pass.stream(), arena, batch.sequences(), Matrix.of(projected.of(0)),
-                Matrix.of(projected.of(1)), Matrix.of(projected.of(2)), Matrix.of(saved.attended()), saved.lse(),
-                Matrix.of(dattended), Matrix.of(dprojected.get(0)), Matrix.of(dprojected.get(1)),
-                Matrix.of(dprojected.get(2)));
-        rotary.apply(pass, config.attention().numAttentionHeads(), batch.positions(), true, dprojected.get(0));
-        rotary.apply(pass, config.attention().numKeyValueHeads(), batch.positions(), true, dprojected.get(1));
-        Tensor dnormed = inputGradient || inputNorm.isTrained() ? arena.floats(tokens, config.hiddenSize()) : null;
-        qkv.backward(pass, tokens, projected, dprojected, dnormed, false);
+        Tensor dprojected = qkv.take(arena, batch.rows());
+        List<Matrix> columns = qkv.columns(dprojected);
+        attention.backward(pass.stream(), arena, batch.sequences(), projected.of(0), projected.of(1), projected.of(2),
+                Matrix.of(saved.attended()), saved.lse(), Matrix.of(dattended), columns.get(0), columns.get(1),
+                columns.get(2));
+        rotary.apply(pass, config.attention().numAttentionHeads(), batch.positions(), true, columns.get(0));
+        rotary.apply(pass, config.attention().numKeyValueHeads(), batch.positions(), true, columns.get(1));
+        Tensor dnormed = inputGradient || pass.trains(inputNorm) ? arena.floats(tokens, config.hiddenSize()) : null;
+        qkv.backward(pass, batch.rows(), saved.inputNormed(), projected.reduced(), dprojected, dnormed, false);
         if (dnormed != null) {
             inputNorm.backward(pass, dnormed, saved.x(), saved.inputRstd(), inputGradient ? dx : null);
         }

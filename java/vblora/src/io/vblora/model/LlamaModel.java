@@ -17,9 +17,6 @@ import java.util.List;
  * {@code model.layers.0.self_attn.q_proj}.
  */
 public final class LlamaModel extends Decoder {
-    private static final List<String> LAYER_LINEARS = List.of("self_attn.q_proj", "self_attn.k_proj",
-            "self_attn.v_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj");
-
     private final LlamaConfig config;
     private final RotaryEmbedding rotary;
 
@@ -58,7 +55,7 @@ public final class LlamaModel extends Decoder {
         }
         RmsNorm norm = reader.rmsNorm("model.norm", hidden, config.rmsNormEps());
         Linear head = config.vocabulary().tieWordEmbeddings()
-                ? new Linear("lm_head", new Parameter("lm_head.weight", embedding.weight().value()), null)
+                ? new Linear("lm_head", new Parameter("lm_head.weight", embedding.weight().base()), null)
                 : reader.linear("lm_head", config.vocabSize(), hidden, false);
         return new LlamaModel(config, rotary, reader.tensors(), embedding, layers, norm, head);
     }
@@ -69,15 +66,18 @@ public final class LlamaModel extends Decoder {
         long queries = (long) attention.numAttentionHeads() * attention.headDim();
         long keys = (long) attention.numKeyValueHeads() * attention.headDim();
         long inner = config.mlp().intermediateSize();
-        long[][] shapes = {{queries, hidden}, {keys, hidden}, {keys, hidden}, {hidden, queries}, {inner, hidden},
-            {inner, hidden}, {hidden, inner}};
-        List<Linear> linears = new ArrayList<>();
-        for (int i = 0; i < shapes.length; i++) {
-            linears.add(reader.linear(prefix + LAYER_LINEARS.get(i), shapes[i][0], shapes[i][1],
-                    i < 4 ? attention.attentionBias() : config.mlp().mlpBias()));
-        }
+        String ofAttention = prefix + "self_attn.";
+        String ofMlp = prefix + "mlp.";
+        boolean attentionBias = attention.attentionBias();
+        boolean mlpBias = config.mlp().mlpBias();
         return new LlamaLayer(config, rotary, reader.rmsNorm(prefix + "input_layernorm", hidden, config.rmsNormEps()),
-                reader.rmsNorm(prefix + "post_attention_layernorm", hidden, config.rmsNormEps()), linears);
+                reader.rmsNorm(prefix + "post_attention_layernorm", hidden, config.rmsNormEps()),
+                reader.linears(List.of(ofAttention + "q_proj", ofAttention + "k_proj", ofAttention + "v_proj"),
+                        new long[] {queries, keys, keys}, hidden, attentionBias),
+                new LinearGroup(reader.linear(ofAttention + "o_proj", hidden, queries, attentionBias)),
+                reader.linears(List.of(ofMlp + "up_proj", ofMlp + "gate_proj"), new long[] {inner, inner}, hidden,
+                        mlpBias),
+                new LinearGroup(reader.linear(ofMlp + "down_proj", hidden, inner, mlpBias)));
     }
 
     @Override

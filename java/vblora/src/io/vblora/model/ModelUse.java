@@ -2,71 +2,78 @@ package io.vblora.model;
 
 import io.vblora.SharedUse;
 import io.vblora.SharedUse.Use;
-import io.vblora.adapter.AdaptedModule;
 import io.vblora.adapter.Adapter;
+import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
-import java.util.function.Supplier;
-import java.util.stream.Collectors;
+import java.util.function.Consumer;
+import java.util.function.Function;
 
-/** Who uses a model and the adapter attached to it: passes of many threads at a time, or a thread that changes them. */
+/**
+ * Who uses a model and the adapters attached to it: passes of many threads at a time, or a thread that changes them.
+ */
 final class ModelUse {
     private final SharedUse model = new SharedUse("The model", "any number of threads may compute with it, each with "
             + "an execution and a stream of its own, but none while one attaches an adapter or closes the model");
-    private volatile Adapter adapter;
-    private volatile Layout layout = new Layout(new Object(), Map.of(), List.of());
+    private volatile Updates updates = new Updates(new Object(), List.of());
 
-    /**
-     * What decides, beside the batch, how much memory a pass takes. It holds on to neither the model nor the adapter.
-     *
-     * @param model stands for the model
-     * @param ranks of the attached adapter's updates, by path
-     * @param whole names of the parameters that the attached adapter holds
-     */
-    record Layout(Object model, Map<String, Integer> ranks, List<String> whole) {}
+    /** Uses that end together. */
+    private static final class Uses implements AutoCloseable {
+        private final List<Use> begun = new ArrayList<>();
 
-    /** The attached adapter, or null. */
-    Adapter adapter() {
-        return adapter;
+        /** Begins to read adapters; those that are being read if one can't be are given back. */
+        static Uses reading(List<Adapter> adapters) {
+            Uses uses = new Uses();
+            try {
+                adapters.forEach(adapter -> uses.begun.add(adapter.sharedUse().read()));
+                return uses;
+            } catch (RuntimeException | Error e) {
+                uses.close();
+                throw e;
+            }
+        }
+
+        @Override
+        public void close() {
+            begun.forEach(Use::close);
+        }
     }
 
-    /** Equal for passes of one model, with whatever is attached, that take the same memory for equal batches. */
-    Layout layout() {
-        return layout;
+    /** What is attached. */
+    Updates updates() {
+        return updates;
     }
 
     /**
-     * Attaches an adapter, or null.
+     * Attaches adapters in place of those that are.
      *
-     * @throws IllegalStateException if another thread uses the model, or trains this adapter or the one that is
-     * attached
+     * @param attach what else that means, and first whether they fit; if it throws, nothing is attached
+     * @throws IllegalStateException if another thread uses the model, or trains one of these adapters or of those that
+     * are attached
      */
-    void attach(Adapter newAdapter, Runnable attach) {
-        try (Use changing = model.change(); Use old = reading(adapter); Use next = reading(newAdapter)) {
+    void attach(List<Adapter> adapters, Runnable attach) {
+        try (Use changing = model.change(); Uses old = Uses.reading(updates.adapters());
+                Uses next = Uses.reading(adapters)) {
             attach.run();
-            adapter = newAdapter;
-            layout = newAdapter == null ? new Layout(layout.model, Map.of(), List.of())
-                    : new Layout(layout.model, newAdapter.modules().stream()
-                            .collect(Collectors.toUnmodifiableMap(AdaptedModule::path, AdaptedModule::r)),
-                            newAdapter.wholeParameters().names());
+            updates = new Updates(updates.layout().model(), adapters.stream().map(AttachedAdapter::new).toList());
         }
     }
 
-    /** @throws IllegalStateException if another thread changes the model, or changes or trains the adapter */
-    <T> T reading(Supplier<T> pass) {
-        try (Use weights = model.read(); Use updates = reading(adapter)) {
-            return pass.get();
+    /** @throws IllegalStateException if another thread changes the model, or changes or trains an adapter */
+    <T> T reading(Function<Updates, T> pass) {
+        try (Use weights = model.read(); Uses adapters = Uses.reading(updates.adapters())) {
+            return pass.apply(updates);
         }
     }
 
-    private static Use reading(Adapter one) {
-        return one == null ? null : one.sharedUse().read();
-    }
-
-    /** A pass that adds to the adapter's gradients; as {@link #reading}, and none of its other users may be at work. */
-    void training(Runnable pass) {
-        try (Use weights = model.read(); Use updates = adapter == null ? null : adapter.sharedUse().change()) {
-            pass.run();
+    /**
+     * A pass that adds to the only adapter's gradients; as {@link #reading}, and none of its other users may be at
+     * work.
+     *
+     * @throws IllegalStateException also if none is attached, or several are
+     */
+    void training(Consumer<Updates> pass) {
+        try (Use weights = model.read(); Use changing = updates.only().sharedUse().change()) {
+            pass.accept(updates);
         }
     }
 

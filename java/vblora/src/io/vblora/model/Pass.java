@@ -15,8 +15,9 @@ import java.util.List;
  * @param step whose seed, number and micro-batch the dropout of a training pass is drawn for; null in an evaluation,
  * which draws none
  * @param inputs on the device, in the order in which they were added
+ * @param updates the adapters that the rows of the batch use
  */
-public record Pass(Stream stream, Arena arena, Blas blas, StepState step, List<Tensor> inputs) {
+public record Pass(Stream stream, Arena arena, Blas blas, StepState step, List<Tensor> inputs, Updates updates) {
     /** Whether dropout is drawn, and gradients are added. */
     public boolean isTraining() {
         return step != null;
@@ -24,5 +25,36 @@ public record Pass(Stream stream, Arena arena, Blas blas, StepState step, List<T
 
     public Tensor input(Inputs.Place place) {
         return inputs.get(place.index());
+    }
+
+    /** The runs of rows that read the same values of these parameters. */
+    public List<Rows.Run> runs(Rows rows, Parameter... parameters) {
+        return rows.runs().size() == 1 || updates.hold(parameters) ? rows.runs()
+                : List.of(rows.whole());
+    }
+
+    /** What a run of rows reads: float32 values of an adapter, or the base model's own in any native type. */
+    public Tensor value(Parameter parameter, Rows.Run run) {
+        return updates.value(parameter, run.slot());
+    }
+
+    /** What all rows of a training pass read, which use one adapter. */
+    public Tensor value(Parameter parameter) {
+        return updates.value(parameter, 0);
+    }
+
+    /** Whether the adapter holds a parameter, and so trains it. */
+    public boolean trains(Parameter parameter) {
+        return isTraining() && updates.hold(parameter);
+    }
+
+    /** Whether the adapter has anything of a part, and so trains it. */
+    public boolean trains(ModelPart part) {
+        return isTraining() && updates.haveAnyOf(part);
+    }
+
+    /** The gradient of a parameter that is trained, to be added to. */
+    public Tensor gradient(Parameter parameter) {
+        return updates.gradient(parameter);
     }
 }

@@ -12,25 +12,25 @@ import java.util.List;
 /** Makes one vector [hidden] of each sequence's output. */
 final class Pooler implements ModelPart {
     private final PoolingMode mode;
-    private final Linear dense;
+    private final LinearGroup dense;
 
     /** What the backward pass reads of the forward pass; all null without a linear layer. */
-    record Saved(Tensor first, Tensor p, Tensor inner) {}
+    record Saved(Tensor first, LinearGroup.Output inner) {}
 
     /** @param dense the linear layer of {@link Pooling#POOLER}, else null */
-    Pooler(Pooling pooling, Linear dense) {
+    Pooler(Pooling pooling, LinearGroup dense) {
         this.mode = pooling == Pooling.MEAN ? PoolingMode.MEAN : PoolingMode.CLS;
         this.dense = dense;
     }
 
     @Override
     public List<Linear> linears() {
-        return dense == null ? List.of() : List.of(dense);
+        return dense == null ? List.of() : dense.members();
     }
 
     @Override
     public List<Parameter> parameters() {
-        return dense == null ? List.of() : dense.parameters();
+        return dense == null ? List.of() : dense.members().get(0).parameters();
     }
 
     /** features [size, hidden], written, of hidden [tokens, hidden]. */
@@ -39,14 +39,11 @@ final class Pooler implements ModelPart {
         Tensor pooled = dense == null ? features : arena.floats(features.shape());
         Transformer.poolForward(pass.stream(), mode, batch.sequences(), hidden, pooled);
         if (dense == null) {
-            return new Saved(null, null, null);
+            return new Saved(null, null);
         }
-        int size = batch.sequences().size();
-        Tensor p = dense.takeP(arena, size);
-        Tensor inner = arena.floats(size, dense.outFeatures());
-        dense.forward(pass, 0, size, pooled, p, inner, false);
-        Transformer.biasActivationForward(pass.stream(), Activation.TANH, null, Matrix.of(inner), Matrix.of(features));
-        return new Saved(pooled, p, inner);
+        LinearGroup.Output inner = dense.product(pass, batch.sequenceRows(), pooled);
+        dense.activate(pass, batch.sequenceRows(), inner, Activation.TANH, features);
+        return new Saved(pooled, inner);
     }
 
     /**
@@ -57,10 +54,11 @@ final class Pooler implements ModelPart {
         Tensor dpooled = dfeatures;
         if (dense != null) {
             Matrix gradient = Matrix.of(dfeatures);
-            Transformer.biasActivationBackward(pass.stream(), Activation.TANH, Matrix.of(saved.inner), gradient,
-                    gradient, null);
+            Transformer.biasActivationBackward(pass.stream(), Activation.TANH, saved.inner.of(0), gradient, gradient,
+                    null);
             dpooled = dhidden == null ? null : pass.arena().floats(dfeatures.shape());
-            dense.backward(pass, 0, batch.sequences().size(), saved.first, dfeatures, saved.p, dpooled, false);
+            dense.backward(pass, batch.sequenceRows(), saved.first, saved.inner.reduced(), dfeatures, dpooled,
+                    false);
         }
         if (dhidden != null) {
             Transformer.poolBackward(pass.stream(), mode, batch.sequences(), dpooled, dhidden);

@@ -12,19 +12,22 @@ public record RmsNorm(Parameter weight, float eps) implements ModelPart {
     }
 
     /** y [rows, hidden] = the normalised x; returns the reciprocal root of each row, for the backward pass. */
-    public Tensor forward(Pass pass, Tensor x, Tensor y) {
-        Tensor rstd = pass.arena().floats(x.elements() / weight.dimension(0));
-        Transformer.rmsnormForward(pass.stream(), eps, x, weight.value(), y, rstd);
+    public Tensor forward(Pass pass, Rows rows, Tensor x, Tensor y) {
+        Tensor rstd = pass.arena().floats(rows.count());
+        for (Rows.Run run : pass.runs(rows, weight)) {
+            Transformer.rmsnormForward(pass.stream(), eps, run.of(x), pass.value(weight, run), run.of(y),
+                    run.of(rstd));
+        }
         return rstd;
     }
 
     /** dx [rows, hidden] += the gradient of x, unless dx is null, and the weight's gradient added to the adapter's. */
     public void backward(Pass pass, Tensor dy, Tensor x, Tensor rstd, Tensor dx) {
-        if (weight.isTrained()) {
-            Transformer.normWeightBackward(pass.stream(), dy, x, null, rstd, weight.gradient());
+        if (pass.trains(weight)) {
+            Transformer.normWeightBackward(pass.stream(), dy, x, null, rstd, pass.gradient(weight));
         }
         if (dx != null) {
-            Transformer.rmsnormBackward(pass.stream(), dy, x, weight.value(), rstd, dx);
+            Transformer.rmsnormBackward(pass.stream(), dy, x, pass.value(weight), rstd, dx);
         }
     }
 }

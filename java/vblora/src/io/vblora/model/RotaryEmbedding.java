@@ -63,9 +63,9 @@ final class RotaryEmbedding implements AutoCloseable {
     }
 
     /** Rotates x [tokens, heads · headDim] in place, or back. */
-    void apply(Pass pass, int heads, Tensor positions, boolean inverse, Tensor x) {
+    void apply(Pass pass, int heads, Tensor positions, boolean inverse, Matrix x) {
         Tables current = tables;
-        Transformer.rope(pass.stream(), heads, headDim, positions, current.cos, current.sin, inverse, Matrix.of(x));
+        Transformer.rope(pass.stream(), heads, headDim, positions, current.cos, current.sin, inverse, x);
     }
 
     @Override

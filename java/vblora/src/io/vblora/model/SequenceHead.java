@@ -5,7 +5,6 @@ import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Activation;
 import io.vblora.kernels.ops.Transformer;
 import java.util.List;
-import java.util.Objects;
 import java.util.stream.Stream;
 
 /**
@@ -15,47 +14,51 @@ import java.util.stream.Stream;
  */
 final class SequenceHead implements ModelPart {
     /** Null where there is but one layer. */
-    private final Linear dense;
-    private final Linear out;
+    private final LinearGroup dense;
+    private final LinearGroup out;
 
-    /** What the backward pass reads of the forward pass. */
-    record Saved(Tensor features, Tensor inner, Tensor activated) {}
+    /**
+     * What the forward pass gives, and the backward pass reads.
+     *
+     * @param inner the output of the first of two layers, else null
+     * @param activated the input of the last layer
+     * @param logits [rows, labels]
+     */
+    record Saved(Tensor features, LinearGroup.Output inner, Tensor activated, Tensor logits) {}
 
     SequenceHead(boolean roberta, long hidden, long labels) {
-        dense = roberta ? Linear.ofHead("classifier.dense", hidden, hidden) : null;
-        out = Linear.ofHead(roberta ? "classifier.out_proj" : "classifier", hidden, labels);
+        dense = roberta ? new LinearGroup(Linear.ofHead("classifier.dense", hidden, hidden)) : null;
+        out = new LinearGroup(Linear.ofHead(roberta ? "classifier.out_proj" : "classifier", hidden, labels));
     }
 
     @Override
     public List<Parameter> parameters() {
-        return Stream.of(dense, out).filter(Objects::nonNull).flatMap(linear -> linear.parameters().stream()).toList();
+        return (dense == null ? Stream.of(out) : Stream.of(dense, out)).flatMap(group -> group.members().stream())
+                .flatMap(linear -> linear.parameters().stream()).toList();
     }
 
-    /** logits [rows, labels], written, of features [rows, hidden]. */
-    Saved forward(Pass pass, long rows, Tensor features, Tensor logits) {
-        if (dense == null) {
-            out.forward(pass, 0, rows, features, null, logits, false);
-            return new Saved(features, null, features);
+    /** The logits of features [rows, hidden]. */
+    Saved forward(Pass pass, Rows rows, Tensor features) {
+        LinearGroup.Output inner = null;
+        Tensor activated = features;
+        if (dense != null) {
+            inner = dense.product(pass, rows, features);
+            activated = pass.arena().floats(features.shape());
+            dense.activate(pass, rows, inner, Activation.TANH, activated);
         }
-        Tensor inner = pass.arena().floats(features.shape());
-        Tensor activated = pass.arena().floats(features.shape());
-        dense.forward(pass, 0, rows, features, null, inner, false);
-        Transformer.biasActivationForward(pass.stream(), Activation.TANH, null, Matrix.of(inner), Matrix.of(activated));
-        out.forward(pass, 0, rows, activated, null, logits, false);
-        return new Saved(features, inner, activated);
+        return new Saved(features, inner, activated, out.forward(pass, rows, activated).all());
     }
 
     /** Gradients of the head, added to the adapter's, and dfeatures [rows, hidden], overwritten, unless it is null. */
-    void backward(Pass pass, long rows, Saved saved, Tensor dlogits, Tensor dfeatures) {
+    void backward(Pass pass, Rows rows, Saved saved, Tensor dlogits, Tensor dfeatures) {
         if (dense == null) {
-            out.backward(pass, 0, rows, saved.features, dlogits, null, dfeatures, false);
+            out.backward(pass, rows, saved.features, null, dlogits, dfeatures, false);
             return;
         }
-        Tensor dinner = pass.arena().floats(saved.inner.shape());
-        out.backward(pass, 0, rows, saved.activated, dlogits, null, dinner, false);
+        Tensor dinner = pass.arena().floats(saved.features.shape());
+        out.backward(pass, rows, saved.activated, null, dlogits, dinner, false);
         Matrix gradient = Matrix.of(dinner);
-        Transformer.biasActivationBackward(pass.stream(), Activation.TANH, Matrix.of(saved.inner), gradient, gradient,
-                null);
-        dense.backward(pass, 0, rows, saved.features, dinner, null, dfeatures, false);
+        Transformer.biasActivationBackward(pass.stream(), Activation.TANH, saved.inner.of(0), gradient, gradient, null);
+        dense.backward(pass, rows, saved.features, null, dinner, dfeatures, false);
     }
 }

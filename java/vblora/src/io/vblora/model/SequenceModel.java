@@ -101,7 +101,8 @@ public final class SequenceModel extends AdaptableModel {
      */
     public float[] logits(Execution execution, TokenBatch batch) {
         check(batch);
-        return encoder.evaluate(execution, "logits", batch, (pass, tokens) -> logits(pass, pooled(pass, tokens)));
+        return encoder.evaluate(execution, "logits", batch, (pass, tokens) ->
+                head.forward(pass, tokens.sequenceRows(), pooled(pass, tokens)).logits());
     }
 
     /**
@@ -116,22 +117,24 @@ public final class SequenceModel extends AdaptableModel {
         check(batch);
         checkTargets(batch.size(), targets);
         Inputs inputs = new Inputs();
-        Tokens.Given given = encoder.give(inputs, batch);
         Loss.Given loss = Loss.give(inputs, config.problemType(), targets, training);
-        use().training(() -> execution.train(new PassShape("gradients", batch.bucket(), use().layout()), inputs,
-                training.step(), pass -> addGradients(pass, given.in(pass), loss.in(pass))));
+        use().training(updates -> {
+            Tokens.Given given = encoder.give(inputs, batch, updates.slotsToTrain(batch));
+            execution.train(given.shape("gradients", 0, updates), updates, inputs, training.step(),
+                    pass -> addGradients(pass, given.in(pass), loss.in(pass)));
+        });
     }
 
     private void addGradients(Pass pass, Tokens batch, Loss loss) {
         Arena arena = pass.arena();
-        long size = batch.sequences().size();
+        Rows rows = batch.sequenceRows();
         long hiddenSize = encoder.config().hiddenSize();
         BertModel.Tape tape = encoder.hiddenToTrain(pass, batch);
-        Tensor features = arena.floats(size, hiddenSize);
+        Tensor features = arena.floats(rows.count(), hiddenSize);
         Pooler.Saved pooled = pooler.forward(pass, batch, tape.output(), features);
-        boolean trainsEncoder = encoder.isTrained();
-        Tensor dfeatures = trainsEncoder || pooler.isTrained() ? arena.floats(size, hiddenSize) : null;
-        addHeadGradients(pass, features, loss, dfeatures);
+        boolean trainsEncoder = encoder.isTrained(pass.updates());
+        Tensor dfeatures = trainsEncoder || pass.trains(pooler) ? arena.floats(rows.count(), hiddenSize) : null;
+        addHeadGradients(pass, rows, features, loss, dfeatures);
         if (dfeatures != null) {
             Tensor dhidden = trainsEncoder ? arena.floats(batch.count(), hiddenSize) : null;
             pooler.backward(pass, batch, pooled, dfeatures, dhidden);
@@ -143,7 +146,8 @@ public final class SequenceModel extends AdaptableModel {
 
     /** Whether the attached adapter trains the head alone: features then stay what they are. */
     public boolean isEncoderFrozen() {
-        return !encoder.isTrained() && !pooler.isTrained();
+        Updates updates = use().updates();
+        return !encoder.isTrained(updates) && !updates.haveAnyOf(pooler);
     }
 
     /** The pooled output of the encoder [size, hidden], which the head reads. */
@@ -157,8 +161,9 @@ public final class SequenceModel extends AdaptableModel {
         int size = checkFeatures(features);
         Inputs inputs = new Inputs();
         Inputs.Place given = inputs.floats(features, size, encoder.config().hiddenSize());
-        return use().reading(() -> execution.evaluate(headShape("head's logits", size), inputs,
-                pass -> logits(pass, pass.input(given)), Tensor::toFloats));
+        Rows rows = Rows.of(size, 0);
+        return use().reading(updates -> execution.evaluate(headShape("head's logits", rows, updates), updates, inputs,
+                pass -> head.forward(pass, rows, pass.input(given)).logits(), Tensor::toFloats));
     }
 
     /** {@link #addGradients} of sequences whose {@link #features} are known, for an adapter that is but a head. */
@@ -171,12 +176,13 @@ public final class SequenceModel extends AdaptableModel {
         Inputs inputs = new Inputs();
         Inputs.Place given = inputs.floats(features, size, encoder.config().hiddenSize());
         Loss.Given loss = Loss.give(inputs, config.problemType(), targets, training);
-        use().training(() -> execution.train(headShape("head's gradients", size), inputs, training.step(),
-                pass -> addHeadGradients(pass, pass.input(given), loss.in(pass), null)));
+        Rows rows = Rows.of(size, 0);
+        use().training(updates -> execution.train(headShape("head's gradients", rows, updates), updates, inputs,
+                training.step(), pass -> addHeadGradients(pass, rows, pass.input(given), loss.in(pass), null)));
     }
 
-    private PassShape headShape(String kind, int size) {
-        return new PassShape(kind, new Bucket(size, 0, 0), use().layout());
+    private static PassShape headShape(String kind, Rows rows, Updates updates) {
+        return new PassShape(kind, new Bucket((int) rows.count(), 0, 0), rows.runs(), 0, updates.layout());
     }
 
     private Tensor pooled(Pass pass, Tokens batch) {
@@ -185,25 +191,22 @@ public final class SequenceModel extends AdaptableModel {
         return features;
     }
 
-    private Tensor logits(Pass pass, Tensor features) {
-        long size = features.dimension(0);
-        Tensor logits = pass.arena().floats(size, config.numLabels());
-        head.forward(pass, size, features, logits);
-        return logits;
-    }
-
     /** The gradients of the head are added to, dfeatures overwritten unless null. */
-    private void addHeadGradients(Pass pass, Tensor features, Loss loss, Tensor dfeatures) {
-        long size = features.dimension(0);
-        Tensor logits = pass.arena().floats(size, config.numLabels());
-        SequenceHead.Saved saved = head.forward(pass, size, features, logits);
-        loss.add(pass, logits);
-        head.backward(pass, size, saved, logits, dfeatures); // they have become their gradients
+    private void addHeadGradients(Pass pass, Rows rows, Tensor features, Loss loss, Tensor dfeatures) {
+        SequenceHead.Saved saved = head.forward(pass, rows, features);
+        loss.add(pass, saved.logits());
+        head.backward(pass, rows, saved, saved.logits(), dfeatures); // they have become their gradients
     }
 
     private void check(TokenBatch batch) {
         encoder.check(batch);
         requireHead();
+        for (int i = 0; batch.adapters() != null && i < batch.size(); i++) {
+            if (batch.adapters()[i] == Rows.NO_ADAPTER) {
+                throw new IllegalArgumentException("sequence " + i + " uses no adapter: the head's weights are the "
+                        + "adapter's");
+            }
+        }
     }
 
     private int checkFeatures(float[] features) {
@@ -217,7 +220,7 @@ public final class SequenceModel extends AdaptableModel {
     }
 
     private void requireHead() {
-        if (adapter() == null) {
+        if (adapters().isEmpty()) {
             throw new IllegalStateException("No adapter is attached: the head's weights are the adapter's");
         }
     }

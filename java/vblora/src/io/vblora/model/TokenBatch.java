@@ -13,8 +13,10 @@ import java.util.stream.IntStream;
  * @param inputIds [tokens], at least one
  * @param tokenTypeIds [tokens], or null for zeros
  * @param longest number of tokens that no sequence has more of
+ * @param adapters [size], the slot of the adapter that each sequence uses among those that are attached to the model,
+ * or {@link Rows#NO_ADAPTER}; null where all use the only one
  */
-public record TokenBatch(int[] starts, int[] inputIds, int[] tokenTypeIds, int longest) {
+public record TokenBatch(int[] starts, int[] inputIds, int[] tokenTypeIds, int longest, int[] adapters) {
     /** @throws IllegalArgumentException if there is no token, or the arrays do not fit each other */
     public TokenBatch {
         int tokens = inputIds.length;
@@ -31,12 +33,17 @@ public record TokenBatch(int[] starts, int[] inputIds, int[] tokenTypeIds, int l
                         + starts[row + 1] + "; expected 0 to " + longest + " tokens");
             }
         }
+        if (adapters != null && (adapters.length != starts.length - 1
+                || Arrays.stream(adapters).anyMatch(slot -> slot < Rows.NO_ADAPTER))) {
+            throw new IllegalArgumentException((starts.length - 1) + " sequences each name the slot of an adapter, or "
+                    + Rows.NO_ADAPTER + " for none, found " + Arrays.toString(adapters));
+        }
     }
 
     /** A batch whose longest sequence decides what its {@link #longest} is. */
     public TokenBatch(int[] starts, int[] inputIds, int[] tokenTypeIds) {
         this(starts, inputIds, tokenTypeIds, IntStream.range(1, starts.length)
-                .map(row -> starts[row] - starts[row - 1]).max().orElse(0));
+                .map(row -> starts[row] - starts[row - 1]).max().orElse(0), null);
     }
 
     /** A batch of these sequences, whose token types are all 0. */
@@ -78,6 +85,15 @@ public record TokenBatch(int[] starts, int[] inputIds, int[] tokenTypeIds, int l
         return packed;
     }
 
+    /**
+     * This batch with sequences that use other adapters, as PEFT's {@code adapter_names} say it of a batch.
+     *
+     * @param slots [size], of the adapters among those that are attached to the model, or {@link Rows#NO_ADAPTER}
+     */
+    public TokenBatch withAdapters(int... slots) {
+        return new TokenBatch(starts, inputIds, tokenTypeIds, longest, slots.clone());
+    }
+
     /** Number of sequences. */
     public int size() {
         return starts.length - 1;
@@ -114,8 +130,12 @@ public record TokenBatch(int[] starts, int[] inputIds, int[] tokenTypeIds, int l
         for (int row = size(); row < bucket.sequences(); row++) {
             padded[row + 1] = padded[row] + Math.min(bucket.longest(), bucket.tokens() - padded[row]);
         }
+        int[] slots = adapters == null ? null : Arrays.copyOf(adapters, bucket.sequences());
+        if (slots != null) {
+            Arrays.fill(slots, size(), slots.length, slots[size() - 1]);
+        }
         return new TokenBatch(padded, Arrays.copyOf(inputIds, bucket.tokens()),
-                tokenTypeIds == null ? null : Arrays.copyOf(tokenTypeIds, bucket.tokens()), bucket.longest());
+                tokenTypeIds == null ? null : Arrays.copyOf(tokenTypeIds, bucket.tokens()), bucket.longest(), slots);
     }
 
     /** The place of each token in its sequence, the first one's given, [tokens]. */

@@ -9,30 +9,39 @@ import io.vblora.kernels.ops.Sequences;
  * @param ids int32 [tokens]
  * @param positions int32 [tokens], each token's in its sequence
  * @param types int32 [tokens]; null for models that know none
+ * @param rows the tokens, and the adapters that they use
+ * @param sequenceRows the sequences, and the adapters that they use
  */
-public record Tokens(Sequences sequences, Tensor ids, Tensor positions, Tensor types) {
+public record Tokens(Sequences sequences, Tensor ids, Tensor positions, Tensor types, Rows rows, Rows sequenceRows) {
     /** A batch among the inputs of a pass. */
-    public record Given(Bucket bucket, Inputs.Place starts, Inputs.Place ids, Inputs.Place positions,
-            Inputs.Place types) {
+    record Given(Bucket bucket, Inputs.Place starts, Inputs.Place ids, Inputs.Place positions, Inputs.Place types,
+            Rows rows, Rows sequenceRows) {
+        /** The shape of a pass over it; the parameters are those of {@link PassShape}. */
+        PassShape shape(String kind, int scored, Updates updates) {
+            return new PassShape(kind, bucket, rows.runs(), scored, updates.layout());
+        }
+
         /** The batch on the device. */
-        public Tokens in(Pass pass) {
+        Tokens in(Pass pass) {
             Sequences sequences = Sequences.packed(bucket.sequences(), bucket.longest(), bucket.tokens(),
                     pass.input(starts));
             return new Tokens(sequences, pass.input(ids), pass.input(positions),
-                    types == null ? null : pass.input(types));
+                    types == null ? null : pass.input(types), rows, sequenceRows);
         }
     }
 
     /**
      * Adds a batch to the inputs of a pass.
      *
+     * @param slots of the adapters that its sequences use
      * @param firstPosition of each sequence
      * @param typed whether token types belong to it
      */
-    public static Given give(Inputs inputs, TokenBatch batch, int firstPosition, boolean typed) {
+    static Given give(Inputs inputs, TokenBatch batch, int[] slots, int firstPosition, boolean typed) {
         return new Given(batch.bucket(), inputs.ints(batch.starts()), inputs.ints(batch.inputIds()),
                 inputs.ints(batch.positions(firstPosition)), !typed ? null
-                        : inputs.ints(batch.tokenTypeIds() == null ? new int[batch.tokens()] : batch.tokenTypeIds()));
+                        : inputs.ints(batch.tokenTypeIds() == null ? new int[batch.tokens()] : batch.tokenTypeIds()),
+                Rows.ofTokens(batch, slots), Rows.ofSequences(slots));
     }
 
     /** Number of tokens. */

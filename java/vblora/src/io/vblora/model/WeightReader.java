@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.function.Function;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.LongStream;
 
 /** Reads a model's weights into tensors of its device, and parts made of them, checking their shapes and types. */
 public final class WeightReader {
@@ -65,6 +66,22 @@ public final class WeightReader {
         return owned;
     }
 
+    /**
+     * Linear layers of the modules at these paths, which read the same input.
+     *
+     * @param outs outputs of each
+     */
+    public LinearGroup linears(List<String> paths, long[] outs, long in, boolean bias) {
+        List<Tensor> weights = matrices(paths.stream().map(path -> path + ".weight").toList(), outs, in);
+        Linear[] members = new Linear[outs.length];
+        for (int i = 0; i < outs.length; i++) {
+            String path = paths.get(i);
+            members[i] = new Linear(path, new Parameter(path + ".weight", weights.get(i)),
+                    bias ? new Parameter(path + ".bias", vector(path + ".bias", outs[i])) : null);
+        }
+        return new LinearGroup(members);
+    }
+
     /** A linear layer [out, in] of the module at this path. */
     public Linear linear(String path, long out, long in, boolean bias) {
         return new Linear(path, new Parameter(path + ".weight", matrix(path + ".weight", out, in)),
@@ -90,12 +107,51 @@ public final class WeightReader {
         return read(name, dtype, rows, columns);
     }
 
+    /**
+     * Matrices [rows, columns] in the type asked for. Where that makes them of one type, they lie one behind the other
+     * in memory, so that a {@link LinearGroup} has one matrix product for all.
+     *
+     * @param rows of each
+     */
+    public List<Tensor> matrices(List<String> names, long[] rows, long columns) {
+        List<DType> types = new ArrayList<>();
+        for (int i = 0; i < rows.length; i++) {
+            DType stored = check(names.get(i), rows[i], columns);
+            types.add(dtype == null ? stored : dtype);
+        }
+        List<Tensor> matrices = new ArrayList<>();
+        if (types.stream().distinct().count() > 1) {
+            for (int i = 0; i < rows.length; i++) {
+                matrices.add(matrix(names.get(i), rows[i], columns));
+            }
+            return matrices;
+        }
+        Tensor all = Tensor.allocate(stream.device(), types.get(0), LongStream.of(rows).sum(), columns);
+        owned.add(all);
+        long first = 0;
+        for (int i = 0; i < rows.length; i++) {
+            Tensor matrix = all.view(first * columns, rows[i], columns);
+            try (Tensor stored = onDevice(source.read(names.get(i)))) {
+                if (stored.dtype() == matrix.dtype()) {
+                    Memory.copy(stream, stored, matrix);
+                } else {
+                    Memory.convert(stream, stored, matrix);
+                }
+                stream.synchronize();
+            }
+            matrices.add(matrix);
+            first += rows[i];
+        }
+        return matrices;
+    }
+
     /** A vector [n] in float32. */
     public Tensor vector(String name, long n) {
         return read(name, DType.FLOAT32, n);
     }
 
-    private Tensor read(String name, DType wanted, long... shape) {
+    /** Returns the type in which a tensor of this shape is stored. */
+    private DType check(String name, long... shape) {
         var entry = source.entry(name);
         if (!Arrays.equals(entry.dimensions(), shape)) {
             throw new InputException(source.file(name), name, "shape " + entry.shape(),
@@ -104,6 +160,11 @@ public final class WeightReader {
         if (!entry.dtype().isNativeFloat()) {
             throw new InputException(source.file(name), name, "dtype " + entry.dtype().code(), "F32, BF16 or F16");
         }
+        return entry.dtype();
+    }
+
+    private Tensor read(String name, DType wanted, long... shape) {
+        check(name, shape);
         Tensor stored = onDevice(source.read(name));
         if (wanted == null || stored.dtype() == wanted) {
             owned.add(stored);

@@ -6,6 +6,7 @@ import io.vblora.kernels.Tensor;
 import io.vblora.model.Decoder;
 import io.vblora.model.Embedding;
 import io.vblora.model.Linear;
+import io.vblora.model.LinearGroup;
 import io.vblora.model.RmsNorm;
 import io.vblora.model.WeightReader;
 import io.vblora.weights.WeightSource;
@@ -39,7 +40,7 @@ final class ToyDecoder extends Decoder {
         List<ToyLayer> layers = new ArrayList<>();
         for (int i = 0; i < config.numHiddenLayers(); i++) {
             layers.add(new ToyLayer(reader.rmsNorm("layers." + i + ".norm", hidden, EPS),
-                    reader.linear("layers." + i + ".mix", hidden, hidden, true)));
+                    new LinearGroup(reader.linear("layers." + i + ".mix", hidden, hidden, true))));
         }
         return new ToyDecoder(config, reader.tensors(), embedding, layers, reader.rmsNorm("norm", hidden, EPS),
                 reader.linear("lm_head", config.vocabSize(), hidden, false));

@@ -20,10 +20,10 @@ import org.bytedeco.javacpp.Pointer;
  * The low-rank branches of adapted linear layers that read the same x: for each member of the group, y += scaling ·
  * (drop(x) Aᵀ) Bᵀ, with a dropout mask of its own. The y of the members are blocks of columns of one matrix y [tokens,
  * width]. Other shapes: x [tokens, in]; per member a [r, in] and bt = Bᵀ [r, out]; p and q hold [tokens, r] of each
- * member, one after the other. x, y and their gradients have one native type, all a and bt another; on the CPU both must
- * be float32. p, q and the gradients of a and bt are float32. The step gives dropout its seed, step and micro-batch; it
- * may be null where dropout is 0. Where a batch is passed in pieces, firstToken is the place of the first token in it.
- * Immutable: threads may share it, each with its own stream.
+ * member, one after the other. x, y and their gradients have one native type, all a and bt another; on the CPU both
+ * must be float32. p, q and the gradients of a and bt are float32. The step gives dropout its seed, step and
+ * micro-batch; it may be null where dropout is 0. Where a batch is passed in pieces, firstToken is the place of the
+ * first token in it. Immutable: threads may share it, each with its own stream.
  */
 public final class LowRank {
     /** Members of a group at most. */

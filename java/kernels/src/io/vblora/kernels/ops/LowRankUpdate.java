@@ -10,9 +10,9 @@ import io.vblora.kernels.Tensor;
 import io.vblora.kernels.bindings.vbl_lowrank_update;
 
 /**
- * What the low-rank branch of one layer adds to its weights, scaling · B A. a [r, in] and bt = Bᵀ [r, out] may be of any
- * native type on any device. Each element is summed in float64 and rounded once. Immutable: threads may share it, each
- * with its own stream.
+ * What the low-rank branch of one layer adds to its weights, scaling · B A. a [r, in] and bt = Bᵀ [r, out] may be of
+ * any native type on any device. Each element is summed in float64 and rounded once. Immutable: threads may share it,
+ * each with its own stream.
  */
 public final class LowRankUpdate {
     private final long inFeatures;

@@ -1,0 +1,109 @@
+package io.vblora.model;
+
+import io.vblora.kernels.Tensor;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.IntUnaryOperator;
+
+/**
+ * Consecutive rows of a batch, its tokens or its sequences, and which of the attached adapters each of them uses.
+ *
+ * @param first place of the first one among all rows of the batch
+ * @param runs all of them, in order
+ */
+public record Rows(long first, long count, List<Run> runs) {
+    /** Stands for the slot where rows use no adapter. */
+    public static final int NO_ADAPTER = -1;
+
+    /**
+     * Consecutive rows that use the same adapter.
+     *
+     * @param first place of the first one among those that this is a run of
+     * @param slot of the adapter in {@link Updates}, or {@link #NO_ADAPTER}
+     */
+    public record Run(long first, long count, int slot) {
+        /** These rows of a matrix that has all of them. */
+        public Tensor of(Tensor matrix) {
+            if (count == matrix.dimension(0)) {
+                return matrix;
+            }
+            long[] shape = matrix.shape();
+            long width = matrix.elements() / shape[0];
+            shape[0] = count;
+            return matrix.view(first * width, shape);
+        }
+    }
+
+    /** Rows that all use the same adapter. */
+    static Rows of(long count, int slot) {
+        return new Rows(0, count, List.of(new Run(0, count, slot)));
+    }
+
+    /** The tokens of a batch whose sequences use the adapters of these slots, [size]. */
+    static Rows ofTokens(TokenBatch batch, int[] slots) {
+        return of(slots, row -> batch.starts()[row]);
+    }
+
+    /** The sequences of a batch that use the adapters of these slots, [size]. */
+    static Rows ofSequences(int[] slots) {
+        return of(slots, row -> row);
+    }
+
+    /** @param start place of what belongs to a sequence, or behind the last one */
+    private static Rows of(int[] slots, IntUnaryOperator start) {
+        List<Run> runs = new ArrayList<>();
+        int from = 0;
+        for (int row = 1; row <= slots.length; row++) {
+            if (row == slots.length || slots[row] != slots[from]) {
+                long first = start.applyAsInt(from);
+                long count = start.applyAsInt(row) - first;
+                if (count > 0) {
+                    runs.add(new Run(first, count, slots[from]));
+                }
+                from = row;
+            }
+        }
+        return new Rows(0, start.applyAsInt(slots.length), List.copyOf(runs));
+    }
+
+    /** Some of these rows. */
+    public Rows part(long from, long size) {
+        if (runs.size() == 1) {
+            return new Rows(first + from, size, List.of(new Run(0, size, runs.get(0).slot)));
+        }
+        List<Run> cut = new ArrayList<>();
+        for (Run run : runs) {
+            long begin = Math.max(run.first, from);
+            long end = Math.min(run.first + run.count, from + size);
+            if (begin < end) {
+                cut.add(new Run(begin - from, end - begin, run.slot));
+            }
+        }
+        return new Rows(first + from, size, List.copyOf(cut));
+    }
+
+    /**
+     * Chosen rows, one behind the other.
+     *
+     * @param places among these, ascending
+     */
+    Rows gathered(int[] places) {
+        List<Run> chosen = new ArrayList<>();
+        int next = 0;
+        for (Run run : runs) {
+            int from = next;
+            while (next < places.length && places[next] < run.first + run.count) {
+                next++;
+            }
+            if (next > from) {
+                chosen.add(new Run(from, next - from, run.slot));
+            }
+        }
+        return new Rows(0, places.length, List.copyOf(chosen));
+    }
+
+    /** All rows as one run, where it makes no difference which adapter they use. */
+    Run whole() {
+        return new Run(0, count, NO_ADAPTER);
+    }
+}
