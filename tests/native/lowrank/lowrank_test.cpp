@@ -515,7 +515,7 @@ TEST(a_graph_draws_the_mask_of_its_step) {
 
 TEST(low_rank_products_refuse_what_they_cannot_take) {
   check::for_each_device([](vbl_stream *stream) {
-    check::Array<float> v(stream, 8, 0), out(stream, 8, 0), p(stream, 4, 0), gradients(stream, 4, 0);
+    check::Array<float> v(stream, 8, 0), out(stream, 8, 0), p(stream, 4, 0), gradients(stream, 8, 0);
     check::Array<unsigned char> scratch(stream, 4096, 0);
     const vbl_lowrank good = {1, 2, 0, 0, 0.5f, VBL_FLOAT32, VBL_FLOAT32, 1, {{2, 0, 1, 0, 1}}};
     const vbl_step step = check::make_step(1, 1, 0);
@@ -589,7 +589,8 @@ TEST(low_rank_products_refuse_what_they_cannot_take) {
     pair.members = 2;
     pair.member[1] = good.member[0];
     const auto without = [&](const char *name, bool forwards, bool backwards, auto drop) {
-      vbl_lowrank_matrices both[] = {all, all};
+      float *const g = gradients.data();
+      vbl_lowrank_matrices both[] = {all, {x, x, p.data() + 1, y + 2, x, p.data() + 3, g + 4, g + 6}};
       drop(both[1]);
       const auto refuses = [&](bool refuses, vbl_status status) {
         CHECK_STATUS(refuses ? invalid : VBL_OK, status);
