@@ -8,8 +8,14 @@ import java.util.List;
  *
  * @param weight [out, in] in any native type
  * @param bias [out] float32, or null
+ * @param fanInFanOut whether the weight is [in, out] instead, as in GPT-2's Conv1D; PEFT's name
  */
-public record Linear(String path, Parameter weight, Parameter bias) implements ModelPart {
+public record Linear(String path, Parameter weight, Parameter bias, boolean fanInFanOut) implements ModelPart {
+    /** A layer whose weight is [out, in]. */
+    public Linear(String path, Parameter weight, Parameter bias) {
+        this(path, weight, bias, false);
+    }
+
     /** A layer of a head. */
     static Linear ofHead(String path, long in, long out) {
         return new Linear(path, Parameter.ofHead(path + ".weight", out, in), Parameter.ofHead(path + ".bias", out));
@@ -30,10 +36,10 @@ public record Linear(String path, Parameter weight, Parameter bias) implements M
     }
 
     public long inFeatures() {
-        return weight.dimension(1);
+        return weight.dimension(fanInFanOut ? 0 : 1);
     }
 
     public long outFeatures() {
-        return weight.dimension(0);
+        return weight.dimension(fanInFanOut ? 1 : 0);
     }
 }

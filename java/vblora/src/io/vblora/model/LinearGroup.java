@@ -35,7 +35,7 @@ public final class LinearGroup {
             columns += members[i].outFeatures();
         }
         this.width = columns;
-        this.joint = join(weights, width);
+        this.joint = this.members.stream().anyMatch(Linear::fanInFanOut) ? null : join(weights, width);
     }
 
     /** The weights as one matrix, or null. */
@@ -171,7 +171,7 @@ public final class LinearGroup {
                 continue;
             }
             for (int i = 0; i < members.size(); i++) {
-                pass.blas().gemm(pass.stream(), pass.arena(), false, true, 1, input,
+                pass.blas().gemm(pass.stream(), pass.arena(), false, !members.get(i).fanInFanOut(), 1, input,
                         Matrix.of(pass.value(weights[i], run)), terms == null ? 0 : 1,
                         terms == null ? null : columns(terms, i), columns(outputs, i));
             }
@@ -210,8 +210,11 @@ public final class LinearGroup {
         for (int i = 0; i < members.size(); i++) {
             if (pass.trains(weights[i])) {
                 Matrix gradient = Matrix.of(pass.gradient(weights[i]));
-                pass.blas().gemm(pass.stream(), pass.arena(), true, false, 1, columns(dall, i), Matrix.of(x), 1,
-                        gradient, gradient);
+                Matrix dy = columns(dall, i);
+                Matrix input = Matrix.of(x);
+                boolean fanInFanOut = members.get(i).fanInFanOut();
+                pass.blas().gemm(pass.stream(), pass.arena(), true, false, 1, fanInFanOut ? input : dy,
+                        fanInFanOut ? dy : input, 1, gradient, gradient);
             }
             Parameter bias = members.get(i).bias();
             if (bias != null && pass.trains(bias)) {
@@ -231,7 +234,7 @@ public final class LinearGroup {
             return;
         }
         for (int i = 0; i < members.size(); i++) {
-            pass.blas().gemm(pass.stream(), pass.arena(), false, false, 1, columns(dall, i),
+            pass.blas().gemm(pass.stream(), pass.arena(), false, members.get(i).fanInFanOut(), 1, columns(dall, i),
                     Matrix.of(pass.value(weights[i])), accumulate || i > 0 ? 1 : 0, dx, dx);
         }
     }
