@@ -156,4 +156,9 @@ public final class WholeParameters extends FlatParameters {
         super.enableTraining(stream);
         gradients = views(gradient());
     }
+
+    @Override
+    public void zeroGradient(Stream stream) {
+        Memory.zero(stream, gradient());
+    }
 }

@@ -6,14 +6,13 @@ import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.Tensors;
 import io.vblora.kernels.ops.GradientNorm;
-import io.vblora.kernels.ops.Memory;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 
 /**
- * Parameters that lie one after the other in a float32 buffer, from which the model reads them directly. Their gradient
- * is a buffer with the same layout.
+ * Parameters that lie one after the other in a float32 buffer. Their gradient is a buffer with the same layout. Where
+ * the model reads something that is made from them, {@link #backward} and {@link #updated} are overridden.
  */
 public abstract class FlatParameters implements Trainable {
     private final Device device;
@@ -120,11 +119,6 @@ public abstract class FlatParameters implements Trainable {
         training = new Training(stream);
     }
 
-    @Override
-    public void zeroGradient(Stream stream) {
-        Memory.zero(stream, gradient());
-    }
-
     /** Does nothing: what the passes have added is the gradient of the parameters. */
     @Override
     public void backward(Stream stream) {
@@ -175,7 +169,7 @@ public abstract class FlatParameters implements Trainable {
         layout.check(source, from);
         layout.requireFinite(source, from);
         layout.copy(from, values);
-        changed();
+        updated(stream);
     }
 
     @Override

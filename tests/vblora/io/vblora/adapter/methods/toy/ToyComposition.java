@@ -15,7 +15,6 @@ import io.vblora.parameters.NamedTensors;
 import io.vblora.parameters.ParameterLayout;
 import java.util.Collections;
 import java.util.List;
-import java.util.Map;
 
 /** R is the parameters; packed are R A and B transposed. On the CPU. */
 final class ToyComposition extends FlatParameters implements Composition {
@@ -118,12 +117,6 @@ final class ToyComposition extends FlatParameters implements Composition {
     }
 
     @Override
-    public void loadParameters(Stream stream, Map<String, Tensor> from) {
-        super.loadParameters(stream, from);
-        compose();
-    }
-
-    @Override
     public NamedTensors stored(StoredForm form, Stream stream) {
         NamedTensors stored = parameters(stream);
         if (form.equals(ToyMethod.FORM)) {
@@ -149,11 +142,6 @@ final class ToyComposition extends FlatParameters implements Composition {
         super.enableTraining(stream);
         closeGradient();
         packedGradient = Tensor.allocate(stream.device(), DType.FLOAT32, packed.elements());
-    }
-
-    @Override
-    public void zeroGradient(Stream stream) {
-        Composition.super.zeroGradient(stream);
     }
 
     private void closeGradient() {

@@ -2,6 +2,7 @@ package io.vblora.adapter.methods.toy;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -14,6 +15,7 @@ import io.vblora.adapter.Adapter;
 import io.vblora.adapter.AdapterConfig;
 import io.vblora.adapter.AdapterMethod;
 import io.vblora.adapter.AdapterMethods;
+import io.vblora.adapter.Composition;
 import io.vblora.adapter.MethodSource;
 import io.vblora.blas.Blas;
 import io.vblora.cli.CommandLineRun;
@@ -22,6 +24,8 @@ import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.model.Execution;
 import io.vblora.model.LlamaModel;
+import io.vblora.parameters.FloatTensors;
+import io.vblora.parameters.NamedTensors;
 import io.vblora.train.CausalLmObjective;
 import io.vblora.train.Trainer;
 import io.vblora.train.TrainingArguments;
@@ -134,6 +138,33 @@ class ToyMethodTest {
         assertEquals("TOY", report.get("peft_type").asText());
         assertEquals(2, report.get("toy_scale").asDouble());
         assertTrue(report.has("bytes_of_lora_of_equal_rank"));
+    }
+
+    /** What passes add to is not the gradient of R, and what they read is not R. */
+    @Test
+    void packedMatricesAndTheirGradientFollow() throws IOException {
+        try (Stream stream = Stream.cpu(1);
+                LlamaModel model = LlamaModel.load(Golden.own("models/tinyrand"), null, stream);
+                Adapter adapter = Adapter.create(config(), model.linears(), model.parameters(), 0, stream, 1);
+                Adapter other = Adapter.create(config(), model.linears(), model.parameters(), 0, stream, 1)) {
+            Composition composition = adapter.composition();
+            composition.enableTraining(stream);
+            FloatTensors.fill(composition.packedGradient(), () -> 1);
+            composition.zeroGradient(stream);
+            stream.synchronize();
+            assertArrayEquals(new float[(int) composition.packed().elements()],
+                    composition.packedGradient().toFloats());
+
+            Composition moved = other.composition();
+            FloatTensors.fill(((ToyComposition) moved).values(), () -> 0.5);
+            moved.updated(stream);
+            float[] expected = moved.packed().toFloats();
+            assertFalse(Arrays.equals(expected, composition.packed().toFloats()));
+            try (NamedTensors parameters = moved.parameters(stream)) {
+                composition.loadParameters(stream, parameters.asMap());
+            }
+            assertArrayEquals(expected, composition.packed().toFloats());
+        }
     }
 
     @Test
