@@ -7,8 +7,10 @@ import io.vblora.adapter.MethodOption;
 import io.vblora.adapter.methods.lora.LoraMethod;
 import io.vblora.parameters.ParameterGroup;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Set;
 import java.util.stream.Collectors;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.TypeConversionException;
@@ -53,7 +55,8 @@ record MethodChoice(String name, AdapterMethod method, boolean isHeadAlone) {
     /** Options of other methods, and those of updates if there are none. --learning-rate only causes a message. */
     List<String> meaningless() {
         List<String> meaningless = new ArrayList<>();
-        List<String> own = options().stream().map(MethodOption::name).toList();
+        Set<String> own = new HashSet<>(AdapterOptions.UPDATES_ONLY);
+        options().stream().map(MethodOption::name).forEach(own::add);
         for (AdapterMethod other : AdapterMethods.all()) {
             if (isHeadAlone || !other.peftType().equals(method.peftType())) {
                 other.options().stream().map(MethodOption::name).filter(name -> !own.contains(name))

@@ -206,6 +206,8 @@ class ToyMethodTest {
         assertEquals(3, configOf("toy").get("r").asInt());
         assertEquals(2, configOf("toy", "--r", "2").get("r").asInt());
         assertEquals(4, configOf("vblora", "--vector-length", "4").get("r").asInt());
+        assertEquals(2, configOf("vblora", "--vector-length", "4", "--r", "2").get("r").asInt());
+        assertEquals(5, configOf("lora", "--r", "5").get("r").asInt());
     }
 
     private double dropoutOf(String method, Object... options) throws IOException {
