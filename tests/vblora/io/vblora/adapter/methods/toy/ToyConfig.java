@@ -14,6 +14,7 @@ import io.vblora.parameters.ParameterLayout;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.Consumer;
 
 /** Its configuration. */
 final class ToyConfig extends AdapterConfig {
@@ -80,21 +81,29 @@ final class ToyConfig extends AdapterConfig {
 
     @Override
     protected ToyComposition create(List<ModuleShape> modules, BaseWeights base, Stream stream, long seed) {
-        ToyComposition composition = new ToyComposition(stream.device(), this, modules);
-        composition.initialize(base);
-        return composition;
+        return filled(new ToyComposition(stream.device(), this, modules), composition -> composition.initialize(base));
     }
 
     @Override
     protected ToyComposition read(List<ModuleShape> modules, PeftFile file, BaseWeights base, Stream stream) {
-        ToyComposition composition = new ToyComposition(stream.device(), this, modules);
-        if (onlyR) {
-            composition.initialize(base);
-            composition.readR(file);
-        } else {
-            composition.read(file);
+        return filled(new ToyComposition(stream.device(), this, modules), composition -> {
+            if (onlyR) {
+                composition.initialize(base);
+                composition.readR(file);
+            } else {
+                composition.read(file);
+            }
+        });
+    }
+
+    private static ToyComposition filled(ToyComposition composition, Consumer<ToyComposition> fill) {
+        try {
+            fill.accept(composition);
+            return composition;
+        } catch (RuntimeException | Error e) {
+            composition.close();
+            throw e;
         }
-        return composition;
     }
 
     /** Builds one. */
