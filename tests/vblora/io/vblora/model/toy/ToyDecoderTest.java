@@ -227,17 +227,18 @@ class ToyDecoderTest {
 
     @Test
     void whatIsNotRegisteredIsRefused() throws IOException {
-        assertRefused("\"llama\" or \"toy\"; encoders of BERT's type are for sequence-classification and "
-                + "sequence-regression", "other");
+        String withToy = expectedInPlaceOf("other");
+        assertTrue(withToy.matches("\"llama\".* or \"toy\"; encoders of BERT's type are for "
+                + "sequence-classification and sequence-regression"), withToy);
         Thread.currentThread().setContextClassLoader(before);
-        assertRefused("\"llama\"; encoders of BERT's type are for sequence-classification and sequence-regression",
-                "toy");
+        assertEquals(withToy.replace(" or \"toy\"", ""), expectedInPlaceOf("toy"));
     }
 
-    private void assertRefused(String expected, String modelType) throws IOException {
+    /** What the refusal of a model_type says there should be. */
+    private String expectedInPlaceOf(String modelType) throws IOException {
         Files.writeString(model.resolve("config.json"), "{\"model_type\": \"" + modelType + "\"}");
         InputException e = assertThrows(InputException.class, () -> CausalLm.config(model));
         assertEquals("model_type", e.field());
-        assertEquals(expected, e.expected());
+        return e.expected();
     }
 }
