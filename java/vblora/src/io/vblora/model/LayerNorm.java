@@ -6,9 +6,9 @@ import io.vblora.kernels.ops.Transformer;
 import java.util.List;
 
 /** A layer normalisation; weight and bias [hidden], float32. */
-record LayerNorm(Parameter weight, Parameter bias, float eps) implements ModelPart {
+public record LayerNorm(Parameter weight, Parameter bias, float eps) implements ModelPart {
     /** Mean and reciprocal standard deviation of each row, for the backward pass. */
-    record Saved(Tensor mean, Tensor rstd) {}
+    public record Saved(Tensor mean, Tensor rstd) {}
 
     @Override
     public List<Parameter> parameters() {
@@ -16,7 +16,7 @@ record LayerNorm(Parameter weight, Parameter bias, float eps) implements ModelPa
     }
 
     /** y [rows, hidden] = the normalised x, which it may be. */
-    Saved forward(Pass pass, Rows rows, Tensor x, Tensor y) {
+    public Saved forward(Pass pass, Rows rows, Tensor x, Tensor y) {
         Saved saved = new Saved(pass.arena().floats(rows.count()), pass.arena().floats(rows.count()));
         for (Rows.Run run : pass.runs(rows, weight, bias)) {
             Transformer.layernormForward(pass.stream(), eps, run.of(x), pass.value(weight, run),
@@ -29,7 +29,7 @@ record LayerNorm(Parameter weight, Parameter bias, float eps) implements ModelPa
      * Turns dx, the gradient of y, into that of x, in place, and adds the gradients of weight and bias to the
      * adapter's.
      */
-    void backward(Pass pass, Tensor x, Saved saved, Tensor dx) {
+    public void backward(Pass pass, Tensor x, Saved saved, Tensor dx) {
         if (pass.trains(weight)) {
             Transformer.normWeightBackward(pass.stream(), dx, x, saved.mean, saved.rstd, pass.gradient(weight));
         }

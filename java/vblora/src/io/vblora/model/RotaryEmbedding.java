@@ -14,7 +14,7 @@ import java.util.List;
  * headDim / 2]. Shared by passes of several threads, which may be reading shorter tables when longer ones are made: all
  * stay until this is closed, and each is at least twice as long as the one before.
  */
-final class RotaryEmbedding implements AutoCloseable {
+public final class RotaryEmbedding implements AutoCloseable {
     private final double[] inverseFrequencies;
     private final int headDim;
     private final int maxPositions;
@@ -25,14 +25,14 @@ final class RotaryEmbedding implements AutoCloseable {
     private record Tables(Tensor cos, Tensor sin, int positions) {}
 
     /** @param maxPositions no sequence is longer */
-    RotaryEmbedding(RopeParameters parameters, int headDim, int maxPositions) {
+    public RotaryEmbedding(RopeParameters parameters, int headDim, int maxPositions) {
         this.inverseFrequencies = parameters.inverseFrequencies(headDim);
         this.headDim = headDim;
         this.maxPositions = maxPositions;
     }
 
     /** Makes sure that the tables reach a sequence length; computed in float64. */
-    void reserve(Stream stream, int length) {
+    public void reserve(Stream stream, int length) {
         if (tables.positions < length) {
             grow(stream, length);
         }
@@ -63,7 +63,7 @@ final class RotaryEmbedding implements AutoCloseable {
     }
 
     /** Rotates x [tokens, heads · headDim] in place, or back. */
-    void apply(Pass pass, int heads, Tensor positions, boolean inverse, Matrix x) {
+    public void apply(Pass pass, int heads, Tensor positions, boolean inverse, Matrix x) {
         Tables current = tables;
         Transformer.rope(pass.stream(), heads, headDim, positions, current.cos, current.sin, inverse, x);
     }

@@ -48,7 +48,12 @@ public record RopeParameters(double theta, Scaling scaling) {
         }
     }
 
-    static RopeParameters read(JsonFields config) {
+    /**
+     * Reads them from config.json, where a model may have them in older and newer ways.
+     *
+     * @throws io.vblora.InputException if a value is not supported
+     */
+    public static RopeParameters read(JsonFields config) {
         String key = config.has("rope_parameters") ? "rope_parameters" : "rope_scaling";
         JsonFields scaling = config.has(key) ? config.object(key) : null;
         JsonFields thetaFrom = scaling != null && scaling.has("rope_theta") ? scaling : config;
