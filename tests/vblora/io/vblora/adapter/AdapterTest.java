@@ -469,14 +469,14 @@ class AdapterTest extends WithStream {
             assertEquals(1, notes.size(), notes::toString);
             assertTrue(notes.get(0).startsWith("LoraConfig: rank_pattern: without effect, as no adapted module matches")
                     && notes.get(0).contains("\"dwon\"") && notes.get(0).contains("\"odd\""), notes.get(0));
-            adapter.checkFits(MODEL);
+            adapter.belongTo(MODEL, List.of(), List.of());
             notes.add("LoraConfig: exclude_modules: without effect, as no linear layer of the model matches \"down\", "
                     + "\"2.dd\"");
             assertEquals(notes, adapter.notes());
         }
         try (Adapter adapter = create(config.toBuilder().rankPattern(Map.of()).excludeModules("layers.2.(odd|x)")
                 .build())) {
-            adapter.checkFits(MODEL);
+            adapter.belongTo(MODEL, List.of(), List.of());
             assertEquals(List.of(), adapter.notes());
         }
     }
@@ -487,9 +487,11 @@ class AdapterTest extends WithStream {
         List<ModuleShape> idle = List.of(MODEL.get(1), new ModuleShape("layers.4.up", 8, 12));
         try (Adapter adapter = create(small().build())) {
             adapter.checkFits(used, idle, List.of());
+            assertEquals(List.of(), adapter.notes());
+            adapter.belongTo(used, idle, List.of());
             assertEquals(List.of("VbLoraConfig: layers.2.up is adapted, but takes no part in this use of the model"),
                     adapter.notes());
-            adapter.checkFits(MODEL);
+            adapter.belongTo(MODEL, List.of(), List.of());
             assertEquals(List.of(), adapter.notes());
             assertThrows(InputException.class, () -> adapter.checkFits(used,
                     List.of(new ModuleShape("layers.2.up", 12, 16)), List.of()));

@@ -147,6 +147,9 @@ class WholeParametersTest extends WithStream {
             }
             assertArrayEquals(new float[2], whole.value("classifier.bias").toFloats());
             adapter.checkFits(LINEARS, List.of(), model);
+            assertEquals(Set.of(WholeParameters.HEAD_MATRICES, WholeParameters.HEAD_VECTORS),
+                    Set.copyOf(whole.groups()), "before it belongs to a model");
+            adapter.belongTo(LINEARS, List.of(), model);
             assertEquals(Set.of("learning_rate true", "learning_rate_head true", "learning_rate false",
                     "learning_rate_head false"), whole.groups().stream().map(group -> group.learningRate() + " "
                     + group.decays()).collect(Collectors.toSet()));

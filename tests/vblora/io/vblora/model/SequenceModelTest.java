@@ -3,6 +3,7 @@ package io.vblora.model;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -17,6 +18,7 @@ import io.vblora.kernels.Stream;
 import io.vblora.kernels.ops.StepState;
 import io.vblora.model.config.Pooling;
 import io.vblora.parameters.NamedTensors;
+import io.vblora.parameters.ParameterGroup;
 import io.vblora.parameters.Trainable;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -114,6 +116,29 @@ class SequenceModelTest {
             assertFalse(Arrays.equals(base, model.features(execution, ROWS)));
             model.detach();
             assertArrayEquals(base, model.features(execution, ROWS));
+        }
+    }
+
+    /** Others may be saving the first adapter of a list when the second is found not to fit. */
+    @Test
+    void ifOneAdapterDoesNotFitNoneIsChanged() throws IOException {
+        write(false);
+        LoraConfig config = LoraConfig.builder().targetModules("all-linear").r(1).excludeModules(List.of("odd"))
+                .modulesToSave(List.of("classifier", "word_embeddings")).build();
+        try (SequenceModel model = SequenceModel.load(folder, classes(Pooling.CLS), null, stream);
+                Adapter adapter = Adapter.create(config, model.linears(), model.parameters(), 0.02, stream, 1);
+                Adapter headless = Adapter.create(config.toBuilder().modulesToSave(List.of()).build(),
+                        model.linears(), stream, 1)) {
+            List<ParameterGroup> groups = adapter.wholeParameters().groups();
+            assertThrows(InputException.class, () -> model.attach(List.of(adapter, headless)));
+            assertEquals(List.of(), model.adapters());
+            assertEquals(groups, adapter.wholeParameters().groups());
+            assertEquals(List.of(), adapter.notes());
+            assertTrue(adapter.taskConfig().isEmpty());
+            model.attach(adapter);
+            assertNotEquals(groups, adapter.wholeParameters().groups());
+            assertEquals(1, adapter.notes().size(), adapter.notes()::toString);
+            assertArrayEquals(model.config().json(), adapter.taskConfig().orElseThrow());
         }
     }
 

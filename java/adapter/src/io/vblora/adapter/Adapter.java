@@ -32,7 +32,8 @@ import java.util.function.Consumer;
  * <p>Any number of threads may save it, ask for its deltas and compute with it in the models that it is attached to.
  * One thread trains or closes it, while no other uses it: a thread that comes at the wrong time gets an {@link
  * IllegalStateException} and changes nothing. Setting or updating parameters without a trainer is not checked in this
- * way.
+ * way. Attaching it to a model is a use like computing: {@link #belongTo} and {@link #setTaskConfig} may be called
+ * while others use it, who see what was there before or what is there after.
  */
 public final class Adapter implements AutoCloseable {
     /** Name of the file in an adapter's folder that holds its tensors. */
@@ -48,9 +49,9 @@ public final class Adapter implements AutoCloseable {
     private final SharedUse use = new SharedUse("The adapter", "any number of threads may compute with it, each with "
             + "an execution and a stream of its own, but none while one trains or closes it");
     /** Null if it has none. */
-    private byte[] taskConfig;
+    private volatile byte[] taskConfig;
 
-    /** What there is to say about the model that it was last found to fit. */
+    /** What there is to say about the model that it last belonged to. */
     private volatile List<String> notesOnModel = List.of();
 
     /** @param storedDtypes the types of the tensors that the parameters were read from, by name */
@@ -206,12 +207,11 @@ public final class Adapter implements AutoCloseable {
 
     /**
      * Checks that a model has all adapted modules and whole parameters, with their dimensions, and that the adapter has
-     * exactly what its configuration names of this model, including all heads. From now on whole parameters that the
-     * base model has as well learn at the rate of updates, and others at that of heads.
+     * exactly what its configuration names of this model, including all heads. Changes nothing.
      *
      * @param linears the linear layers of the base model
      * @param idle linear layers of its architecture that take no part in what it is used for: the adapter may adapt
-     *        them or not, and {@link #notes} says so if it does
+     *        them or not
      * @param parameters all parameters of the model
      * @throws InputException naming the first module or parameter that does not fit
      */
@@ -221,8 +221,7 @@ public final class Adapter implements AutoCloseable {
         all.addAll(idle);
         checkModules(shapes, all);
         config.modules().checkSelectsOnly(byPath::containsKey, linears);
-        List<String> idlePaths = idle.stream().map(ModuleShape::path).toList();
-        checkParameters(idlePaths, parameters);
+        checkParameters(idle.stream().map(ModuleShape::path).toList(), parameters);
         for (WholeParameter expected : config.modules().selectWhole(parameters, shapes)) {
             if (!wholeParameters.holds(expected.name())) {
                 throw new InputException(config.source(), config.modules().isToSave(ModelParameter.module(
@@ -236,14 +235,29 @@ public final class Adapter implements AutoCloseable {
                         "all heads of the model, " + parameter.shape() + " in this one");
             }
         }
+    }
+
+    /**
+     * Notes which model it belongs to from now on, one that it was {@linkplain #checkFits(List, List, List) found to
+     * fit}: whole parameters that the base model has as well learn at the rate of updates, others at that of heads, and
+     * {@link #notes} says what it holds that takes no part.
+     *
+     * @param linears the linear layers of the base model
+     * @param idle linear layers of its architecture that take no part in what it is used for
+     * @param parameters all parameters of the model
+     */
+    public void belongTo(List<ModuleShape> linears, List<ModuleShape> idle, List<ModelParameter> parameters) {
+        List<ModuleShape> all = new ArrayList<>(linears);
+        all.addAll(idle);
+        List<String> idlePaths = idle.stream().map(ModuleShape::path).toList();
         List<String> idleParts = new ArrayList<>();
-        shapes.stream().filter(idle::contains).forEach(shape -> idleParts.add(shape.path() + " is adapted"));
+        modules.stream().map(AdaptedModule::shape).filter(idle::contains)
+                .forEach(shape -> idleParts.add(shape.path() + " is adapted"));
         wholeParameters.names().stream().filter(name -> idlePaths.contains(ModelParameter.module(name)))
                 .forEach(name -> idleParts.add(name + " is trained"));
         List<String> notes = new ArrayList<>(config.modules().notes(all));
         idleParts.forEach(part -> notes.add(PrintableText.of(config.source() + ": " + part
                 + ", but takes no part in this use of the model")));
-        // Nothing is changed before everything is checked
         wholeParameters.belongTo(parameters);
         notesOnModel = List.copyOf(notes);
     }
@@ -322,8 +336,9 @@ public final class Adapter implements AutoCloseable {
             files.put(WEIGHTS_FILE, AdapterWriter.of(this, form, updates, stream)::writeTo);
             files.put(AdapterConfig.FILE_NAME, AtomicFile.content(
                     config.storedAs(form).toString().getBytes(StandardCharsets.UTF_8)));
-            if (taskConfig != null) {
-                files.put(AdapterFolder.TASK_FILE, AtomicFile.content(taskConfig));
+            byte[] task = taskConfig;
+            if (task != null) {
+                files.put(AdapterFolder.TASK_FILE, AtomicFile.content(task));
             }
             AdapterFolder.files(folder).replace(files);
         }

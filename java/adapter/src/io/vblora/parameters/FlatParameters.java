@@ -133,13 +133,14 @@ public abstract class FlatParameters implements Trainable {
     @Override
     public List<TrainedParameters> trained(Stream stream) {
         Tensor gradient = gradient();
+        List<ParameterGroup> ofTensors = groups;
         List<TrainedParameters> trained = new ArrayList<>();
         int from = 0;
-        for (int to = 1; to <= groups.size(); to++) {
-            if (to == groups.size() || !groups.get(to).equals(groups.get(from))) {
+        for (int to = 1; to <= ofTensors.size(); to++) {
+            if (to == ofTensors.size() || !ofTensors.get(to).equals(ofTensors.get(from))) {
                 long first = layout.tensors().get(from).first();
                 ParameterLayout part = layout.slice(from, to);
-                trained.add(new DenseParameters(groups.get(from), part, values.view(first, part.elements()),
+                trained.add(new DenseParameters(ofTensors.get(from), part, values.view(first, part.elements()),
                         gradient.view(first, part.elements())));
                 from = to;
             }

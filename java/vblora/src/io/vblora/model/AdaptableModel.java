@@ -33,13 +33,24 @@ abstract class AdaptableModel implements Adaptable {
 
     @Override
     public void attach(List<Adapter> adapters) {
-        use.attach(List.copyOf(adapters), () -> {
-            adapters.forEach(adapter -> adapter.checkFits(linears(), idleLinears(), parameters()));
-            adapters.forEach(this::attached);
+        List<Adapter> next = List.copyOf(adapters);
+        use.attach(next, () -> {
+            List<ModuleShape> linears = linears();
+            List<ModuleShape> idle = idleLinears();
+            List<ModelParameter> parameters = parameters();
+            // No adapter is changed before all are known to fit.
+            next.forEach(adapter -> adapter.checkFits(linears, idle, parameters));
+            next.forEach(adapter -> {
+                adapter.belongTo(linears, idle, parameters);
+                attached(adapter);
+            });
         });
     }
 
-    /** What else a model does with an adapter that is attached, while no other thread uses either. */
+    /**
+     * What else a model does with an adapter that is attached. No other thread uses the model, but others may save the
+     * adapter or compute with it in another model.
+     */
     void attached(Adapter newAdapter) {}
 
     @Override
