@@ -53,7 +53,7 @@ public abstract class FlatParameters implements Trainable {
         this.values = Tensor.allocate(device, DType.FLOAT32, layout.elements());
     }
 
-    /** Sets the group of each tensor of the layout. */
+    /** Sets the group of each tensor of the layout, before these are trained. */
     protected void groups(List<ParameterGroup> ofTensors) {
         groups = List.copyOf(ofTensors);
     }
@@ -134,6 +134,10 @@ public abstract class FlatParameters implements Trainable {
     public List<TrainedParameters> trained(Stream stream) {
         Tensor gradient = gradient();
         List<ParameterGroup> ofTensors = groups;
+        if (ofTensors.size() != layout.tensors().size()) {
+            throw new IllegalStateException(ofTensors.size() + " groups are set, for " + layout.tensors().size()
+                    + " tensors");
+        }
         List<TrainedParameters> trained = new ArrayList<>();
         int from = 0;
         for (int to = 1; to <= ofTensors.size(); to++) {
