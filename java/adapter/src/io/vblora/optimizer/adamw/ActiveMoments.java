@@ -192,6 +192,11 @@ final class ActiveMoments implements Moments, SelectedLogits.Keeper {
     }
 
     @Override
+    public boolean allocatesToLoad() {
+        return true;
+    }
+
+    @Override
     public void close() {
         try {
             if (logits.isKeptBy(this)) {

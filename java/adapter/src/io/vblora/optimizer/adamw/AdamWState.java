@@ -8,6 +8,7 @@ import io.vblora.optimizer.OptimizerState;
 import io.vblora.optimizer.OptimizerTensors;
 import io.vblora.parameters.NamedTensors;
 import io.vblora.parameters.ParameterGroup;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.function.ToDoubleFunction;
@@ -69,7 +70,9 @@ final class AdamWState implements OptimizerState {
         Map<String, Tensor> first = tensors.get(AdamW.EXP_AVG);
         Map<String, Tensor> second = tensors.get(AdamW.EXP_AVG_SQ);
         moments.forEach(m -> m.check(first, second));
-        moments.forEach(m -> m.load(stream, first, second));
+        // First those that may lack memory, as long as nothing has been set. An adapter has no more than one of them.
+        moments.stream().sorted(Comparator.comparing(m -> !m.allocatesToLoad()))
+                .forEach(m -> m.load(stream, first, second));
     }
 
     /**

@@ -50,6 +50,11 @@ abstract class BufferMoments implements Moments {
     }
 
     @Override
+    public boolean allocatesToLoad() {
+        return false;
+    }
+
+    @Override
     public void close() {
         owned.close();
     }

@@ -16,8 +16,11 @@ interface Moments extends AutoCloseable {
     /** Requires both moments under the parameters' names. */
     void check(Map<String, Tensor> expAvg, Map<String, Tensor> expAvgSq);
 
-    /** Sets checked moments. */
+    /** Sets checked moments. If it lacks the memory for that, they stay as they were. */
     void load(Stream stream, Map<String, Tensor> expAvg, Map<String, Tensor> expAvgSq);
+
+    /** Whether {@link #load} allocates memory, for want of which it may fail. */
+    boolean allocatesToLoad();
 
     @Override
     void close();
