@@ -262,23 +262,25 @@ class AdamWOpsTest {
         assertArrayEquals(new float[] {0.3f, 0.4f}, expAvg.toFloats(), 1e-7f);
     }
 
-    /** Clipping by one micro-batch's copy leaves those of others, and the next step begins with the first. */
+    /** Gradients 3 and 4 are clipped to norm 1, and a tenth of them is the first moment, whatever is chosen when. */
     @Test
-    void allMicroBatchesAreUploadedAtOnce() {
-        StepState two = own(new StepState(TestDevice.DEVICE, 1, 2));
-        two.step(3).group(0, 0, 0.9, 0.999, 1e-8, 0).upload(stream);
+    void theChosenMicroBatchMakesNoDifferenceToClippingAndUpdate() {
+        StepState three = own(new StepState(TestDevice.DEVICE, 1, 3));
         Tensor gradient = floats(3, 4);
         GradientNorm.sumSquares(stream, gradient, sum, scratch(2));
-        GradientNorm.clip(stream, sum, 1, two.microBatch(1));
-        Tensor expAvg = zeros(DType.FLOAT32, 2);
-        AdamWOps.adamw(stream, two, 0, floats(1, 1), gradient, expAvg, zeros(DType.FLOAT32, 2));
-        assertArrayEquals(new float[] {0.06f, 0.08f}, expAvg.toFloats(), 1e-6f);
-        assertEquals(5, two.gradientNorm(stream));
-        assertEquals(0, two.microBatch(0).gradientNorm(stream));
-        two.microBatch(1).step(4).upload(stream);
-        GradientNorm.clip(stream, sum, 1, two);
-        assertEquals(5, two.microBatch(0).gradientNorm(stream));
-        assertEquals(0, two.microBatch(1).gradientNorm(stream));
+        for (int clipping = 0; clipping < 3; clipping++) {
+            for (int updating = 0; updating < 3; updating++) {
+                String choice = clipping + ", " + updating;
+                three.step(3).group(0, 0, 0.9, 0.999, 1e-8, 0).upload(stream);
+                assertEquals(0, three.gradientNorm(stream), choice);
+                GradientNorm.clip(stream, sum, 1, three.microBatch(clipping));
+                Tensor expAvg = zeros(DType.FLOAT32, 2);
+                AdamWOps.adamw(stream, three.microBatch(updating), 0, floats(1, 1), gradient, expAvg,
+                        zeros(DType.FLOAT32, 2));
+                assertArrayEquals(new float[] {0.06f, 0.08f}, expAvg.toFloats(), 1e-6f, choice);
+                assertEquals(5, three.gradientNorm(stream), choice);
+            }
+        }
     }
 
     private static void notUploaded(Executable call) {

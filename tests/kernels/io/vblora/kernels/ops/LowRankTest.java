@@ -196,6 +196,11 @@ class LowRankTest {
                 assertFalse(Arrays.equals(last, drawn));
                 last = drawn;
             }
+            step.step(2).upload(stream); // begins with the first micro-batch
+            host.step(2).microBatch(0).upload(cpu);
+            dropped.dropoutMask(cpu, host, 0, 0, 50, expected);
+            dropped.dropoutMask(stream, step, 0, 0, 50, mask);
+            assertArrayEquals(expected.toFloats(), mask.toFloats());
         }
     }
 

@@ -186,7 +186,7 @@ public final class LowRank {
     }
 
     private static vbl_step handle(Stream stream, StepState step) {
-        return step == null ? null : step.handle(stream);
+        return step == null ? null : step.microBatchHandle(stream);
     }
 
     /** A thread's copy of the group as native code reads it, with room for the members' matrices. */

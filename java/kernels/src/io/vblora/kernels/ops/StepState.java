@@ -21,7 +21,8 @@ import org.bytedeco.javacpp.Pointer;
  * parameter group, and, written by {@link GradientNorm#clip}, the gradient norm and clip factor. Ops read a copy in
  * device memory: set the values on the host, and then {@link #upload} them in the stream's order. With values that were
  * set but not uploaded, ops throw {@link IllegalStateException}. The copies for all micro-batches of a step are
- * uploaded at once, and {@link #microBatch} chooses one of them. Used by one thread at a time.
+ * uploaded at once, and {@link #microBatch} chooses the one that dropout reads. Clipping and updates are the whole
+ * step's and always share the first. Used by one thread at a time.
  */
 public final class StepState implements AutoCloseable {
     /** The most micro-batches that a step can have. */
@@ -37,7 +38,7 @@ public final class StepState implements AutoCloseable {
     private final vbl_adamw_group[] groupsOnDevice;
     /** Which groups have weight decay on the device. */
     private final boolean[] decays;
-    /** The micro-batch whose copy ops are given. */
+    /** The micro-batch whose copy dropout is given. */
     private int microBatch;
     /** Whether the device has what was set on the host. */
     private boolean uploaded;
@@ -121,7 +122,7 @@ public final class StepState implements AutoCloseable {
 
     /**
      * Chooses the micro-batch, from 0, that the next ops belong to. Each has dropout masks of its own. Nothing has to
-     * be uploaded for that. Clipping and the update that follows it must belong to the same one.
+     * be uploaded for that, and it makes no difference to clipping and updates.
      */
     public StepState microBatch(int number) {
         requireOpen();
@@ -172,18 +173,24 @@ public final class StepState implements AutoCloseable {
     public float gradientNorm(Stream stream) {
         try (vbl_step copy = new vbl_step()) {
             requireOn(stream);
-            stream.run(handle -> vbl_memcpy(handle, copy, onDevice[microBatch], copy.sizeof()));
+            stream.run(handle -> vbl_memcpy(handle, copy, onDevice[0], copy.sizeof()));
             stream.synchronize();
             return copy.gradient_norm();
         }
     }
 
-    /** The step in device memory, as ops take it, after a check that it lies on their device and is what was set. */
+    /**
+     * The step in device memory, as clipping and updates take it, after a check that it lies on their device and is what
+     * was set.
+     */
     vbl_step handle(Stream stream) {
-        requireOn(stream);
-        if (!uploaded) {
-            throw new IllegalStateException("The step state was changed and not uploaded");
-        }
+        requireUploaded(stream);
+        return onDevice[0];
+    }
+
+    /** The same of the chosen micro-batch, as ops with dropout take it. */
+    vbl_step microBatchHandle(Stream stream) {
+        requireUploaded(stream);
         return onDevice[microBatch];
     }
 
@@ -191,6 +198,13 @@ public final class StepState implements AutoCloseable {
     vbl_adamw_group group(int group) {
         requireGroup(group);
         return groupsOnDevice[group];
+    }
+
+    private void requireUploaded(Stream stream) {
+        requireOn(stream);
+        if (!uploaded) {
+            throw new IllegalStateException("The step state was changed and not uploaded");
+        }
     }
 
     /** Refuses a stream of another device than the state's. */
