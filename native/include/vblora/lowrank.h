@@ -42,7 +42,7 @@ typedef struct vbl_lowrank {
   vbl_lowrank_member member[VBL_LOWRANK_MEMBERS];
 } vbl_lowrank;
 
-/** One member's matrices. What an op does not name it leaves alone; it may be NULL there. */
+/** One member's matrices. An op ignores the fields that it does not name; they may be NULL. */
 typedef struct vbl_lowrank_matrices {
   const void *a, *bt;
   float *p;       /**< [tokens, r] */

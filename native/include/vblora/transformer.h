@@ -61,7 +61,7 @@ VBL_API vbl_status vbl_rope(vbl_stream *stream, int32_t dtype, int64_t tokens, i
 /** How the rows of a matrix, one per token, make sequences; in host memory, the pointers in it are device memory. */
 typedef struct vbl_sequences {
   int64_t rows;           /**< of all sequences together */
-  int32_t length;         /**< of a sequence at most */
+  int32_t length;         /**< the longest sequence's number of rows */
   const int32_t *starts;  /**< [batch + 1] each sequence's first row, then rows; NULL: b · length for sequence b */
   const int32_t *lengths; /**< [batch] tokens of each, 0 to its rows, of which the last are padding; NULL: all rows */
 } vbl_sequences;
