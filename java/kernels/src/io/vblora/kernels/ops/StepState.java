@@ -180,8 +180,8 @@ public final class StepState implements AutoCloseable {
     }
 
     /**
-     * The step in device memory, as clipping and updates take it, after a check that it lies on their device and is what
-     * was set.
+     * The step in device memory, as clipping and updates take it, after a check that it lies on their device and is
+     * what was set.
      */
     vbl_step handle(Stream stream) {
         requireUploaded(stream);
