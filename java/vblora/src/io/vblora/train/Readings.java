@@ -5,6 +5,7 @@ import io.vblora.kernels.Device;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Memory;
+import io.vblora.kernels.ops.StepState;
 import java.util.Arrays;
 
 /** Sums that the ops of an optimizer step leave on the device. The host reads them when all ops are done. */
@@ -36,15 +37,21 @@ final class Readings implements AutoCloseable {
      * What the host learns about a step.
      *
      * @param lossSum the sum of the losses, which are added up in the order of the micro-batches
-     * @param gradientNorm the norm of all gradients, as the clipping has it with a gradient scale of 1
+     * @param gradientNorm the norm of all gradients after their scaling and before clipping: the bits that the clipping
+     * has on the device, where they would have to be fetched by a copy of their own
      */
     record Values(double lossSum, float gradientNorm) {}
 
-    /** Waits for the stream and reads all sums in one copy. */
-    Values read(Stream stream) {
+    /**
+     * Waits for the stream and reads all sums in one copy.
+     *
+     * @param step the step that they belong to
+     */
+    Values read(Stream stream, StepState step) {
         stream.synchronize();
         double[] values = sums.toDoubles();
-        return new Values(Arrays.stream(values).skip(1).reduce(0, Double::sum), (float) Math.sqrt(values[0]));
+        return new Values(Arrays.stream(values).skip(1).reduce(0, Double::sum),
+                (float) (Math.sqrt(values[0]) * step.gradientScale()));
     }
 
     @Override

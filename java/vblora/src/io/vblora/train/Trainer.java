@@ -259,7 +259,7 @@ public final class Trainer<E extends TokenSequence> {
             long lossTerms = lossTerms(micro, number);
             Map<String, Double> rates = prepare(optimizerState, state, number, totalSteps);
             addGradients(micro, lossTerms);
-            Readings.Values values = readings.read(execution.stream());
+            Readings.Values values = readings.read(execution.stream(), state);
             double loss = values.lossSum() / lossTerms;
             requireFinite("loss", loss, "in step " + number);
             lastBatch = micro.stream().filter(batch -> objective.lossTerms(batch) > 0).findFirst().orElseThrow();

@@ -228,6 +228,7 @@ class AdamWOpsTest {
         closed("step state", () -> step.seed(2));
         closed("step state", () -> step.microBatch(0));
         closed("step state", () -> step.gradientScale(1));
+        closed("step state", step::gradientScale);
         closed("step state", () -> step.group(0, 0, 0, 0, 1, 0));
         closed("step state", () -> step.upload(stream));
         closed("step state", () -> step.gradientNorm(stream));

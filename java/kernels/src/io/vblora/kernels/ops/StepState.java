@@ -141,6 +141,11 @@ public final class StepState implements AutoCloseable {
         return this;
     }
 
+    public float gradientScale() {
+        requireOpen();
+        return host[0].gradient_scale();
+    }
+
     /**
      * AdamW's constants of one parameter group in the current step, computed in float64 as PyTorch does.
      *
