@@ -32,7 +32,7 @@ class InputsTest {
                 Inputs.Place floats = inputs.floats(features, n, 2);
                 List<Tensor> tensors = inputs.take(arena);
                 inputs.upload(stream, staging, tensors);
-                Pass pass = new Pass(stream, arena, null, null, tensors, null);
+                Pass pass = new Pass(stream, arena, null, false, null, tensors, null);
                 assertArrayEquals(ids, pass.input(ints).toInts());
                 assertEquals(-1.25f, pass.input(scalar).getFloat(0));
                 assertArrayEquals(features, pass.input(floats).toFloats());

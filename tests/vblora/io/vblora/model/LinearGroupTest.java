@@ -70,7 +70,7 @@ class LinearGroupTest {
                     storage == Storage.FAN_IN_FAN_OUT);
             first += OUTS[i];
         }
-        return new LinearGroup(members);
+        return storage == Storage.TOGETHER ? new LinearGroup(together, members) : new LinearGroup(members);
     }
 
     /** Element [out, in] of a member's weight. */
@@ -111,7 +111,8 @@ class LinearGroupTest {
             Pass pass = new Pass(stream, arena, (on, a, transA, transB, alpha, left, right, beta, c, d) -> {
                 products++;
                 blas.gemm(on, a, transA, transB, alpha, left, right, beta, c, d);
-            }, step.upload(stream), List.of(), new Updates(new Object(), List.of(new AttachedAdapter(adapter))));
+            }, true, step.upload(stream), List.of(), new Updates(new Object(),
+                    List.of(new AttachedAdapter(adapter, group.members()))));
             Rows rows = Rows.of(ROWS, 0);
             Tensor x = tensor(ROWS, IN);
             LinearGroup.Output output = group.forward(pass, rows, x);
@@ -179,9 +180,9 @@ class LinearGroupTest {
                 new Parameter("layer.bias", tensor(4))));
         try (Stream stream = Stream.cpu(1); Arena arena = Arena.on(Device.CPU)) {
             arena.reserve(1 << 20);
-            Pass pass = new Pass(stream, arena, new OneOrderBlas(), null, List.of(),
+            Pass pass = new Pass(stream, arena, new OneOrderBlas(), false, null, List.of(),
                     new Updates(new Object(), List.of()));
-            Rows rows = Rows.of(ROWS, Rows.NO_ADAPTER);
+            Rows rows = Rows.of(ROWS, TokenBatch.NO_ADAPTER);
             Tensor x = tensor(ROWS, IN);
             Tensor expected = group.forward(pass, rows, x).all();
             LinearGroup.Output product = group.product(pass, rows, x);

@@ -3,6 +3,7 @@ package io.vblora.model;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -10,6 +11,7 @@ import io.vblora.adapter.Adapter;
 import io.vblora.adapter.AdapterConfig;
 import io.vblora.adapter.methods.lora.LoraConfig;
 import io.vblora.adapter.methods.vblora.VbLoraConfig;
+import io.vblora.blas.Blas;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.ops.Activation;
 import io.vblora.kernels.ops.StepState;
@@ -148,19 +150,79 @@ class UpdatesTest {
                     }
                 }
             }
+            assertTrue(assertThrows(IllegalStateException.class, () -> model.logitsOf(execution,
+                    new float[model.encoder().config().hiddenSize()])).getMessage().contains("3 adapters"));
             TokenBatch headless = TokenBatch.of(SEQUENCES).withAdapters(0, 1, -1, 1, 0, 2);
             assertTrue(assertThrows(IllegalArgumentException.class, () -> model.logits(execution, headless))
                     .getMessage().contains("sequence 2"));
         }
     }
 
-    /** The dry run is one of the rows' adapters: the memory of one choice does not do for another. */
+    private static PassShape shape(Updates updates, TokenBatch batch, int... labels) {
+        Inputs inputs = new Inputs();
+        ScoredRows.Given scored = ScoredRows.give(inputs, batch, labels, false);
+        Tokens.Given given = Tokens.give(inputs, batch, updates.slots(batch), 0, false);
+        return given.shape("loss", updates, scored.rows(given.rows()));
+    }
+
+    /** Memory is planned for the runs of all rows that a pass goes over: tokens, sequences and scored tokens. */
     @Test
-    void theMemoryIsThatOfTheAdaptersThatRowsUse() throws IOException {
+    void theShapeOfAPassHasTheRunsOfAllRows() throws IOException {
         try (LlamaModel model = llama()) {
             model.attach(adapters);
-            for (int[] slots : new int[][] {{2, 2, 2, 2, 2, 2}, {0, 1, 0, 1, 0, 1}, {1, 1, 1, 0, 0, 0}}) {
-                assertTrue(model.logits(execution, TokenBatch.of(SEQUENCES).withAdapters(slots)).length > 0);
+            Updates updates = model.use().updates();
+            int[] ten = new int[40];
+            TokenBatch two = TokenBatch.of(ten, ten);
+            int[] first = new int[80];
+            Arrays.fill(first, -100);
+            int[] second = first.clone();
+            Arrays.fill(first, 1, 9, 1);
+            Arrays.fill(second, 71, 79, 1);
+            assertEquals(shape(updates, two.withAdapters(0, 1), first), shape(updates, two.withAdapters(0, 1), first));
+            assertNotEquals(shape(updates, two.withAdapters(0, 1), first),
+                    shape(updates, two.withAdapters(0, 1), second));
+            assertNotEquals(shape(updates, two.withAdapters(0, 1), first),
+                    shape(updates, two.withAdapters(0, 0), first));
+            TokenBatch half = TokenBatch.of(ten, new int[0]);
+            assertNotEquals(shape(updates, half.withAdapters(0, 0), ten), shape(updates, half.withAdapters(0, 1), ten));
+        }
+    }
+
+    /** All that is read before the first product is the adapter's own. */
+    @Test
+    void aClosedModelIsNotRead() throws IOException {
+        TinyLlama.write(folder, new Random(7), 2);
+        LlamaModel model = LlamaModel.load(folder, null, stream);
+        add(model, LoraConfig.builder().r(2).targetModules(List.of("q_proj"))
+                .modulesToSave(List.of("embed_tokens", "input_layernorm")).build());
+        model.attach(adapters.get(0));
+        model.close();
+        try (Execution own = new Execution(stream, Blas.on(stream.device()))) {
+            assertThrows(IllegalStateException.class, () -> model.logits(own, TokenBatch.of(SEQUENCES[0])));
+        }
+    }
+
+    /** More rows than the head computes at a time, with dropout in the head, drawn for each token's place. */
+    @Test
+    void theHeadGoesOverPartsOfTheRows() throws IOException {
+        TinyLlama.write(folder, new Random(7), 2);
+        try (LlamaModel model = LlamaModel.load(folder, null, stream);
+                StepState step = new StepState(stream.device(), 1)) {
+            add(model, LoraConfig.builder().r(3).targetModules(List.of("lm_head", "q_proj")).loraDropout(0.4).build());
+            model.attach(adapters.get(0));
+            adapters.get(0).trainables().forEach(trainable -> trainable.enableTraining(stream));
+            TokenBatch batch = TokenBatch.of(SEQUENCES);
+            int vocabulary = model.config().vocabSize();
+            float[][] gradients = new float[3][];
+            double[] losses = new double[3];
+            for (int i = 0; i < 3; i++) {
+                model.logitsAtOnce(new long[] {1 << 22, 4L * vocabulary, vocabulary}[i]);
+                adapters.get(0).trainables().forEach(trainable -> trainable.zeroGradient(stream));
+                losses[i] = OnePass.loss(stream, step.seed(3).upload(stream), 1, training ->
+                        model.addGradients(execution, batch, batch.inputIds(), training));
+                gradients[i] = adapters.get(0).composition().packedGradient().toFloats();
+                assertEquals(losses[0], losses[i], 1e-9);
+                assertArrayEquals(gradients[0], gradients[i], 1e-5f);
             }
         }
     }

@@ -84,9 +84,10 @@ class WeightReaderTest {
         List<Tensor> all = new ArrayList<>();
         try {
             List<Tensor> found = WeightReader.load(source, dtype, stream, reader -> {
-                List<Tensor> read = reader.matrices(List.of("first", other), new long[] {2, 1}, 3);
+                WeightReader.Matrices read = reader.matrices(List.of("first", other), new long[] {2, 1}, 3);
                 all.addAll(reader.tensors());
-                return read;
+                assertEquals(joined, read.joint() != null);
+                return read.each();
             });
             assertEquals(joined ? 1 : 2, all.size());
             float[][] expected = {VALUES, {4, 5, 6}};

@@ -34,7 +34,7 @@ abstract class AdaptableModel implements Adaptable {
     @Override
     public void attach(List<Adapter> adapters) {
         List<Adapter> next = List.copyOf(adapters);
-        use.attach(next, () -> {
+        use.attach(next, parts(), () -> {
             List<ModuleShape> linears = linears();
             List<ModuleShape> idle = idleLinears();
             List<ModelParameter> parameters = parameters();

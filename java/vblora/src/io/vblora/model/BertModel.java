@@ -110,15 +110,8 @@ public final class BertModel implements AutoCloseable {
     private LinearGroup linears(WeightReader reader, String prefix, List<String> paths, long out, long in) {
         long[] outs = new long[paths.size()];
         Arrays.fill(outs, out);
-        List<Tensor> weights = reader.matrices(paths.stream().map(path -> prefix + path + ".weight").toList(), outs,
-                in);
-        Linear[] members = new Linear[outs.length];
-        for (int i = 0; i < outs.length; i++) {
-            String path = paths.get(i);
-            members[i] = new Linear(named(path), new Parameter(named(path) + ".weight", weights.get(i)),
-                    new Parameter(named(path) + ".bias", reader.vector(prefix + path + ".bias", out)));
-        }
-        return new LinearGroup(members);
+        return reader.linears(paths.stream().map(this::named).toList(),
+                path -> prefix + path.substring(named("").length()), outs, in, true);
     }
 
     private Embedding table(WeightReader reader, String prefix, String path, long rows, int paddingRow) {
@@ -236,7 +229,7 @@ public final class BertModel implements AutoCloseable {
         Inputs inputs = new Inputs();
         return use.reading(updates -> {
             Tokens.Given given = give(inputs, batch, updates.slots(batch));
-            return execution.evaluate(given.shape(kind, 0, updates), updates, inputs,
+            return execution.evaluate(given.shape(kind, updates), updates, inputs,
                     pass -> ops.apply(pass, given.in(pass)), Tensor::toFloats);
         });
     }
@@ -296,7 +289,7 @@ public final class BertModel implements AutoCloseable {
 
     /** Whether embeddings or a layer have something to train. */
     boolean isTrained(Updates updates) {
-        return updates.haveAnyOf(embeddings) || layers.isTrained(updates);
+        return updates.holdsAnyOf(embeddings) || layers.isTrained(updates);
     }
 
     /** The output of the last layer [tokens, hidden]. */

@@ -18,9 +18,6 @@ import java.util.function.Function;
  * weight; as with PEFT, an adapter that holds one of the two leaves the other as it is.
  */
 public abstract class Decoder extends AdaptableModel implements CausalLm {
-    /** Logits are computed for so many numbers at a time: they are by far the largest intermediate. */
-    private static final long LOGITS_AT_ONCE = 1 << 22;
-
     private final List<Tensor> weights;
     private final Embedding embedding;
     private final LayerStack<?> layers;
@@ -29,6 +26,8 @@ public abstract class Decoder extends AdaptableModel implements CausalLm {
     private final List<ModelPart> parts;
     private final long hiddenSize;
     private final long vocabSize;
+    /** Logits are computed for so many numbers at a time: they are by far the largest intermediate. */
+    private long logitsAtOnce = 1 << 22;
 
     /** @param weights that the parts are made of, closed with the model */
     protected <S> Decoder(List<Tensor> weights, Embedding embedding, List<? extends ModelLayer<S>> layers,
@@ -50,6 +49,11 @@ public abstract class Decoder extends AdaptableModel implements CausalLm {
     /** Makes ready what the layers share, for sequences of so many tokens; called before every pass. */
     protected void reserve(Stream stream, int length) {}
 
+    /** Sets how many logits are computed at a time, of one row at least; before any pass. */
+    void logitsAtOnce(long numbers) {
+        logitsAtOnce = numbers;
+    }
+
     /** Numbers in the weights. */
     public long parameterCount() {
         return weights.stream().mapToLong(Tensor::elements).sum();
@@ -63,7 +67,7 @@ public abstract class Decoder extends AdaptableModel implements CausalLm {
     @Override
     public float[] logits(Execution execution, TokenBatch batch) {
         check(batch);
-        return evaluate(execution, "logits", batch, new Inputs(), 0, (pass, tokens) ->
+        return evaluate(execution, "logits", batch, new Inputs(), null, (pass, tokens) ->
                 head.forward(pass, tokens.rows(), hidden(pass, tokens)).all(), Tensor::toFloats);
     }
 
@@ -72,7 +76,7 @@ public abstract class Decoder extends AdaptableModel implements CausalLm {
         check(batch, labels);
         Inputs inputs = new Inputs();
         ScoredRows.Given scored = ScoredRows.give(inputs, batch, labels, false);
-        return evaluate(execution, "loss", batch, inputs, scored.count(), (pass, tokens) -> {
+        return evaluate(execution, "loss", batch, inputs, scored, (pass, tokens) -> {
             Tensor lossSum = pass.arena().take(DType.FLOAT64, 1);
             Memory.zero(pass.stream(), lossSum);
             headLoss(pass, scored.in(pass, tokens), hidden(pass, tokens), lossSum, null, null);
@@ -88,10 +92,11 @@ public abstract class Decoder extends AdaptableModel implements CausalLm {
         use().training(updates -> {
             int[] slots = updates.slotsToTrain(batch);
             reserve(execution.stream(), batch.longest());
-            ScoredRows.Given scored = ScoredRows.give(inputs, batch, labels, updates.drawDropout(head));
+            ScoredRows.Given scored = ScoredRows.give(inputs, batch, labels, updates.drawsDropout(head));
             Tokens.Given given = Tokens.give(inputs, batch, slots, 0, false);
-            execution.train(given.shape("gradients", scored.count(), updates), updates, inputs, training.step(),
-                    pass -> addGradients(pass, given.in(pass), scored, training.lossSum(), pass.input(scale)));
+            execution.train(given.shape("gradients", updates, scored.rows(given.rows())), updates, inputs,
+                    training.step(), pass -> addGradients(pass, given.in(pass), scored, training.lossSum(),
+                            pass.input(scale)));
         });
     }
 
@@ -112,14 +117,15 @@ public abstract class Decoder extends AdaptableModel implements CausalLm {
     /**
      * Runs an evaluation of a batch, for which there are positions enough then.
      *
-     * @param scored number of rows that the head computes, unless these are all
+     * @param scored the rows that the head computes; null for all
      */
-    private <T> T evaluate(Execution execution, String kind, TokenBatch batch, Inputs inputs, int scored,
+    private <T> T evaluate(Execution execution, String kind, TokenBatch batch, Inputs inputs, ScoredRows.Given scored,
             BiFunction<Pass, Tokens, Tensor> ops, Function<Tensor, T> reading) {
         return use().reading(updates -> {
             reserve(execution.stream(), batch.longest());
             Tokens.Given given = Tokens.give(inputs, batch, updates.slots(batch), 0, false);
-            return execution.evaluate(given.shape(kind, scored, updates), updates, inputs,
+            Rows[] others = scored == null ? new Rows[0] : new Rows[] {scored.rows(given.rows())};
+            return execution.evaluate(given.shape(kind, updates, others), updates, inputs,
                     pass -> ops.apply(pass, given.in(pass)), reading);
         });
     }
@@ -151,7 +157,7 @@ public abstract class Decoder extends AdaptableModel implements CausalLm {
         if (dnormed != null) {
             Memory.zero(pass.stream(), dnormed);
         }
-        long rows = Math.min(scored.count(), Math.max(16, LOGITS_AT_ONCE / vocabSize));
+        long rows = Math.min(scored.count(), Math.max(1, logitsAtOnce / vocabSize));
         for (long row = 0; row < scored.count(); row += rows) {
             long mark = arena.mark();
             ScoredRows part = scored.part(row, Math.min(rows, scored.count() - row));

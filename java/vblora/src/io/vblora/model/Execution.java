@@ -85,13 +85,14 @@ public final class Execution implements AutoCloseable {
                     planned.clear();
                 }
                 Arena counting = Arena.planning(stream.device());
-                ops.apply(new Pass(stream.planning(), counting, blas, step, inputs.take(counting), updates));
+                ops.apply(new Pass(stream.planning(), counting, blas, step != null, step, inputs.take(counting),
+                        updates));
                 reserve(counting.peak());
                 planned.add(shape);
             }
             List<Tensor> tensors = inputs.take(arena);
             inputs.upload(stream, staging, tensors);
-            return reading.apply(ops.apply(new Pass(stream, arena, blas, step, tensors, updates)));
+            return reading.apply(ops.apply(new Pass(stream, arena, blas, step != null, step, tensors, updates)));
         } finally {
             arena.release(0);
             state.setRelease(State.FREE);

@@ -1,7 +1,6 @@
 package io.vblora.model;
 
 import io.vblora.adapter.AdaptedModule;
-import io.vblora.adapter.Adapter;
 import io.vblora.kernels.Arena;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Tensor;
@@ -10,7 +9,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 
-/** The low-rank updates that an adapter has of a group's members, of at least one. */
+/** The low-rank updates that an adapter has of one or more members of a group. */
 final class GroupUpdate {
     private final List<AdaptedModule> modules;
     private final List<LowRank.Factors> factors;
@@ -18,18 +17,23 @@ final class GroupUpdate {
     private final LowRank evaluation;
 
     private GroupUpdate(LinearGroup group, List<AdaptedModule> modules, List<LowRank.Member> members) {
+        float dropout = modules.get(0).dropout();
+        if (modules.stream().anyMatch(module -> module.dropout() != dropout)) {
+            throw new IllegalArgumentException("Layers that read the same input have one probability of dropout, found "
+                    + modules.stream().map(module -> module.path() + " " + module.dropout()).toList());
+        }
         this.modules = List.copyOf(modules);
         this.factors = modules.stream().map(module -> new LowRank.Factors(module.a(), module.bt())).toList();
-        this.training = new LowRank(group.inFeatures(), group.width(), modules.get(0).dropout(), members);
+        this.training = new LowRank(group.inFeatures(), group.width(), dropout, members);
         this.evaluation = new LowRank(group.inFeatures(), group.width(), 0, members);
     }
 
     /** Empty if the adapter updates none of the members. */
-    static Optional<GroupUpdate> of(Adapter adapter, LinearGroup group) {
+    static Optional<GroupUpdate> of(AttachedAdapter adapter, LinearGroup group) {
         List<AdaptedModule> modules = new ArrayList<>();
         List<LowRank.Member> members = new ArrayList<>();
         for (int i = 0; i < group.members().size(); i++) {
-            AdaptedModule module = adapter.module(group.members().get(i).path()).orElse(null);
+            AdaptedModule module = adapter.module(group.members().get(i)).orElse(null);
             if (module != null) {
                 modules.add(module);
                 members.add(new LowRank.Member(group.firstColumn(i), module.outFeatures(), module.r(), module.index(),
@@ -49,6 +53,17 @@ final class GroupUpdate {
         return modules.get(0).dropout() > 0;
     }
 
+    /** Place of the first row among all of the batch, which decides the dropout that is drawn. */
+    private long place(Pass pass, Rows rows) {
+        if (rows.isConsecutive()) {
+            return rows.first();
+        }
+        if (pass.isTraining() && drawsDropout()) {
+            throw new IllegalArgumentException("Dropout is drawn for the places of rows, which chosen rows have not");
+        }
+        return 0;
+    }
+
     private LowRank branches(Pass pass) {
         return pass.isTraining() ? training : evaluation;
     }
@@ -56,14 +71,13 @@ final class GroupUpdate {
     /**
      * Adds the updates of a run to the outputs, and leaves in reduced what the backward pass reads.
      *
-     * @param first place of the run's first row in the batch
      * @param x [rows, in]
      * @param reduced of {@link LinearGroup#takeReduced}
      * @param outputs of the whole group
      */
-    void forward(Pass pass, long first, Rows.Run run, Tensor x, Tensor reduced, Tensor outputs) {
-        branches(pass).forward(pass.stream(), pass.step(), first, run.count(), run.of(x), factors,
-                reduced.view(run.first() * reduced.dimension(1), run.count() * ranks()), run.of(outputs));
+    void forward(Pass pass, Rows rows, Rows.Run run, Tensor x, Tensor reduced, Tensor outputs) {
+        branches(pass).forward(pass.stream(), pass.step(), place(pass, rows) + run.first(), run.count(), run.of(x),
+                factors, reduced.view(run.first() * reduced.dimension(1), run.count() * ranks()), run.of(outputs));
     }
 
     /**
@@ -84,7 +98,7 @@ final class GroupUpdate {
         for (AdaptedModule module : modules) {
             gradients.add(new LowRank.Factors(module.da(), module.dbt()));
         }
-        branches.backward(pass.stream(), pass.step(), rows.first(), rows.count(), x, doutputs, factors, reduced,
+        branches.backward(pass.stream(), pass.step(), place(pass, rows), rows.count(), x, doutputs, factors, reduced,
                 dreduced, dx, gradients, scratch);
         arena.release(mark);
     }

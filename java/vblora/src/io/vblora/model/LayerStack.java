@@ -30,7 +30,7 @@ final class LayerStack<S> {
     /** The number of layers if none is trained. */
     private int lowestTrained(Updates updates) {
         int lowest = 0;
-        while (lowest < layers.size() && !updates.haveAnyOf(layers.get(lowest))) {
+        while (lowest < layers.size() && !updates.holdsAnyOf(layers.get(lowest))) {
             lowest++;
         }
         return lowest;

@@ -4,28 +4,38 @@ import io.vblora.kernels.Arena;
 import io.vblora.kernels.Matrix;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Activation;
+import io.vblora.kernels.ops.LowRank;
 import io.vblora.kernels.ops.Transformer;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 
 /**
  * Linear layers that read the same input, such as the projections to queries, keys and values, or a single layer. They
  * are computed in one pass over it, with the updates that adapters have of them; each keeps its name and its shape.
- * Their outputs are blocks of columns of one matrix. Activations are float32.
+ * Their outputs are blocks of columns of one matrix. Activations are float32. Immutable: threads may share it, each
+ * with its own pass.
  */
 public final class LinearGroup {
     private final List<Linear> members;
     private final Parameter[] weights;
     /** The base model's weights of all members, one behind the other, or null where they lie apart. */
-    private final Matrix joint;
+    private final Tensor joint;
     private final long[] firstColumns;
     private final long width;
 
-    /**
-     * @param members layers with as many inputs; where their weights lie one behind the other in memory, as {@link
-     * WeightReader#linears} reads them, one matrix product does for all
-     */
+    /** @throws IllegalArgumentException as the other constructor */
     public LinearGroup(Linear... members) {
+        this(null, members);
+    }
+
+    /**
+     * @param joint the base model's weights of all members, one behind the other in memory, [those of all outputs, in]:
+     * one matrix product then does for all; null where they lie apart
+     * @param members 1 to 4 layers with as many inputs
+     * @throws IllegalArgumentException if there are more or none, their inputs differ or the weights do not fit them
+     */
+    public LinearGroup(Tensor joint, Linear... members) {
         this.members = List.of(members);
         this.weights = this.members.stream().map(Linear::weight).toArray(Parameter[]::new);
         this.firstColumns = new long[members.length];
@@ -35,24 +45,14 @@ public final class LinearGroup {
             columns += members[i].outFeatures();
         }
         this.width = columns;
-        this.joint = this.members.stream().anyMatch(Linear::fanInFanOut) ? null : join(weights, width);
-    }
-
-    /** The weights as one matrix, or null. */
-    private static Matrix join(Parameter[] weights, long rows) {
-        Tensor first = weights[0].base();
-        if (first == null) {
-            return null;
+        this.joint = joint;
+        if (members.length < 1 || members.length > LowRank.MAX_MEMBERS
+                || this.members.stream().anyMatch(member -> member.inFeatures() != members[0].inFeatures())
+                || joint != null && !Arrays.equals(joint.shape(), new long[] {width, members[0].inFeatures()})) {
+            throw new IllegalArgumentException("A group has 1 to " + LowRank.MAX_MEMBERS
+                    + " layers with as many inputs, found " + this.members.stream().map(Linear::shape).toList()
+                    + (joint == null ? "" : " and weights " + Arrays.toString(joint.shape())));
         }
-        long end = first.pointer().address();
-        for (Parameter weight : weights) {
-            Tensor base = weight.base();
-            if (base == null || base.dtype() != first.dtype() || base.pointer().address() != end) {
-                return null;
-            }
-            end += base.bytes();
-        }
-        return Matrix.of(Tensor.wrap(first.device(), first.dtype(), first.pointer(), rows, first.dimension(1)));
     }
 
     public List<Linear> members() {
@@ -118,21 +118,23 @@ public final class LinearGroup {
 
     /** Whether the backward pass reads the input of the forward pass. */
     public boolean readsInput(Pass pass) {
-        return pass.updates().ranks(this) > 0 || pass.updates().hold(weights);
+        return pass.updates().ranks(this) > 0 || pass.updates().holds(weights);
     }
 
     /** The outputs of all members for x [rows, in]. */
     public Output forward(Pass pass, Rows rows, Tensor x) {
-        Output output = product(pass, rows, x);
-        addBiases(pass, rows, output.all);
-        return output;
+        Tensor all = take(pass.arena(), rows);
+        Tensor reduced = takeReduced(pass, rows);
+        forward(pass, rows, x, null, reduced, all);
+        return new Output(all, columns(all), reduced);
     }
 
     /** As {@link #forward(Pass, Rows, Tensor)}, without biases, which {@link #activate} adds. */
     public Output product(Pass pass, Rows rows, Tensor x) {
         Tensor all = take(pass.arena(), rows);
         Tensor reduced = takeReduced(pass, rows);
-        product(pass, rows, x, null, reduced, all);
+        multiply(pass, rows, x, null, all);
+        addUpdates(pass, rows, x, reduced, all);
         return new Output(all, columns(all), reduced);
     }
 
@@ -140,8 +142,12 @@ public final class LinearGroup {
      * Of a single layer: adds the bias to what {@link #product} gave, and applies a function to that, in one pass.
      *
      * @param activated [rows, out], written
+     * @throws IllegalArgumentException if there are several layers
      */
     public void activate(Pass pass, Rows rows, Output product, Activation activation, Tensor activated) {
+        if (members.size() > 1) {
+            throw new IllegalArgumentException("An activation follows a single layer, found " + members.size());
+        }
         Parameter bias = members.get(0).bias();
         for (Rows.Run run : bias == null ? List.of(rows.whole()) : pass.runs(rows, bias)) {
             Transformer.biasActivationForward(pass.stream(), activation, bias == null ? null : pass.value(bias, run),
@@ -152,22 +158,25 @@ public final class LinearGroup {
     /**
      * all = addend + the outputs for x [rows, in].
      *
-     * @param addend of the size of all outputs, such as what a residual connection carries on; null for none
+     * @param addend of the size of all outputs, such as what a residual connection carries on; may be all,
+     * and null
      * @param reduced of {@link #takeReduced}, written
+     * @param all written; overlaps neither x nor reduced
      */
     public void forward(Pass pass, Rows rows, Tensor x, Tensor addend, Tensor reduced, Tensor all) {
-        product(pass, rows, x, addend, reduced, all);
+        multiply(pass, rows, x, addend, all);
         addBiases(pass, rows, all);
+        addUpdates(pass, rows, x, reduced, all);
     }
 
-    private void product(Pass pass, Rows rows, Tensor x, Tensor addend, Tensor reduced, Tensor all) {
+    private void multiply(Pass pass, Rows rows, Tensor x, Tensor addend, Tensor all) {
         for (Rows.Run run : pass.runs(rows, weights)) {
             Matrix input = Matrix.of(run.of(x));
             Tensor outputs = run.of(all);
             Tensor terms = addend == null ? null : run.of(addend);
-            if (joint != null && !pass.updates().hold(run.slot(), weights)) {
-                pass.blas().gemm(pass.stream(), pass.arena(), false, true, 1, input, joint, terms == null ? 0 : 1,
-                        terms == null ? null : Matrix.of(terms), Matrix.of(outputs));
+            if (joint != null && !pass.updates().holds(run.slot(), weights)) {
+                pass.blas().gemm(pass.stream(), pass.arena(), false, true, 1, input, Matrix.of(joint),
+                        terms == null ? 0 : 1, terms == null ? null : Matrix.of(terms), Matrix.of(outputs));
                 continue;
             }
             for (int i = 0; i < members.size(); i++) {
@@ -176,10 +185,13 @@ public final class LinearGroup {
                         terms == null ? null : columns(terms, i), columns(outputs, i));
             }
         }
+    }
+
+    private void addUpdates(Pass pass, Rows rows, Tensor x, Tensor reduced, Tensor all) {
         for (Rows.Run run : rows.runs()) {
             GroupUpdate update = pass.updates().of(this, run.slot());
             if (update != null) {
-                update.forward(pass, rows.first() + run.first(), run, x, reduced, all);
+                update.forward(pass, rows, run, x, reduced, all);
             }
         }
     }
@@ -228,9 +240,9 @@ public final class LinearGroup {
     }
 
     private void inputGradient(Pass pass, Tensor dall, Matrix dx, boolean accumulate) {
-        if (joint != null && !pass.updates().hold(weights)) {
-            pass.blas().gemm(pass.stream(), pass.arena(), false, false, 1, Matrix.of(dall), joint, accumulate ? 1 : 0,
-                    dx, dx);
+        if (joint != null && !pass.updates().holds(weights)) {
+            pass.blas().gemm(pass.stream(), pass.arena(), false, false, 1, Matrix.of(dall), Matrix.of(joint),
+                    accumulate ? 1 : 0, dx, dx);
             return;
         }
         for (int i = 0; i < members.size(); i++) {

@@ -20,6 +20,7 @@ final class LlamaLayer implements ModelLayer<LlamaLayer.Saved> {
     /** To queries, keys and values. */
     private final LinearGroup qkv;
     private final LinearGroup o;
+    /** Up comes first, for no reason but that one has to. */
     private final LinearGroup upAndGate;
     private final LinearGroup down;
     private final List<Linear> linears;

@@ -46,15 +46,17 @@ final class ModelUse {
     /**
      * Attaches adapters in place of those that are.
      *
+     * @param parts of the model
      * @param attach what else that means, and first whether they fit; if it throws, nothing is attached
      * @throws IllegalStateException if another thread uses the model, or trains one of these adapters or of those that
      * are attached
      */
-    void attach(List<Adapter> adapters, Runnable attach) {
+    void attach(List<Adapter> adapters, List<? extends ModelPart> parts, Runnable attach) {
         try (Use changing = model.change(); Uses old = Uses.reading(updates.adapters());
                 Uses next = Uses.reading(adapters)) {
             attach.run();
-            updates = new Updates(updates.layout().model(), adapters.stream().map(AttachedAdapter::new).toList());
+            updates = new Updates(updates.layout().model(), adapters.stream()
+                    .map(adapter -> new AttachedAdapter(adapter, parts)).toList());
         }
     }
 

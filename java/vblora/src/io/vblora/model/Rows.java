@@ -8,18 +8,18 @@ import java.util.function.IntUnaryOperator;
 /**
  * Consecutive rows of a batch, its tokens or its sequences, and which of the attached adapters each of them uses.
  *
- * @param first place of the first one among all rows of the batch
+ * @param first place of the first one among all rows of the batch; -1 if they do not stand together there
  * @param runs all of them, in order
  */
 public record Rows(long first, long count, List<Run> runs) {
-    /** Stands for the slot where rows use no adapter. */
-    public static final int NO_ADAPTER = -1;
+    /** The first row's place where these are chosen from all and do not stand together there. */
+    private static final long CHOSEN = -1;
 
     /**
      * Consecutive rows that use the same adapter.
      *
      * @param first place of the first one among those that this is a run of
-     * @param slot of the adapter in {@link Updates}, or {@link #NO_ADAPTER}
+     * @param slot of the adapter in {@link Updates}, or {@link TokenBatch#NO_ADAPTER}
      */
     public record Run(long first, long count, int slot) {
         /** These rows of a matrix that has all of them. */
@@ -57,7 +57,10 @@ public record Rows(long first, long count, List<Run> runs) {
             if (row == slots.length || slots[row] != slots[from]) {
                 long first = start.applyAsInt(from);
                 long count = start.applyAsInt(row) - first;
-                if (count > 0) {
+                Run last = runs.isEmpty() ? null : runs.get(runs.size() - 1);
+                if (count > 0 && last != null && last.slot == slots[from]) {
+                    runs.set(runs.size() - 1, new Run(last.first, last.count + count, last.slot));
+                } else if (count > 0) {
                     runs.add(new Run(first, count, slots[from]));
                 }
                 from = row;
@@ -68,8 +71,9 @@ public record Rows(long first, long count, List<Run> runs) {
 
     /** Some of these rows. */
     public Rows part(long from, long size) {
+        long place = isConsecutive() ? first + from : CHOSEN;
         if (runs.size() == 1) {
-            return new Rows(first + from, size, List.of(new Run(0, size, runs.get(0).slot)));
+            return new Rows(place, size, List.of(new Run(0, size, runs.get(0).slot)));
         }
         List<Run> cut = new ArrayList<>();
         for (Run run : runs) {
@@ -79,31 +83,36 @@ public record Rows(long first, long count, List<Run> runs) {
                 cut.add(new Run(begin - from, end - begin, run.slot));
             }
         }
-        return new Rows(first + from, size, List.copyOf(cut));
+        return new Rows(place, size, List.copyOf(cut));
+    }
+
+    /** Whether they stand together among all rows of the batch. */
+    boolean isConsecutive() {
+        return first != CHOSEN;
     }
 
     /**
      * Chosen rows, one behind the other.
      *
-     * @param places among these, ascending
+     * @param indices among these, ascending
      */
-    Rows gathered(int[] places) {
+    Rows gathered(int[] indices) {
         List<Run> chosen = new ArrayList<>();
         int next = 0;
         for (Run run : runs) {
             int from = next;
-            while (next < places.length && places[next] < run.first + run.count) {
+            while (next < indices.length && indices[next] < run.first + run.count) {
                 next++;
             }
             if (next > from) {
                 chosen.add(new Run(from, next - from, run.slot));
             }
         }
-        return new Rows(0, places.length, List.copyOf(chosen));
+        return new Rows(CHOSEN, indices.length, List.copyOf(chosen));
     }
 
     /** All rows as one run, where it makes no difference which adapter they use. */
     Run whole() {
-        return new Run(0, count, NO_ADAPTER);
+        return new Run(0, count, TokenBatch.NO_ADAPTER);
     }
 }

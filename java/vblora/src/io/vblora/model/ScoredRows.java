@@ -11,29 +11,31 @@ import java.util.stream.IntStream;
  * loss, or all of them where nearly all do.
  *
  * @param rows these tokens, one behind the other, and the adapters that they use
- * @param places int32 [count], each one's place among all tokens
+ * @param indices int32 [count], each one's place among all tokens
  * @param targets int32 [count], the tokens that follow them
  */
-record ScoredRows(Rows rows, Tensor places, Tensor targets) {
-    /** Gathering rows pays from one in so many on that need not be computed. */
+record ScoredRows(Rows rows, Tensor indices, Tensor targets) {
+    /** Rows are gathered only if at least one in so many need not be computed. */
     private static final int LEAST_SAVED = 8;
+    /** Their number is a multiple of this, where there are rows enough, so that fewer shapes of passes occur. */
+    private static final int MULTIPLE = 16;
 
     /** Scored rows among the inputs of a pass. */
-    record Given(int[] tokens, Inputs.Place places, Inputs.Place targets) {
-        /** Number of scored rows. */
-        int count() {
-            return tokens.length;
+    record Given(int[] tokens, Inputs.Place indices, Inputs.Place targets) {
+        /** These among all rows of the batch. */
+        Rows rows(Rows all) {
+            return tokens.length == all.count() ? all : all.gathered(tokens);
         }
 
         /** The scored rows of a batch on the device. */
         ScoredRows in(Pass pass, Tokens batch) {
-            return new ScoredRows(batch.rows().gathered(tokens), pass.input(places), pass.input(targets));
+            return new ScoredRows(rows(batch.rows()), pass.input(indices), pass.input(targets));
         }
     }
 
     /**
-     * Adds the scored rows of a batch to the inputs of a pass. If no token is scored, the first one stands there as one
-     * that does not count.
+     * Adds the scored rows of a batch to the inputs of a pass. A few that do not count may be among them, and where no
+     * token is scored there are only such.
      *
      * @param labels [tokens], -100 where a token is not to be predicted
      * @param all whether the tokens whose next one does not count are there too: the head's dropout is then drawn for
@@ -41,11 +43,15 @@ record ScoredRows(Rows rows, Tensor places, Tensor targets) {
      */
     static Given give(Inputs inputs, TokenBatch batch, int[] labels, boolean all) {
         int[] next = batch.next(labels, VBL_IGNORE_INDEX);
-        int[] tokens = IntStream.range(0, next.length).filter(i -> next[i] != VBL_IGNORE_INDEX).toArray();
-        if (all || tokens.length > next.length - next.length / LEAST_SAVED) {
-            tokens = IntStream.range(0, next.length).toArray();
-        } else if (tokens.length == 0) {
-            tokens = new int[1];
+        int scored = (int) IntStream.of(next).filter(target -> target != VBL_IGNORE_INDEX).count();
+        int wanted = Math.max(1, (scored + MULTIPLE - 1) / MULTIPLE) * MULTIPLE;
+        int[] tokens = new int[all || wanted > next.length - next.length / LEAST_SAVED ? next.length : wanted];
+        int others = tokens.length - scored;
+        int count = 0;
+        for (int i = 0; i < next.length; i++) {
+            if (next[i] != VBL_IGNORE_INDEX || others-- > 0) {
+                tokens[count++] = i;
+            }
         }
         return new Given(tokens, inputs.ints(tokens),
                 inputs.ints(IntStream.of(tokens).map(token -> next[token]).toArray()));
@@ -57,18 +63,18 @@ record ScoredRows(Rows rows, Tensor places, Tensor targets) {
 
     /** Some of these. */
     ScoredRows part(long from, long size) {
-        return new ScoredRows(rows.part(from, size), places.view(from, size), targets.view(from, size));
+        return new ScoredRows(rows.part(from, size), indices.view(from, size), targets.view(from, size));
     }
 
     /** These rows of x [tokens, hidden], in the arena. */
     Tensor gather(Pass pass, Tensor x) {
         Tensor gathered = pass.arena().floats(count(), x.dimension(1));
-        Transformer.embeddingForward(pass.stream(), places, x, false, gathered);
+        Transformer.embeddingForward(pass.stream(), indices, x, false, gathered);
         return gathered;
     }
 
     /** Adds these rows to those of all [tokens, hidden]. */
     void scatter(Pass pass, Tensor these, Tensor all) {
-        Transformer.embeddingBackward(pass.stream(), places, these, all);
+        Transformer.embeddingBackward(pass.stream(), indices, these, all);
     }
 }

@@ -98,11 +98,15 @@ public final class SequenceModel extends AdaptableModel {
      * Logits [size, numLabels], for regression the predictions [size].
      *
      * @throws IllegalStateException without an adapter
+     * @throws IllegalArgumentException if a sequence uses no adapter, or a slot without one; or if several are attached
+     * and the batch names none
      */
     public float[] logits(Execution execution, TokenBatch batch) {
         check(batch);
-        return encoder.evaluate(execution, "logits", batch, (pass, tokens) ->
-                head.forward(pass, tokens.sequenceRows(), pooled(pass, tokens)).logits());
+        return encoder.evaluate(execution, "logits", batch, (pass, tokens) -> {
+            requireHeads(tokens.sequenceRows());
+            return head.forward(pass, tokens.sequenceRows(), pooled(pass, tokens)).logits();
+        });
     }
 
     /**
@@ -120,7 +124,7 @@ public final class SequenceModel extends AdaptableModel {
         Loss.Given loss = Loss.give(inputs, config.problemType(), targets, training);
         use().training(updates -> {
             Tokens.Given given = encoder.give(inputs, batch, updates.slotsToTrain(batch));
-            execution.train(given.shape("gradients", 0, updates), updates, inputs, training.step(),
+            execution.train(given.shape("gradients", updates), updates, inputs, training.step(),
                     pass -> addGradients(pass, given.in(pass), loss.in(pass)));
         });
     }
@@ -146,8 +150,11 @@ public final class SequenceModel extends AdaptableModel {
 
     /** Whether the attached adapter trains the head alone: features then stay what they are. */
     public boolean isEncoderFrozen() {
-        Updates updates = use().updates();
-        return !encoder.isTrained(updates) && !updates.haveAnyOf(pooler);
+        return isEncoderFrozen(use().updates());
+    }
+
+    private boolean isEncoderFrozen(Updates updates) {
+        return !encoder.isTrained(updates) && !updates.holdsAnyOf(pooler);
     }
 
     /** The pooled output of the encoder [size, hidden], which the head reads. */
@@ -156,33 +163,43 @@ public final class SequenceModel extends AdaptableModel {
         return encoder.evaluate(execution, "features", batch, this::pooled);
     }
 
-    /** {@link #logits} of sequences whose {@link #features} are known. */
+    /**
+     * {@link #logits} of sequences whose {@link #features} are known.
+     *
+     * @throws IllegalStateException unless one adapter is attached
+     */
     public float[] logitsOf(Execution execution, float[] features) {
         int size = checkFeatures(features);
         Inputs inputs = new Inputs();
         Inputs.Place given = inputs.floats(features, size, encoder.config().hiddenSize());
         Rows rows = Rows.of(size, 0);
-        return use().reading(updates -> execution.evaluate(headShape("head's logits", rows, updates), updates, inputs,
-                pass -> head.forward(pass, rows, pass.input(given)).logits(), Tensor::toFloats));
+        return use().reading(updates -> {
+            updates.only();
+            return execution.evaluate(headShape("head's logits", rows, updates), updates, inputs,
+                    pass -> head.forward(pass, rows, pass.input(given)).logits(), Tensor::toFloats);
+        });
     }
 
     /** {@link #addGradients} of sequences whose {@link #features} are known, for an adapter that is but a head. */
     public void addGradientsOf(Execution execution, float[] features, float[] targets, Training training) {
         int size = checkFeatures(features);
         checkTargets(size, targets);
-        if (!isEncoderFrozen()) {
-            throw new IllegalStateException("The adapter trains the encoder: its features change with every update");
-        }
         Inputs inputs = new Inputs();
         Inputs.Place given = inputs.floats(features, size, encoder.config().hiddenSize());
         Loss.Given loss = Loss.give(inputs, config.problemType(), targets, training);
         Rows rows = Rows.of(size, 0);
-        use().training(updates -> execution.train(headShape("head's gradients", rows, updates), updates, inputs,
-                training.step(), pass -> addHeadGradients(pass, rows, pass.input(given), loss.in(pass), null)));
+        use().training(updates -> {
+            if (!isEncoderFrozen(updates)) {
+                throw new IllegalStateException("The adapter trains the encoder: its features change with every "
+                        + "update");
+            }
+            execution.train(headShape("head's gradients", rows, updates), updates, inputs, training.step(),
+                    pass -> addHeadGradients(pass, rows, pass.input(given), loss.in(pass), null));
+        });
     }
 
     private static PassShape headShape(String kind, Rows rows, Updates updates) {
-        return new PassShape(kind, new Bucket((int) rows.count(), 0, 0), rows.runs(), 0, updates.layout());
+        return new PassShape(kind, new Bucket((int) rows.count(), 0, 0), List.of(rows), updates.layout());
     }
 
     private Tensor pooled(Pass pass, Tokens batch) {
@@ -201,10 +218,14 @@ public final class SequenceModel extends AdaptableModel {
     private void check(TokenBatch batch) {
         encoder.check(batch);
         requireHead();
-        for (int i = 0; batch.adapters() != null && i < batch.size(); i++) {
-            if (batch.adapters()[i] == Rows.NO_ADAPTER) {
-                throw new IllegalArgumentException("sequence " + i + " uses no adapter: the head's weights are the "
-                        + "adapter's");
+    }
+
+    /** Requires an adapter of each sequence. */
+    private static void requireHeads(Rows sequences) {
+        for (Rows.Run run : sequences.runs()) {
+            if (run.slot() == TokenBatch.NO_ADAPTER) {
+                throw new IllegalArgumentException("sequence " + run.first() + " uses no adapter: the head's weights "
+                        + "are the adapter's");
             }
         }
     }

@@ -14,9 +14,12 @@ import java.util.stream.IntStream;
  * @param tokenTypeIds [tokens], or null for zeros
  * @param longest number of tokens that no sequence has more of
  * @param adapters [size], the slot of the adapter that each sequence uses among those that are attached to the model,
- * or {@link Rows#NO_ADAPTER}; null where all use the only one
+ * or {@link #NO_ADAPTER}; null where all use the only one
  */
 public record TokenBatch(int[] starts, int[] inputIds, int[] tokenTypeIds, int longest, int[] adapters) {
+    /** In place of a slot: a sequence uses no adapter. */
+    public static final int NO_ADAPTER = -1;
+
     /** @throws IllegalArgumentException if there is no token, or the arrays do not fit each other */
     public TokenBatch {
         int tokens = inputIds.length;
@@ -34,9 +37,9 @@ public record TokenBatch(int[] starts, int[] inputIds, int[] tokenTypeIds, int l
             }
         }
         if (adapters != null && (adapters.length != starts.length - 1
-                || Arrays.stream(adapters).anyMatch(slot -> slot < Rows.NO_ADAPTER))) {
+                || Arrays.stream(adapters).anyMatch(slot -> slot < NO_ADAPTER))) {
             throw new IllegalArgumentException((starts.length - 1) + " sequences each name the slot of an adapter, or "
-                    + Rows.NO_ADAPTER + " for none, found " + Arrays.toString(adapters));
+                    + NO_ADAPTER + " for none, found " + Arrays.toString(adapters));
         }
     }
 
@@ -88,7 +91,7 @@ public record TokenBatch(int[] starts, int[] inputIds, int[] tokenTypeIds, int l
     /**
      * This batch with sequences that use other adapters, as PEFT's {@code adapter_names} say it of a batch.
      *
-     * @param slots [size], of the adapters among those that are attached to the model, or {@link Rows#NO_ADAPTER}
+     * @param slots [size], of the adapters among those that are attached to the model, or {@link #NO_ADAPTER}
      */
     public TokenBatch withAdapters(int... slots) {
         return new TokenBatch(starts, inputIds, tokenTypeIds, longest, slots.clone());
@@ -115,8 +118,8 @@ public record TokenBatch(int[] starts, int[] inputIds, int[] tokenTypeIds, int l
 
     /**
      * This batch with sequences behind its own that fill a bucket: some of zeros, as few as hold them, and empty ones.
-     * They change no number of these, but for the roundings of a library of matrix products that chooses the order of
-     * its sums by the number of rows. Give them the label -100, and they count nowhere.
+     * The results of the others stay the same, except for rounding where a library of matrix products chooses the order
+     * of its sums by the number of rows. Give them the label -100, and they count nowhere.
      *
      * @throws IllegalArgumentException if the bucket does not hold the batch, or too few sequences to fill it
      */

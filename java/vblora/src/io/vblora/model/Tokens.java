@@ -2,6 +2,8 @@ package io.vblora.model;
 
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Sequences;
+import java.util.ArrayList;
+import java.util.List;
 
 /**
  * A batch on the device.
@@ -16,9 +18,16 @@ public record Tokens(Sequences sequences, Tensor ids, Tensor positions, Tensor t
     /** A batch among the inputs of a pass. */
     record Given(Bucket bucket, Inputs.Place starts, Inputs.Place ids, Inputs.Place positions, Inputs.Place types,
             Rows rows, Rows sequenceRows) {
-        /** The shape of a pass over it; the parameters are those of {@link PassShape}. */
-        PassShape shape(String kind, int scored, Updates updates) {
-            return new PassShape(kind, bucket, rows.runs(), scored, updates.layout());
+        /**
+         * The shape of a pass over it.
+         *
+         * @param kind of {@link PassShape}
+         * @param others rows that the pass also goes over
+         */
+        PassShape shape(String kind, Updates updates, Rows... others) {
+            List<Rows> all = new ArrayList<>(List.of(rows, sequenceRows));
+            all.addAll(List.of(others));
+            return new PassShape(kind, bucket, all, updates.layout());
         }
 
         /** The batch on the device. */

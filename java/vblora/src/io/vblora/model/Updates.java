@@ -70,7 +70,7 @@ public final class Updates {
                         + "them each sequence uses");
             }
             int[] all = new int[batch.size()];
-            Arrays.fill(all, slots.isEmpty() ? Rows.NO_ADAPTER : 0);
+            Arrays.fill(all, slots.isEmpty() ? TokenBatch.NO_ADAPTER : 0);
             return all;
         }
         for (int slot : named) {
@@ -99,9 +99,9 @@ public final class Updates {
     }
 
     /** Whether an adapter holds one of these parameters, and so trains it. */
-    boolean hold(Parameter... parameters) {
+    boolean holds(Parameter... parameters) {
         for (int slot = 0; slot < slots.size(); slot++) {
-            if (hold(slot, parameters)) {
+            if (holds(slot, parameters)) {
                 return true;
             }
         }
@@ -109,8 +109,8 @@ public final class Updates {
     }
 
     /** Whether the adapter of a slot holds one of these parameters. */
-    boolean hold(int slot, Parameter... parameters) {
-        if (slot != Rows.NO_ADAPTER) {
+    boolean holds(int slot, Parameter... parameters) {
+        if (slot != TokenBatch.NO_ADAPTER) {
             for (Parameter parameter : parameters) {
                 if (slots.get(slot).value(parameter) != null) {
                     return true;
@@ -120,14 +120,14 @@ public final class Updates {
         return false;
     }
 
-    /** Whether an adapter has anything of a part, and so trains it. */
-    boolean haveAnyOf(ModelPart part) {
-        return slots.stream().anyMatch(slot -> slot.hasAnyOf(part));
+    /** Whether an adapter holds or updates a parameter of a part, and so trains it. */
+    boolean holdsAnyOf(ModelPart part) {
+        return slots.stream().anyMatch(slot -> slot.holdsAnyOf(part));
     }
 
     /** What rows of a slot read: float32 values of its adapter, or the base model's own in any native type. */
     Tensor value(Parameter parameter, int slot) {
-        Tensor own = slot == Rows.NO_ADAPTER ? null : slots.get(slot).value(parameter);
+        Tensor own = slot == TokenBatch.NO_ADAPTER ? null : slots.get(slot).value(parameter);
         return own == null ? parameter.base() : own;
     }
 
@@ -138,11 +138,11 @@ public final class Updates {
 
     /** What the adapter of a slot has of linear layers, or null if that is nothing. */
     GroupUpdate of(LinearGroup group, int slot) {
-        return slot == Rows.NO_ADAPTER ? null : slots.get(slot).update(group);
+        return slot == TokenBatch.NO_ADAPTER ? null : slots.get(slot).update(group);
     }
 
     /** Whether training draws dropout for these layers. */
-    boolean drawDropout(LinearGroup group) {
+    boolean drawsDropout(LinearGroup group) {
         return slots.stream().map(slot -> slot.update(group))
                 .anyMatch(update -> update != null && update.drawsDropout());
     }

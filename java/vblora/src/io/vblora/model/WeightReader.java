@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.Function;
+import java.util.function.UnaryOperator;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.LongStream;
@@ -72,14 +73,23 @@ public final class WeightReader {
      * @param outs outputs of each
      */
     public LinearGroup linears(List<String> paths, long[] outs, long in, boolean bias) {
-        List<Tensor> weights = matrices(paths.stream().map(path -> path + ".weight").toList(), outs, in);
+        return linears(paths, path -> path, outs, in, bias);
+    }
+
+    /**
+     * As {@link #linears(List, long[], long, boolean)}, of weights that are stored under other names.
+     *
+     * @param stored the path under which a module's weights are stored
+     */
+    LinearGroup linears(List<String> paths, UnaryOperator<String> stored, long[] outs, long in, boolean bias) {
+        Matrices weights = matrices(paths.stream().map(path -> stored.apply(path) + ".weight").toList(), outs, in);
         Linear[] members = new Linear[outs.length];
         for (int i = 0; i < outs.length; i++) {
             String path = paths.get(i);
-            members[i] = new Linear(path, new Parameter(path + ".weight", weights.get(i)),
-                    bias ? new Parameter(path + ".bias", vector(path + ".bias", outs[i])) : null);
+            members[i] = new Linear(path, new Parameter(path + ".weight", weights.each.get(i)),
+                    bias ? new Parameter(path + ".bias", vector(stored.apply(path) + ".bias", outs[i])) : null);
         }
-        return new LinearGroup(members);
+        return new LinearGroup(weights.joint, members);
     }
 
     /** A linear layer [out, in] of the module at this path. */
@@ -108,12 +118,19 @@ public final class WeightReader {
     }
 
     /**
+     * Matrices.
+     *
+     * @param joint all of them, one behind the other; null where they lie apart
+     */
+    record Matrices(Tensor joint, List<Tensor> each) {}
+
+    /**
      * Matrices [rows, columns] in the type asked for. Where that makes them of one type, they lie one behind the other
-     * in memory, so that a {@link LinearGroup} has one matrix product for all.
+     * in memory.
      *
      * @param rows of each
      */
-    public List<Tensor> matrices(List<String> names, long[] rows, long columns) {
+    Matrices matrices(List<String> names, long[] rows, long columns) {
         List<DType> types = new ArrayList<>();
         for (int i = 0; i < rows.length; i++) {
             DType stored = check(names.get(i), rows[i], columns);
@@ -124,7 +141,7 @@ public final class WeightReader {
             for (int i = 0; i < rows.length; i++) {
                 matrices.add(matrix(names.get(i), rows[i], columns));
             }
-            return matrices;
+            return new Matrices(null, matrices);
         }
         Tensor all = Tensor.allocate(stream.device(), types.get(0), LongStream.of(rows).sum(), columns);
         owned.add(all);
@@ -142,7 +159,7 @@ public final class WeightReader {
             matrices.add(matrix);
             first += rows[i];
         }
-        return matrices;
+        return new Matrices(all, matrices);
     }
 
     /** A vector [n] in float32. */
