@@ -512,7 +512,7 @@ class FileGroupTest {
     void aKilledProcessLeavesTheOldOrTheNewFiles(TestReporter reporter) throws Exception {
         long seed = System.nanoTime();
         Random random = new Random(seed);
-        int kills = Integer.getInteger("vblora.kills", 20);
+        int kills = Integer.getInteger("vblora.kills", 8);
         int unfinished = 0;
         int last = 0;
         group(folder).replace(contents(last));
