@@ -1,4 +1,5 @@
 // The low-rank products against their definition in float64, on every device and in all its dtypes.
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <vector>
@@ -33,9 +34,16 @@ struct Case {
   std::vector<float> da, dbt;  // likewise
 };
 
+// At most 8 tokens, 200 columns of x and 40 of y under ThreadSanitizer.
 struct Shape {
   int64_t tokens, in, out;
   int32_t r;
+
+  Shape(int64_t tokens_, int64_t in_, int64_t out_, int32_t r_)
+      : tokens(most(tokens_, 8)), in(most(in_, 200)), out(most(out_, 40)), r(r_) {}
+
+ private:
+  static int64_t most(int64_t n, int64_t watched) { return check::kThreadSanitizer ? std::min(n, watched) : n; }
 };
 
 Case make_case(check::Random &random, const Shape &s, float dropout, int32_t dtype = VBL_FLOAT32,
@@ -258,9 +266,10 @@ class Group {
  public:
   Group(check::Random &random, int64_t tokens, int64_t in, const std::vector<std::pair<int64_t, int32_t>> &members,
         float dropout, int32_t dtype, int32_t factor_dtype)
-      : ldx_(in + random.between(0, 5)) {
+      : ldx_(Shape(tokens, in, 1, 1).in + random.between(0, 5)) {
     for (const auto &[out, r] : members) {
-      Case c = make_case(random, {tokens, in, out, r}, dropout, dtype, factor_dtype);
+      const Shape shape(tokens, in, out, r);
+      Case c = make_case(random, shape, dropout, dtype, factor_dtype);
       if (!cases_.empty()) {
         const Case &first = cases_.front();
         c.l.first_token = first.l.first_token;
@@ -269,7 +278,7 @@ class Group {
         c.step = first.step;
       }
       cases_.push_back(c);
-      width_ += out;
+      width_ += shape.out;
     }
     ldy_ = width_ + random.between(0, 5);
   }
