@@ -33,7 +33,8 @@ public record CommandLineRun(int exitCode, String out, String err) {
     static ProcessBuilder builder(List<String> jvmOptions, Object... arguments) {
         List<String> command = new ArrayList<>(List.of(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "-XX:TieredStopAtLevel=1", "-cp", System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"))));
+                "-XX:TieredStopAtLevel=1", "-cp",
+                System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"))));
         command.addAll(jvmOptions);
         command.add(Main.class.getName());
         for (Object argument : arguments) {
