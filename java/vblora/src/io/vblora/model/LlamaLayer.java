@@ -20,7 +20,10 @@ final class LlamaLayer implements ModelLayer<LlamaLayer.Saved> {
     /** To queries, keys and values. */
     private final LinearGroup qkv;
     private final LinearGroup o;
-    /** Up comes first, for no reason but that one has to. */
+    /**
+     * Up comes first: both orders are right, but sums that are rounded in this one stay within PyTorch's own distance
+     * from float64 over the golden training run, and in the other one exceed it by some percent.
+     */
     private final LinearGroup upAndGate;
     private final LinearGroup down;
     private final List<Linear> linears;
