@@ -32,7 +32,8 @@ static void copy_unseen(char *to, const char *from, size_t bytes) {
 void poison(void *memory, size_t bytes, uint64_t seed, Random &random) {
   constexpr size_t kWords = 512;
   uint64_t pattern[kWords];
-  for (size_t i = 0; i < kWords && i * sizeof *pattern < bytes; ++i) pattern[i] = seed == 0 ? ~uint64_t{0} : random.next();
+  for (size_t i = 0; i < kWords && i * sizeof *pattern < bytes; ++i)
+    pattern[i] = seed == 0 ? ~uint64_t{0} : random.next();
   for (size_t done = 0; done < bytes; done += sizeof pattern) {
     char *const to = static_cast<char *>(memory) + done;
     const char *const from = reinterpret_cast<const char *>(pattern);
