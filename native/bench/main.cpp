@@ -44,7 +44,7 @@ is compared with float64 arithmetic on the CPU, and what it only reads with what
   --scale        multiplies rows and bank vectors of the models, tokens and features of the layer, down to 64, 32, 8
                  and 64
   --flush-mib    MiB read before each repetition with cold caches; default 256, or four times the L2 cache
-  --quick        small shapes, --repetitions 3 --flush-mib 1: does it run at all?
+  --quick        small shapes, --repetitions 1 --flush-mib 1: does it run at all?
   --json         prints JSON in place of the table
   --csv          writes the table as comma-separated values as well
   --svg          draws how near to the device's bandwidth each op comes; not with --check
@@ -175,7 +175,7 @@ Options parse(int count, char **arguments) {
     options.scale = 0.002;
     if (options.flush_mib == 0) options.flush_mib = 1;
   }
-  if (options.repetitions == 0) options.repetitions = options.quick ? 3 : options.check ? 20 : 50;
+  if (options.repetitions == 0) options.repetitions = options.quick ? 1 : options.check ? 20 : 50;
   if (!seeded) options.seed = options.check ? std::random_device()() : 1;
   return options;
 }

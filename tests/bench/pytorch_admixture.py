@@ -427,13 +427,13 @@ def options():
     parser.add_argument("--scale", type=float, default=1.0, help="multiplies rows and bank vectors, down to 64 and 32")
     parser.add_argument("--flush-mib", type=int, help="MiB read before each repetition (default: 256, or four times "
                         "the L2 cache)")
-    parser.add_argument("--quick", action="store_true", help="--scale 0.002 --repetitions 3 --flush-mib 1")
+    parser.add_argument("--quick", action="store_true", help="--scale 0.002 --repetitions 1 --flush-mib 1")
     parser.add_argument("--vblora", metavar="FILE", help="the CSV of vblora-bench to compare with")
     parser.add_argument("--csv", metavar="FILE", help="write the table as comma-separated values as well, anew after "
                         "each shape")
     chosen = parser.parse_args()
     if chosen.quick:
-        chosen.scale, chosen.repetitions, chosen.flush_mib = 0.002, 3, chosen.flush_mib or 1
+        chosen.scale, chosen.repetitions, chosen.flush_mib = 0.002, 1, chosen.flush_mib or 1
     for name, least in (("threads", 1), ("repetitions", 1), ("flush_mib", 1)):
         value = getattr(chosen, name)
         if value is not None and value < least:
