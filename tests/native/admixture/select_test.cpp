@@ -126,6 +126,7 @@ TEST(reports_the_lowest_bad_row) {
       const std::vector<float> good = check::normals(random, shape.rows * shape.num_vectors, 1.0f);
       for (const float bad : {NAN, -NAN, INFINITY}) {
         for (const int64_t place : {0, 40, 76}) {
+          if (check::kThreadSanitizer && (place != 40 || !std::isinf(bad))) continue;
           std::vector<float> logits = good;
           logits[last * 77 + place] = bad;
           CHECK(select(stream, shape, logits).bad_row == last);

@@ -44,6 +44,8 @@ public final class LowRank {
     private final long width;
     private final List<Member> members;
     private final int totalRank;
+    /** For each member, the ranks of those before it together. */
+    private final int[] ranksBefore;
     /** What native calls read, each thread's own. */
     private final ThreadLocal<NativeGroup> nativeGroup;
 
@@ -66,7 +68,13 @@ public final class LowRank {
         this.inFeatures = inFeatures;
         this.width = width;
         this.members = List.copyOf(members);
-        this.totalRank = members.stream().mapToInt(Member::r).sum();
+        this.ranksBefore = new int[members.size()];
+        int ranks = 0;
+        for (int m = 0; m < members.size(); m++) {
+            ranksBefore[m] = ranks;
+            ranks += members.get(m).r();
+        }
+        this.totalRank = ranks;
         List<Member> all = this.members;
         this.nativeGroup = ThreadLocal.withInitial(() -> new NativeGroup(inFeatures, width, dropout, all));
     }
@@ -94,13 +102,9 @@ public final class LowRank {
         Check.floats(stream, "p", p, tokens * totalRank);
         Check.elements(stream, "y", y, x.dtype(), tokens * width);
         stream.run(handle -> {
-            NativeGroup group = nativeGroup.get();
-            long offset = 0;
+            NativeGroup group = nativeGroup(tokens, factors, p);
             for (int m = 0; m < members.size(); m++) {
-                Member member = members.get(m);
-                group.matrices[m].a(factors.get(m).a().pointer()).bt(factors.get(m).bt().pointer())
-                        .p(at(p, offset)).y(at(y, member.firstColumn()));
-                offset += tokens * member.r();
+                group.matrices[m].y(at(y, members.get(m).firstColumn()));
             }
             return vbl_lowrank_forward(handle, group.shape(firstToken, tokens, x.dtype(), factorDtype),
                     handle(stream, step), x.pointer(), group.matrices[0]);
@@ -137,14 +141,10 @@ public final class LowRank {
         }
         Check.scratch(stream, scratch, backwardScratchBytes(stream, tokens, x.dtype(), factorDtype));
         stream.run(handle -> {
-            NativeGroup group = nativeGroup.get();
-            long offset = 0;
+            NativeGroup group = nativeGroup(tokens, factors, p);
             for (int m = 0; m < members.size(); m++) {
-                Member member = members.get(m);
-                group.matrices[m].a(factors.get(m).a().pointer()).bt(factors.get(m).bt().pointer())
-                        .p(at(p, offset)).dy(at(dy, member.firstColumn())).q(at(q, offset))
+                group.matrices[m].dy(at(dy, members.get(m).firstColumn())).q(at(q, tokens * ranksBefore[m]))
                         .da(gradients.get(m).a().pointer()).dbt(gradients.get(m).bt().pointer());
-                offset += tokens * member.r();
             }
             return vbl_lowrank_backward(handle, group.shape(firstToken, tokens, x.dtype(), factorDtype),
                     handle(stream, step), x.pointer(), group.matrices[0], dx == null ? null : dx.pointer(),
@@ -158,6 +158,16 @@ public final class LowRank {
         stream.run(handle -> vbl_dropout_mask(handle,
                 nativeGroup.get().shape(firstToken, tokens, DType.FLOAT32, DType.FLOAT32), member,
                 handle(stream, step), mask.pointer()));
+    }
+
+    /** This thread's copy of the group, with what the members read and write in both passes. */
+    private NativeGroup nativeGroup(long tokens, List<Factors> factors, Tensor p) {
+        NativeGroup group = nativeGroup.get();
+        for (int m = 0; m < members.size(); m++) {
+            group.matrices[m].a(factors.get(m).a().pointer()).bt(factors.get(m).bt().pointer())
+                    .p(at(p, tokens * ranksBefore[m]));
+        }
+        return group;
     }
 
     /** Returns the type of all factors. */
