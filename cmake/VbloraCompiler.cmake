@@ -27,7 +27,7 @@ if(VBLORA_X86_ISAS)
 endif()
 
 # vblora_compiler_options(<target> [UNWATCHED]): with UNWATCHED, AddressSanitizer and UBSan watch only what the target
-# calls and its memory on the heap. That is for tests, whose own code would take most of a sanitized build's time.
+# calls and its memory on the heap. That is for tests and the benchmark, whose own code took two fifths of such a build.
 function(vblora_compiler_options target)
   target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:${VBLORA_CXX_OPTIONS}>)
   if(VBLORA_SANITIZE)

@@ -18,8 +18,8 @@ extern "C" void *__tls_get_addr(tls_index *index);
 
 namespace simt {
 
-// Outside of memcpy, whose writes ThreadSanitizer would see: the memory it keeps for them is five times as large, and
-// most of it would be for shared memory that the block's kernel does not have.
+// Outside of memcpy, whose writes ThreadSanitizer would see: it keeps several times as many bytes about them, nearly all
+// of them for shared memory of other kernels than the block's.
 static void copy_unseen(char *to, const char *from, size_t bytes) {
   size_t i = 0;
   for (uint64_t word; i + sizeof word <= bytes; i += sizeof word) {

@@ -9,7 +9,7 @@ namespace simt {
 constexpr size_t kSharedBytes = 48 * 1024;        // a block's without asking
 constexpr size_t kSharedBytesOptIn = 227 * 1024;  // what cudaFuncSetAttribute may raise it to
 
-// Fills memory with what no kernel expects: all ones for seed 0 (NaN, -1), else random bytes.
+// Fills memory with what no kernel expects: all ones for seed 0 (NaN, -1), else 4096 random bytes again and again.
 void poison(void *memory, size_t bytes, uint64_t seed, Random &random);
 
 // The thread-local variables, of this OS thread, of the library or program that holds the kernel.

@@ -87,7 +87,7 @@ public final class Hostile {
             threads.add(thread);
         }
         KillCases kills = new KillCases(build, seed);
-        if (only.isEmpty() || "kill".contains(only)) { // beside the cases, whose time bounds both
+        if (only.isEmpty() || "kill".contains(only)) { // beside the cases, so as to take no time of its own
             for (String fault : kills.run(end == Long.MAX_VALUE ? 200 : 5)) {
                 failed.incrementAndGet();
                 System.out.println("FAILED kill, seed " + seed + ": " + fault);

@@ -43,7 +43,7 @@ final class BenchKernelsCommand implements Callable<Integer> {
             description = "Repetitions of each measurement (default: 50; 3 with --quick).")
     private Integer repetitions;
 
-    @Option(names = "--quick", description = "Small shapes and few repetitions, to see whether everything runs.")
+    @Option(names = "--quick", description = "Small shapes and one repetition, to see whether everything runs.")
     private boolean quick;
 
     @Option(names = "--csv", paramLabel = "FILE", description = "Also write the table as comma-separated values.")

@@ -49,7 +49,7 @@ final class DoctorCommand implements Callable<Integer> {
     @Option(names = "--seed", paramLabel = "N", description = "Seed of the random input (default: new each time).")
     private Long seed;
 
-    @Option(names = "--quick", description = "Small shapes and few repetitions.")
+    @Option(names = "--quick", description = "Small shapes, one repetition.")
     private boolean quick;
 
     @Option(names = "--json", description = "Print JSON instead of a table.")

@@ -160,7 +160,7 @@ public final class LowRank {
                 handle(stream, step), mask.pointer()));
     }
 
-    /** This thread's copy of the group, with what the members read and write in both passes. */
+    /** This thread's copy of the group, with the members' matrices that both passes use: the factors and p. */
     private NativeGroup nativeGroup(long tokens, List<Factors> factors, Tensor p) {
         NativeGroup group = nativeGroup.get();
         for (int m = 0; m < members.size(); m++) {
