@@ -38,6 +38,8 @@ import java.util.Random;
 import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 @TestDevice.OnAny
 class AdapterTest extends WithStream {
@@ -202,6 +204,43 @@ class AdapterTest extends WithStream {
                 checkRoundTrip(adapter, false, 0, message);
             }
             assertEquals(loraBytes.get(0), loraBytes.get(1), message);
+        }
+    }
+
+    /** As with PEFT, each layer of the model decides, and not what the configuration says of all. */
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void aModelSaysHowItsWeightsAreStored(boolean configured) {
+        List<ModuleShape> model = List.of(new ModuleShape("layers.0.up", 8, 12, true),
+                new ModuleShape("layers.1.up", 8, 12));
+        List<ModuleShape> unknown = model.stream().map(shape -> new ModuleShape(shape.path(), 8, 12)).toList();
+        try (Adapter stored = Adapter.create(small().fanInFanOut(configured).build(), unknown, stream, 5)) {
+            stored.save(folder, false, stream);
+        }
+        try (Adapter adapter = Adapter.load(folder, stream);
+                Tensor before = adapter.delta(adapter.modules().get(0), stream)) {
+            assertArrayEquals(configured ? new long[] {8, 12} : new long[] {12, 8}, before.shape());
+            adapter.checkFits(model);
+            adapter.belongTo(model, List.of(), List.of());
+            float[] expected = before.toFloats();
+            try (Tensor conv1d = adapter.delta(adapter.modules().get(0), stream);
+                    Tensor linear = adapter.delta(adapter.modules().get(1), stream)) {
+                assertArrayEquals(new long[] {8, 12}, conv1d.shape());
+                assertArrayEquals(new long[] {12, 8}, linear.shape());
+                for (int in = 0; in < 8; in++) {
+                    for (int out = 0; out < 12; out++) {
+                        assertEquals(expected[configured ? in * 12 + out : out * 8 + in],
+                                conv1d.getFloat(in * 12 + out));
+                    }
+                }
+            }
+            assertEquals(1, adapter.notes().stream().filter(note -> note.contains("fan_in_fan_out is " + configured))
+                    .count(), adapter.notes()::toString);
+            adapter.save(folder, false, stream);
+        }
+        try (Adapter again = Adapter.load(folder, stream)) {
+            assertTrue(again.config().fanInFanOut());
+            assertEquals(List.of(), again.notes());
         }
     }
 

@@ -188,11 +188,11 @@ class GoldenOpsTest {
         arena.reserve(4L * in * out + (1 << 20)); // scratch for W in float32, which widening tiles of it never exceeds
         boolean outIn = !golden.isConv1d();
         Matrix stored = outIn ? new Matrix(weight, out, in) : new Matrix(weight, in, out);
-        blas.gemm(stream, arena, false, outIn, 1, new Matrix(x, tokens, in), stored, 0, null, Matrix.of(baseY));
+        blas.gemm(stream, arena, false, outIn, new Matrix(x, tokens, in), stored, 0, null, Matrix.of(baseY));
         if (golden.hasInput("bias")) {
             Transformer.addBias(stream, own(golden.floats("bias")), Matrix.of(baseY));
         }
-        blas.gemm(stream, arena, false, !outIn, 1, new Matrix(dy, tokens, out), stored, 0, null, Matrix.of(baseDx));
+        blas.gemm(stream, arena, false, !outIn, new Matrix(dy, tokens, out), stored, 0, null, Matrix.of(baseDx));
         // The ops draw masks of their own; a given one is applied to the branch's input and to its gradient outside.
         float[] mask = golden.hasInput("dropout_mask") ? own(golden.floats("dropout_mask")).toFloats() : null;
         Tensor deviceX = onDevice(x);

@@ -38,14 +38,14 @@ class BlasTest {
         try (Tensor c = Tensor.of(new float[] {10, 20, 30, 40}, 2, 2);
                 Tensor d = Tensor.of(new float[] {7, 7, 7, 7, 7, 7, 7, 7}, 2, 4)) {
             Matrix columns = Matrix.of(d).columns(1, 2);
-            blas.gemm(stream, arena, false, true, 1, Matrix.of(a), Matrix.of(b), 0.5f, Matrix.of(c), columns);
+            blas.gemm(stream, arena, false, true, Matrix.of(a), Matrix.of(b), 0.5f, Matrix.of(c), columns);
             assertArrayEquals(new float[] {7, 9, 14, 7, 7, 25, 30, 7}, d.toFloats());
             // The last two columns of a, times those of b: [[2, 3], [5, 6]] · [[0, 2], [1, 0]].
             Matrix last = Matrix.of(a).columns(1, 2);
-            blas.gemm(stream, arena, false, true, 1, last, Matrix.of(b).columns(1, 2), 0, null, columns);
+            blas.gemm(stream, arena, false, true, last, Matrix.of(b).columns(1, 2), 0, null, columns);
             assertArrayEquals(new float[] {7, 3, 4, 7, 7, 6, 10, 7}, d.toFloats());
             // Its transpose times the second and third column of d: [[2, 5], [3, 6]] · [[3, 4], [6, 10]].
-            blas.gemm(stream, arena, true, false, 1, last, columns, 1, Matrix.of(c), Matrix.of(c));
+            blas.gemm(stream, arena, true, false, last, columns, 1, Matrix.of(c), Matrix.of(c));
             assertArrayEquals(new float[] {46, 78, 75, 112}, c.toFloats());
         }
     }
@@ -56,9 +56,9 @@ class BlasTest {
             Matrix left = Matrix.of(a);
             Matrix right = Matrix.of(b);
             Matrix result = Matrix.of(d);
-            refused("a", () -> blas.gemm(stream, arena, true, true, 1, left, right, 0, null, result));
-            refused("b", () -> blas.gemm(stream, arena, false, false, 1, left, right, 0, null, result));
-            refused("c", () -> blas.gemm(stream, arena, false, true, 1, left, right, 1, left, result));
+            refused("a", () -> blas.gemm(stream, arena, true, true, left, right, 0, null, result));
+            refused("b", () -> blas.gemm(stream, arena, false, false, left, right, 0, null, result));
+            refused("c", () -> blas.gemm(stream, arena, false, true, left, right, 1, left, result));
         }
     }
 

@@ -3,6 +3,7 @@ package io.vblora.model;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.vblora.adapter.Adapter;
@@ -21,6 +22,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
@@ -66,8 +68,9 @@ class LinearGroupTest {
                 case FAN_IN_FAN_OUT -> tensor(IN, OUTS[i]);
             };
             Parameter bias = i == 1 ? null : new Parameter("layer" + i + ".bias", tensor(OUTS[i]));
-            members[i] = new Linear("layer" + i, new Parameter("layer" + i + ".weight", weight), bias,
-                    storage == Storage.FAN_IN_FAN_OUT);
+            String name = "layer" + i + ".weight";
+            members[i] = new Linear("layer" + i, storage == Storage.FAN_IN_FAN_OUT ? Parameter.ofConv1d(name, weight)
+                    : new Parameter(name, weight), bias);
             first += OUTS[i];
         }
         return storage == Storage.TOGETHER ? new LinearGroup(together, members) : new LinearGroup(members);
@@ -108,9 +111,9 @@ class LinearGroupTest {
             adapter.wholeParameters().names().forEach(name -> adapter.wholeParameters().value(name).copyFrom(
                     tensor(adapter.wholeParameters().value(name).shape()).toFloats()));
             OneOrderBlas blas = new OneOrderBlas();
-            Pass pass = new Pass(stream, arena, (on, a, transA, transB, alpha, left, right, beta, c, d) -> {
+            Pass pass = new Pass(stream, arena, (on, a, transA, transB, left, right, beta, c, d) -> {
                 products++;
-                blas.gemm(on, a, transA, transB, alpha, left, right, beta, c, d);
+                blas.gemm(on, a, transA, transB, left, right, beta, c, d);
             }, true, step.upload(stream), List.of(), new Updates(new Object(),
                     List.of(new AttachedAdapter(adapter, group.members()))));
             Rows rows = Rows.of(ROWS, 0);
@@ -170,6 +173,16 @@ class LinearGroupTest {
                 assertEquals(expectedDx[i / IN][i % IN], dx.getFloat(i), 1e-4, "dx");
             }
         }
+    }
+
+    /** Square weights would pass for [out, in] by their shape. */
+    @Test
+    void jointWeightsAreRefusedOfLayersStoredTheOtherWay() {
+        Tensor weight = tensor(IN, IN);
+        Linear square = new Linear("layer", Parameter.ofConv1d("layer.weight", weight), null);
+        assertThrows(IllegalArgumentException.class, () -> new LinearGroup(weight, square));
+        assertTrue(new LinearGroup(square).members().get(0).weight().offered().fanInFanOut());
+        assertTrue(square.shape().fanInFanOut());
     }
 
     /** What the product leaves is completed by activate: the bits of a bias and then an activation. */

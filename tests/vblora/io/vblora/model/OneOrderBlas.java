@@ -8,7 +8,7 @@ import io.vblora.kernels.Stream;
 /** Adds up every element of a product in the same order, where libraries choose theirs by the number of rows. */
 final class OneOrderBlas implements Blas {
     @Override
-    public void gemm(Stream stream, Arena arena, boolean transA, boolean transB, float alpha, Matrix a, Matrix b,
+    public void gemm(Stream stream, Arena arena, boolean transA, boolean transB, Matrix a, Matrix b,
             float beta, Matrix c, Matrix d) {
         if (stream.isPlanning()) {
             return;
@@ -25,7 +25,7 @@ final class OneOrderBlas implements Blas {
                     sum += left[transA ? at(a, i, row) : at(a, row, i)]
                             * right[transB ? at(b, column, i) : at(b, i, column)];
                 }
-                result[at(d, row, column)] = alpha * sum + (beta == 0 ? 0 : beta * addend[at(c, row, column)]);
+                result[at(d, row, column)] = sum + (beta == 0 ? 0 : beta * addend[at(c, row, column)]);
             }
         }
         d.tensor().copyFrom(result);

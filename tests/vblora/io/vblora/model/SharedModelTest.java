@@ -230,7 +230,7 @@ class SharedModelTest {
         private final CountDownLatch end = new CountDownLatch(1);
 
         @Override
-        public void gemm(Stream on, Arena arena, boolean transA, boolean transB, float alpha, Matrix a, Matrix b,
+        public void gemm(Stream on, Arena arena, boolean transA, boolean transB, Matrix a, Matrix b,
                 float beta, Matrix c, Matrix d) {
             if (!on.isPlanning() && waits.getCount() > 0) {
                 waits.countDown();
@@ -240,7 +240,7 @@ class SharedModelTest {
                     throw new IllegalStateException(e);
                 }
             }
-            blas.gemm(on, arena, transA, transB, alpha, a, b, beta, c, d);
+            blas.gemm(on, arena, transA, transB, a, b, beta, c, d);
         }
     }
 

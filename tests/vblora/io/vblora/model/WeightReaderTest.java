@@ -2,7 +2,10 @@ package io.vblora.model;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import io.vblora.InputException;
+import io.vblora.adapter.ModuleShape;
 import io.vblora.kernels.DType;
 import io.vblora.kernels.Device;
 import io.vblora.kernels.Stream;
@@ -57,6 +60,28 @@ class WeightReaderTest {
             Memory.convert(stream, converted, widened);
             stream.synchronize();
             assertArrayEquals(VALUES, widened.toFloats());
+        } finally {
+            owned.forEach(Tensor::close);
+        }
+    }
+
+    @Test
+    void aConv1dIsReadAsItIsStored() {
+        Path file = folder.resolve("model.safetensors");
+        try (Tensor weight = Tensor.of(VALUES, 2, 3); Tensor bias = Tensor.of(new float[] {4, 5, 6}, 3)) {
+            new SafetensorsWriter().add("c_attn.weight", weight).add("c_attn.bias", bias).write(file);
+        }
+        try (Stream stream = TestDevice.stream(); WeightSource source = WeightSource.open(file)) {
+            Linear linear = WeightReader.load(source, null, stream, reader -> {
+                Linear read = reader.conv1d("c_attn", 2, 3);
+                owned.addAll(reader.tensors());
+                return read;
+            });
+            assertEquals(new ModuleShape("c_attn", 2, 3, true), linear.shape());
+            assertArrayEquals(VALUES, linear.weight().base().toFloats());
+            assertArrayEquals(new float[] {4, 5, 6}, linear.bias().base().toFloats());
+            assertThrows(InputException.class, () -> WeightReader.load(source, null, stream,
+                    reader -> reader.conv1d("c_attn", 3, 2)));
         } finally {
             owned.forEach(Tensor::close);
         }

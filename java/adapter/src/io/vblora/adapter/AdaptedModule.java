@@ -19,15 +19,18 @@ public final class AdaptedModule {
     private Tensor gradient;
     private Tensor da;
     private Tensor dbt;
+    private volatile boolean fanInFanOut;
 
+    /** @param fanInFanOut what the configuration says of the base model's weights */
     AdaptedModule(ModuleShape shape, int index, int r, long offset, float scaling, float dropout,
-            Composition composition) {
+            boolean fanInFanOut, Composition composition) {
         this.shape = shape;
         this.index = index;
         this.r = r;
         this.offset = offset;
         this.scaling = scaling;
         this.dropout = dropout;
+        this.fanInFanOut = fanInFanOut || shape.fanInFanOut();
         this.composition = composition;
         this.a = viewA(composition.packed());
         this.bt = viewBt(composition.packed());
@@ -52,6 +55,18 @@ public final class AdaptedModule {
 
     public long outFeatures() {
         return shape.outFeatures();
+    }
+
+    /**
+     * Whether the base model stores its weight as [in, out]: as the model has it that the adapter last belonged to, as
+     * with PEFT, and before that as the configuration says.
+     */
+    public boolean fanInFanOut() {
+        return fanInFanOut;
+    }
+
+    void setFanInFanOut(boolean ofModel) {
+        fanInFanOut = ofModel;
     }
 
     /** Rank of the update. */

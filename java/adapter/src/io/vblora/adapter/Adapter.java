@@ -21,7 +21,9 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.function.Consumer;
+import java.util.stream.Collectors;
 
 /**
  * Low-rank updates of some linear layers of a model, with their configuration and the composition that makes their
@@ -65,7 +67,8 @@ public final class Adapter implements AutoCloseable {
         long offset = 0;
         for (ModuleShape shape : shapes) {
             AdaptedModule module = new AdaptedModule(shape, modules.size(), config.r(shape.path()), offset,
-                    (float) config.scaling(shape.path()), (float) config.dropout(), composition);
+                    (float) config.scaling(shape.path()), (float) config.dropout(), config.fanInFanOut(),
+                    composition);
             modules.add(module);
             byPath.put(shape.path(), module);
             offset += module.r() * (shape.inFeatures() + shape.outFeatures());
@@ -239,8 +242,8 @@ public final class Adapter implements AutoCloseable {
 
     /**
      * Notes which model it belongs to from now on, one that it was {@linkplain #checkFits(List, List, List) found to
-     * fit}: whole parameters that the base model has as well learn at the rate of updates, others at that of heads, and
-     * {@link #notes} says what it holds that takes no part.
+     * fit}: whole parameters that the base model has as well learn at the rate of updates, others at that of heads;
+     * {@link AdaptedModule#fanInFanOut} is the model's; and {@link #notes} says what it holds that takes no part.
      *
      * @param linears the linear layers of the base model
      * @param idle linear layers of its architecture that take no part in what it is used for
@@ -251,13 +254,20 @@ public final class Adapter implements AutoCloseable {
         all.addAll(idle);
         List<String> idlePaths = idle.stream().map(ModuleShape::path).toList();
         List<String> idleParts = new ArrayList<>();
-        modules.stream().map(AdaptedModule::shape).filter(idle::contains)
+        modules.stream().map(AdaptedModule::shape).filter(shape -> idlePaths.contains(shape.path()))
                 .forEach(shape -> idleParts.add(shape.path() + " is adapted"));
         wholeParameters.names().stream().filter(name -> idlePaths.contains(ModelParameter.module(name)))
                 .forEach(name -> idleParts.add(name + " is trained"));
         List<String> notes = new ArrayList<>(config.modules().notes(all));
         idleParts.forEach(part -> notes.add(PrintableText.of(config.source() + ": " + part
                 + ", but takes no part in this use of the model")));
+        Set<String> stored = all.stream().filter(ModuleShape::fanInFanOut).map(ModuleShape::path)
+                .collect(Collectors.toSet());
+        if (modules.stream().anyMatch(module -> stored.contains(module.path()) != config.fanInFanOut())) {
+            notes.add(PrintableText.of(config.source() + ": fan_in_fan_out is " + config.fanInFanOut()
+                    + ", but not for all adapted modules of this model, which decides"));
+        }
+        modules.forEach(module -> module.setFanInFanOut(stored.contains(module.path())));
         wholeParameters.belongTo(parameters);
         notesOnModel = List.copyOf(notes);
     }
@@ -272,7 +282,7 @@ public final class Adapter implements AutoCloseable {
                         "one of the model's; the nearest are "
                                 + String.join(", ", NearestNames.of(module.path(), model.keySet())));
             }
-            if (!shape.equals(module)) {
+            if (!shape.hasDimensionsOf(module)) {
                 throw new InputException(config.source(), module.path(), "an adapter from " + describe(module),
                         "one from " + describe(shape) + ", as in the model");
             }
@@ -335,7 +345,7 @@ public final class Adapter implements AutoCloseable {
             Map<String, AtomicFile.Content> files = new LinkedHashMap<>();
             files.put(WEIGHTS_FILE, AdapterWriter.of(this, form, updates, stream)::writeTo);
             files.put(AdapterConfig.FILE_NAME, AtomicFile.content(
-                    config.storedAs(form).toString().getBytes(StandardCharsets.UTF_8)));
+                    config.storedAs(form, fanInFanOut()).toString().getBytes(StandardCharsets.UTF_8)));
             byte[] task = taskConfig;
             if (task != null) {
                 files.put(AdapterFolder.TASK_FILE, AtomicFile.content(task));
@@ -365,6 +375,11 @@ public final class Adapter implements AutoCloseable {
         return AdapterWriter.bytesOfLora(this);
     }
 
+    /** Whether base weights are stored as [in, out], which PEFT's configuration says of all modules at once. */
+    private boolean fanInFanOut() {
+        return modules.isEmpty() ? config.fanInFanOut() : modules.stream().anyMatch(AdaptedModule::fanInFanOut);
+    }
+
     /** A number that grows with every change of a parameter. */
     private long version() {
         return composition.version() + wholeParameters.version();
@@ -377,12 +392,13 @@ public final class Adapter implements AutoCloseable {
     }
 
     /**
-     * The change of a module's weight, scaling · B A: float32 [out, in], or [in, out] with fan_in_fan_out, on the CPU.
+     * The change of a module's weight, scaling · B A: float32 [out, in], or [in, out] if {@link
+     * AdaptedModule#fanInFanOut}, on the CPU.
      * The products are summed in float64. The caller closes it.
      */
     public Tensor delta(AdaptedModule module, Stream stream) {
         try (Use reading = use.read()) {
-            return Delta.of(module, config.fanInFanOut(), stream);
+            return Delta.of(module, module.fanInFanOut(), stream);
         }
     }
 
@@ -404,8 +420,12 @@ public final class Adapter implements AutoCloseable {
     public void writeDelta(Path file, Stream stream) {
         SafetensorsWriter writer = new SafetensorsWriter();
         for (AdaptedModule module : modules) {
-            writer.add(module.path(), DType.FLOAT32, Delta.shape(module, config.fanInFanOut()),
-                    () -> delta(module, stream));
+            boolean fanInFanOut = module.fanInFanOut(); // another thread may attach the adapter to a model meanwhile
+            writer.add(module.path(), DType.FLOAT32, Delta.shape(module, fanInFanOut), () -> {
+                try (Use reading = use.read()) {
+                    return Delta.of(module, fanInFanOut, stream);
+                }
+            });
         }
         writer.write(file);
     }

@@ -249,7 +249,8 @@ public abstract class AdapterConfig {
     }
 
     /**
-     * Whether the base model stores its weights as [in, out], as GPT-2 does. Delta weights then have this shape, too.
+     * Whether the base model stores its weights as [in, out], as GPT-2 does. Deltas of an adapter that belongs to no
+     * model then have this shape, too; a model says itself how each weight is stored ({@link ModuleShape}).
      */
     public boolean fanInFanOut() {
         return fanInFanOut;
@@ -301,10 +302,15 @@ public abstract class AdapterConfig {
 
     /**
      * This configuration as PEFT writes it beside an adapter: with inference_mode true and the keys for the form set.
+     *
+     * @param baseWeightsFanInFanOut whether base weights are stored as [in, out], which is PEFT's fan_in_fan_out
      */
-    AdapterConfig storedAs(StoredForm form) {
+    AdapterConfig storedAs(StoredForm form, boolean baseWeightsFanInFanOut) {
         ObjectNode json = json();
         json.put("inference_mode", true);
+        if (baseWeightsFanInFanOut != fanInFanOut) {
+            json.put("fan_in_fan_out", baseWeightsFanInFanOut);
+        }
         if (!form.equals(form())) {
             setForm(json, form);
         }

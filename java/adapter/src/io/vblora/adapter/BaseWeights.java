@@ -20,16 +20,28 @@ public final class BaseWeights {
     }
 
     /**
-     * The weight of the module with this path, as the model has it: [out, in], in any native type, on the model's
-     * device. The model owns it.
+     * The weight of the module with this path, as the model has it: in any native type, on the model's device, [out,
+     * in], or [in, out] if {@link #isFanInFanOut}. The model owns it.
      *
      * @throws InputException if the model was not given, or does not offer it
      */
     public Tensor of(String path) {
+        return parameter(path).values();
+    }
+
+    /**
+     * Whether the weight of the module with this path is stored as [in, out], as GPT-2's Conv1D does.
+     *
+     * @throws InputException as {@link #of}
+     */
+    public boolean isFanInFanOut(String path) {
+        return parameter(path).fanInFanOut();
+    }
+
+    private ModelParameter parameter(String path) {
         String name = path + PeftKeys.WEIGHT;
         return parameters.stream().filter(parameter -> parameter.name().equals(name) && !parameter.isHead()).findFirst()
                 .orElseThrow(() -> new InputException(source, name, parameters.isEmpty() ? "no parameters of a model"
-                        : "a model that does not offer it", "the base model's weight, which the method needs"))
-                .values();
+                        : "a model that does not offer it", "the base model's weight, which the method needs"));
     }
 }

@@ -50,8 +50,8 @@ public final class OpenBlas implements Blas {
     }
 
     @Override
-    public void gemm(Stream stream, Arena arena, boolean transA, boolean transB, float alpha, Matrix a, Matrix b,
-            float beta, Matrix c, Matrix d) {
-        gemm.gemm(stream, arena, transA, transB, alpha, a, b, beta, c, d);
+    public void gemm(Stream stream, Arena arena, boolean transA, boolean transB, Matrix a, Matrix b, float beta,
+            Matrix c, Matrix d) {
+        gemm.gemm(stream, arena, transA, transB, 1, a, b, beta, c, d);
     }
 }

@@ -32,7 +32,7 @@ public final class LinearGroup {
     /**
      * @param joint the base model's weights of all members, one behind the other in memory, [those of all outputs, in]:
      * one matrix product then does for all; null where they lie apart
-     * @param members 1 to 4 layers with as many inputs
+     * @param members 1 to 4 layers with as many inputs; [out, in] if they have joint weights
      * @throws IllegalArgumentException if there are more or none, their inputs differ or the weights do not fit them
      */
     public LinearGroup(Tensor joint, Linear... members) {
@@ -48,10 +48,12 @@ public final class LinearGroup {
         this.joint = joint;
         if (members.length < 1 || members.length > LowRank.MAX_MEMBERS
                 || this.members.stream().anyMatch(member -> member.inFeatures() != members[0].inFeatures())
+                || joint != null && this.members.stream().anyMatch(Linear::fanInFanOut)
                 || joint != null && !Arrays.equals(joint.shape(), new long[] {width, members[0].inFeatures()})) {
             throw new IllegalArgumentException("A group has 1 to " + LowRank.MAX_MEMBERS
                     + " layers with as many inputs, found " + this.members.stream().map(Linear::shape).toList()
-                    + (joint == null ? "" : " and weights " + Arrays.toString(joint.shape())));
+                    + (joint == null ? "" : " and joint weights " + Arrays.toString(joint.shape())
+                    + ", which are [out, in] of all"));
         }
     }
 
@@ -175,12 +177,12 @@ public final class LinearGroup {
             Tensor outputs = run.of(all);
             Tensor terms = addend == null ? null : run.of(addend);
             if (joint != null && !pass.updates().holds(run.slot(), weights)) {
-                pass.blas().gemm(pass.stream(), pass.arena(), false, true, 1, input, Matrix.of(joint),
+                pass.blas().gemm(pass.stream(), pass.arena(), false, true, input, Matrix.of(joint),
                         terms == null ? 0 : 1, terms == null ? null : Matrix.of(terms), Matrix.of(outputs));
                 continue;
             }
             for (int i = 0; i < members.size(); i++) {
-                pass.blas().gemm(pass.stream(), pass.arena(), false, !members.get(i).fanInFanOut(), 1, input,
+                pass.blas().gemm(pass.stream(), pass.arena(), false, !members.get(i).fanInFanOut(), input,
                         Matrix.of(pass.value(weights[i], run)), terms == null ? 0 : 1,
                         terms == null ? null : columns(terms, i), columns(outputs, i));
             }
@@ -225,7 +227,7 @@ public final class LinearGroup {
                 Matrix dy = columns(dall, i);
                 Matrix input = Matrix.of(x);
                 boolean fanInFanOut = members.get(i).fanInFanOut();
-                pass.blas().gemm(pass.stream(), pass.arena(), true, false, 1, fanInFanOut ? input : dy,
+                pass.blas().gemm(pass.stream(), pass.arena(), true, false, fanInFanOut ? input : dy,
                         fanInFanOut ? dy : input, 1, gradient, gradient);
             }
             Parameter bias = members.get(i).bias();
@@ -241,12 +243,12 @@ public final class LinearGroup {
 
     private void inputGradient(Pass pass, Tensor dall, Matrix dx, boolean accumulate) {
         if (joint != null && !pass.updates().holds(weights)) {
-            pass.blas().gemm(pass.stream(), pass.arena(), false, false, 1, Matrix.of(dall), Matrix.of(joint),
+            pass.blas().gemm(pass.stream(), pass.arena(), false, false, Matrix.of(dall), Matrix.of(joint),
                     accumulate ? 1 : 0, dx, dx);
             return;
         }
         for (int i = 0; i < members.size(); i++) {
-            pass.blas().gemm(pass.stream(), pass.arena(), false, members.get(i).fanInFanOut(), 1, columns(dall, i),
+            pass.blas().gemm(pass.stream(), pass.arena(), false, members.get(i).fanInFanOut(), columns(dall, i),
                     Matrix.of(pass.value(weights[i])), accumulate || i > 0 ? 1 : 0, dx, dx);
         }
     }

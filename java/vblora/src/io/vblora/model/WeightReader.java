@@ -99,6 +99,15 @@ public final class WeightReader {
     }
 
     /**
+     * A linear layer of the module at this path whose weight is stored as [in, out]: Hugging Face's Conv1D, which
+     * GPT-2 is made of. It always has a bias.
+     */
+    public Linear conv1d(String path, long in, long out) {
+        return new Linear(path, Parameter.ofConv1d(path + ".weight", matrix(path + ".weight", in, out)),
+                new Parameter(path + ".bias", vector(path + ".bias", out)));
+    }
+
+    /**
      * The table [rows, hidden] of the module at this path.
      *
      * @param paddingRow as {@link Embedding#paddingRow}
