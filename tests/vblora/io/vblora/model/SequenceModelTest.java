@@ -22,7 +22,9 @@ import io.vblora.parameters.ParameterGroup;
 import io.vblora.parameters.Trainable;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -142,6 +144,36 @@ class SequenceModelTest {
         }
     }
 
+    /** Two tasks may have heads of one size: an adapter's labels would then be the other one's. */
+    @Test
+    void anAdapterForAnotherTaskIsRefused() throws IOException {
+        write(false);
+        LoraConfig config = LoraConfig.builder().targetModules("all-linear").r(1).modulesToSave(List.of("classifier"))
+                .build();
+        SequenceConfig task = classes(Pooling.CLS);
+        List<String> reversed = new ArrayList<>(task.labels());
+        Collections.reverse(reversed);
+        List<SequenceConfig> others = List.of(task.withPooling(Pooling.MEAN),
+                new SequenceConfig(task.problemType(), Pooling.CLS, reversed, task.maxSeqLength()));
+        SequenceConfig shorter = new SequenceConfig(task.problemType(), Pooling.CLS, task.labels(), 3);
+        try (SequenceModel model = SequenceModel.load(folder, task, null, stream);
+                Adapter fresh = Adapter.create(config, model.linears(), model.parameters(), 0.02, stream, 1);
+                Adapter own = Adapter.create(config, model.linears(), model.parameters(), 0.02, stream, 1)) {
+            for (SequenceConfig other : others) {
+                own.setTaskConfig(other.json());
+                InputException refused = assertThrows(InputException.class, () -> model.attach(List.of(fresh, own)));
+                assertEquals(other.pooling() == Pooling.MEAN ? "pooling" : "id2label", refused.field());
+                assertArrayEquals(other.json(), own.taskConfig().orElseThrow());
+                assertTrue(fresh.taskConfig().isEmpty());
+                assertEquals(List.of(), model.adapters());
+            }
+            own.setTaskConfig(shorter.json());
+            model.attach(List.of(fresh, own));
+            assertArrayEquals(shorter.json(), own.taskConfig().orElseThrow());
+            assertArrayEquals(model.config().json(), fresh.taskConfig().orElseThrow());
+        }
+    }
+
     /** The encoder's own passes take more memory with an adapter on its layers, and more with a higher rank. */
     @Test
     void theEncoderRunsWithAndWithoutAdapters() throws IOException {
@@ -173,6 +205,7 @@ class SequenceModelTest {
                 Adapter adapter = adapter(model, stream)) {
             model.attach(adapter);
             assertEquals(List.of(), adapter.notes());
+            adapter.setTaskConfig(null); // as what PEFT writes has none
             adapter.save(pooled, true, stream);
         }
         try (SequenceModel model = SequenceModel.load(folder, classes(Pooling.MEAN), null, stream);

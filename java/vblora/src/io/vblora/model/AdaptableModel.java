@@ -39,13 +39,23 @@ abstract class AdaptableModel implements Adaptable {
             List<ModuleShape> idle = idleLinears();
             List<ModelParameter> parameters = parameters();
             // No adapter is changed before all are known to fit.
-            next.forEach(adapter -> adapter.checkFits(linears, idle, parameters));
+            next.forEach(adapter -> {
+                adapter.checkFits(linears, idle, parameters);
+                check(adapter);
+            });
             next.forEach(adapter -> {
                 adapter.belongTo(linears, idle, parameters);
                 attached(adapter);
             });
         });
     }
+
+    /**
+     * What else a model requires of an adapter, which it does not change.
+     *
+     * @throws io.vblora.InputException if the adapter is not one for this model
+     */
+    void check(Adapter newAdapter) {}
 
     /**
      * What else a model does with an adapter that is attached. No other thread uses the model, but others may save the

@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.vblora.InputException;
 import io.vblora.JsonFields;
 import io.vblora.PrintableText;
+import io.vblora.adapter.Adapter;
 import io.vblora.adapter.AdapterFolder;
 import io.vblora.model.config.Pooling;
 import java.nio.charset.StandardCharsets;
@@ -13,6 +14,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -76,6 +78,40 @@ public record SequenceConfig(ProblemType problemType, Pooling pooling, List<Stri
             throw new InputException(file, "", "no such file", "a JSON file");
         }
         return of(JsonFields.parse(file.toString(), folder.taskConfig()));
+    }
+
+    /**
+     * The task that an adapter has, if it has any.
+     *
+     * @throws InputException if that is another model's, or a value is not what it must be
+     */
+    static Optional<SequenceConfig> of(Adapter adapter) {
+        return adapter.taskConfig().map(json -> of(JsonFields.parse(source(adapter), json)));
+    }
+
+    private static String source(Adapter adapter) {
+        return AdapterFolder.TASK_FILE + " beside " + adapter.config().source();
+    }
+
+    /**
+     * Requires of an adapter that its task, if it has one, is this one as far as a model computes it: the length that
+     * texts are cut to may be another.
+     *
+     * @throws InputException naming what differs
+     */
+    void requireSame(Adapter adapter) {
+        of(adapter).ifPresent(its -> {
+            requireSame(adapter, "problem_type", its.problemType, problemType);
+            requireSame(adapter, "pooling", its.pooling, pooling);
+            requireSame(adapter, "id2label", its.labels, labels);
+        });
+    }
+
+    private static void requireSame(Adapter adapter, String field, Object found, Object expected) {
+        if (!found.equals(expected)) {
+            throw new InputException(source(adapter), field, PrintableText.of(found.toString()),
+                    PrintableText.of(expected.toString()) + ", as in the model that it is attached to");
+        }
     }
 
     private static SequenceConfig of(JsonFields fields) {

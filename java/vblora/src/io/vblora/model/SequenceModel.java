@@ -17,7 +17,8 @@ import java.util.List;
  * sequence classification, and its names of modules. The head's weights are the adapter's. Dropout is drawn only on the
  * adapter's branches, as its configuration says; the base model's own dropout is not.
  *
- * <p>An adapter that is attached has to hold the head, and is one for this model's task from then on.
+ * <p>An adapter that is attached has to hold the head. If it has no task yet, it is one for this model's from then on;
+ * one for other classes, another problem or another pooling is refused.
  *
  * <p>Threads may compute with one model at the same time, each with its own {@link Execution} and stream: {@link
  * #logits}, {@link #features}, {@link #logitsOf} and what {@link #encoder} has, with the bits that they have alone. The
@@ -88,10 +89,17 @@ public final class SequenceModel extends AdaptableModel {
         return encoder.config().initializerRange();
     }
 
-    /** The adapter is one for this model's task from now on, which {@link Adapter#save} writes beside it. */
+    @Override
+    void check(Adapter newAdapter) {
+        config.requireSame(newAdapter);
+    }
+
+    /** An adapter without a task is one for this model's from now on, which {@link Adapter#save} writes beside it. */
     @Override
     void attached(Adapter newAdapter) {
-        newAdapter.setTaskConfig(config.json());
+        if (newAdapter.taskConfig().isEmpty()) {
+            newAdapter.setTaskConfig(config.json());
+        }
     }
 
     /**
