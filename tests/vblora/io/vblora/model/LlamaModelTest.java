@@ -1,6 +1,7 @@
 package io.vblora.model;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -9,10 +10,10 @@ import io.vblora.InputException;
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.methods.vblora.VbLoraConfig;
 import io.vblora.blas.Blas;
-import io.vblora.kernels.KernelException;
 import io.vblora.kernels.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 
 /** What a model refuses, and how adapters come and go; its numbers are checked elsewhere. */
 class LlamaModelTest {
@@ -32,10 +33,21 @@ class LlamaModelTest {
     void refusesBatchesThatDoNotFit() {
         assertMessage("found 2", () -> model.lossSum(execution, batch, new int[] {1, 2}));
         TokenBatch unknown = TokenBatch.of(new int[] {1, 2, 512});
-        assertThrows(KernelException.class, () -> model.logits(execution, unknown));
+        assertRefused("input_ids", "512", () -> model.logits(execution, unknown));
+        assertRefused("input_ids", "-1", () -> model.logits(execution, TokenBatch.of(new int[] {-1})));
+        for (int label : new int[] {512, -1, -101}) {
+            assertRefused("labels", Integer.toString(label), () -> model.lossSum(execution, TokenBatch.of(
+                    new int[] {1, 2}), new int[] {-100, label}));
+        }
         assertThrows(InputException.class, () -> model.logits(execution, TokenBatch.of(new int[513])));
         assertThrows(IllegalStateException.class, () -> OnePass.loss(stream, 1,
                 training -> model.addGradients(execution, batch, batch.inputIds(), training)));
+    }
+
+    private static void assertRefused(String field, String found, Executable call) {
+        InputException refused = assertThrows(InputException.class, call);
+        assertEquals(field, refused.field());
+        assertEquals(found, refused.found());
     }
 
     @Test
@@ -57,7 +69,7 @@ class LlamaModelTest {
         assertTrue(message.startsWith("The tensor is closed"), message);
     }
 
-    private static void assertMessage(String part, org.junit.jupiter.api.function.Executable call) {
+    private static void assertMessage(String part, Executable call) {
         String message = assertThrows(IllegalArgumentException.class, call).getMessage();
         assertTrue(message.contains(part), message);
     }

@@ -267,19 +267,8 @@ public final class BertModel implements AutoCloseable {
             throw new InputException("batch", "length", batch.longest() + " tokens", "at most " + config.maxLength()
                     + ", for which the model has positions");
         }
-        checkIds("input_ids", batch.inputIds(), config.embeddings().vocabSize(), "vocab_size");
-        if (batch.tokenTypeIds() != null) {
-            checkIds("token_type_ids", batch.tokenTypeIds(), config.embeddings().typeVocabSize(), "type_vocab_size");
-        }
-    }
-
-    private static void checkIds(String field, int[] ids, int size, String limit) {
-        for (int id : ids) {
-            if (id < 0 || id >= size) {
-                throw new InputException("batch", field, Integer.toString(id), "0 to " + (size - 1)
-                        + ", as the model's " + limit + " is " + size);
-            }
-        }
+        batch.checkIds(config.embeddings().vocabSize());
+        batch.checkTypes(config.embeddings().typeVocabSize());
     }
 
     /** Adds a batch to the inputs of a pass. */

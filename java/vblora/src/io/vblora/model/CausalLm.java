@@ -38,7 +38,7 @@ public interface CausalLm extends Adaptable {
     /**
      * Logits [tokens, vocab].
      *
-     * @throws InputException if a sequence is longer than the model has positions
+     * @throws InputException if a sequence is longer than the model has positions, or holds tokens that it lacks
      */
     float[] logits(Execution execution, TokenBatch batch);
 
@@ -47,7 +47,7 @@ public interface CausalLm extends Adaptable {
      *
      * @param labels [tokens], aligned with the batch's inputIds and shifted here: each token is scored on the label of
      * the next one in its sequence, -100 does not count
-     * @throws InputException as {@link #logits}
+     * @throws InputException as {@link #logits}, or if a label is neither a token nor -100
      */
     double lossSum(Execution execution, TokenBatch batch, int[] labels);
 
@@ -56,7 +56,7 @@ public interface CausalLm extends Adaptable {
      * attached adapter's. It does not wait for the stream.
      *
      * @param labels as {@link #lossSum}
-     * @throws InputException as {@link #logits}
+     * @throws InputException as {@link #lossSum}
      * @throws IllegalStateException without an adapter, or if its training is not enabled
      */
     void addGradients(Execution execution, TokenBatch batch, int[] labels, Training training);

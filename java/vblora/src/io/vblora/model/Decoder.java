@@ -181,14 +181,12 @@ public abstract class Decoder extends AdaptableModel implements CausalLm {
             throw new InputException("batch", "length", batch.longest() + " tokens", "at most max_position_embeddings, "
                     + most);
         }
+        batch.checkIds(Math.toIntExact(embedding.weight().dimension(0)));
     }
 
     private void check(TokenBatch batch, int[] labels) {
         check(batch);
-        if (labels.length != batch.tokens()) {
-            throw new IllegalArgumentException(batch.tokens() + " inputIds have as many labels, found "
-                    + labels.length);
-        }
+        batch.checkLabels(labels, Math.toIntExact(vocabSize));
     }
 
     @Override

@@ -1,5 +1,8 @@
 package io.vblora.model;
 
+import static io.vblora.kernels.global.vblora.VBL_IGNORE_INDEX;
+
+import io.vblora.InputException;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
@@ -110,6 +113,46 @@ public record TokenBatch(int[] starts, int[] inputIds, int[] tokenTypeIds, int l
     /** Number of tokens of one sequence. */
     public int length(int row) {
         return starts[row + 1] - starts[row];
+    }
+
+    /**
+     * Checks the tokens.
+     *
+     * @param vocabSize number of tokens that the model knows
+     * @throws InputException if there is one that it does not know
+     */
+    void checkIds(int vocabSize) {
+        check("input_ids", inputIds, 0, vocabSize, "vocab_size");
+    }
+
+    /** The same of token types, if there are any. */
+    void checkTypes(int typeVocabSize) {
+        if (tokenTypeIds != null) {
+            check("token_type_ids", tokenTypeIds, 0, typeVocabSize, "type_vocab_size");
+        }
+    }
+
+    /**
+     * Checks labels of the tokens, [tokens].
+     *
+     * @throws IllegalArgumentException if these are not as many
+     * @throws InputException if one is neither a token that the model knows nor -100
+     */
+    void checkLabels(int[] labels, int vocabSize) {
+        if (labels.length != tokens()) {
+            throw new IllegalArgumentException(tokens() + " inputIds have as many labels, found " + labels.length);
+        }
+        check("labels", labels, VBL_IGNORE_INDEX, vocabSize, "vocab_size");
+    }
+
+    /** @param other is allowed beside 0 to size - 1 */
+    private static void check(String field, int[] values, int other, int size, String limit) {
+        for (int value : values) {
+            if ((value < 0 || value >= size) && value != other) {
+                throw new InputException("batch", field, Integer.toString(value), (other < 0 ? other + " or " : "")
+                        + "0 to " + (size - 1) + ", as the model's " + limit + " is " + size);
+            }
+        }
     }
 
     public Bucket bucket() {
