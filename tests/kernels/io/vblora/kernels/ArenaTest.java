@@ -42,6 +42,18 @@ class ArenaTest {
         }
     }
 
+    /** Passes that each need a little more than the one before do not each allocate. */
+    @Test
+    void growsByHalf() {
+        try (Arena arena = Arena.on(Device.CPU)) {
+            arena.reserve(1024);
+            assertThrows(IllegalStateException.class, () -> arena.take(DType.UINT8, 1025));
+            arena.reserve(1025);
+            assertEquals(1536, arena.take(DType.UINT8, 1536).bytes());
+            assertThrows(IllegalStateException.class, () -> arena.take(DType.UINT8, 1));
+        }
+    }
+
     @Test
     void planEqualsExecution() {
         long first = Long.parseLong(System.getenv().getOrDefault("VBLORA_TEST_SEED", "1"));

@@ -37,14 +37,31 @@ public final class Arena implements AutoCloseable {
         return new Arena(device, true);
     }
 
-    /** Makes sure that the arena, which must be empty, holds this many bytes. */
+    /**
+     * Makes sure that the arena, which must be empty, holds this many bytes. It grows by half at least, as far as there
+     * is memory, so that passes of slowly rising size do not each allocate.
+     *
+     * @throws KernelException if the memory is not available; the arena then has none
+     */
     public void reserve(long bytes) {
         if (used != 0 || planning) {
             throw new IllegalStateException(planning ? "A planning arena has no memory" : "The arena is in use");
         }
         if (memory == null || memory.bytes() < bytes) {
+            long larger = memory == null ? bytes : Math.max(bytes, memory.bytes() + memory.bytes() / 2);
             close();
-            memory = Tensor.allocate(device, DType.UINT8, bytes);
+            memory = allocate(larger, bytes);
+        }
+    }
+
+    private Tensor allocate(long wanted, long needed) {
+        try {
+            return Tensor.allocate(device, DType.UINT8, wanted);
+        } catch (KernelException e) {
+            if (wanted == needed) {
+                throw e;
+            }
+            return Tensor.allocate(device, DType.UINT8, needed);
         }
     }
 

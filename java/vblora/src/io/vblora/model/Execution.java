@@ -57,7 +57,7 @@ public final class Execution implements AutoCloseable {
      */
     <T> T evaluate(PassShape shape, Updates updates, Inputs inputs, Function<Pass, Tensor> ops,
             Function<Tensor, T> reading) {
-        return run(shape, updates, inputs, null, ops, result -> {
+        return run(shape, updates, inputs, false, null, ops, result -> {
             stream.synchronize();
             return reading.apply(result);
         });
@@ -70,14 +70,14 @@ public final class Execution implements AutoCloseable {
      * @throws IllegalStateException if another thread runs a pass, or this is closed
      */
     void train(PassShape shape, Updates updates, Inputs inputs, StepState step, Consumer<Pass> ops) {
-        run(shape, updates, inputs, step, pass -> {
+        run(shape, updates, inputs, true, step, pass -> {
             ops.accept(pass);
             return null;
         }, result -> null);
     }
 
-    private <T> T run(PassShape shape, Updates updates, Inputs inputs, StepState step, Function<Pass, Tensor> ops,
-            Function<Tensor, T> reading) {
+    private <T> T run(PassShape shape, Updates updates, Inputs inputs, boolean isTraining, StepState step,
+            Function<Pass, Tensor> ops, Function<Tensor, T> reading) {
         acquire();
         try {
             if (!planned.contains(shape)) {
@@ -85,14 +85,14 @@ public final class Execution implements AutoCloseable {
                     planned.clear();
                 }
                 Arena counting = Arena.planning(stream.device());
-                ops.apply(new Pass(stream.planning(), counting, blas, step != null, step, inputs.take(counting),
+                ops.apply(new Pass(stream.planning(), counting, blas, isTraining, step, inputs.take(counting),
                         updates));
                 reserve(counting.peak());
                 planned.add(shape);
             }
             List<Tensor> tensors = inputs.take(arena);
             inputs.upload(stream, staging, tensors);
-            return reading.apply(ops.apply(new Pass(stream, arena, blas, step != null, step, tensors, updates)));
+            return reading.apply(ops.apply(new Pass(stream, arena, blas, isTraining, step, tensors, updates)));
         } finally {
             arena.release(0);
             state.setRelease(State.FREE);
