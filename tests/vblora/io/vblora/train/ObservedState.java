@@ -19,13 +19,18 @@ record ObservedState(OptimizerState state, Consumer<OptimizerTensors> observer, 
     }
 
     @Override
-    public void prepare(StepState step, ToDoubleFunction<ParameterGroup> learningRates) {
-        state.prepare(step, learningRates);
+    public void prepare(Stream on, StepState step, ToDoubleFunction<ParameterGroup> learningRates) {
+        state.prepare(on, step, learningRates);
     }
 
     @Override
     public void update(Stream on, StepState step) {
         state.update(on, step);
+    }
+
+    @Override
+    public void updated(Stream on) {
+        state.updated(on);
     }
 
     @Override

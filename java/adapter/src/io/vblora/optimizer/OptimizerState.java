@@ -8,21 +8,37 @@ import java.util.Map;
 import java.util.function.ToDoubleFunction;
 
 /**
- * What an optimizer remembers about the parameters that it is attached to. Before a step is uploaded, {@link #prepare}
- * sets its constants. After the backward passes and the clipping, {@link #update} changes the parameters, and
- * {@link io.vblora.parameters.Trainable#updated} is then called on all of them. Used by one thread at a time.
+ * What an optimizer remembers about the parameters that it is attached to. It takes part in a step three times, so that
+ * the device's part can be captured into a graph once and replayed in later steps:
+ *
+ * <ol>
+ *   <li>{@link #prepare} is what has to happen before the device works on the step.
+ *   <li>{@link #update}, after the backward passes and the clipping, gives ops to the stream and changes nothing of the
+ *       host's.
+ *   <li>{@link #updated} is what the host notes when the ops have been given to the stream, or replayed.
+ * </ol>
+ *
+ * <p>{@link io.vblora.parameters.Trainable} has the order of a whole step. Used by one thread at a time.
  */
 public interface OptimizerState extends AutoCloseable {
     /** The number of groups of constants that the step must have, at least one. */
     int groups();
 
-    /** Sets the constants of a step whose number has been set. */
-    void prepare(StepState step, ToDoubleFunction<ParameterGroup> learningRates);
+    /**
+     * Sets the constants of a step whose number has been set and which is then uploaded, and makes room for what the
+     * update may add. This is the one part that may allocate memory and wait for the stream. It may replace memory that
+     * {@link #update} uses: an update that was captured before must be captured again then.
+     */
+    void prepare(Stream stream, StepState step, ToDoubleFunction<ParameterGroup> learningRates);
 
     /**
      * Changes all parameters by their gradients, to which the step's gradient scale and clip factor are applied first.
+     * All that depends on the step is read from device memory.
      */
     void update(Stream stream, StepState step);
+
+    /** Notes that {@link #update}'s ops were given to the stream for the step that was prepared. Does not wait. */
+    void updated(Stream stream);
 
     /** Everything that is remembered, as dense tensors under the parameters' names. The caller closes it. */
     OptimizerTensors tensors(Stream stream);

@@ -12,7 +12,7 @@ import java.util.Map;
 
 /**
  * Parameters that lie one after the other in a float32 buffer. Their gradient is a buffer with the same layout. Where
- * the model reads something that is made from them, {@link #backward} and {@link #updated} are overridden.
+ * the model reads something that is made from them, {@link #backward} and {@link #refresh} are overridden.
  */
 public abstract class FlatParameters implements Trainable {
     private final Device device;
@@ -152,8 +152,12 @@ public abstract class FlatParameters implements Trainable {
         return trained;
     }
 
+    /** Does nothing: the model reads the parameters themselves. */
     @Override
-    public void updated(Stream stream) {
+    public void refresh(Stream stream) {}
+
+    @Override
+    public void updated() {
         changed();
     }
 
@@ -174,7 +178,8 @@ public abstract class FlatParameters implements Trainable {
         layout.check(source, from);
         layout.requireFinite(source, from);
         layout.copy(from, values);
-        updated(stream);
+        refresh(stream);
+        changed();
     }
 
     @Override

@@ -11,8 +11,8 @@ import io.vblora.kernels.ops.AdmixtureShape;
  * <ul>
  *   <li>{@code gradient} [rows, topk] is the gradient at {@code indices}; at all other logits it is zero.
  *   <li>It changes {@code values} [rows, num_vectors]. The owner of the logits then selects again, unless the optimizer
- *       has already written the new selection to {@code indices}, {@code weights} and {@code badRow} and says so by
- *       {@link #selected}.
+ *       has said by {@link #selectedByOptimizer()} that its updates also write the new selection to {@code indices},
+ *       {@code weights} and {@code badRow}.
  *   <li>It may keep entries elsewhere, so that {@code values} is out of date, as long as it is the {@link Keeper}.
  * </ul>
  */
@@ -26,7 +26,7 @@ public final class SelectedLogits implements TrainedParameters {
     private final Tensor weights;
     private final Tensor badRow;
     private Keeper keeper;
-    private boolean selected;
+    private boolean selectedByOptimizer;
 
     /** An optimizer's state that has the present values of the logits. */
     public interface Keeper {
@@ -111,12 +111,15 @@ public final class SelectedLogits implements TrainedParameters {
         }
     }
 
-    /** Brings {@link #values} up to date, and ends that anybody else keeps present values. */
+    /**
+     * Brings {@link #values} up to date, and ends that an optimizer keeps present values, and that its updates select.
+     */
     public void takeBack(Stream stream) {
         try {
             store(stream);
         } finally {
             keeper = null; // it may be closed now, even if it could not bring the values up to date
+            selectedByOptimizer = false;
         }
     }
 
@@ -129,15 +132,13 @@ public final class SelectedLogits implements TrainedParameters {
         }
     }
 
-    /** Says that the optimizer's update has also made the next selection. */
-    public void selected() {
-        selected = true;
+    /** Says that every update of the optimizer that is being attached also makes the next selection. */
+    public void selectedByOptimizer() {
+        selectedByOptimizer = true;
     }
 
-    /** Whether the last update has also made the selection. To be asked once after each update. */
-    public boolean takeSelected() {
-        boolean made = selected;
-        selected = false;
-        return made;
+    /** Whether updates also make the selection. */
+    public boolean areSelectedByOptimizer() {
+        return selectedByOptimizer;
     }
 }

@@ -10,9 +10,19 @@ import java.util.Map;
  * Parameters that are trained together, with their gradients. Whoever runs the model adds to the gradients and needs to
  * know nothing else; an optimizer changes what {@link #trained} returns.
  *
- * <p>An optimizer step consists of {@link #zeroGradient}, forward and backward passes that add gradients,
- * {@link #backward}, {@link #sumSquares} and the clipping, the optimizer's update, and {@link #updated}. If an adapter
- * has several trainables, each of these is called on all of them before the next one. Used by one thread at a time.
+ * <p>An optimizer step has three parts:
+ *
+ * <ol>
+ *   <li>What comes before the device's work: the optimizer prepares the step, and the step is uploaded.
+ *   <li>The device's work: {@link #zeroGradient}, forward and backward passes that add gradients, {@link #backward},
+ *       {@link #sumSquares} and the clipping, the optimizer's update, and {@link #refresh}. These give ops to the
+ *       stream and change nothing that the host can see, so that the update can be captured into a graph and replayed.
+ *   <li>What the host notes about an update, whether its ops were given one by one or replayed: the optimizer's notes,
+ *       and {@link #updated}.
+ * </ol>
+ *
+ * <p>If an adapter has several trainables, each of these is called on all of them before the next one. Used by one
+ * thread at a time.
  */
 public interface Trainable extends AutoCloseable {
     /** The groups that the parameters belong to. */
@@ -60,7 +70,10 @@ public interface Trainable extends AutoCloseable {
     void sumSquares(Stream stream, Tensor sum);
 
     /** Makes again what is made from the parameters, after an optimizer has changed them. */
-    void updated(Stream stream);
+    void refresh(Stream stream);
+
+    /** Notes that the parameters were changed by an update, and with them what is made from them. */
+    void updated();
 
     /**
      * Waits for the stream and checks that the last update left usable parameters.

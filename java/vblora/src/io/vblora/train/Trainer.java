@@ -149,13 +149,15 @@ public final class Trainer<E extends TokenSequence> {
         }
     }
 
-    /** Sets the step's constants and returns its learning rates by name. */
+    /** Does what comes before the device's work on a step, and returns the step's learning rates by name. */
     private Map<String, Double> prepare(OptimizerState optimizerState, StepState state, long step, long totalSteps) {
         double factor = arguments.schedule().factor(step, totalSteps);
         Map<String, Double> rates = new LinkedHashMap<>();
         trainables.stream().flatMap(t -> t.groups().stream()).forEach(group -> rates.put(group.learningRate(),
                 factor * arguments.optimizer().learningRate(group)));
-        optimizerState.prepare(state.step(step).seed(arguments.seed()), group -> rates.get(group.learningRate()));
+        optimizerState.prepare(execution.stream(), state.step(step).seed(arguments.seed()),
+                group -> rates.get(group.learningRate()));
+        state.upload(execution.stream());
         return rates;
     }
 
@@ -265,8 +267,7 @@ public final class Trainer<E extends TokenSequence> {
             lastBatch = micro.stream().filter(batch -> objective.lossTerms(batch) > 0).findFirst().orElseThrow();
             double gradNorm = values.gradientNorm();
             requireFinite("gradient norm", gradNorm, "in step " + number);
-            optimizerState.update(execution.stream(), state);
-            trainables.forEach(t -> t.updated(execution.stream()));
+            update();
             updated |= rates.values().stream().anyMatch(rate -> rate > 0);
             double elapsed = (System.nanoTime() - start) * 1e-9;
             long stepTokens = micro.stream().flatMap(List::stream).mapToLong(TokenSequence::length).sum();
@@ -293,7 +294,6 @@ public final class Trainer<E extends TokenSequence> {
         /** Computes the gradients of a step, and its loss and their norm for the readings. No parameter changes. */
         private void addGradients(List<List<E>> micro, long lossTerms) {
             Stream stream = execution.stream();
-            state.upload(stream);
             readings.begin(stream);
             trainables.forEach(t -> t.zeroGradient(stream));
             for (int i = 0; i < micro.size(); i++) {
@@ -305,6 +305,15 @@ public final class Trainer<E extends TokenSequence> {
             trainables.forEach(t -> t.sumSquares(stream, readings.squares()));
             GradientNorm.clip(stream, readings.squares(),
                     (float) arguments.optimizer().maxGradNorm(), state);
+        }
+
+        /** Changes the parameters on the device, and then notes that on the host. */
+        private void update() {
+            Stream stream = execution.stream();
+            optimizerState.update(stream, state);
+            trainables.forEach(t -> t.refresh(stream));
+            optimizerState.updated(stream);
+            trainables.forEach(Trainable::updated);
         }
 
         /**

@@ -74,10 +74,12 @@ final class VbLoraStep implements AutoCloseable {
     }
 
     void update() {
-        optimizer.prepare(state, group -> group.learningRate().equals("learning_rate_logits") ? LEARNING_RATE_LOGITS
-                : LEARNING_RATE_VECTOR_BANK);
+        optimizer.prepare(stream, state, group -> group.learningRate().equals("learning_rate_logits")
+                ? LEARNING_RATE_LOGITS : LEARNING_RATE_VECTOR_BANK);
         optimizer.update(stream, state.upload(stream));
-        composition().updated(stream);
+        composition().refresh(stream);
+        optimizer.updated(stream);
+        composition().updated();
         state.step(state.step() + 1);
     }
 

@@ -60,7 +60,12 @@ public final class AdamWRun implements AutoCloseable {
 
     /** With active sets, however small the bank, that begin with the least room, topk entries, and so have to grow. */
     public static AdamWRun growing(Stream stream, Trainable trainable) {
-        return new AdamWRun(stream, new AdamW(0.9, 0.999, 1e-8, 0, 1, 1), List.of(trainable));
+        return active(stream, trainable, 1);
+    }
+
+    /** With active sets, however small the bank, that begin with room for {@code capacity} entries in each row. */
+    public static AdamWRun active(Stream stream, Trainable trainable, int capacity) {
+        return new AdamWRun(stream, new AdamW(0.9, 0.999, 1e-8, 0, 1, capacity), List.of(trainable));
     }
 
     public StepState step() {
@@ -69,14 +74,26 @@ public final class AdamWRun implements AutoCloseable {
 
     /** Sets the constants of a step, from 1, and uploads them. */
     public void begin(long number, ToDoubleFunction<ParameterGroup> learningRates) {
-        state.prepare(step.step(number), learningRates);
+        state.prepare(stream, step.step(number), learningRates);
         step.upload(stream);
     }
 
     /** Changes the parameters, once the gradients are there. */
     public void update() {
+        giveOps();
+        note();
+    }
+
+    /** The device's part of an update. */
+    public void giveOps() {
         state.update(stream, step);
-        trainables.forEach(t -> t.updated(stream));
+        trainables.forEach(t -> t.refresh(stream));
+    }
+
+    /** What the host notes about an update. */
+    public void note() {
+        state.updated(stream);
+        trainables.forEach(Trainable::updated);
     }
 
     /** A whole step from what the passes have added to the gradients, without clipping. */

@@ -36,7 +36,7 @@ public final class ToySgd implements Optimizer {
         }
 
         @Override
-        public void prepare(StepState step, ToDoubleFunction<ParameterGroup> learningRates) {
+        public void prepare(Stream stream, StepState step, ToDoubleFunction<ParameterGroup> learningRates) {
             rates = learningRates;
         }
 
@@ -59,6 +59,9 @@ public final class ToySgd implements Optimizer {
                 }
             }
         }
+
+        @Override
+        public void updated(Stream stream) {}
 
         private static void descend(Tensor values, long i, float step) {
             values.setFloat(i, values.getFloat(i) - step);

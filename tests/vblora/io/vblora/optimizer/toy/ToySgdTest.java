@@ -89,7 +89,7 @@ class ToySgdTest {
             }
             adapter.composition().packedGradient().copyFrom(gradient);
             try (OptimizerState sgd = new ToySgd().attach(stream, adapter.trainables())) {
-                sgd.prepare(step.step(1), group -> 0.25);
+                sgd.prepare(stream, step.step(1), group -> 0.25);
                 sgd.update(stream, step.upload(stream));
             }
             float[] found = adapter.composition().packed().toFloats();

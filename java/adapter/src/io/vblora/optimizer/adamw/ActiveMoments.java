@@ -54,6 +54,7 @@ final class ActiveMoments implements Moments, SelectedLogits.Keeper {
             throw e;
         }
         logits.keptBy(this);
+        logits.selectedByOptimizer();
     }
 
     private ActiveSet newActiveSet(int capacity) {
@@ -96,8 +97,8 @@ final class ActiveMoments implements Moments, SelectedLogits.Keeper {
         }
     }
 
-    /** Makes room for what one update can add. */
-    private void grow(Stream stream) {
+    @Override
+    public void prepare(Stream stream) {
         if (fits(count.atMost())) {
             return;
         }
@@ -130,11 +131,13 @@ final class ActiveMoments implements Moments, SelectedLogits.Keeper {
 
     @Override
     public void update(Stream stream, StepState step) {
-        grow(stream);
         AdamWOps.adamwActiveSelect(stream, shape, active, step, group, logits.values(), logits.gradient(),
                 logits.indices(), logits.weights(), logits.badRow(), scratch);
+    }
+
+    @Override
+    public void updated(Stream stream) {
         count.updated(stream, active);
-        logits.selected();
     }
 
     @Override

@@ -34,16 +34,22 @@ final class AdamWState implements OptimizerState {
     }
 
     @Override
-    public void prepare(StepState step, ToDoubleFunction<ParameterGroup> learningRates) {
+    public void prepare(Stream stream, StepState step, ToDoubleFunction<ParameterGroup> learningRates) {
         for (int number = 0; number < groups.size(); number++) {
             ParameterGroup group = groups.get(number);
             adamW.prepare(step, number, group, learningRates.applyAsDouble(group));
         }
+        moments.forEach(m -> m.prepare(stream));
     }
 
     @Override
     public void update(Stream stream, StepState step) {
         moments.forEach(m -> m.update(stream, step));
+    }
+
+    @Override
+    public void updated(Stream stream) {
+        moments.forEach(m -> m.updated(stream));
     }
 
     @Override

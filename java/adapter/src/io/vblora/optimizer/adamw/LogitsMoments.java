@@ -14,12 +14,12 @@ final class LogitsMoments extends BufferMoments {
         super(stream, logits);
         this.logits = logits;
         this.group = group;
+        logits.selectedByOptimizer();
     }
 
     @Override
     public void update(Stream stream, StepState step) {
         AdamWOps.adamwSelect(stream, logits.shape(), step, group, logits.values(), logits.gradient(), expAvg, expAvgSq,
                 logits.indices(), logits.weights(), logits.badRow());
-        logits.selected();
     }
 }

@@ -8,7 +8,14 @@ import java.util.Map;
 
 /** AdamW's two moments for the parameters in one buffer, and how that buffer is updated. */
 interface Moments extends AutoCloseable {
+    /** Makes room for what an update can add. */
+    default void prepare(Stream stream) {}
+
+    /** Gives the update's ops to the stream. */
     void update(Stream stream, StepState step);
+
+    /** Notes that the update's ops were given to the stream. */
+    default void updated(Stream stream) {}
 
     /** Adds both moments under the parameters' names, after the stream has written them. */
     void addTo(Stream stream, NamedTensors expAvg, NamedTensors expAvgSq);

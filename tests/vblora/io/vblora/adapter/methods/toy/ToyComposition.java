@@ -87,7 +87,6 @@ final class ToyComposition extends FlatParameters implements Composition {
             packedLayout.factors().get(m).a().view(packed).copyFrom(product);
             packedLayout.factors().get(m).b().copy(layoutB.tensors().get(m).view(b), packed);
         }
-        changed();
     }
 
     /** dR = d(R A) Aᵀ. */
@@ -111,7 +110,7 @@ final class ToyComposition extends FlatParameters implements Composition {
     }
 
     @Override
-    public void updated(Stream stream) {
+    public void refresh(Stream stream) {
         stream.synchronize();
         compose();
     }

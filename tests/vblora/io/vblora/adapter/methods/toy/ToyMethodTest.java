@@ -161,7 +161,7 @@ class ToyMethodTest {
 
             Composition moved = other.composition();
             FloatTensors.fill(((ToyComposition) moved).values(), () -> 0.5);
-            moved.updated(stream);
+            moved.refresh(stream);
             float[] expected = moved.packed().toFloats();
             assertFalse(Arrays.equals(expected, composition.packed().toFloats()));
             try (NamedTensors parameters = moved.parameters(stream)) {

@@ -18,6 +18,7 @@ import io.vblora.adapter.WithStream;
 import io.vblora.adapter.methods.lora.LoraConfig;
 import io.vblora.adapter.peft.PeftKeys;
 import io.vblora.kernels.DType;
+import io.vblora.kernels.Graph;
 import io.vblora.kernels.KernelException;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.Tensors;
@@ -27,6 +28,7 @@ import io.vblora.kernels.ops.Memory;
 import io.vblora.kernels.ops.StepState;
 import io.vblora.optimizer.adamw.AdamW;
 import io.vblora.optimizer.adamw.AdamWRun;
+import io.vblora.parameters.ParameterGroup;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.List;
@@ -157,8 +159,11 @@ class CompositionTest extends WithStream {
     }
 
     private static void update(AdamWRun run, long number) {
-        run.step(number, group -> group.equals(VbLoraMethod.LOGITS) ? 5e-2 : group.equals(VbLoraMethod.VECTOR_BANK)
-                ? 1e-3 : 1e-2);
+        run.step(number, CompositionTest::learningRate);
+    }
+
+    private static double learningRate(ParameterGroup group) {
+        return group.equals(VbLoraMethod.LOGITS) ? 5e-2 : group.equals(VbLoraMethod.VECTOR_BANK) ? 1e-3 : 1e-2;
     }
 
     /**
@@ -221,6 +226,58 @@ class CompositionTest extends WithStream {
             }
             assertArrayEquals(dense.indices().toInts(), active.indices().toInts());
             assertSameBits(numbers(dense.parameters(stream)), numbers(active.parameters(stream)), "parameters");
+        }
+    }
+
+    /**
+     * Preparations and notes of the host happen once a step, and the ops are given to the stream or, where the device
+     * can capture them, replayed from a graph of the first step's. The active sets have room for all entries, since
+     * captured ops use the memory that they were captured with.
+     */
+    @Test
+    void updatesReplayedFromAGraphLoseNothing() {
+        VbLoraConfig config = config(40, 2);
+        Random random = new Random(14);
+        for (boolean activeSets : List.of(true, false)) {
+            try (VbLoraComposition plain = composition(config); VbLoraComposition replayed = composition(config);
+                    AdamWRun plainRun = AdamWRun.growing(stream, plain);
+                    AdamWRun replayedRun = activeSets ? AdamWRun.active(stream, replayed, 40)
+                            : AdamWRun.dense(stream, replayed)) {
+                Graph graph = null;
+                try {
+                    for (int number = 1; number <= 60; number++) {
+                        float[] gradient = randomFloats(random, plain.packed().elements());
+                        step(plain, plainRun, number, gradient);
+                        replayed.packedGradient().copyFrom(gradient);
+                        replayedRun.begin(number, CompositionTest::learningRate);
+                        long version = replayed.version();
+                        if (number == 1 || TestDevice.DEVICE.isCpu()) {
+                            replayed.backward(stream);
+                            replayedRun.giveOps();
+                        } else {
+                            if (graph == null) {
+                                graph = Graph.capture(stream, () -> {
+                                    replayed.backward(stream);
+                                    replayedRun.giveOps();
+                                });
+                            }
+                            graph.launch(stream);
+                        }
+                        assertEquals(version, replayed.version());
+                        replayedRun.note();
+                        assertEquals(version + 1, replayed.version());
+                        assertArrayEquals(plain.packed().toFloats(), replayed.packed().toFloats(), "step " + number);
+                    }
+                } finally {
+                    if (graph != null) {
+                        graph.close();
+                    }
+                }
+                assertSameBits(numbers(plain.parameters(stream)), numbers(replayed.parameters(stream)), "parameters");
+                try (AdamWRun.Copies p = plainRun.moments(); AdamWRun.Copies r = replayedRun.moments()) {
+                    assertSameBits(p.numbers(), r.numbers(), "moments");
+                }
+            }
         }
     }
 

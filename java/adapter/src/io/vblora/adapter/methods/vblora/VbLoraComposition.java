@@ -292,12 +292,17 @@ final class VbLoraComposition implements Composition {
     }
 
     @Override
-    public void updated(Stream stream) {
-        logitsSource = source;
-        if (!training().trainedLogits.takeSelected()) {
+    public void refresh(Stream stream) {
+        if (!training().trainedLogits.areSelectedByOptimizer()) {
             Admixture.select(stream, shape, logits, indices, weights, badRow);
         }
-        compose(stream);
+        Admixture.compose(stream, shape, bank, indices, weights, packed);
+    }
+
+    @Override
+    public void updated() {
+        logitsSource = source;
+        version++;
     }
 
     @Override
