@@ -8,7 +8,8 @@ import java.util.List;
  * A parameter of a model that an adapter may hold in its place and train whole.
  *
  * @param name as in Hugging Face's weights, for example {@code classifier.weight}
- * @param shape [out, in] of a linear layer's weight, or [in, out] with fanInFanOut, [rows, hidden] of a table, [n] of a bias or a norm's weight
+ * @param shape [out, in] of a linear layer's weight, or [in, out] with fanInFanOut; [rows, hidden] of a table; [n] of a
+ * bias or a norm's weight
  * @param values the base model's own values, in any native type, on the model's device; they live as long as the model.
  * Null for a head's parameter, which the base model does not have
  * @param fanInFanOut whether it is the weight of a linear layer that is stored as [in, out]

@@ -5,19 +5,28 @@ import io.vblora.adapter.ModelParameter;
 import io.vblora.adapter.ModuleShape;
 import java.util.List;
 
-/** An {@link Adaptable} made of parts. */
-abstract class AdaptableModel implements Adaptable {
+/**
+ * An {@link Adaptable} made of parts. Its passes begin with {@link ModelUse#reading} or {@link ModelUse#training}, which
+ * give the adapters that they use, and run on an {@link Execution}.
+ */
+public abstract class AdaptableModel implements Adaptable {
     private final ModelUse use;
 
+    /** A model that nobody uses yet. */
+    protected AdaptableModel() {
+        this(new ModelUse());
+    }
+
+    /** A model whose users are also those of a part of it. */
     AdaptableModel(ModelUse use) {
         this.use = use;
     }
 
-    /** All parts, in the order of the model. */
-    abstract List<? extends ModelPart> parts();
+    /** All parts, in the order of the model; always the same. */
+    protected abstract List<? extends ModelPart> parts();
 
-    /** Who computes with the model, and the attached adapter. */
-    final ModelUse use() {
+    /** Who computes with the model, and the attached adapters. */
+    protected final ModelUse use() {
         return use;
     }
 
@@ -55,13 +64,13 @@ abstract class AdaptableModel implements Adaptable {
      *
      * @throws io.vblora.InputException if the adapter is not one for this model
      */
-    void check(Adapter newAdapter) {}
+    protected void check(Adapter newAdapter) {}
 
     /**
      * What else a model does with an adapter that is attached. No other thread uses the model, but others may save the
      * adapter or compute with it in another model.
      */
-    void attached(Adapter newAdapter) {}
+    protected void attached(Adapter newAdapter) {}
 
     @Override
     public List<Adapter> adapters() {

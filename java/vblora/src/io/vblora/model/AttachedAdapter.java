@@ -3,27 +3,32 @@ package io.vblora.model;
 import io.vblora.adapter.AdaptedModule;
 import io.vblora.adapter.Adapter;
 import io.vblora.kernels.Tensor;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.Collectors;
 
-/** What an adapter has of the parts of a model. What has been looked up by name is kept: passes ask for it often. */
+/** What an adapter has of the parts of a model, looked up by name once: passes ask for it often. */
 final class AttachedAdapter {
     private final Adapter adapter;
-    private final Set<Parameter> parameters;
-    private final Set<String> linears;
+    /** The adapter's own values of parameters. */
+    private final Map<Parameter, Tensor> values = new HashMap<>();
+    /** The updates of linear layers. */
+    private final Map<Linear, AdaptedModule> modules = new HashMap<>();
+    /** Filled by the passes, which alone know how layers are grouped. */
     private final Map<LinearGroup, Optional<GroupUpdate>> updates = new ConcurrentHashMap<>();
-    private final Map<Parameter, Optional<Tensor>> values = new ConcurrentHashMap<>();
 
     /** @param parts of the model; the adapter may have more, which takes no part in this use of the model */
     AttachedAdapter(Adapter adapter, List<? extends ModelPart> parts) {
         this.adapter = adapter;
-        this.parameters = parts.stream().flatMap(part -> part.parameters().stream()).collect(Collectors.toSet());
-        this.linears = parts.stream().flatMap(part -> part.linears().stream()).map(Linear::path)
-                .collect(Collectors.toSet());
+        for (ModelPart part : parts) {
+            part.parameters().stream().filter(parameter -> adapter.wholeParameters().holds(parameter.name()))
+                    .forEach(parameter -> values.put(parameter, adapter.wholeParameters().value(parameter.name())));
+            part.linears().forEach(linear -> adapter.module(linear.path())
+                    .ifPresent(module -> modules.put(linear, module)));
+        }
     }
 
     Adapter adapter() {
@@ -38,10 +43,7 @@ final class AttachedAdapter {
 
     /** The adapter's own values of a parameter, or null. */
     Tensor value(Parameter parameter) {
-        return values.computeIfAbsent(parameter, p -> {
-            boolean held = parameters.contains(p) && adapter.wholeParameters().holds(p.name());
-            return held ? Optional.of(adapter.wholeParameters().value(p.name())) : Optional.empty();
-        }).orElse(null);
+        return values.get(parameter);
     }
 
     Tensor gradient(Parameter parameter) {
@@ -50,16 +52,17 @@ final class AttachedAdapter {
 
     /** What it has of linear layers, or null if that is nothing. */
     GroupUpdate update(LinearGroup group) {
-        return updates.computeIfAbsent(group, g -> GroupUpdate.of(this, g)).orElse(null);
+        Optional<GroupUpdate> known = updates.get(group);
+        return (known != null ? known : updates.computeIfAbsent(group, g -> GroupUpdate.of(this, g))).orElse(null);
     }
 
-    /** The update of a linear layer, if it has one. */
-    Optional<AdaptedModule> module(Linear linear) {
-        return linears.contains(linear.path()) ? adapter.module(linear.path()) : Optional.empty();
+    /** The update of a linear layer, or null. */
+    AdaptedModule module(Linear linear) {
+        return modules.get(linear);
     }
 
     boolean holdsAnyOf(ModelPart part) {
-        return part.parameters().stream().anyMatch(parameter -> value(parameter) != null)
-                || part.linears().stream().anyMatch(linear -> module(linear).isPresent());
+        return part.parameters().stream().anyMatch(values::containsKey)
+                || part.linears().stream().anyMatch(modules::containsKey);
     }
 }

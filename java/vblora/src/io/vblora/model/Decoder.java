@@ -13,15 +13,15 @@ import java.util.function.BiFunction;
 import java.util.function.Function;
 
 /**
- * A language model of the usual build: a table of embeddings, layers, a norm and a linear output head. What differs
- * from one architecture to the next are the layers and where weights are read from. The head may share the table's
- * weight; as with PEFT, an adapter that holds one of the two leaves the other as it is.
+ * A language model of the usual build: embeddings, layers, a norm and a linear output head. What differs from one
+ * architecture to the next are the layers and where weights are read from. The head may share the weight of the tokens'
+ * table; as with PEFT, an adapter that holds one of the two leaves the other as it is.
  */
 public abstract class Decoder extends AdaptableModel implements CausalLm {
     private final List<Tensor> weights;
-    private final Embedding embedding;
+    private final InputEmbeddings embeddings;
     private final LayerStack<?> layers;
-    private final RmsNorm norm;
+    private final Norm<?> norm;
     private final LinearGroup head;
     private final List<ModelPart> parts;
     private final long hiddenSize;
@@ -30,17 +30,16 @@ public abstract class Decoder extends AdaptableModel implements CausalLm {
     private long logitsAtOnce = 1 << 22;
 
     /** @param weights that the parts are made of, closed with the model */
-    protected <S> Decoder(List<Tensor> weights, Embedding embedding, List<? extends ModelLayer<S>> layers,
-            RmsNorm norm, Linear head) {
-        super(new ModelUse());
+    protected <S> Decoder(List<Tensor> weights, InputEmbeddings embeddings, List<? extends ModelLayer<S>> layers,
+            Norm<?> norm, Linear head) {
         this.weights = List.copyOf(weights);
-        this.embedding = embedding;
+        this.embeddings = embeddings;
         this.layers = new LayerStack<>(layers);
         this.norm = norm;
         this.head = new LinearGroup(head);
         this.hiddenSize = head.inFeatures();
         this.vocabSize = head.outFeatures();
-        List<ModelPart> all = new ArrayList<>(List.of(embedding));
+        List<ModelPart> all = new ArrayList<>(List.of(embeddings));
         all.addAll(layers);
         all.addAll(List.of(norm, head));
         this.parts = List.copyOf(all);
@@ -60,7 +59,7 @@ public abstract class Decoder extends AdaptableModel implements CausalLm {
     }
 
     @Override
-    final List<ModelPart> parts() {
+    protected final List<ModelPart> parts() {
         return parts;
     }
 
@@ -95,23 +94,22 @@ public abstract class Decoder extends AdaptableModel implements CausalLm {
             ScoredRows.Given scored = ScoredRows.give(inputs, batch, labels, updates.drawsDropout(head));
             Tokens.Given given = Tokens.give(inputs, batch, slots, 0, false);
             execution.train(given.shape("gradients", updates, scored.rows(given.rows())), updates, inputs,
-                    training.step(), pass -> addGradients(pass, given.in(pass), scored, training.lossSum(),
+                    training.step(), pass -> addGradients(pass, given.in(pass), norm, scored, training.lossSum(),
                             pass.input(scale)));
         });
     }
 
-    private void addGradients(Pass pass, Tokens batch, ScoredRows.Given scored, Tensor lossSum, Tensor scale) {
+    private <S> void addGradients(Pass pass, Tokens batch, Norm<S> norm, ScoredRows.Given scored, Tensor lossSum,
+            Tensor scale) {
         LayerStack<?>.Tape tape =
-                layers.forwardToTrain(pass, batch, embedded(pass, batch), pass.trains(embedding));
+                layers.forwardToTrain(pass, batch, embedded(pass, batch), pass.trains(embeddings));
         Tensor normed = pass.arena().floats(batch.count(), hiddenSize);
-        Tensor rstd = norm.forward(pass, batch.rows(), tape.output(), normed);
-        Tensor dx = pass.arena().floats(batch.count(), hiddenSize);
+        S saved = norm.forward(pass, batch.rows(), tape.output(), normed);
         Tensor dnormed = pass.arena().floats(batch.count(), hiddenSize);
         headLoss(pass, scored.in(pass, batch), normed, lossSum, scale, dnormed);
-        Memory.zero(pass.stream(), dx);
-        norm.backward(pass, dnormed, tape.output(), rstd, dx);
+        Tensor dx = norm.inputGradient(pass, dnormed, tape.output(), saved);
         tape.backward(pass, batch, dx);
-        embedding.backward(pass, batch.ids(), dx);
+        embeddings.backward(pass, batch, dx);
     }
 
     /**
@@ -133,7 +131,7 @@ public abstract class Decoder extends AdaptableModel implements CausalLm {
     /** The output of the embeddings [tokens, hidden]. */
     private Tensor embedded(Pass pass, Tokens batch) {
         Tensor x = pass.arena().floats(batch.count(), hiddenSize);
-        embedding.forward(pass, batch.rows(), batch.ids(), x, false);
+        embeddings.forward(pass, batch, x);
         return x;
     }
 
@@ -181,7 +179,7 @@ public abstract class Decoder extends AdaptableModel implements CausalLm {
             throw new InputException("batch", "length", batch.longest() + " tokens", "at most max_position_embeddings, "
                     + most);
         }
-        batch.checkIds(Math.toIntExact(embedding.weight().dimension(0)));
+        batch.checkIds(Math.toIntExact(embeddings.tokens().weight().dimension(0)));
     }
 
     private void check(TokenBatch batch, int[] labels) {

@@ -55,7 +55,7 @@ public final class Execution implements AutoCloseable {
      * @param shape equal for passes that take the same memory
      * @throws IllegalStateException if another thread runs a pass, or this is closed
      */
-    <T> T evaluate(PassShape shape, Updates updates, Inputs inputs, Function<Pass, Tensor> ops,
+    public <T> T evaluate(PassShape shape, Updates updates, Inputs inputs, Function<Pass, Tensor> ops,
             Function<Tensor, T> reading) {
         return run(shape, updates, inputs, false, null, ops, result -> {
             stream.synchronize();
@@ -69,7 +69,7 @@ public final class Execution implements AutoCloseable {
      * @param shape equal for passes that take the same memory
      * @throws IllegalStateException if another thread runs a pass, or this is closed
      */
-    void train(PassShape shape, Updates updates, Inputs inputs, StepState step, Consumer<Pass> ops) {
+    public void train(PassShape shape, Updates updates, Inputs inputs, StepState step, Consumer<Pass> ops) {
         run(shape, updates, inputs, true, step, pass -> {
             ops.accept(pass);
             return null;

@@ -33,7 +33,7 @@ final class GroupUpdate {
         List<AdaptedModule> modules = new ArrayList<>();
         List<LowRank.Member> members = new ArrayList<>();
         for (int i = 0; i < group.members().size(); i++) {
-            AdaptedModule module = adapter.module(group.members().get(i)).orElse(null);
+            AdaptedModule module = adapter.module(group.members().get(i));
             if (module != null) {
                 modules.add(module);
                 members.add(new LowRank.Member(group.firstColumn(i), module.outFeatures(), module.r(), module.index(),

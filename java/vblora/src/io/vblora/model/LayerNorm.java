@@ -6,7 +6,7 @@ import io.vblora.kernels.ops.Transformer;
 import java.util.List;
 
 /** A layer normalisation; weight and bias [hidden], float32. */
-public record LayerNorm(Parameter weight, Parameter bias, float eps) implements ModelPart {
+public record LayerNorm(Parameter weight, Parameter bias, float eps) implements Norm<LayerNorm.Saved> {
     /** Mean and reciprocal standard deviation of each row, for the backward pass. */
     public record Saved(Tensor mean, Tensor rstd) {}
 
@@ -15,7 +15,8 @@ public record LayerNorm(Parameter weight, Parameter bias, float eps) implements 
         return List.of(weight, bias);
     }
 
-    /** y [rows, hidden] = the normalised x, which it may be. */
+    /** y may be x. */
+    @Override
     public Saved forward(Pass pass, Rows rows, Tensor x, Tensor y) {
         Saved saved = new Saved(pass.arena().floats(rows.count()), pass.arena().floats(rows.count()));
         for (Rows.Run run : pass.runs(rows, weight, bias)) {
@@ -23,6 +24,12 @@ public record LayerNorm(Parameter weight, Parameter bias, float eps) implements 
                     pass.value(bias, run), run.of(y), run.of(saved.mean), run.of(saved.rstd));
         }
         return saved;
+    }
+
+    @Override
+    public Tensor inputGradient(Pass pass, Tensor dy, Tensor x, Saved saved) {
+        backward(pass, x, saved, dy);
+        return dy;
     }
 
     /**

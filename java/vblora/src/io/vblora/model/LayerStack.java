@@ -11,19 +11,19 @@ import java.util.List;
  *
  * @param <S> what each layer keeps
  */
-final class LayerStack<S> {
+public final class LayerStack<S> {
     private final List<ModelLayer<S>> layers;
 
-    LayerStack(List<? extends ModelLayer<S>> layers) {
+    public LayerStack(List<? extends ModelLayer<S>> layers) {
         this.layers = List.copyOf(layers);
     }
 
-    List<ModelLayer<S>> layers() {
+    public List<ModelLayer<S>> layers() {
         return layers;
     }
 
     /** Whether a layer has something to train. */
-    boolean isTrained(Updates updates) {
+    public boolean isTrained(Updates updates) {
         return lowestTrained(updates) < layers.size();
     }
 
@@ -37,7 +37,7 @@ final class LayerStack<S> {
     }
 
     /** The output of the last layer [tokens, hidden] for x [tokens, hidden], which is overwritten. */
-    Tensor forward(Pass pass, Tokens batch, Tensor x) {
+    public Tensor forward(Pass pass, Tokens batch, Tensor x) {
         return layers.isEmpty() ? x : forward(pass, batch, x, pass.arena().floats(x.shape()), layers);
     }
 
@@ -62,7 +62,7 @@ final class LayerStack<S> {
      *
      * @param inputTrained whether what x was made of is trained
      */
-    Tape forwardToTrain(Pass pass, Tokens batch, Tensor x, boolean inputTrained) {
+    public Tape forwardToTrain(Pass pass, Tokens batch, Tensor x, boolean inputTrained) {
         int lowest = inputTrained ? 0 : lowestTrained(pass.updates());
         Tape tape = new Tape(lowest, inputTrained);
         Tensor in = lowest == 0 ? x
@@ -77,7 +77,7 @@ final class LayerStack<S> {
     }
 
     /** A forward pass, for its backward pass. */
-    final class Tape {
+    public final class Tape {
         private final List<S> saved = new ArrayList<>();
         private final int lowest;
         private final boolean inputTrained;
@@ -89,7 +89,7 @@ final class LayerStack<S> {
         }
 
         /** The output of the last layer [tokens, hidden]. */
-        Tensor output() {
+        public Tensor output() {
             return output;
         }
 
@@ -97,7 +97,7 @@ final class LayerStack<S> {
          * Turns dx [tokens, hidden], the gradient of the output, into that of the input if what lies below is trained,
          * and adds the adapter's gradients.
          */
-        void backward(Pass pass, Tokens batch, Tensor dx) {
+        public void backward(Pass pass, Tokens batch, Tensor dx) {
             for (int i = layers.size() - 1; i >= lowest; i--) {
                 layers.get(i).backward(pass, batch, saved.get(i - lowest), dx, i > lowest || inputTrained);
             }

@@ -22,7 +22,7 @@ public final class LlamaModel extends Decoder {
 
     private LlamaModel(LlamaConfig config, RotaryEmbedding rotary, List<Tensor> weights, Embedding embedding,
             List<LlamaLayer> layers, RmsNorm norm, Linear head) {
-        super(weights, embedding, layers, norm, head);
+        super(weights, new InputEmbeddings(embedding, null), layers, norm, head);
         this.config = config;
         this.rotary = rotary;
     }

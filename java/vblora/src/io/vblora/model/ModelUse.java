@@ -11,7 +11,7 @@ import java.util.function.Function;
 /**
  * Who uses a model and the adapters attached to it: passes of many threads at a time, or a thread that changes them.
  */
-final class ModelUse {
+public final class ModelUse {
     private final SharedUse model = new SharedUse("The model", "any number of threads may compute with it, each with "
             + "an execution and a stream of its own, but none while one attaches an adapter or closes the model");
     private volatile Updates updates = new Updates(new Object(), List.of());
@@ -38,8 +38,10 @@ final class ModelUse {
         }
     }
 
+    ModelUse() {}
+
     /** What is attached. */
-    Updates updates() {
+    public Updates updates() {
         return updates;
     }
 
@@ -60,27 +62,37 @@ final class ModelUse {
         }
     }
 
-    /** @throws IllegalStateException if another thread changes the model, or changes or trains an adapter */
-    <T> T reading(Function<Updates, T> pass) {
+    /**
+     * Runs a pass that changes nothing.
+     *
+     * @param pass is given the attached adapters
+     * @throws IllegalStateException if another thread changes the model, or changes or trains an adapter
+     */
+    public <T> T reading(Function<Updates, T> pass) {
         try (Use weights = model.read(); Uses adapters = Uses.reading(updates.adapters())) {
             return pass.apply(updates);
         }
     }
 
     /**
-     * A pass that adds to the only adapter's gradients; as {@link #reading}, and none of its other users may be at
+     * Runs a pass that adds to the only adapter's gradients: as {@link #reading}, and none of its other users may be at
      * work.
      *
      * @throws IllegalStateException also if none is attached, or several are
      */
-    void training(Consumer<Updates> pass) {
+    public void training(Consumer<Updates> pass) {
         try (Use weights = model.read(); Use changing = updates.only().sharedUse().change()) {
             pass.accept(updates);
         }
     }
 
-    /** @throws IllegalStateException if another thread uses the model */
-    void close(Runnable close) {
+    /**
+     * Closes the model.
+     *
+     * @param close frees its memory
+     * @throws IllegalStateException if another thread uses the model
+     */
+    public void close(Runnable close) {
         try (Use changing = model.change()) {
             close.run();
         }

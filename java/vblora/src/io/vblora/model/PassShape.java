@@ -8,4 +8,4 @@ import java.util.List;
  * @param kind what is computed, and whether it is for training
  * @param rows that ops go over, such as tokens and sequences: their runs that use the same adapter
  */
-record PassShape(String kind, Bucket bucket, List<Rows> rows, Updates.Layout layout) {}
+public record PassShape(String kind, Bucket bucket, List<Rows> rows, Updates.Layout layout) {}

@@ -14,21 +14,21 @@ import java.util.stream.IntStream;
  * @param indices int32 [count], each one's place among all tokens
  * @param targets int32 [count], the tokens that follow them
  */
-record ScoredRows(Rows rows, Tensor indices, Tensor targets) {
+public record ScoredRows(Rows rows, Tensor indices, Tensor targets) {
     /** Rows are gathered only if at least one in so many need not be computed. */
     private static final int LEAST_SAVED = 8;
     /** Their number is a multiple of this, where there are rows enough, so that fewer shapes of passes occur. */
     private static final int MULTIPLE = 16;
 
     /** Scored rows among the inputs of a pass. */
-    record Given(int[] tokens, Inputs.Place indices, Inputs.Place targets) {
+    public record Given(int[] tokens, Inputs.Place indices, Inputs.Place targets) {
         /** These among all rows of the batch. */
-        Rows rows(Rows all) {
+        public Rows rows(Rows all) {
             return tokens.length == all.count() ? all : all.gathered(tokens);
         }
 
         /** The scored rows of a batch on the device. */
-        ScoredRows in(Pass pass, Tokens batch) {
+        public ScoredRows in(Pass pass, Tokens batch) {
             return new ScoredRows(rows(batch.rows()), pass.input(indices), pass.input(targets));
         }
     }
@@ -41,7 +41,7 @@ record ScoredRows(Rows rows, Tensor indices, Tensor targets) {
      * @param all whether the tokens whose next one does not count are there too: the head's dropout is then drawn for
      * each token's place among all
      */
-    static Given give(Inputs inputs, TokenBatch batch, int[] labels, boolean all) {
+    public static Given give(Inputs inputs, TokenBatch batch, int[] labels, boolean all) {
         int[] next = batch.next(labels, VBL_IGNORE_INDEX);
         int scored = (int) IntStream.of(next).filter(target -> target != VBL_IGNORE_INDEX).count();
         int wanted = Math.max(1, (scored + MULTIPLE - 1) / MULTIPLE) * MULTIPLE;
@@ -57,24 +57,24 @@ record ScoredRows(Rows rows, Tensor indices, Tensor targets) {
                 inputs.ints(IntStream.of(tokens).map(token -> next[token]).toArray()));
     }
 
-    long count() {
+    public long count() {
         return rows.count();
     }
 
     /** Some of these. */
-    ScoredRows part(long from, long size) {
+    public ScoredRows part(long from, long size) {
         return new ScoredRows(rows.part(from, size), indices.view(from, size), targets.view(from, size));
     }
 
     /** These rows of x [tokens, hidden], in the arena. */
-    Tensor gather(Pass pass, Tensor x) {
+    public Tensor gather(Pass pass, Tensor x) {
         Tensor gathered = pass.arena().floats(count(), x.dimension(1));
         Transformer.embeddingForward(pass.stream(), indices, x, false, gathered);
         return gathered;
     }
 
     /** Adds these rows to those of all [tokens, hidden]. */
-    void scatter(Pass pass, Tensor these, Tensor all) {
+    public void scatter(Pass pass, Tensor these, Tensor all) {
         Transformer.embeddingBackward(pass.stream(), indices, these, all);
     }
 }

@@ -72,7 +72,7 @@ public final class SequenceModel extends AdaptableModel {
     }
 
     @Override
-    List<ModelPart> parts() {
+    protected List<ModelPart> parts() {
         List<ModelPart> parts = new ArrayList<>(encoder.parts());
         parts.addAll(List.of(pooler, head));
         return parts;
@@ -90,13 +90,13 @@ public final class SequenceModel extends AdaptableModel {
     }
 
     @Override
-    void check(Adapter newAdapter) {
+    protected void check(Adapter newAdapter) {
         config.requireSame(newAdapter);
     }
 
     /** An adapter without a task is one for this model's from now on, which {@link Adapter#save} writes beside it. */
     @Override
-    void attached(Adapter newAdapter) {
+    protected void attached(Adapter newAdapter) {
         if (newAdapter.taskConfig().isEmpty()) {
             newAdapter.setTaskConfig(config.json());
         }

@@ -16,7 +16,7 @@ import java.util.List;
  */
 public record Tokens(Sequences sequences, Tensor ids, Tensor positions, Tensor types, Rows rows, Rows sequenceRows) {
     /** A batch among the inputs of a pass. */
-    record Given(Bucket bucket, Inputs.Place starts, Inputs.Place ids, Inputs.Place positions, Inputs.Place types,
+    public record Given(Bucket bucket, Inputs.Place starts, Inputs.Place ids, Inputs.Place positions, Inputs.Place types,
             Rows rows, Rows sequenceRows) {
         /**
          * The shape of a pass over it.
@@ -24,14 +24,14 @@ public record Tokens(Sequences sequences, Tensor ids, Tensor positions, Tensor t
          * @param kind of {@link PassShape}
          * @param others rows that the pass also goes over
          */
-        PassShape shape(String kind, Updates updates, Rows... others) {
+        public PassShape shape(String kind, Updates updates, Rows... others) {
             List<Rows> all = new ArrayList<>(List.of(rows, sequenceRows));
             all.addAll(List.of(others));
             return new PassShape(kind, bucket, all, updates.layout());
         }
 
         /** The batch on the device. */
-        Tokens in(Pass pass) {
+        public Tokens in(Pass pass) {
             Sequences sequences = Sequences.packed(bucket.sequences(), bucket.longest(), bucket.tokens(),
                     pass.input(starts));
             return new Tokens(sequences, pass.input(ids), pass.input(positions),
@@ -46,7 +46,7 @@ public record Tokens(Sequences sequences, Tensor ids, Tensor positions, Tensor t
      * @param firstPosition of each sequence
      * @param typed whether token types belong to it
      */
-    static Given give(Inputs inputs, TokenBatch batch, int[] slots, int firstPosition, boolean typed) {
+    public static Given give(Inputs inputs, TokenBatch batch, int[] slots, int firstPosition, boolean typed) {
         return new Given(batch.bucket(), inputs.ints(batch.starts()), inputs.ints(batch.inputIds()),
                 inputs.ints(batch.positions(firstPosition)), !typed ? null
                         : inputs.ints(batch.tokenTypeIds() == null ? new int[batch.tokens()] : batch.tokenTypeIds()),

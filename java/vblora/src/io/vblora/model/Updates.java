@@ -20,13 +20,13 @@ public final class Updates {
      * @param model stands for the model
      * @param adapters in the order of their slots
      */
-    record Layout(Object model, List<AdapterLayout> adapters) {}
+    public record Layout(Object model, List<AdapterLayout> adapters) {}
 
     /**
      * @param ranks of the adapter's updates, by path
      * @param whole names of the parameters that it holds
      */
-    record AdapterLayout(Map<String, Integer> ranks, List<String> whole) {}
+    public record AdapterLayout(Map<String, Integer> ranks, List<String> whole) {}
 
     /** @param model stands for the model */
     Updates(Object model, List<AttachedAdapter> slots) {
@@ -44,7 +44,7 @@ public final class Updates {
      *
      * @throws IllegalStateException if there is none, or several
      */
-    Adapter only() {
+    public Adapter only() {
         if (slots.size() != 1) {
             throw new IllegalStateException(slots.isEmpty() ? "No adapter is attached: there is nothing to train"
                     : slots.size() + " adapters are attached, but a training pass is one adapter's");
@@ -53,7 +53,7 @@ public final class Updates {
     }
 
     /** Equal for passes of one model, with whatever is attached, that take the same memory for equal batches. */
-    Layout layout() {
+    public Layout layout() {
         return layout;
     }
 
@@ -62,7 +62,7 @@ public final class Updates {
      *
      * @throws IllegalArgumentException if it names a slot without an adapter, or none where there are several
      */
-    int[] slots(TokenBatch batch) {
+    public int[] slots(TokenBatch batch) {
         int[] named = batch.adapters();
         if (named == null) {
             if (slots.size() > 1) {
@@ -87,7 +87,7 @@ public final class Updates {
      *
      * @throws IllegalArgumentException also if a sequence uses none
      */
-    int[] slotsToTrain(TokenBatch batch) {
+    public int[] slotsToTrain(TokenBatch batch) {
         int[] found = slots(batch);
         for (int slot : found) {
             if (slot != 0) {
@@ -142,7 +142,7 @@ public final class Updates {
     }
 
     /** Whether training draws dropout for these layers. */
-    boolean drawsDropout(LinearGroup group) {
+    public boolean drawsDropout(LinearGroup group) {
         return slots.stream().map(slot -> slot.update(group))
                 .anyMatch(update -> update != null && update.drawsDropout());
     }

@@ -121,6 +121,12 @@ public final class WeightReader {
         return new RmsNorm(new Parameter(path + ".weight", vector(path + ".weight", hidden)), eps);
     }
 
+    /** The norm of the module at this path. */
+    public LayerNorm layerNorm(String path, long hidden, float eps) {
+        return new LayerNorm(new Parameter(path + ".weight", vector(path + ".weight", hidden)),
+                new Parameter(path + ".bias", vector(path + ".bias", hidden)), eps);
+    }
+
     /** A matrix [rows, columns] in the type asked for. */
     public Tensor matrix(String name, long rows, long columns) {
         return read(name, dtype, rows, columns);

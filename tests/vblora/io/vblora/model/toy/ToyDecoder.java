@@ -5,6 +5,7 @@ import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.model.Decoder;
 import io.vblora.model.Embedding;
+import io.vblora.model.InputEmbeddings;
 import io.vblora.model.Linear;
 import io.vblora.model.LinearGroup;
 import io.vblora.model.RmsNorm;
@@ -22,7 +23,7 @@ final class ToyDecoder extends Decoder {
 
     private ToyDecoder(ToyConfig config, List<Tensor> weights, Embedding embedding, List<ToyLayer> layers,
             RmsNorm norm, Linear head) {
-        super(weights, embedding, layers, norm, head);
+        super(weights, new InputEmbeddings(embedding, null), layers, norm, head);
         this.config = config;
     }
 
