@@ -160,7 +160,7 @@ class DeviceMemoryTest {
         long before = vbl_allocated_bytes();
         for (int i = 0; i < 10; i++) {
             try (Tensor tensor = TestDevice.zeros(DType.FLOAT32, 1000); Arena arena = Arena.on(DEVICE);
-                    StepState step = new StepState(DEVICE, 1)) {
+                    StepState step = new StepState(DEVICE)) {
                 arena.reserve(100);
                 assertTrue(vbl_allocated_bytes() >= before + 4100, tensor::toString);
                 assertEquals(1, step.step());

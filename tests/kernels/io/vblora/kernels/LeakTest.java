@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.vblora.kernels.ops.ActiveSet;
+import io.vblora.kernels.ops.AdamWGroups;
 import io.vblora.kernels.ops.AdmixtureShape;
 import io.vblora.kernels.ops.StepState;
 import java.io.IOException;
@@ -43,7 +44,8 @@ class LeakTest {
             arena.reserve(1000);
             return arena;
         });
-        assertGivesBackMemory(() -> new StepState(Device.CPU, 1));
+        assertGivesBackMemory(() -> new StepState(Device.CPU));
+        assertGivesBackMemory(() -> new AdamWGroups(Device.CPU, 2));
         AdmixtureShape shape = new AdmixtureShape(10, 20, 4, 2, null);
         assertGivesBackMemory(() -> new ActiveSet(Device.CPU, shape, 8, 4));
     }

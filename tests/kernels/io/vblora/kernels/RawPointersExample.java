@@ -1,6 +1,7 @@
 package io.vblora.kernels;
 
 import io.vblora.kernels.ops.ActiveSet;
+import io.vblora.kernels.ops.AdamWGroups;
 import io.vblora.kernels.ops.AdamWOps;
 import io.vblora.kernels.ops.Admixture;
 import io.vblora.kernels.ops.AdmixtureShape;
@@ -38,6 +39,7 @@ final class RawPointersExample implements AutoCloseable {
     private final Tensor scratch;
     private final ActiveSet active;
     private final StepState step;
+    private final AdamWGroups groups;
 
     /**
      * @param device where the other library's memory lies
@@ -71,7 +73,8 @@ final class RawPointersExample implements AutoCloseable {
         scratch = memory.allocate(DType.UINT8, bytes);
         // Room for every entry: no row's list can overflow, and nobody has to watch max_count.
         active = new ActiveSet(device, shape, NUM_VECTORS, 4 * TOPK);
-        step = new StepState(device, 2);
+        step = new StepState(device);
+        groups = new AdamWGroups(device, 2);
     }
 
     /** Sets the parameters and composes the first A and Bᵀ. */
@@ -85,16 +88,17 @@ final class RawPointersExample implements AutoCloseable {
 
     /** From the gradients of A and Bᵀ to the next A and Bᵀ, in the order of the other library's stream. */
     void update(int number, double learningRateBank, double learningRateLogits, float maxNorm) {
-        step.step(number).group(BANK, learningRateBank, 0.9, 0.999, 1e-8, 0)
-                .group(LOGITS, learningRateLogits, 0.9, 0.999, 1e-8, 0).upload(stream);
+        step.step(number).upload(stream);
+        groups.set(BANK, number, learningRateBank, 0.9, 0.999, 1e-8, 0)
+                .set(LOGITS, number, learningRateLogits, 0.9, 0.999, 1e-8, 0).upload(stream);
         Admixture.backward(stream, shape, bank, indices, weights, packedGradient, dlogits, dbank, scratch);
         Memory.zero(stream, squares);
         GradientNorm.sumSquares(stream, dbank, squares, scratch);
         GradientNorm.sumSquares(stream, dlogits, squares, scratch);
         GradientNorm.clip(stream, squares, maxNorm, step);
-        AdamWOps.adamw(stream, step, BANK, bank, dbank, expAvg, expAvgSq);
-        AdamWOps.adamwActiveSelect(stream, shape, active, step, LOGITS, logits, dlogits, indices, weights, badRow,
-                scratch);
+        AdamWOps.adamw(stream, step, groups, BANK, bank, dbank, expAvg, expAvgSq);
+        AdamWOps.adamwActiveSelect(stream, shape, active, step, groups, LOGITS, logits, dlogits, indices, weights,
+                badRow, scratch);
         Admixture.compose(stream, shape, bank, indices, weights, packed);
     }
 
@@ -107,6 +111,7 @@ final class RawPointersExample implements AutoCloseable {
     public void close() {
         stream.synchronize();
         step.close();
+        groups.close();
         active.close();
         memory.close();
         stream.close();

@@ -130,12 +130,12 @@ class RestoreTest extends WithStream {
 
     /** One step of a state that was attached to a composition alone, on gradients drawn from the step's number. */
     private void step(Composition composition, OptimizerState optimizer, long number) {
-        try (StepState step = new StepState(stream.device(), optimizer.groups())) {
-            optimizer.prepare(stream, step.step(number), group -> 0.05);
+        try (StepState step = new StepState(stream.device())) {
+            optimizer.prepare(stream, number, group -> 0.05);
             composition.zeroGradient(stream);
             FloatTensors.fill(composition.packedGradient(), new Random(number)::nextGaussian);
             composition.backward(stream);
-            optimizer.update(stream, step.upload(stream));
+            optimizer.update(stream, step.step(number).upload(stream));
             composition.refresh(stream);
             optimizer.updated(stream);
             composition.updated();

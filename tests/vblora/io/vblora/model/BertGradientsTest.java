@@ -80,7 +80,7 @@ class BertGradientsTest {
                     TinyAdapter.heads(model));
             String what = "seed " + seed + ": " + tiny.config() + " " + task + " " + config;
             try (Adapter adapter = Adapter.load(written.folder(), stream);
-                    StepState step = new StepState(Device.CPU, 1, 2)) {
+                    StepState step = new StepState(Device.CPU, 2)) {
                 model.attach(adapter);
                 step.seed(random.nextLong()).step(1 + random.nextInt(1000)).upload(stream);
                 Run run = new Run(random, execution, model, step, tiny);

@@ -52,7 +52,7 @@ class BucketTest {
     private Added train(LlamaModel model, Adapter adapter, TokenBatch batch) {
         int[] labels = Arrays.copyOf(BATCH.inputIds(), batch.tokens());
         Arrays.fill(labels, BATCH.tokens(), labels.length, -100);
-        try (StepState step = new StepState(stream.device(), 1)) {
+        try (StepState step = new StepState(stream.device())) {
             adapter.trainables().forEach(trainable -> trainable.zeroGradient(stream));
             double loss = OnePass.loss(stream, step.seed(3).upload(stream), 1,
                     training -> model.addGradients(execution, batch, labels, training));

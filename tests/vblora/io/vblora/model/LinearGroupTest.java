@@ -101,7 +101,7 @@ class LinearGroupTest {
         LoraConfig config = LoraConfig.builder().r(2).loraAlpha(3).targetModules(List.of("layer1", "layer2"))
                 .modulesToSave(modulesToSave).build();
         try (Stream stream = Stream.cpu(2); Arena arena = Arena.on(Device.CPU);
-                StepState step = new StepState(Device.CPU, 1);
+                StepState step = new StepState(Device.CPU);
                 Adapter adapter = Adapter.create(config, members.stream().map(Linear::shape).toList(),
                         members.stream().flatMap(member -> member.parameters().stream()).map(Parameter::offered)
                                 .toList(), 0.02, stream, 1)) {

@@ -71,7 +71,7 @@ class LlamaGradientsTest {
                     TinyAdapter.config(random, vbLora, tiny.multiple(), modules, dropout), modules);
             String what = "seed " + seed + ": " + tiny.config() + " " + written.config();
             try (Adapter adapter = Adapter.load(written.folder(), stream);
-                    StepState step = new StepState(Device.CPU, 1, 2)) {
+                    StepState step = new StepState(Device.CPU, 2)) {
                 model.attach(adapter);
                 step.seed(random.nextLong()).step(1 + random.nextInt(1000)).upload(stream);
                 Run run = new Run(random, execution, model, step);

@@ -12,7 +12,7 @@ public final class OnePass {
 
     /** Runs a pass of the first step and gives its loss. */
     public static double loss(Stream stream, double gradientScale, Consumer<Training> pass) {
-        try (StepState step = new StepState(stream.device(), 1)) {
+        try (StepState step = new StepState(stream.device())) {
             return loss(stream, step, gradientScale, pass);
         }
     }

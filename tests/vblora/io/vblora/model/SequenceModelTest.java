@@ -291,7 +291,7 @@ class SequenceModelTest {
                 Execution run = new Execution(threaded, Blas.on(threaded.device()));
                 SequenceModel model = SequenceModel.load(folder, classes(Pooling.POOLER), null, threaded);
                 Adapter adapter = adapter(model, threaded);
-                StepState step = new StepState(Device.CPU, 1)) {
+                StepState step = new StepState(Device.CPU)) {
             model.attach(adapter);
             for (Trainable trainable : adapter.trainables()) {
                 trainable.enableTraining(threaded);

@@ -207,7 +207,7 @@ class UpdatesTest {
     void theHeadGoesOverPartsOfTheRows() throws IOException {
         TinyLlama.write(folder, new Random(7), 2);
         try (LlamaModel model = LlamaModel.load(folder, null, stream);
-                StepState step = new StepState(stream.device(), 1)) {
+                StepState step = new StepState(stream.device())) {
             add(model, LoraConfig.builder().r(3).targetModules(List.of("lm_head", "q_proj")).loraDropout(0.4).build());
             model.attach(adapters.get(0));
             adapters.get(0).trainables().forEach(trainable -> trainable.enableTraining(stream));
@@ -229,7 +229,7 @@ class UpdatesTest {
 
     @Test
     void wrongUseIsRefused() throws IOException {
-        try (LlamaModel model = llama(); StepState step = new StepState(stream.device(), 1)) {
+        try (LlamaModel model = llama(); StepState step = new StepState(stream.device())) {
             TokenBatch batch = TokenBatch.of(SEQUENCES);
             assertThrows(IllegalArgumentException.class, () -> batch.withAdapters(0));
             assertThrows(IllegalArgumentException.class, () -> batch.withAdapters(0, 0, 0, 0, 0, -2));

@@ -14,12 +14,7 @@ import java.util.function.ToDoubleFunction;
 record ObservedState(OptimizerState state, Consumer<OptimizerTensors> observer, Stream stream)
         implements OptimizerState {
     @Override
-    public int groups() {
-        return state.groups();
-    }
-
-    @Override
-    public void prepare(Stream on, StepState step, ToDoubleFunction<ParameterGroup> learningRates) {
+    public void prepare(Stream on, long step, ToDoubleFunction<ParameterGroup> learningRates) {
         state.prepare(on, step, learningRates);
     }
 

@@ -21,19 +21,20 @@ import java.util.function.ToDoubleFunction;
  * <p>{@link io.vblora.parameters.Trainable} has the order of a whole step. Used by one thread at a time.
  */
 public interface OptimizerState extends AutoCloseable {
-    /** The number of groups of constants that the step must have, at least one. */
-    int groups();
-
     /**
-     * Sets the constants of a step whose number has been set and which is then uploaded, and makes room for what the
-     * update may add. This is the one part that may allocate memory and wait for the stream. It may replace memory that
-     * {@link #update} uses: an update that was captured before must be captured again then.
+     * Uploads the constants of a step, and makes room for what the update may add. This is the one part that may
+     * allocate memory and wait for the stream. It may replace memory that {@link #update} uses: an update that was
+     * captured before must be captured again then.
+     *
+     * @param step its number, from 1
      */
-    void prepare(Stream stream, StepState step, ToDoubleFunction<ParameterGroup> learningRates);
+    void prepare(Stream stream, long step, ToDoubleFunction<ParameterGroup> learningRates);
 
     /**
      * Changes all parameters by their gradients, to which the step's gradient scale and clip factor are applied first.
      * All that depends on the step is read from device memory.
+     *
+     * @param step has been uploaded
      */
     void update(Stream stream, StepState step);
 

@@ -10,7 +10,7 @@ import io.vblora.kernels.bindings.vbl_graph;
 /**
  * Ops on a CUDA stream that are captured once and launched as a whole, at the cost of one launch. They run with the
  * memory that they were captured with; what changes between launches is read from device memory ({@link
- * io.vblora.kernels.ops.StepState}). Used by one thread at a time.
+ * io.vblora.kernels.ops.StepState}, {@link io.vblora.kernels.ops.AdamWGroups}). Used by one thread at a time.
  */
 public final class Graph implements AutoCloseable {
     private final vbl_graph handle = new vbl_graph();

@@ -100,7 +100,7 @@ public final class Trainer<E extends TokenSequence> {
         listeners.forEach(l -> l.onTrainingBegin(new TrainingListener.Run(totalSteps, examples.size(), parameters)));
         boolean interrupted = false;
         try (OptimizerState optimizerState = optimizer.attach(execution.stream(), trainables);
-                StepState state = new StepState(execution.stream().device(), optimizerState.groups(),
+                StepState state = new StepState(execution.stream().device(),
                         arguments.batches().gradientAccumulationSteps());
                 Readings readings = new Readings(execution.stream().device(),
                         arguments.batches().gradientAccumulationSteps());
@@ -155,9 +155,8 @@ public final class Trainer<E extends TokenSequence> {
         Map<String, Double> rates = new LinkedHashMap<>();
         trainables.stream().flatMap(t -> t.groups().stream()).forEach(group -> rates.put(group.learningRate(),
                 factor * arguments.optimizer().learningRate(group)));
-        optimizerState.prepare(execution.stream(), state.step(step).seed(arguments.seed()),
-                group -> rates.get(group.learningRate()));
-        state.upload(execution.stream());
+        optimizerState.prepare(execution.stream(), step, group -> rates.get(group.learningRate()));
+        state.step(step).seed(arguments.seed()).upload(execution.stream());
         return rates;
     }
 

@@ -36,7 +36,7 @@ final class VbLoraStep implements AutoCloseable {
         adapter = Adapter.create(config, model.modules(), stream, seed);
         adapter.composition().enableTraining(stream);
         optimizer = new AdamW(0.9, 0.999, 1e-8, 0).attach(stream, List.of(adapter.composition()));
-        state = new StepState(stream.device(), optimizer.groups());
+        state = new StepState(stream.device());
     }
 
     Stream stream() {
@@ -74,7 +74,7 @@ final class VbLoraStep implements AutoCloseable {
     }
 
     void update() {
-        optimizer.prepare(stream, state, group -> group.learningRate().equals("learning_rate_logits")
+        optimizer.prepare(stream, state.step(), group -> group.learningRate().equals("learning_rate_logits")
                 ? LEARNING_RATE_LOGITS : LEARNING_RATE_VECTOR_BANK);
         optimizer.update(stream, state.upload(stream));
         composition().refresh(stream);

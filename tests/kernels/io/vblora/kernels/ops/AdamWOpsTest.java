@@ -24,7 +24,8 @@ import org.junit.jupiter.api.function.Executable;
 class AdamWOpsTest {
     private final List<AutoCloseable> owned = new ArrayList<>();
     private final Stream stream = own(TestDevice.stream());
-    private final StepState step = own(new StepState(TestDevice.DEVICE, 6));
+    private final StepState step = own(new StepState(TestDevice.DEVICE));
+    private final AdamWGroups groups = own(new AdamWGroups(TestDevice.DEVICE, 6));
     private final Tensor sum = zeros(DType.FLOAT64, 1);
 
     private <T extends AutoCloseable> T own(T closeable) {
@@ -58,50 +59,53 @@ class AdamWOpsTest {
         Tensor gradient = floats(3, 4);
         Tensor expAvg = zeros(DType.FLOAT32, 2);
         Tensor expAvgSq = zeros(DType.FLOAT32, 2);
-        step.step(1).group(3, 0.1, 0.9, 0.99, 1e-8, 0.5).upload(stream);
+        groups.set(3, 1, 0.1, 0.9, 0.99, 1e-8, 0.5).upload(stream);
         GradientNorm.sumSquares(stream, gradient, sum, scratch(2));
         assertEquals(25, sum.toDoubles()[0]);
         GradientNorm.clip(stream, sum, 2, step);
-        assertEquals(5, step.gradientNorm(stream));
-        AdamWOps.adamw(stream, step, 3, parameter, gradient, expAvg, expAvgSq);
+        assertEquals(5, ClippedStep.gradientNorm(stream, step));
+        AdamWOps.adamw(stream, step, groups, 3, parameter, gradient, expAvg, expAvgSq);
         // Clip factor 2 / (5 + 1e-6): gradients 1.2 and 1.6. Decay 1 - 0.1 · 0.5; the first step moves by the rate.
         assertArrayEquals(new float[] {0.12f, 0.16f}, expAvg.toFloats(), 1e-6f);
         assertArrayEquals(new float[] {0.0144f, 0.0256f}, expAvgSq.toFloats(), 1e-6f);
         assertArrayEquals(new float[] {0.95f - 0.1f, -0.95f - 0.1f}, parameter.toFloats(), 1e-6f);
 
         // The next step begins unclipped, and halves the gradients first.
-        step.step(2).gradientScale(0.5f).group(3, 0, 0, 0, 1e-8, 0).upload(stream);
-        AdamWOps.adamw(stream, step, 3, parameter, gradient, expAvg, expAvgSq);
+        step.step(2).gradientScale(0.5f).upload(stream);
+        groups.set(3, 2, 0, 0, 0, 1e-8, 0).upload(stream);
+        AdamWOps.adamw(stream, step, groups, 3, parameter, gradient, expAvg, expAvgSq);
         assertArrayEquals(new float[] {1.5f, 2}, expAvg.toFloats(), 1e-6f);
         GradientNorm.clip(stream, sum, 0, step);
-        assertEquals(2.5f, step.gradientNorm(stream));
+        assertEquals(2.5f, ClippedStep.gradientNorm(stream, step));
     }
 
     @Test
     void refusesWrongTensorsAndGroups() {
         Tensor three = zeros(DType.FLOAT32, 3);
         Tensor two = zeros(DType.FLOAT32, 2);
-        refused("gradient", () -> AdamWOps.adamw(stream, step, 0, three, two, three, three));
-        refused("expAvg", () -> AdamWOps.adamw(stream, step, 0, three, three, two, three));
-        refused("expAvgSq", () -> AdamWOps.adamw(stream, step, 0, three, three, three, sum));
-        refused("parameter", () -> AdamWOps.adamw(stream, step, 0, sum, three, three, three));
-        refused("group", () -> AdamWOps.adamw(stream, step, 6, three, three, three, three));
-        refused("group", () -> step.group(-1, 0, 0, 0, 1, 0));
+        refused("gradient", () -> AdamWOps.adamw(stream, step, groups, 0, three, two, three, three));
+        refused("expAvg", () -> AdamWOps.adamw(stream, step, groups, 0, three, three, two, three));
+        refused("expAvgSq", () -> AdamWOps.adamw(stream, step, groups, 0, three, three, three, sum));
+        refused("parameter", () -> AdamWOps.adamw(stream, step, groups, 0, sum, three, three, three));
+        refused("group", () -> AdamWOps.adamw(stream, step, groups, 6, three, three, three, three));
+        refused("group", () -> groups.set(-1, 1, 0, 0, 0, 1, 0));
         refused("sum", () -> GradientNorm.sumSquares(stream, three, two, scratch(3)));
         refused("sum", () -> GradientNorm.clip(stream, two, 1, step));
         refused("scratch", () -> GradientNorm.sumSquares(stream, zeros(DType.FLOAT32, 1 << 20), sum, two));
         assertThrows(IllegalArgumentException.class, () -> step.step(0));
         assertThrows(IllegalArgumentException.class, () -> step.microBatch(-1));
         assertThrows(IllegalArgumentException.class, () -> step.microBatch(1));
-        assertThrows(IllegalArgumentException.class, () -> new StepState(TestDevice.DEVICE, 1, 0));
-        assertThrows(IllegalArgumentException.class, () -> new StepState(TestDevice.DEVICE, 1, (1 << 16) + 1));
-        assertThrows(KernelException.class, () -> step.group(0, -1, 0.9, 0.999, 1e-8, 0));
-        assertThrows(KernelException.class, () -> step.group(0, 1, 1, 0.999, 1e-8, 0));
+        assertThrows(IllegalArgumentException.class, () -> new StepState(TestDevice.DEVICE, 0));
+        assertThrows(IllegalArgumentException.class, () -> new StepState(TestDevice.DEVICE, (1 << 16) + 1));
+        assertThrows(KernelException.class, () -> groups.set(0, 1, -1, 0.9, 0.999, 1e-8, 0));
+        assertThrows(KernelException.class, () -> groups.set(0, 1, 1, 1, 0.999, 1e-8, 0));
+        assertThrows(KernelException.class, () -> groups.set(0, 0, 1, 0.9, 0.999, 1e-8, 0));
+        refused("groups", () -> new AdamWGroups(TestDevice.DEVICE, 0));
     }
 
     /** Whose memory the ops of this device cannot read. */
     @Test
-    void refusesAStepStateOfAnotherDevice() {
+    void refusesStepsAndGroupsOfAnotherDevice() {
         Assumptions.assumeFalse(TestDevice.DEVICE.isCpu(), "needs a device beside the CPU");
         AdmixtureShape shape = new AdmixtureShape(1, 4, 1, 1, null);
         Tensor one = floats(0);
@@ -110,18 +114,25 @@ class AdamWOpsTest {
         Tensor badRow = zeros(DType.INT64, 1);
         Tensor scratch = zeros(DType.UINT8, AdamWOps.activeScratchBytes(stream, shape));
         ActiveSet active = own(new ActiveSet(TestDevice.DEVICE, shape, 2, 1));
-        StepState onCpu = own(new StepState(Device.CPU, 6));
+        StepState onCpu = own(new StepState(Device.CPU));
+        AdamWGroups groupsOnCpu = own(new AdamWGroups(Device.CPU, 1));
         Stream cpu = own(Stream.cpu(1));
         refused("step", () -> onCpu.upload(stream));
-        refused("step", () -> onCpu.gradientNorm(stream));
         refused("step", () -> step.upload(cpu));
         refused("step", () -> GradientNorm.clip(stream, sum, 1, onCpu));
-        refused("step", () -> AdamWOps.adamw(stream, onCpu, 0, one, one, one, one));
-        refused("step", () -> AdamWOps.adamwSelect(stream, shape, onCpu, 0, four, one, four, four, indices, one,
-                badRow));
-        refused("step", () -> AdamWOps.adamwActiveSelect(stream, shape, active, onCpu, 0, four, one, indices, one,
-                badRow, scratch));
+        refused("step", () -> AdamWOps.adamw(stream, onCpu, groups, 0, one, one, one, one));
+        refused("step", () -> AdamWOps.adamwSelect(stream, shape, onCpu, groups, 0, four, one, four, four, indices,
+                one, badRow));
+        refused("step", () -> AdamWOps.adamwActiveSelect(stream, shape, active, onCpu, groups, 0, four, one, indices,
+                one, badRow, scratch));
         refused("step", () -> LowRank.ofLayer(1, 1, 1, 0, 0, 1).dropoutMask(stream, onCpu, 0, 0, 1, one));
+        refused("groups", () -> groupsOnCpu.upload(stream));
+        refused("groups", () -> groups.upload(cpu));
+        refused("groups", () -> AdamWOps.adamw(stream, step, groupsOnCpu, 0, one, one, one, one));
+        refused("groups", () -> AdamWOps.adamwSelect(stream, shape, step, groupsOnCpu, 0, four, one, four, four,
+                indices, one, badRow));
+        refused("groups", () -> AdamWOps.adamwActiveSelect(stream, shape, active, step, groupsOnCpu, 0, four, one,
+                indices, one, badRow, scratch));
     }
 
     private static void refused(String name, Executable call) {
@@ -135,7 +146,7 @@ class AdamWOpsTest {
         AdmixtureShape shape = new AdmixtureShape(1, 4, 1, 2, null);
         Tensor dlogits = floats(1, -1);
         Tensor scratch = zeros(DType.UINT8, AdamWOps.activeScratchBytes(stream, shape));
-        step.step(1).group(1, 0.5, 0.9, 0.999, 1e-8, 0).upload(stream);
+        groups.set(1, 1, 0.5, 0.9, 0.999, 1e-8, 0).upload(stream);
         float[][] results = new float[2][];
         for (int form = 0; form < 2; form++) {
             Tensor logits = floats(0.9f, 0.5f, 0.2f, 0);
@@ -145,13 +156,13 @@ class AdamWOpsTest {
             Tensor expAvg = zeros(DType.FLOAT32, 4);
             Tensor expAvgSq = zeros(DType.FLOAT32, 4);
             if (form == 0) {
-                AdamWOps.adamwSelect(stream, shape, step, 1, logits, dlogits, expAvg, expAvgSq, indices, weights,
-                        badRow);
+                AdamWOps.adamwSelect(stream, shape, step, groups, 1, logits, dlogits, expAvg, expAvgSq, indices,
+                        weights, badRow);
             } else {
                 ActiveSet active = own(new ActiveSet(TestDevice.DEVICE, shape, 2, 2));
                 AdamWOps.activeLoad(stream, shape, active, logits, null, null, scratch);
-                AdamWOps.adamwActiveSelect(stream, shape, active, step, 1, logits, dlogits, indices, weights, badRow,
-                        scratch);
+                AdamWOps.adamwActiveSelect(stream, shape, active, step, groups, 1, logits, dlogits, indices, weights,
+                        badRow, scratch);
                 assertEquals(2, active.maxCount().toInts()[0]);
                 assertArrayEquals(new float[] {0.9f, 0.5f, 0.2f, 0}, logits.toFloats(), "only read");
                 AdamWOps.activeStore(stream, shape, active, logits, expAvg, expAvgSq);
@@ -179,12 +190,12 @@ class AdamWOpsTest {
         Tensor indices = own(TestDevice.of(new int[] {3}, 1));
         Tensor weights = floats(1);
         Tensor badRow = zeros(DType.INT64, 1);
-        Executable update = () -> AdamWOps.adamwActiveSelect(stream, shape, active, step, 2, logits, floats(1),
+        Executable update = () -> AdamWOps.adamwActiveSelect(stream, shape, active, step, groups, 2, logits, floats(1),
                 indices, weights, badRow, scratch);
-        step.group(2, 0.1, 0.9, 0.999, 1e-8, 0.01).upload(stream);
-        refused("step", update);
+        groups.set(2, 1, 0.1, 0.9, 0.999, 1e-8, 0.01).upload(stream);
+        refused("groups", update);
         assertEquals(0, active.maxCount().toInts()[0]);
-        step.group(2, 0.1, 0.9, 0.999, 1e-8, 0).upload(stream);
+        groups.set(2, 1, 0.1, 0.9, 0.999, 1e-8, 0).upload(stream);
         assertDoesNotThrow(update);
         assertEquals(1, active.maxCount().toInts()[0]);
     }
@@ -208,8 +219,8 @@ class AdamWOpsTest {
         closed("active set", () -> AdamWOps.activeLoad(stream, shape, active, logits, null, null, scratch));
         closed("active set", () -> AdamWOps.activeCopy(stream, shape, active, open));
         closed("active set", () -> AdamWOps.activeCopy(stream, shape, open, active));
-        closed("active set", () -> AdamWOps.adamwActiveSelect(stream, shape, active, step, 0, logits, floats(1),
-                indices, floats(1), badRow, scratch));
+        closed("active set", () -> AdamWOps.adamwActiveSelect(stream, shape, active, step, groups, 0, logits,
+                floats(1), indices, floats(1), badRow, scratch));
         closed("tensor", () -> active.maxCount().toInts());
 
         Tensor slots = own(TestDevice.of(new int[] {0}, 1));
@@ -217,10 +228,17 @@ class AdamWOpsTest {
         slots.close();
         closed("tensor", () -> Admixture.select(stream, withSlots, logits, indices, floats(1), badRow));
 
-        step.close();
-        step.close();
         Tensor one = floats(1);
-        closed("step state", () -> AdamWOps.adamw(stream, step, 0, one, one, floats(0), floats(0)));
+        groups.close();
+        groups.close();
+        closed("set of groups", () -> AdamWOps.adamw(stream, step, groups, 0, one, one, floats(0), floats(0)));
+        closed("set of groups", () -> groups.set(0, 1, 0, 0, 0, 1, 0));
+        closed("set of groups", () -> groups.upload(stream));
+
+        AdamWGroups others = own(new AdamWGroups(TestDevice.DEVICE, 1));
+        step.close();
+        step.close();
+        closed("step state", () -> AdamWOps.adamw(stream, step, others, 0, one, one, floats(0), floats(0)));
         closed("step state", () -> GradientNorm.clip(stream, sum, 1, step));
         closed("step state", () -> LowRank.ofLayer(1, 1, 1, 0, 0, 1).dropoutMask(stream, step, 0, 0, 1, one));
         closed("step state", () -> step.step(2));
@@ -229,64 +247,66 @@ class AdamWOpsTest {
         closed("step state", () -> step.microBatch(0));
         closed("step state", () -> step.gradientScale(1));
         closed("step state", step::gradientScale);
-        closed("step state", () -> step.group(0, 0, 0, 0, 1, 0));
         closed("step state", () -> step.upload(stream));
-        closed("step state", () -> step.gradientNorm(stream));
     }
 
     /** What a new one holds is on its device already; what is set after that counts once it is uploaded. */
     @Test
-    void aStepStateIsAsItWasUploadedLast() {
+    void stepsAndGroupsAreAsTheyWereUploadedLast() {
         Tensor parameter = floats(1, -1);
         Tensor gradient = floats(3, 4);
         Tensor expAvg = zeros(DType.FLOAT32, 2);
         Tensor expAvgSq = zeros(DType.FLOAT32, 2);
-        AdamWOps.adamw(stream, step, 0, parameter, gradient, expAvg, expAvgSq);
+        AdamWOps.adamw(stream, step, groups, 0, parameter, gradient, expAvg, expAvgSq);
         // Learning rate 0, beta1 0.9, no clipping.
         assertArrayEquals(new float[] {1, -1}, parameter.toFloats());
         assertArrayEquals(new float[] {0.3f, 0.4f}, expAvg.toFloats(), 1e-7f);
-        assertEquals(0, step.gradientNorm(stream));
+        assertEquals(0, ClippedStep.gradientNorm(stream, step));
 
-        List<Runnable> changes = List.of(() -> step.step(2), () -> step.seed(1), () -> step.gradientScale(2),
-                () -> step.group(4, 0.1, 0.9, 0.999, 1e-8, 0));
+        List<Runnable> changes = List.of(() -> step.step(2), () -> step.seed(1), () -> step.gradientScale(2));
         for (Runnable change : changes) {
             change.run();
-            notUploaded(() -> AdamWOps.adamw(stream, step, 0, parameter, gradient, expAvg, expAvgSq));
+            notUploaded("step state", () -> AdamWOps.adamw(stream, step, groups, 0, parameter, gradient, expAvg,
+                    expAvgSq));
             // A planning stream uploads nothing.
             step.upload(stream.planning());
-            notUploaded(() -> GradientNorm.clip(stream, sum, 1, step));
-            notUploaded(() -> LowRank.ofLayer(1, 1, 1, 0, 0, 1).dropoutMask(stream, step, 0, 0, 1, floats(0)));
-            assertEquals(0, step.gradientNorm(stream));
+            notUploaded("step state", () -> GradientNorm.clip(stream, sum, 1, step));
+            notUploaded("step state",
+                    () -> LowRank.ofLayer(1, 1, 1, 0, 0, 1).dropoutMask(stream, step, 0, 0, 1, floats(0)));
             step.upload(stream);
             GradientNorm.clip(stream, sum, 1, step);
         }
+        groups.set(4, 1, 0.1, 0.9, 0.999, 1e-8, 0).upload(stream.planning());
+        notUploaded("set of groups", () -> AdamWOps.adamw(stream, step, groups, 0, parameter, gradient, expAvg,
+                expAvgSq));
+        GradientNorm.clip(stream, sum, 1, step); // does not read the groups
         assertArrayEquals(new float[] {0.3f, 0.4f}, expAvg.toFloats(), 1e-7f);
     }
 
     /** Gradients 3 and 4 are clipped to norm 1, and a tenth of them is the first moment, whatever is chosen when. */
     @Test
     void theChosenMicroBatchMakesNoDifferenceToClippingAndUpdate() {
-        StepState three = own(new StepState(TestDevice.DEVICE, 1, 3));
+        StepState three = own(new StepState(TestDevice.DEVICE, 3));
         Tensor gradient = floats(3, 4);
         GradientNorm.sumSquares(stream, gradient, sum, scratch(2));
         for (int clipping = 0; clipping < 3; clipping++) {
             for (int updating = 0; updating < 3; updating++) {
                 String choice = clipping + ", " + updating;
-                three.step(3).group(0, 0, 0.9, 0.999, 1e-8, 0).upload(stream);
-                assertEquals(0, three.gradientNorm(stream), choice);
+                three.step(3).upload(stream);
+                assertEquals(0, ClippedStep.gradientNorm(stream, three), choice);
                 GradientNorm.clip(stream, sum, 1, three.microBatch(clipping));
                 Tensor expAvg = zeros(DType.FLOAT32, 2);
-                AdamWOps.adamw(stream, three.microBatch(updating), 0, floats(1, 1), gradient, expAvg,
+                AdamWOps.adamw(stream, three.microBatch(updating), groups, 0, floats(1, 1), gradient, expAvg,
                         zeros(DType.FLOAT32, 2));
                 assertArrayEquals(new float[] {0.06f, 0.08f}, expAvg.toFloats(), 1e-6f, choice);
-                assertEquals(5, three.gradientNorm(stream), choice);
+                assertEquals(5, ClippedStep.gradientNorm(stream, three), choice);
             }
         }
     }
 
-    private static void notUploaded(Executable call) {
+    private static void notUploaded(String what, Executable call) {
         IllegalStateException e = assertThrows(IllegalStateException.class, call);
-        assertEquals("The step state was changed and not uploaded", e.getMessage());
+        assertEquals("The " + what + " was changed and not uploaded", e.getMessage());
     }
 
     private static void closed(String what, Executable call) {

@@ -176,7 +176,7 @@ class LowRankTest {
     /** What is drawn is tested natively; here that the keys arrive, and that pieces draw what the whole does. */
     @Test
     void drawsTheMaskOfTheStep() {
-        try (StepState step = new StepState(TestDevice.DEVICE, 1, 4); StepState host = new StepState(Device.CPU, 1, 4);
+        try (StepState step = new StepState(TestDevice.DEVICE, 4); StepState host = new StepState(Device.CPU, 4);
                 Stream cpu = Stream.cpu(1); Tensor expected = Tensor.allocate(Device.CPU, DType.FLOAT32, 50, 2)) {
             LowRank dropped = LowRank.ofLayer(2, 3, 1, 7, 0.5f, 1);
             Tensor mask = own(TestDevice.zeros(DType.FLOAT32, 50, 2));

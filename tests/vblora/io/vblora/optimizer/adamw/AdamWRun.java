@@ -41,7 +41,7 @@ public final class AdamWRun implements AutoCloseable {
         this.trainables = trainables;
         trainables.forEach(t -> t.enableTraining(stream));
         this.state = adamW.attach(stream, trainables);
-        this.step = new StepState(stream.device(), state.groups());
+        this.step = new StepState(stream.device());
     }
 
     /** Enables training and attaches AdamW. */
@@ -74,8 +74,8 @@ public final class AdamWRun implements AutoCloseable {
 
     /** Sets the constants of a step, from 1, and uploads them. */
     public void begin(long number, ToDoubleFunction<ParameterGroup> learningRates) {
-        state.prepare(stream, step.step(number), learningRates);
-        step.upload(stream);
+        state.prepare(stream, number, learningRates);
+        step.step(number).upload(stream);
     }
 
     /** Changes the parameters, once the gradients are there. */

@@ -1,5 +1,6 @@
 package io.vblora.optimizer.adamw;
 
+import static io.vblora.kernels.global.vblora.vbl_allocated_bytes;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
@@ -9,6 +10,7 @@ import io.vblora.adapter.WithStream;
 import io.vblora.adapter.methods.vblora.VbLoraConfig;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
+import io.vblora.kernels.ops.AdamWGroups;
 import io.vblora.kernels.ops.StepState;
 import io.vblora.parameters.NamedTensors;
 import io.vblora.parameters.ParameterGroup;
@@ -22,7 +24,7 @@ class AdamWStateTest extends WithStream {
     /** Moments that cannot be closed without an error. */
     private record Failing(String name, List<String> closed) implements Moments {
         @Override
-        public void update(Stream stream, StepState step) {}
+        public void update(Stream stream, StepState step, AdamWGroups groups) {}
 
         @Override
         public void addTo(Stream stream, NamedTensors expAvg, NamedTensors expAvgSq) {}
@@ -48,11 +50,16 @@ class AdamWStateTest extends WithStream {
     @Test
     void closesAllMomentsAlsoAfterOneThatThrows() {
         List<String> closed = new ArrayList<>();
-        AdamWState state = new AdamWState(List.of(), List.of(new Failing("a", closed), new Failing("b", closed)), null);
+        long before = vbl_allocated_bytes();
+        AdamWState state = new AdamWState(stream.device(), List.of(ParameterGroup.MATRICES),
+                new AdamW(0.9, 0.999, 1e-8, 0));
+        state.add(new Failing("a", closed));
+        state.add(new Failing("b", closed));
         IllegalStateException e = assertThrows(IllegalStateException.class, state::close);
         assertEquals("a", e.getMessage());
         assertEquals("b", e.getSuppressed()[0].getMessage());
         assertEquals(List.of("a", "b"), closed);
+        assertEquals(before, vbl_allocated_bytes());
     }
 
     /** Logits that cannot be read stand for memory that an active set lacks: the bank comes before them in the list. */

@@ -31,12 +31,7 @@ public final class ToySgd implements Optimizer {
         }
 
         @Override
-        public int groups() {
-            return 1;
-        }
-
-        @Override
-        public void prepare(Stream stream, StepState step, ToDoubleFunction<ParameterGroup> learningRates) {
+        public void prepare(Stream stream, long step, ToDoubleFunction<ParameterGroup> learningRates) {
             rates = learningRates;
         }
 

@@ -80,7 +80,7 @@ class ToySgdTest {
     void descendsAlongTheGradient() {
         try (Stream stream = Stream.cpu(1); Adapter adapter = Adapter.create(
                 LoraConfig.builder().targetModules("all-linear").r(2).build(), List.of(new ModuleShape("a", 3, 2)),
-                stream, 1); StepState step = new StepState(stream.device(), 1)) {
+                stream, 1); StepState step = new StepState(stream.device())) {
             adapter.composition().enableTraining(stream);
             float[] start = adapter.composition().packed().toFloats();
             float[] gradient = new float[start.length];
@@ -89,8 +89,8 @@ class ToySgdTest {
             }
             adapter.composition().packedGradient().copyFrom(gradient);
             try (OptimizerState sgd = new ToySgd().attach(stream, adapter.trainables())) {
-                sgd.prepare(stream, step.step(1), group -> 0.25);
-                sgd.update(stream, step.upload(stream));
+                sgd.prepare(stream, 1, group -> 0.25);
+                sgd.update(stream, step);
             }
             float[] found = adapter.composition().packed().toFloats();
             for (int i = 0; i < found.length; i++) {

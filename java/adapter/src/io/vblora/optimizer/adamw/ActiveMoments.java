@@ -7,6 +7,7 @@ import io.vblora.kernels.Tensor;
 import io.vblora.kernels.Tensors;
 import io.vblora.kernels.global.vblora;
 import io.vblora.kernels.ops.ActiveSet;
+import io.vblora.kernels.ops.AdamWGroups;
 import io.vblora.kernels.ops.AdamWOps;
 import io.vblora.kernels.ops.AdmixtureShape;
 import io.vblora.kernels.ops.StepState;
@@ -130,8 +131,8 @@ final class ActiveMoments implements Moments, SelectedLogits.Keeper {
     }
 
     @Override
-    public void update(Stream stream, StepState step) {
-        AdamWOps.adamwActiveSelect(stream, shape, active, step, group, logits.values(), logits.gradient(),
+    public void update(Stream stream, StepState step, AdamWGroups groups) {
+        AdamWOps.adamwActiveSelect(stream, shape, active, step, groups, group, logits.values(), logits.gradient(),
                 logits.indices(), logits.weights(), logits.badRow(), scratch);
     }
 

@@ -1,7 +1,7 @@
 package io.vblora.optimizer.adamw;
 
 import io.vblora.kernels.Stream;
-import io.vblora.kernels.ops.StepState;
+import io.vblora.kernels.ops.AdamWGroups;
 import io.vblora.optimizer.Optimizer;
 import io.vblora.optimizer.OptimizerState;
 import io.vblora.parameters.DenseParameters;
@@ -9,7 +9,6 @@ import io.vblora.parameters.ParameterGroup;
 import io.vblora.parameters.SelectedLogits;
 import io.vblora.parameters.Trainable;
 import io.vblora.parameters.TrainedParameters;
-import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -52,15 +51,15 @@ public final class AdamW implements Optimizer {
     public OptimizerState attach(Stream stream, List<? extends Trainable> trainables) {
         List<TrainedParameters> parameters = trainables.stream().flatMap(t -> t.trained(stream).stream()).toList();
         List<ParameterGroup> groups = parameters.stream().map(TrainedParameters::group).distinct().toList();
-        List<Moments> moments = new ArrayList<>();
+        AdamWState state = new AdamWState(stream.device(), groups, this);
         try {
             for (TrainedParameters p : parameters) {
-                moments.add(moments(stream, p, groups.indexOf(p.group())));
+                state.add(moments(stream, p, groups.indexOf(p.group())));
             }
-            return new AdamWState(groups, moments, this);
+            return state;
         } catch (RuntimeException | Error e) {
             try {
-                AdamWState.close(moments);
+                state.close();
             } catch (RuntimeException closing) {
                 e.addSuppressed(closing);
             }
@@ -79,8 +78,8 @@ public final class AdamW implements Optimizer {
                 : new LogitsMoments(stream, logits, group);
     }
 
-    /** Sets a group's constants for a step whose number has been set. */
-    void prepare(StepState step, int number, ParameterGroup group, double learningRate) {
-        step.group(number, learningRate, beta1, beta2, epsilon, group.decays() ? weightDecay : 0);
+    /** Sets the constants of a group in a step. */
+    void set(AdamWGroups constants, int number, long step, ParameterGroup group, double learningRate) {
+        constants.set(number, step, learningRate, beta1, beta2, epsilon, group.decays() ? weightDecay : 0);
     }
 }

@@ -1,50 +1,56 @@
 package io.vblora.optimizer.adamw;
 
 import io.vblora.InputException;
+import io.vblora.kernels.Device;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
+import io.vblora.kernels.ops.AdamWGroups;
 import io.vblora.kernels.ops.StepState;
 import io.vblora.optimizer.OptimizerState;
 import io.vblora.optimizer.OptimizerTensors;
 import io.vblora.parameters.NamedTensors;
 import io.vblora.parameters.ParameterGroup;
+import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.function.ToDoubleFunction;
 
-/** The moments of all parameters. Groups are numbered in the order in which they first appear. */
+/** The moments of all parameters, and the constants of their groups, which are numbered in the order given. */
 final class AdamWState implements OptimizerState {
     /** What messages call the state. */
     static final String SOURCE = "optimizer state";
 
     private final List<ParameterGroup> groups;
-    private final List<Moments> moments;
     private final AdamW adamW;
+    private final AdamWGroups constants;
+    private final List<Moments> moments = new ArrayList<>();
 
-    AdamWState(List<ParameterGroup> groups, List<Moments> moments, AdamW adamW) {
+    /** A state without parameters. */
+    AdamWState(Device device, List<ParameterGroup> groups, AdamW adamW) {
         this.groups = groups;
-        this.moments = moments;
         this.adamW = adamW;
+        this.constants = new AdamWGroups(device, groups.size());
+    }
+
+    /** Adds the moments of some parameters, which are then this state's to close. */
+    void add(Moments added) {
+        moments.add(added);
     }
 
     @Override
-    public int groups() {
-        return groups.size();
-    }
-
-    @Override
-    public void prepare(Stream stream, StepState step, ToDoubleFunction<ParameterGroup> learningRates) {
+    public void prepare(Stream stream, long step, ToDoubleFunction<ParameterGroup> learningRates) {
         for (int number = 0; number < groups.size(); number++) {
             ParameterGroup group = groups.get(number);
-            adamW.prepare(step, number, group, learningRates.applyAsDouble(group));
+            adamW.set(constants, number, step, group, learningRates.applyAsDouble(group));
         }
+        constants.upload(stream);
         moments.forEach(m -> m.prepare(stream));
     }
 
     @Override
     public void update(Stream stream, StepState step) {
-        moments.forEach(m -> m.update(stream, step));
+        moments.forEach(m -> m.update(stream, step, constants));
     }
 
     @Override
@@ -86,10 +92,6 @@ final class AdamWState implements OptimizerState {
      */
     @Override
     public void close() {
-        close(moments);
-    }
-
-    static void close(List<Moments> moments) {
         RuntimeException failed = null;
         for (Moments m : moments) {
             try {
@@ -102,6 +104,7 @@ final class AdamWState implements OptimizerState {
                 }
             }
         }
+        constants.close();
         if (failed != null) {
             throw failed;
         }

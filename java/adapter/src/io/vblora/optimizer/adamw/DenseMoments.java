@@ -1,6 +1,7 @@
 package io.vblora.optimizer.adamw;
 
 import io.vblora.kernels.Stream;
+import io.vblora.kernels.ops.AdamWGroups;
 import io.vblora.kernels.ops.AdamWOps;
 import io.vblora.kernels.ops.StepState;
 import io.vblora.parameters.DenseParameters;
@@ -17,7 +18,7 @@ final class DenseMoments extends BufferMoments {
     }
 
     @Override
-    public void update(Stream stream, StepState step) {
-        AdamWOps.adamw(stream, step, group, parameters.values(), parameters.gradient(), expAvg, expAvgSq);
+    public void update(Stream stream, StepState step, AdamWGroups groups) {
+        AdamWOps.adamw(stream, step, groups, group, parameters.values(), parameters.gradient(), expAvg, expAvgSq);
     }
 }

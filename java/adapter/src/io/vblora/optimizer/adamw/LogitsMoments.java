@@ -1,6 +1,7 @@
 package io.vblora.optimizer.adamw;
 
 import io.vblora.kernels.Stream;
+import io.vblora.kernels.ops.AdamWGroups;
 import io.vblora.kernels.ops.AdamWOps;
 import io.vblora.kernels.ops.StepState;
 import io.vblora.parameters.SelectedLogits;
@@ -18,8 +19,8 @@ final class LogitsMoments extends BufferMoments {
     }
 
     @Override
-    public void update(Stream stream, StepState step) {
-        AdamWOps.adamwSelect(stream, logits.shape(), step, group, logits.values(), logits.gradient(), expAvg, expAvgSq,
-                logits.indices(), logits.weights(), logits.badRow());
+    public void update(Stream stream, StepState step, AdamWGroups groups) {
+        AdamWOps.adamwSelect(stream, logits.shape(), step, groups, group, logits.values(), logits.gradient(),
+                expAvg, expAvgSq, logits.indices(), logits.weights(), logits.badRow());
     }
 }

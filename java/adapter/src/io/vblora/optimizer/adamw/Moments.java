@@ -2,6 +2,7 @@ package io.vblora.optimizer.adamw;
 
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
+import io.vblora.kernels.ops.AdamWGroups;
 import io.vblora.kernels.ops.StepState;
 import io.vblora.parameters.NamedTensors;
 import java.util.Map;
@@ -11,8 +12,8 @@ interface Moments extends AutoCloseable {
     /** Makes room for what an update can add. */
     default void prepare(Stream stream) {}
 
-    /** Gives the update's ops to the stream. */
-    void update(Stream stream, StepState step);
+    /** Gives the update's ops to the stream, which read the constants of this buffer's group. */
+    void update(Stream stream, StepState step, AdamWGroups groups);
 
     /** Notes that the update's ops were given to the stream. */
     default void updated(Stream stream) {}

@@ -17,17 +17,17 @@ import org.bytedeco.javacpp.Pointer;
 
 /**
  * AdamW (Loshchilov, Hutter, ICLR 2019) with PyTorch's arithmetic, dense and on active sets. Constants come from a
- * parameter group of the {@link StepState}; parameters, gradients and moments are float32. Shapes of logits, indices,
- * weights and dlogits are those of {@link Admixture}.
+ * group of {@link AdamWGroups}; parameters, gradients and moments are float32. Shapes of logits, indices, weights and
+ * dlogits are those of {@link Admixture}.
  */
 public final class AdamWOps {
     private AdamWOps() {}
 
     /** Dense AdamW on a parameter; all tensors of its number of elements. */
-    public static void adamw(Stream stream, StepState step, int group, Tensor parameter, Tensor gradient, Tensor expAvg,
-            Tensor expAvgSq) {
+    public static void adamw(Stream stream, StepState step, AdamWGroups groups, int group, Tensor parameter,
+            Tensor gradient, Tensor expAvg, Tensor expAvgSq) {
         long n = parameter.elements();
-        vbl_adamw_group constants = step.group(group);
+        vbl_adamw_group constants = groups.handle(stream, group);
         Check.floats(stream, "parameter", parameter, n);
         Check.floats(stream, "gradient", gradient, n);
         Check.floats(stream, "expAvg", expAvg, n);
@@ -41,9 +41,10 @@ public final class AdamWOps {
      * indices and weights are read, then overwritten as by {@link Admixture#select}. expAvg, expAvgSq [rows,
      * num_vectors].
      */
-    public static void adamwSelect(Stream stream, AdmixtureShape shape, StepState step, int group, Tensor logits,
-            Tensor dlogits, Tensor expAvg, Tensor expAvgSq, Tensor indices, Tensor weights, Tensor badRow) {
-        vbl_adamw_group constants = step.group(group);
+    public static void adamwSelect(Stream stream, AdmixtureShape shape, StepState step, AdamWGroups groups, int group,
+            Tensor logits, Tensor dlogits, Tensor expAvg, Tensor expAvgSq, Tensor indices, Tensor weights,
+            Tensor badRow) {
+        vbl_adamw_group constants = groups.handle(stream, group);
         Check.floats(stream, "logits", logits, shape.logitsElements());
         Check.floats(stream, "dlogits", dlogits, shape.selectedElements());
         Check.floats(stream, "expAvg", expAvg, shape.logitsElements());
@@ -106,9 +107,10 @@ public final class AdamWOps {
      *     overflow; on CUDA max_count above the capacity alone says so
      */
     public static void adamwActiveSelect(Stream stream, AdmixtureShape shape, ActiveSet active, StepState step,
-            int group, Tensor logits, Tensor dlogits, Tensor indices, Tensor weights, Tensor badRow, Tensor scratch) {
-        vbl_adamw_group constants = step.group(group);
-        step.requireNoDecay(group);
+            AdamWGroups groups, int group, Tensor logits, Tensor dlogits, Tensor indices, Tensor weights,
+            Tensor badRow, Tensor scratch) {
+        vbl_adamw_group constants = groups.handle(stream, group);
+        groups.requireNoDecay(group);
         Check.floats(stream, "logits", logits, shape.logitsElements());
         Check.floats(stream, "dlogits", dlogits, shape.selectedElements());
         Admixture.checkSelection(stream, shape, indices, weights);
