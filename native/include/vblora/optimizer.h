@@ -25,8 +25,7 @@ typedef struct vbl_adamw_group {
   float neg_step_size;         /**< -learning_rate / (1 - beta1^step) */
   float bias_correction2_sqrt; /**< sqrt(1 - beta2^step) */
   float one_minus_beta1, beta2, one_minus_beta2, eps;
-  float decay;         /**< 1 - learning_rate · weight_decay */
-  float learning_rate; /**< not read by any op */
+  float decay; /**< 1 - learning_rate · weight_decay */
 } vbl_adamw_group;
 
 /** Fills a group, in host memory, for step t = step >= 1. betas in [0, 1), eps > 0, learning_rate and weight_decay not

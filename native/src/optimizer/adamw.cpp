@@ -37,7 +37,6 @@ extern "C" vbl_status vbl_adamw_group_set(vbl_adamw_group *group, int64_t step, 
   group->one_minus_beta2 = static_cast<float>(1 - beta2);
   group->eps = static_cast<float>(eps);
   group->decay = static_cast<float>(1 - learning_rate * weight_decay);
-  group->learning_rate = static_cast<float>(learning_rate);
   return VBL_OK;
 }
 
