@@ -45,25 +45,25 @@ typedef struct vbl_lowrank {
 /** One member's matrices. An op ignores the fields that it does not name; they may be NULL. */
 typedef struct vbl_lowrank_matrices {
   const void *a, *bt;
-  float *p;       /**< [tokens, r] */
-  void *y;        /**< forward */
-  const void *dy; /**< backward, and those that follow */
-  float *q;       /**< [tokens, r] */
+  float *reduced;  /**< [tokens, r] */
+  void *y;         /**< forward */
+  const void *dy;  /**< backward, and those that follow */
+  float *dreduced; /**< [tokens, r] */
   float *da, *dbt;
 } vbl_lowrank_matrices;
 
 /* matrices: an array in host memory with an element for each member. No member may write what another one reads or writes,
  * but for dx, which they share.
  *
- * p, q, da, dbt and the mask are float32, and sums are made in float32 or more. On the CPU dtype and factor_dtype must be
- * float32 (VBL_UNSUPPORTED) for the forward and backward pass and the mask. A CUDA stream can't look into the step: of its
- * micro_batch, 0 .. 65535, the low 16 bits count there. How sums are cut depends on a member's shape and tokens alone: the
- * same bits whatever the CUDA device, the alignment, the leading dimensions or the load, and for a member of a group the
- * bits that it has as a group of its own. */
+ * reduced, dreduced, da, dbt and the mask are float32, and sums are made in float32 or more. On the CPU dtype and
+ * factor_dtype must be float32 (VBL_UNSUPPORTED) for the forward and backward pass and the mask. A CUDA stream can't look
+ * into the step: of its micro_batch, 0 .. 65535, the low 16 bits count there. How sums are cut depends on a member's shape
+ * and tokens alone: the same bits whatever the CUDA device, the alignment, the leading dimensions or the load, and for a
+ * member of a group the bits that it has as a group of its own. */
 
-/** For each member p [tokens, r] = x~ At, with the member's own mask, and y += scaling · p Bt. x comes from memory once for
- *  all members: on CUDA they share a kernel and find x in the L2 cache, as far as it fits there; members of other r may have
- *  kernels of their own. */
+/** For each member reduced [tokens, r] = x~ At, with the member's own mask, and y += scaling · reduced Bt. x comes from
+ *  memory once for all members: on CUDA they share a kernel and find x in the L2 cache, as far as it fits there; members of
+ *  other r may have kernels of their own. */
 VBL_API vbl_status vbl_lowrank_forward(vbl_stream *stream, const vbl_lowrank *lowrank, const vbl_step *step,
                                        const void *x, const vbl_lowrank_matrices *matrices);
 
@@ -71,9 +71,9 @@ VBL_API vbl_status vbl_lowrank_forward(vbl_stream *stream, const vbl_lowrank *lo
  *  it does not support there. */
 VBL_API int64_t vbl_lowrank_scratch_bytes(const vbl_stream *stream, const vbl_lowrank *lowrank);
 
-/** For each member, with q [tokens, r] = scaling · dy B (written to q): da += qt x~, dbt += scaling · pt dy, and, unless dx
- *  is NULL, dx [tokens, in] += dropout mask · (q A), in the members' order. p is what the forward pass wrote. x and dx come
- *  from memory once for all members, on CUDA as above. */
+/** For each member dreduced [tokens, r] = scaling · dy B, da += dreducedᵀ x~, dbt += scaling · reducedᵀ dy, and, unless dx is
+ *  NULL, dx [tokens, in] += dropout mask · (dreduced A), in the members' order. reduced is what the forward pass wrote. x and
+ *  dx come from memory once for all members, on CUDA as above. */
 VBL_API vbl_status vbl_lowrank_backward(vbl_stream *stream, const vbl_lowrank *lowrank, const vbl_step *step,
                                         const void *x, const vbl_lowrank_matrices *matrices, void *dx, void *scratch,
                                         int64_t scratch_bytes);

@@ -71,8 +71,8 @@ extern "C" vbl_status vbl_lowrank_backward(vbl_stream *stream, const vbl_lowrank
   if (lowrank->tokens == 0) return VBL_OK;
   VBL_REQUIRE_NOT_NULL(x, matrices);
   for (int32_t m = 0; m < lowrank->members; ++m)
-    VBL_REQUIRE_NOT_NULL(matrices[m].a, matrices[m].bt, matrices[m].p, matrices[m].dy, matrices[m].q, matrices[m].da,
-                         matrices[m].dbt);
+    VBL_REQUIRE_NOT_NULL(matrices[m].a, matrices[m].bt, matrices[m].reduced, matrices[m].dy, matrices[m].dreduced,
+                         matrices[m].da, matrices[m].dbt);
   VBL_TRY(vbl::check_scratch(__func__, scratch, scratch_bytes, vbl::backward_scratch_bytes(stream, *lowrank)));
   VBL_ON_CUDA(stream, vbl::cuda::lowrank_backward(stream, *lowrank, step, x, matrices, dx, scratch));
   const vbl::LowrankGroup group = vbl::lowrank_group(*lowrank, step, matrices);

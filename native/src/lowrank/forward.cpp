@@ -9,7 +9,7 @@ extern "C" vbl_status vbl_lowrank_forward(vbl_stream *stream, const vbl_lowrank 
   if (lowrank->tokens == 0) return VBL_OK;
   VBL_REQUIRE_NOT_NULL(x, matrices);
   for (int32_t m = 0; m < lowrank->members; ++m)
-    VBL_REQUIRE_NOT_NULL(matrices[m].a, matrices[m].bt, matrices[m].p, matrices[m].y);
+    VBL_REQUIRE_NOT_NULL(matrices[m].a, matrices[m].bt, matrices[m].reduced, matrices[m].y);
   VBL_ON_CUDA(stream, vbl::cuda::lowrank_forward(stream, *lowrank, step, x, matrices));
   const vbl::LowrankGroup group = vbl::lowrank_group(*lowrank, step, matrices);
   const int64_t in = lowrank->in_features, ldx = group.member[0].branch.ldx;

@@ -42,9 +42,9 @@ inline LowrankGroup lowrank_group(const vbl_lowrank &lowrank, const vbl_step *st
     member.a = static_cast<const float *>(of.a);
     member.bt = static_cast<const float *>(of.bt);
     member.dy = static_cast<const float *>(of.dy);
-    member.p = of.p;
+    member.p = of.reduced;
     member.y = static_cast<float *>(of.y);
-    member.q = of.q;
+    member.q = of.dreduced;
     member.da = of.da;
     member.dbt = of.dbt;
     if (member.branch.out > group.widest) group.widest = member.branch.out;

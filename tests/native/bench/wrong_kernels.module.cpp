@@ -105,7 +105,7 @@ vbl_status vbl_adamw(vbl_stream *stream, int64_t n, const vbl_step *step, const 
 vbl_status vbl_lowrank_forward(vbl_stream *stream, const vbl_lowrank *lowrank, const vbl_step *step, const void *x,
                                const vbl_lowrank_matrices *matrices) {
   const vbl_status status = REAL(vbl_lowrank_forward)(stream, lowrank, step, x, matrices);
-  float *const p = matrices->p;
+  float *const p = matrices->reduced;
   if (wanted("the first p for the second")) copy(stream, p + 1, p, sizeof *p);
   return status;
 }

@@ -611,10 +611,10 @@ TEST(low_rank_products_refuse_what_they_cannot_take) {
     };
     without("].a ", true, true, [](vbl_lowrank_matrices &m) { m.a = nullptr; });
     without("].bt ", true, true, [](vbl_lowrank_matrices &m) { m.bt = nullptr; });
-    without("].p ", true, true, [](vbl_lowrank_matrices &m) { m.p = nullptr; });
+    without("].reduced ", true, true, [](vbl_lowrank_matrices &m) { m.reduced = nullptr; });
     without("].y ", true, false, [](vbl_lowrank_matrices &m) { m.y = nullptr; });
     without("].dy ", false, true, [](vbl_lowrank_matrices &m) { m.dy = nullptr; });
-    without("].q ", false, true, [](vbl_lowrank_matrices &m) { m.q = nullptr; });
+    without("].dreduced ", false, true, [](vbl_lowrank_matrices &m) { m.dreduced = nullptr; });
     without("].da ", false, true, [](vbl_lowrank_matrices &m) { m.da = nullptr; });
     without("].dbt ", false, true, [](vbl_lowrank_matrices &m) { m.dbt = nullptr; });
     CHECK_STATUS(invalid, vbl_dropout_mask(stream, &good, 0, steps.data(), nullptr));

@@ -1,6 +1,6 @@
 package io.vblora;
 
-import io.vblora.kernels.Needed;
+import io.vblora.kernels.Prerequisite;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
@@ -25,7 +25,7 @@ public final class Golden {
 
     /** A file or folder of {@code ../shared}, without which the test is skipped, and says so. */
     public static Path shared(String name) {
-        Needed.check(hasShared(name), "../shared/" + name + " beside the checkout");
+        Prerequisite.check(hasShared(name), "../shared/" + name + " beside the checkout");
         return ROOT.resolve("../shared").resolve(name).normalize();
     }
 }

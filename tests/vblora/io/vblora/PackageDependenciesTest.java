@@ -3,7 +3,7 @@ package io.vblora;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.vblora.kernels.Needed;
+import io.vblora.kernels.Prerequisite;
 import io.vblora.train.Trainer;
 import java.io.PrintWriter;
 import java.io.StringWriter;
@@ -42,7 +42,7 @@ class PackageDependenciesTest {
                         .forEach(arguments::add);
             }
         }
-        int code = Needed.jdeps().run(printer, printer, arguments.toArray(String[]::new));
+        int code = Prerequisite.jdeps().run(printer, printer, arguments.toArray(String[]::new));
         assertEquals(0, code, out::toString);
 
         List<Matcher> dependencies =

@@ -1,6 +1,6 @@
 package io.vblora;
 
-import io.vblora.kernels.Needed;
+import io.vblora.kernels.Prerequisite;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -19,7 +19,7 @@ public record Page(Path file, String text) {
 
     /** All pages. Where there is no checkout, as in a bundle, the test is skipped. */
     public static List<Page> all() {
-        Needed.check(Files.exists(ROOT.resolve("docs")), "a checkout, for its pages");
+        Prerequisite.check(Files.exists(ROOT.resolve("docs")), "a checkout, for its pages");
         try (Stream<Path> beside = Files.list(ROOT); Stream<Path> docs = Files.walk(ROOT.resolve("docs"))) {
             return Stream.concat(beside, docs).filter(file -> file.toString().endsWith(".md")).sorted().map(Page::read)
                     .toList();

@@ -7,7 +7,7 @@ import io.vblora.adapter.Adapter;
 import io.vblora.adapter.AdapterFolder;
 import io.vblora.data.CausalLmConfig;
 import io.vblora.data.TokenizerFixture;
-import io.vblora.kernels.Needed;
+import io.vblora.kernels.Prerequisite;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.ops.Activation;
 import io.vblora.model.SequenceConfig;
@@ -44,7 +44,7 @@ class PagesExampleTest {
     @TempDir
     Path temporary;
 
-    private final JavaCompiler javac = Needed.javac();
+    private final JavaCompiler javac = Prerequisite.javac();
 
     @Test
     void theClassifierTrains() throws Exception {

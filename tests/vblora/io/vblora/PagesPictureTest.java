@@ -3,7 +3,7 @@ package io.vblora;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.vblora.kernels.Needed;
+import io.vblora.kernels.Prerequisite;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -26,7 +26,7 @@ class PagesPictureTest {
     @Test
     void thePictureIsDrawnFromTheScores() throws Exception {
         Page readme = Page.of("README.md");
-        Needed.check(hasPython(), "python3, which draws the picture");
+        Prerequisite.check(hasPython(), "python3, which draws the picture");
         Path drawn = temporary.resolve("drawn.svg");
         Process process = new ProcessBuilder("python3", Page.ROOT.resolve("tests/bench/demo_scores.py").toString(),
                 "draw", Page.ROOT.resolve(SCORES).toString(), drawn.toString()).redirectErrorStream(true).start();

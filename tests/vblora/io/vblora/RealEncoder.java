@@ -1,6 +1,6 @@
 package io.vblora;
 
-import io.vblora.kernels.Needed;
+import io.vblora.kernels.Prerequisite;
 import io.vblora.weights.AtomicFile;
 import java.io.IOException;
 import java.io.InputStream;
@@ -36,7 +36,7 @@ public enum RealEncoder {
         if (Files.exists(file)) {
             return;
         }
-        Needed.onClassPath("/" + resource);
+        Prerequisite.onClassPath("/" + resource);
         try (InputStream content = RealEncoder.class.getResourceAsStream("/" + resource)) {
             Files.createDirectories(file.getParent());
             AtomicFile.write(file, channel -> content.transferTo(Channels.newOutputStream(channel)));

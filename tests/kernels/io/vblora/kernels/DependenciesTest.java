@@ -24,7 +24,7 @@ class DependenciesTest {
             files.map(Path::toString).filter(file -> file.endsWith(".class") && !file.endsWith("module-info.class"))
                     .forEach(arguments::add);
         }
-        int code = Needed.jdeps().run(printer, printer, arguments.toArray(String[]::new));
+        int code = Prerequisite.jdeps().run(printer, printer, arguments.toArray(String[]::new));
         assertEquals(0, code, out::toString);
 
         // "   io.vblora.kernels.Arena   -> org.bytedeco.javacpp.Pointer   not found"

@@ -37,7 +37,7 @@ class NativeFileTest {
         byte[] content = new byte[100_000];
         new Random(1).nextBytes(content);
         String name = "größe.bin";
-        Needed.check(Charset.forName(System.getProperty("sun.jnu.encoding")).newEncoder().canEncode(name),
+        Prerequisite.check(Charset.forName(System.getProperty("sun.jnu.encoding")).newEncoder().canEncode(name),
                 "a locale that can name a file " + name + ", such as C.UTF-8");
         Path path = Files.write(folder.resolve(name), content);
         try (NativeFile file = new NativeFile(path)) {

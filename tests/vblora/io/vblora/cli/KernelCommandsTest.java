@@ -8,7 +8,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.vblora.kernels.BenchProgram;
 import io.vblora.kernels.Device;
-import io.vblora.kernels.Needed;
+import io.vblora.kernels.Prerequisite;
 import io.vblora.kernels.TestDevice;
 import java.io.File;
 import java.nio.charset.StandardCharsets;
@@ -87,7 +87,7 @@ class KernelCommandsTest {
             assertEquals(CUDA, ops.contains("launch"));
             assertTrue(ops.containsAll(List.of("select", "compose", "backward", "adamw_select")), ops::toString);
         }
-        Needed.check(ModuleLayer.boot().findModule("java.xml").isPresent(), "a JDK, for its module java.xml");
+        Prerequisite.check(ModuleLayer.boot().findModule("java.xml").isPresent(), "a JDK, for its module java.xml");
         Document picture = DocumentBuilderFactory.newInstance().newDocumentBuilder().parse(svg.toFile());
         assertEquals("svg", picture.getDocumentElement().getTagName());
         Element root = picture.getDocumentElement();

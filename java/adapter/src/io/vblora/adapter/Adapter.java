@@ -96,7 +96,7 @@ public final class Adapter implements AutoCloseable {
             double initializerRange, Stream stream, long seed) {
         List<ModuleShape> shapes = ordered(config.modules().select(linears));
         List<WholeParameter> whole = config.modules().selectWhole(parameters, shapes);
-        return finish(config, shapes, whole,
+        return assemble(config, shapes, whole,
                 config.create(shapes, new BaseWeights(config.source(), parameters), stream, seed), Map.of(),
                 wholeParameters -> wholeParameters.initialize(parameters, seed, initializerRange, stream));
     }
@@ -121,7 +121,7 @@ public final class Adapter implements AutoCloseable {
     }
 
     /** Fills the whole parameters and makes the adapter; frees all parameters if that fails. */
-    static Adapter finish(AdapterConfig config, List<ModuleShape> shapes, List<WholeParameter> whole,
+    static Adapter assemble(AdapterConfig config, List<ModuleShape> shapes, List<WholeParameter> whole,
             Composition composition, Map<String, DType> storedDtypes, Consumer<WholeParameters> fill) {
         WholeParameters wholeParameters = null;
         try {

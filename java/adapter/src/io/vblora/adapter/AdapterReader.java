@@ -56,7 +56,7 @@ final class AdapterReader {
         check(form, paths, whole);
         List<ModuleShape> shapes = paths.stream().map(path -> config.shape(path, file, base)).toList();
         Composition composition = config.read(shapes, file, base, stream);
-        return Adapter.finish(config, shapes, whole, composition, file.dtypes(), parameters -> {
+        return Adapter.assemble(config, shapes, whole, composition, file.dtypes(), parameters -> {
             file.readFinite(parameters.layout(), parameters.values());
             parameters.changed();
         });

@@ -6,8 +6,8 @@ import io.vblora.adapter.ModuleShape;
 import java.util.List;
 
 /**
- * An {@link Adaptable} made of parts. Its passes begin with {@link ModelUse#reading} or {@link ModelUse#training}, which
- * give the adapters that they use, and run on an {@link Execution}.
+ * An {@link Adaptable} made of parts. Its passes begin with {@link ModelUse#reading} or {@link ModelUse#training},
+ * which give the adapters that they use, and run on an {@link Execution}.
  */
 public abstract class AdaptableModel implements Adaptable {
     private final ModelUse use;

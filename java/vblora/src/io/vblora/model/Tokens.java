@@ -16,8 +16,8 @@ import java.util.List;
  */
 public record Tokens(Sequences sequences, Tensor ids, Tensor positions, Tensor types, Rows rows, Rows sequenceRows) {
     /** A batch among the inputs of a pass. */
-    public record Given(Bucket bucket, Inputs.Place starts, Inputs.Place ids, Inputs.Place positions, Inputs.Place types,
-            Rows rows, Rows sequenceRows) {
+    public record Given(Bucket bucket, Inputs.Place starts, Inputs.Place ids, Inputs.Place positions,
+            Inputs.Place types, Rows rows, Rows sequenceRows) {
         /**
          * The shape of a pass over it.
          *

@@ -118,7 +118,7 @@ class LowRankTest {
         refused("factors", () -> pair.forward(stream, null, 0, 2, x, of(a, bt), twoP, twoY));
         refused("a", () -> pair.forward(stream, null, 0, 2, x,
                 List.of(factors, new LowRank.Factors(converted(a, DType.FLOAT16), bt)), twoP, twoY));
-        refused("p", () -> pair.forward(stream, null, 0, 2, x, List.of(factors, factors), p, twoY));
+        refused("reduced", () -> pair.forward(stream, null, 0, 2, x, List.of(factors, factors), p, twoY));
         refused("y", () -> pair.forward(stream, null, 0, 2, x, List.of(factors, factors), twoP, y));
         refused("gradients", () -> pair.backward(stream, null, 0, 2, x, twoY, List.of(factors, factors), twoP, twoP, dx,
                 of(da, dbt), scratch));
@@ -210,14 +210,14 @@ class LowRankTest {
         refused("a", () -> lowRank.forward(stream, null, 0, 2, x, of(wrong, bt), p, y));
         refused("bt", () -> lowRank.forward(stream, null, 0, 2, x, of(a, wrong), p, y));
         refused("bt", () -> lowRank.forward(stream, null, 0, 2, x, of(a, converted(bt, DType.FLOAT16)), p, y));
-        refused("p", () -> lowRank.forward(stream, null, 0, 2, x, of(a, bt), wrong, y));
+        refused("reduced", () -> lowRank.forward(stream, null, 0, 2, x, of(a, bt), wrong, y));
         refused("y", () -> lowRank.forward(stream, null, 0, 2, x, of(a, bt), p, wrong));
         refused("y", () -> lowRank.forward(stream, null, 0, 2, x, of(a, bt), p, converted(y, DType.BFLOAT16)));
         refused("x", () -> backward(wrong, dy, a, p, q, dx, da, dbt, scratch));
         refused("dy", () -> backward(x, wrong, a, p, q, dx, da, dbt, scratch));
         refused("a", () -> backward(x, dy, wrong, p, q, dx, da, dbt, scratch));
-        refused("p", () -> backward(x, dy, a, wrong, q, dx, da, dbt, scratch));
-        refused("q", () -> backward(x, dy, a, p, wrong, dx, da, dbt, scratch));
+        refused("reduced", () -> backward(x, dy, a, wrong, q, dx, da, dbt, scratch));
+        refused("dreduced", () -> backward(x, dy, a, p, wrong, dx, da, dbt, scratch));
         refused("dx", () -> backward(x, dy, a, p, q, wrong, da, dbt, scratch));
         refused("da", () -> backward(x, dy, a, p, q, dx, wrong, dbt, scratch));
         refused("dbt", () -> backward(x, dy, a, p, q, dx, da, wrong, scratch));

@@ -7,7 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.vblora.InputException;
 import io.vblora.blas.Blas;
-import io.vblora.kernels.Needed;
+import io.vblora.kernels.Prerequisite;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.model.BertModel;
@@ -133,7 +133,7 @@ class OnnxBertTest {
             }
         }
 
-        Needed.onClassPath("/ai/onnxruntime/OrtEnvironment.class");
+        Prerequisite.onClassPath("/ai/onnxruntime/OrtEnvironment.class");
         int[] ids = {2, 5, 19, 7, 3, 4, 6, 1, 1, 1, 8, 9, 10, 11, 12};
         int[] types = {0, 0, 1, 1, 1, 0, 1, 0, 0, 0, 1, 0, 1, 1, 0};
         TokenBatch rows = PaddedRows.batch(5, ids, style.types() == Types.INPUT ? types : new int[15],

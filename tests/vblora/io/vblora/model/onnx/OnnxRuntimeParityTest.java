@@ -7,7 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.vblora.RealEncoder;
 import io.vblora.blas.Blas;
 import io.vblora.data.Tokenizer;
-import io.vblora.kernels.Needed;
+import io.vblora.kernels.Prerequisite;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.ops.Activation;
 import io.vblora.model.BertModel;
@@ -104,7 +104,7 @@ class OnnxRuntimeParityTest {
     @ParameterizedTest
     @EnumSource
     void givesWhatOnnxRuntimeGives(RealEncoder encoder) {
-        Needed.onClassPath("/ai/onnxruntime/OrtEnvironment.class");
+        Prerequisite.onClassPath("/ai/onnxruntime/OrtEnvironment.class");
         Pooling pooling = encoder == RealEncoder.BGE ? Pooling.CLS : Pooling.MEAN;
         try (Stream stream = Stream.cpu(2); Execution execution = new Execution(stream, Blas.on(stream.device()));
                 BertModel model = BertModel.load(encoder.folder(), null, stream);

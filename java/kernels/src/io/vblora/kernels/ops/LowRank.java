@@ -19,11 +19,11 @@ import org.bytedeco.javacpp.Pointer;
 /**
  * The low-rank branches of adapted linear layers that read the same x: for each member of the group, y += scaling ·
  * (drop(x) Aᵀ) Bᵀ, with a dropout mask of its own. The y of the members are blocks of columns of one matrix y [tokens,
- * width]. Other shapes: x [tokens, in]; per member a [r, in] and bt = Bᵀ [r, out]; p and q hold [tokens, r] of each
- * member, one after the other. x, y and their gradients have one native type, all a and bt another; on the CPU both
- * must be float32. p, q and the gradients of a and bt are float32. The step gives dropout its seed, step and
- * micro-batch; it may be null where dropout is 0. Where a batch is passed in pieces, firstToken is the place of the
- * first token in it. Immutable: threads may share it, each with its own stream.
+ * width]. Other shapes: x [tokens, in]; per member a [r, in] and bt = Bᵀ [r, out]; reduced and dreduced hold [tokens,
+ * r] of each member, one after the other. x, y and their gradients have one native type, all a and bt another; on the
+ * CPU both must be float32. reduced, dreduced and the gradients of a and bt are float32. The step gives dropout its
+ * seed, step and micro-batch; it may be null where dropout is 0. Where a batch is passed in pieces, firstToken is the
+ * place of the first token in it. Immutable: threads may share it, each with its own stream.
  */
 public final class LowRank {
     /** Members of a group at most. */
@@ -89,20 +89,20 @@ public final class LowRank {
         return members;
     }
 
-    /** The members' ranks together: columns that p and q have per token. */
+    /** The members' ranks together: columns that reduced and dreduced have per token. */
     public int totalRank() {
         return totalRank;
     }
 
-    /** p = drop(x) Aᵀ, and y += scaling · p Bᵀ, of each member. */
+    /** reduced = drop(x) Aᵀ, and y += scaling · reduced Bᵀ, of each member. */
     public void forward(Stream stream, StepState step, long firstToken, long tokens, Tensor x, List<Factors> factors,
-            Tensor p, Tensor y) {
+            Tensor reduced, Tensor y) {
         Check.nativeFloat(stream, "x", x, tokens * inFeatures);
         DType factorDtype = checkFactors(stream, factors);
-        Check.floats(stream, "p", p, tokens * totalRank);
+        Check.floats(stream, "reduced", reduced, tokens * totalRank);
         Check.elements(stream, "y", y, x.dtype(), tokens * width);
         stream.run(handle -> {
-            NativeGroup group = nativeGroup(tokens, factors, p);
+            NativeGroup group = nativeGroup(tokens, factors, reduced);
             for (int m = 0; m < members.size(); m++) {
                 group.matrices[m].y(at(y, members.get(m).firstColumn()));
             }
@@ -118,18 +118,19 @@ public final class LowRank {
     }
 
     /**
-     * With q = scaling · dy B, of each member: da += qᵀ drop(x), dbt += scaling · pᵀ dy, and dx += mask ⊙ (q A) unless
-     * dx is null. p is what {@link #forward} wrote.
+     * Of each member dreduced = scaling · dy B, da += dreducedᵀ drop(x), dbt += scaling · reducedᵀ dy, and, unless dx
+     * is null, dx += mask ⊙ (dreduced A). reduced is what {@link #forward} wrote.
      *
      * @param gradients da and dbt
      */
     public void backward(Stream stream, StepState step, long firstToken, long tokens, Tensor x, Tensor dy,
-            List<Factors> factors, Tensor p, Tensor q, Tensor dx, List<Factors> gradients, Tensor scratch) {
+            List<Factors> factors, Tensor reduced, Tensor dreduced, Tensor dx, List<Factors> gradients,
+            Tensor scratch) {
         Check.nativeFloat(stream, "x", x, tokens * inFeatures);
         Check.elements(stream, "dy", dy, x.dtype(), tokens * width);
         DType factorDtype = checkFactors(stream, factors);
-        Check.floats(stream, "p", p, tokens * totalRank);
-        Check.floats(stream, "q", q, tokens * totalRank);
+        Check.floats(stream, "reduced", reduced, tokens * totalRank);
+        Check.floats(stream, "dreduced", dreduced, tokens * totalRank);
         checkCount("gradients", gradients);
         for (int m = 0; m < members.size(); m++) {
             Member member = members.get(m);
@@ -141,9 +142,10 @@ public final class LowRank {
         }
         Check.scratch(stream, scratch, backwardScratchBytes(stream, tokens, x.dtype(), factorDtype));
         stream.run(handle -> {
-            NativeGroup group = nativeGroup(tokens, factors, p);
+            NativeGroup group = nativeGroup(tokens, factors, reduced);
             for (int m = 0; m < members.size(); m++) {
-                group.matrices[m].dy(at(dy, members.get(m).firstColumn())).q(at(q, tokens * ranksBefore[m]))
+                group.matrices[m].dy(at(dy, members.get(m).firstColumn()))
+                        .dreduced(at(dreduced, tokens * ranksBefore[m]))
                         .da(gradients.get(m).a().pointer()).dbt(gradients.get(m).bt().pointer());
             }
             return vbl_lowrank_backward(handle, group.shape(firstToken, tokens, x.dtype(), factorDtype),
@@ -160,12 +162,12 @@ public final class LowRank {
                 handle(stream, step), mask.pointer()));
     }
 
-    /** This thread's copy of the group, with the members' matrices that both passes use: the factors and p. */
-    private NativeGroup nativeGroup(long tokens, List<Factors> factors, Tensor p) {
+    /** This thread's copy of the group, with the members' matrices that both passes use: the factors and reduced. */
+    private NativeGroup nativeGroup(long tokens, List<Factors> factors, Tensor reduced) {
         NativeGroup group = nativeGroup.get();
         for (int m = 0; m < members.size(); m++) {
             group.matrices[m].a(factors.get(m).a().pointer()).bt(factors.get(m).bt().pointer())
-                    .p(at(p, tokens * ranksBefore[m]));
+                    .reduced(at(reduced, tokens * ranksBefore[m]));
         }
         return group;
     }

@@ -6,8 +6,8 @@ import javax.tools.JavaCompiler;
 import org.junit.jupiter.api.Assumptions;
 
 /** What tests need beside the repository's own files: a test without it is skipped, and says so. */
-public final class Needed {
-    private Needed() {}
+public final class Prerequisite {
+    private Prerequisite() {}
 
     /** Goes on if this is present. */
     public static void check(boolean present, String what) {
@@ -20,7 +20,7 @@ public final class Needed {
 
     /** A file that Maven puts on the tests' class path: {@code /ai/onnxruntime/OrtEnvironment.class}. */
     public static void onClassPath(String resource) {
-        check(Needed.class.getResource(resource) != null,
+        check(Prerequisite.class.getResource(resource) != null,
                 resource + " on the class path, where Maven puts it for tests");
     }
 
