@@ -18,6 +18,7 @@ public abstract class FlatParameters implements Trainable {
     private final Device device;
     private final String source;
     private final ParameterLayout layout;
+    private final Tensors owned;
     private final Tensor values;
     /** The group of each tensor of the layout. */
     private volatile List<ParameterGroup> groups = List.of();
@@ -50,7 +51,16 @@ public abstract class FlatParameters implements Trainable {
         this.device = device;
         this.source = source;
         this.layout = layout;
-        this.values = Tensor.allocate(device, DType.FLOAT32, layout.elements());
+        this.owned = new Tensors(device);
+        this.values = owned.allocate(DType.FLOAT32, layout.elements());
+    }
+
+    /**
+     * Allocates what else is needed as long as the parameters, float32 and zero; it is closed with them, and so are they
+     * if it cannot be allocated.
+     */
+    protected Tensor allocate(long elements) {
+        return owned.allocate(DType.FLOAT32, elements);
     }
 
     /** Sets the group of each tensor of the layout, before these are trained. */
@@ -194,7 +204,7 @@ public abstract class FlatParameters implements Trainable {
 
     @Override
     public void close() {
-        values.close();
+        owned.close();
         if (training != null) {
             training.close();
         }

@@ -35,9 +35,9 @@ final class ToyComposition extends FlatParameters implements Composition {
         this.layoutA = config.layout(modules, ToyMethod.A);
         this.layoutB = config.layout(modules, ToyMethod.B);
         this.packedLayout = PackedLayout.of(config, modules);
-        this.a = Tensor.allocate(device, DType.FLOAT32, layoutA.elements());
-        this.b = Tensor.allocate(device, DType.FLOAT32, layoutB.elements());
-        this.packed = Tensor.allocate(device, DType.FLOAT32, packedLayout.elements());
+        this.a = allocate(layoutA.elements());
+        this.b = allocate(layoutB.elements());
+        this.packed = allocate(packedLayout.elements());
         groups(Collections.nCopies(modules.size(), ToyMethod.GROUP));
     }
 
@@ -152,9 +152,6 @@ final class ToyComposition extends FlatParameters implements Composition {
     @Override
     public void close() {
         super.close();
-        a.close();
-        b.close();
-        packed.close();
         closeGradient();
     }
 }
