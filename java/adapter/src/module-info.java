@@ -18,4 +18,7 @@ module io.vblora.adapter {
 
     uses io.vblora.adapter.MethodSource;
     provides io.vblora.adapter.MethodSource with io.vblora.adapter.methods.OwnMethods;
+
+    uses io.vblora.optimizer.OptimizerFactory;
+    provides io.vblora.optimizer.OptimizerFactory with io.vblora.optimizer.adamw.AdamWFactory;
 }

@@ -112,7 +112,8 @@ class FinetuneCommandTest {
                 "--target-modules=MODULES",
                 "--vblora-dropout=P", "--init-vector-bank-bound=X", "--init-logits-std=X",
                 "--learning-rate-vector-bank=RATE",
-                "--learning-rate-logits=RATE", "--learning-rate=RATE", "--weight-decay=X", "--max-grad-norm=NORM",
+                "--learning-rate-logits=RATE", "--learning-rate=RATE", "--optim=NAME", "--weight-decay=X",
+                "--max-grad-norm=NORM",
                 "--lr-scheduler-type=TYPE", "--warmup-ratio=SHARE", "--warmup-steps=N",
                 "--per-device-train-batch-size=N",
                 "--gradient-accumulation-steps=N", "--num-train-epochs=X", "--max-steps=N", "--max-seq-length=N",
@@ -361,6 +362,7 @@ class FinetuneCommandTest {
         + "below 1 in float32",
         "--init-logits-std 1e38               | --init-logits-std: found 1e38; expected a number from 0.0",
         "--init-vector-bank-bound 1e7         | --init-vector-bank-bound: found 1e7",
+        "--optim sgd                          | --optim: found sgd; expected one of adamw",
         "--weight-decay -1                    | --weight-decay: found -1; expected a finite number that is not "
         + "negative",
         "--max-grad-norm NaN                  | --max-grad-norm: found NaN",

@@ -89,7 +89,7 @@ class SameBitsTest {
                 }
             };
             List<CausalLmExample> examples = examples();
-            Optimizer adamW = arguments.optimizer().adamW();
+            Optimizer adamW = arguments.optimizer().create();
             Optimizer observed = (on, trainables) -> new ObservedState(adamW.attach(on, trainables), tensors ->
                     tensors.quantities().forEach((quantity, named) -> named.asMap().forEach((name, tensor) ->
                             bits.put(quantity + " of " + name, bits(tensor)))), on);

@@ -70,22 +70,23 @@ class TrainingArgumentsTest {
     /** What is set under a name is read under it, and its option, if it has one, is named alike. */
     @Test
     void settersArgumentsAndOptionsHaveTheSameNames() {
-        TrainingArguments arguments = TrainingArguments.builder().learningRate("learning_rate_vector_bank", 1)
-                .learningRate("learning_rate_logits", 2)
+        TrainingArguments arguments = TrainingArguments.builder().optim("adamw")
+                .learningRate("learning_rate_vector_bank", 1).learningRate("learning_rate_logits", 2)
                 .learningRate(3).learningRateHead(4).weightDecay(5).adamBeta1(0.6).adamBeta2(0.7).adamEpsilon(8)
                 .maxGradNorm(9).lrSchedulerType(LrSchedulerType.COSINE).warmupRatio(0.1).warmupSteps(11)
                 .perDeviceTrainBatchSize(12).perDeviceEvalBatchSize(13).gradientAccumulationSteps(14)
                 .numTrainEpochs(15).maxSteps(16).shuffle(false).groupByLength(true).evalSteps(17)
                 .metricForBestModel("f1").loadBestModelAtEnd(true).earlyStoppingPatience(18).seed(19).build();
         assertEquals(new TrainingArguments(
-                new OptimizerArguments(Map.of("learning_rate_vector_bank", 1.0, "learning_rate_logits", 2.0,
+                new OptimizerArguments("adamw", Map.of("learning_rate_vector_bank", 1.0, "learning_rate_logits", 2.0,
                         "learning_rate", 3.0, "learning_rate_head", 4.0), 5, 0.6, 0.7, 8, 9),
                 new ScheduleArguments(LrSchedulerType.COSINE, 0.1, 11, 15, 16),
                 new BatchArguments(12, 14, false, true),
                 new EvaluationArguments(13, 17, "f1", true, 18), 19), arguments);
 
         // Learning rates of methods are options of the methods.
-        String[] options = {"--learning-rate=3", "--learning-rate-head=4", "--weight-decay=5", "--max-grad-norm=9",
+        String[] options = {"--optim=adamw", "--learning-rate=3", "--learning-rate-head=4", "--weight-decay=5",
+            "--max-grad-norm=9",
             "--lr-scheduler-type=cosine", "--warmup-ratio=0.1", "--warmup-steps=11", "--per-device-train-batch-size=12",
             "--per-device-eval-batch-size=13", "--gradient-accumulation-steps=14", "--num-train-epochs=15",
             "--max-steps=16", "--no-shuffle", "--group-by-length", "--eval-steps=17", "--metric-for-best-model=f1",

@@ -43,7 +43,7 @@ import picocli.CommandLine.Spec;
                 + "that Hugging Face PEFT reads.",
             "The model is a Llama-type one that predicts the next token (--task causal-lm), or a BERT-type encoder "
                 + "that gives a text, or a pair of texts, a class or a value (--task sequence-classification, "
-                + "sequence-regression). The optimizer is AdamW, adapter weights are float32."},
+                + "sequence-regression). Adapter weights are float32."},
         footer = {"", "Progress goes to standard error, the summary to standard output. A run writes no adapter if it "
                 + "is interrupted before its end, or if its loss or parameters do not stay finite to the last step."})
 final class FinetuneCommand implements Callable<Integer> {

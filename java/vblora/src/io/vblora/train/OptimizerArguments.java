@@ -1,27 +1,33 @@
 package io.vblora.train;
 
+import io.vblora.InputException;
 import io.vblora.adapter.WholeParameters;
 import io.vblora.optimizer.Optimizer;
-import io.vblora.optimizer.adamw.AdamW;
+import io.vblora.optimizer.OptimizerFactory;
+import io.vblora.optimizer.OptimizerSettings;
+import io.vblora.optimizer.Optimizers;
 import io.vblora.parameters.ParameterGroup;
 import java.util.Collections;
+import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import picocli.CommandLine.Option;
 
 /**
- * How parameters are updated: the learning rates and the constants of AdamW and clipping.
+ * How parameters are updated: the optimizer, the learning rates, and the constants of optimizers and of clipping.
  *
+ * @param optim name of the optimizer, one of {@link Optimizers#names}
  * @param learningRates base learning rates by name, such as {@code learning_rate_head}
- * @param weightDecay AdamW's decoupled weight decay, for all parameters except biases and norms
+ * @param weightDecay decoupled weight decay, for all parameters except biases and norms
  * @param adamBeta1 AdamW's beta1, in [0, 1)
  * @param adamBeta2 AdamW's beta2, in [0, 1)
  * @param adamEpsilon AdamW's epsilon, above 0
  * @param maxGradNorm global norm to which gradients are clipped; 0 means no clipping
  */
-public record OptimizerArguments(Map<String, Double> learningRates, double weightDecay, double adamBeta1,
-        double adamBeta2, double adamEpsilon, double maxGradNorm) {
+public record OptimizerArguments(String optim, Map<String, Double> learningRates, double weightDecay,
+        double adamBeta1, double adamBeta2, double adamEpsilon, double maxGradNorm) {
 
+    /** @throws InputException if a value is out of range, or the optimizer cannot do what the values say */
     public OptimizerArguments {
         learningRates = Collections.unmodifiableMap(new LinkedHashMap<>(learningRates));
         learningRates.forEach(TrainingArguments::requireNotNegative);
@@ -31,6 +37,7 @@ public record OptimizerArguments(Map<String, Double> learningRates, double weigh
         TrainingArguments.require(adamEpsilon > 0 && Double.isFinite(adamEpsilon), "adam_epsilon", adamEpsilon,
                 "a number above 0");
         TrainingArguments.requireNotNegative("max_grad_norm", maxGradNorm);
+        create(optim, new OptimizerSettings(weightDecay, adamBeta1, adamBeta2, adamEpsilon));
     }
 
     /** The base learning rate of a group, which is the group's own default if none is set. */
@@ -38,13 +45,27 @@ public record OptimizerArguments(Map<String, Double> learningRates, double weigh
         return learningRates.getOrDefault(group.learningRate(), group.defaultLearningRate());
     }
 
-    /** AdamW with these arguments. */
-    public Optimizer adamW() {
-        return new AdamW(adamBeta1, adamBeta2, adamEpsilon, weightDecay);
+    /** The optimizer with these arguments. */
+    public Optimizer create() {
+        return create(optim, new OptimizerSettings(weightDecay, adamBeta1, adamBeta2, adamEpsilon));
+    }
+
+    private static Optimizer create(String optim, OptimizerSettings settings) {
+        OptimizerFactory factory = Optimizers.named(optim).orElseThrow(() -> new InputException("training arguments",
+                "optim", optim, "one of " + String.join(", ", Optimizers.names())));
+        return factory.create(settings);
     }
 
     /** The options and their defaults. The default of a learning rate is that of its group. */
     static final class Options {
+        /** Names of all optimizers, for help. */
+        static final class Names implements Iterable<String> {
+            @Override
+            public Iterator<String> iterator() {
+                return Optimizers.names().iterator();
+            }
+        }
+
         @Option(names = "--learning-rate", paramLabel = "RATE",
                 description = "Learning rate of LoRA's A and B, and of the base model's biases (--bias) and modules "
                         + "(--modules-to-save) with any method (default: ${DEFAULT-VALUE}, usual for LoRA).")
@@ -54,9 +75,12 @@ public record OptimizerArguments(Map<String, Double> learningRates, double weigh
                 description = "Sequences: learning rate of the head (default: ${DEFAULT-VALUE}).")
         double learningRateHead = WholeParameters.HEAD_MATRICES.defaultLearningRate();
 
+        @Option(names = "--optim", paramLabel = "NAME", completionCandidates = Names.class,
+                description = "Optimizer: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
+        String optim = Optimizers.DEFAULT;
+
         @Option(names = "--weight-decay", paramLabel = "X",
-                description = "AdamW's weight decay, for everything except biases and norms (default: "
-                        + "${DEFAULT-VALUE}).")
+                description = "Weight decay, for everything except biases and norms (default: ${DEFAULT-VALUE}).")
         double weightDecay;
 
         /** Learning rates that have other names. */
@@ -76,7 +100,7 @@ public record OptimizerArguments(Map<String, Double> learningRates, double weigh
             rates.put(ParameterGroup.MATRICES.learningRate(), learningRate);
             rates.put(WholeParameters.HEAD_MATRICES.learningRate(), learningRateHead);
             rates.putAll(learningRates);
-            return new OptimizerArguments(rates, weightDecay, adamBeta1, adamBeta2, adamEpsilon, maxGradNorm);
+            return new OptimizerArguments(optim, rates, weightDecay, adamBeta1, adamBeta2, adamEpsilon, maxGradNorm);
         }
     }
 }

@@ -41,13 +41,13 @@ public final class Trainer<E extends TokenSequence> {
     private final List<Trainable> trainables;
 
     /**
-     * Trains with AdamW.
+     * Trains with the optimizer that the arguments name.
      *
      * @param listeners are told of every step, in this order
      */
     public Trainer(Objective<E> objective, Execution execution, TrainingArguments arguments,
             List<TrainingListener> listeners) {
-        this(objective, execution, arguments, listeners, arguments.optimizer().adamW());
+        this(objective, execution, arguments, listeners, arguments.optimizer().create());
     }
 
     /**

@@ -61,6 +61,12 @@ public record TrainingArguments(OptimizerArguments optimizer, ScheduleArguments 
 
         private Builder() {}
 
+        /** @param value one of {@link io.vblora.optimizer.Optimizers#names} */
+        public Builder optim(String value) {
+            optimizer.optim = value;
+            return this;
+        }
+
         public Builder learningRate(double value) {
             optimizer.learningRate = value;
             return this;
@@ -184,7 +190,7 @@ public record TrainingArguments(OptimizerArguments optimizer, ScheduleArguments 
             return this;
         }
 
-        /** @throws InputException if a value is out of range, or values do not fit together */
+        /** @throws InputException if a value is out of range or unknown, or values do not fit together */
         public TrainingArguments build() {
             return new TrainingArguments(optimizer.build(), schedule.build(), batches.build(), evaluation.build(),
                     seed);

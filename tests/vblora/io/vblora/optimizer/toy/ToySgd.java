@@ -1,9 +1,12 @@
 package io.vblora.optimizer.toy;
 
+import io.vblora.InputException;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.StepState;
 import io.vblora.optimizer.Optimizer;
+import io.vblora.optimizer.OptimizerFactory;
+import io.vblora.optimizer.OptimizerSettings;
 import io.vblora.optimizer.OptimizerState;
 import io.vblora.optimizer.OptimizerTensors;
 import io.vblora.parameters.DenseParameters;
@@ -16,7 +19,24 @@ import java.util.Map;
 import java.util.function.ToDoubleFunction;
 
 /** Plain gradient descent, on the CPU: p -= rate · gradient. It remembers nothing, and does not clip. */
-public final class ToySgd implements Optimizer {
+public final class ToySgd implements Optimizer, OptimizerFactory {
+    /** For the service loader, too. */
+    public ToySgd() {}
+
+    @Override
+    public String optim() {
+        return "toy";
+    }
+
+    @Override
+    public Optimizer create(OptimizerSettings settings) {
+        if (settings.weightDecay() != 0) {
+            throw new InputException("training arguments", "weight_decay", String.valueOf(settings.weightDecay()),
+                    "0, since the toy has no weight decay");
+        }
+        return this;
+    }
+
     @Override
     public OptimizerState attach(Stream stream, List<? extends Trainable> trainables) {
         return new State(trainables.stream().flatMap(t -> t.trained(stream).stream()).toList());

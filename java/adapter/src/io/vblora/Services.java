@@ -1,0 +1,39 @@
+package io.vblora;
+
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.ServiceLoader;
+
+/** What other artifacts add to this library: services ({@link ServiceLoader}) on the class path or module path. */
+public final class Services {
+    private Services() {}
+
+    /**
+     * A new object of each service of a type: those of the class loader that has the type, and those of the thread's,
+     * unless the latter has a copy of the type of its own, whose services are of no use here. They come in the order in
+     * which they are found.
+     *
+     * @param type its package is exported
+     */
+    public static <S> List<S> all(Class<S> type) {
+        Services.class.getModule().addUses(type);
+        Map<Class<?>, S> found = new LinkedHashMap<>();
+        for (ClassLoader loader : new ClassLoader[] {type.getClassLoader(),
+                Thread.currentThread().getContextClassLoader()}) {
+            if (!hasOtherCopy(loader, type)) {
+                ServiceLoader.load(type, loader).forEach(service -> found.putIfAbsent(service.getClass(), service));
+            }
+        }
+        return List.copyOf(found.values());
+    }
+
+    /** Whether this class loader has another class of this name; null is the system's class loader. */
+    private static boolean hasOtherCopy(ClassLoader loader, Class<?> type) {
+        try {
+            return loader != null && Class.forName(type.getName(), false, loader) != type;
+        } catch (ClassNotFoundException e) {
+            return false;
+        }
+    }
+}
