@@ -24,7 +24,8 @@ public interface OptimizerState extends AutoCloseable {
     /**
      * Uploads the constants of a step, and makes room for what the update may add. This is the one part that may
      * allocate memory and wait for the stream. It may replace memory that {@link #update} uses: an update that was
-     * captured before must be captured again then.
+     * captured before must be captured again then. Between this and the update, nothing is loaded, neither here nor as
+     * parameters.
      *
      * @param step its number, from 1
      */

@@ -95,7 +95,10 @@ public interface Trainable extends AutoCloseable {
      */
     void loadParameters(Stream stream, Map<String, Tensor> values);
 
-    /** The gradients that {@link #backward} has left, as dense tensors under the parameters' names, for checks. */
+    /**
+     * The gradients that {@link #backward} has left, as dense tensors under the parameters' names. Training has no use
+     * for them; they are for comparing a model's gradients with those of another implementation.
+     */
     NamedTensors gradients(Stream stream);
 
     @Override
