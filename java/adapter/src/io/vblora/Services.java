@@ -14,7 +14,7 @@ public final class Services {
      * unless the latter has a copy of the type of its own, whose services are of no use here. They come in the order in
      * which they are found.
      *
-     * @param type its package is exported
+     * @param type its package is exported, and its module declares to use it
      */
     public static <S> List<S> all(Class<S> type) {
         Services.class.getModule().addUses(type);
@@ -31,7 +31,8 @@ public final class Services {
     /** Whether this class loader has another class of this name; null is the system's class loader. */
     private static boolean hasOtherCopy(ClassLoader loader, Class<?> type) {
         try {
-            return loader != null && Class.forName(type.getName(), false, loader) != type;
+            return Class.forName(type.getName(), false, loader == null ? ClassLoader.getSystemClassLoader() : loader)
+                    != type;
         } catch (ClassNotFoundException e) {
             return false;
         }

@@ -8,7 +8,7 @@ import java.util.function.Function;
 
 /**
  * An architecture of language models, chosen by model_type in config.json. One from elsewhere is found as a service
- * ({@link java.util.ServiceLoader}) of this type: a public class with a constructor without parameters, named in
+ * ({@link io.vblora.Services}) of this type: a public class with a constructor without parameters, named in
  * META-INF/services or provided by a module.
  */
 public interface CausalLmArchitecture {

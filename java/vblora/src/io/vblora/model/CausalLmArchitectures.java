@@ -2,10 +2,10 @@ package io.vblora.model;
 
 import io.vblora.InputException;
 import io.vblora.JsonFields;
+import io.vblora.Services;
 import io.vblora.model.config.LlamaConfig;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.ServiceLoader;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
@@ -27,7 +27,6 @@ final class CausalLmArchitectures {
     }
 
     private static Stream<CausalLmArchitecture> all() {
-        return Stream.concat(OWN.stream(),
-                ServiceLoader.load(CausalLmArchitecture.class).stream().map(ServiceLoader.Provider::get));
+        return Stream.concat(OWN.stream(), Services.all(CausalLmArchitecture.class).stream());
     }
 }

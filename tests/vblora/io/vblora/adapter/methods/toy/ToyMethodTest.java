@@ -253,15 +253,6 @@ class ToyMethodTest {
         return new URLClassLoader(urls.toArray(URL[]::new), ClassLoader.getPlatformClassLoader());
     }
 
-    /** As in a container that gives each application its libraries. */
-    @Test
-    void isNotTakenFromAnotherCopyOfTheLibrary() throws IOException {
-        try (URLClassLoader loader = ofOwnCopy()) {
-            Thread.currentThread().setContextClassLoader(loader);
-            assertEquals(own, AdapterMethods.all());
-        }
-    }
-
     @Test
     void beginsFromTheBaseModelsWeights() throws IOException {
         try (Stream stream = Stream.cpu(1);
