@@ -272,7 +272,7 @@ vbl_status lowrank_backward(vbl_stream *stream, const vbl_lowrank &l, const vbl_
                   b.r,
                   of.dy,
                   row_vectors(of.dy, b.ldy, b.dtype),
-                  of.p,
+                  of.reduced,
                   factors_of(of.bt, b.out, b.factor_dtype),
                   plan.dbt,
                   plan.q,
@@ -284,12 +284,12 @@ vbl_status lowrank_backward(vbl_stream *stream, const vbl_lowrank &l, const vbl_
                  b.r,
                  x,
                  row_vectors(x, b.ldx, b.dtype),
-                 of.q,
+                 of.dreduced,
                  factors_of(of.a, b.in, b.factor_dtype),
                  plan.da,
                  nullptr,
                  b.dropout.module};
-    of_q.add({plan.q, b.tokens * b.r, plan.over_dy.windows, b.scaling, false, of.q});
+    of_q.add({plan.q, b.tokens * b.r, plan.over_dy.windows, b.scaling, false, of.dreduced});
     of_gradients.add({plan.da, b.r * b.in, plan.over_x.chunks, 1, true, of.da});
     of_gradients.add({plan.dbt, b.r * b.out, plan.over_dy.chunks, b.scaling, true, of.dbt});
   }

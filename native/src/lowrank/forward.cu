@@ -194,7 +194,7 @@ vbl_status lowrank_forward(vbl_stream *stream, const vbl_lowrank &l, const vbl_s
                              b.scaling,
                              factors_of(of.a, b.in, b.factor_dtype),
                              factors_of(of.bt, b.out, b.factor_dtype),
-                             of.p,
+                             of.reduced,
                              of.y,
                              row_vectors(of.y, b.ldy, b.dtype)};
     }

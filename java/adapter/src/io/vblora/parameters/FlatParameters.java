@@ -56,8 +56,8 @@ public abstract class FlatParameters implements Trainable {
     }
 
     /**
-     * Allocates what else is needed as long as the parameters, float32 and zero; it is closed with them, and so are they
-     * if it cannot be allocated.
+     * Allocates what else is needed as long as the parameters are, float32 and zero. It is closed with them, and they
+     * are closed if it cannot be allocated.
      */
     protected Tensor allocate(long elements) {
         return owned.allocate(DType.FLOAT32, elements);
