@@ -266,9 +266,17 @@ public abstract class AdapterConfig {
         return modules.modulesToSave();
     }
 
-    /** Which of the base model's biases are trained beside the updates: none, all, lora_only or vblora_only. */
+    /**
+     * Which of the base model's biases are trained beside the updates: none, all, or those of adapted layers, for which
+     * there is {@linkplain AdapterMethod#biasOfAdapted a word of each method}.
+     */
     public String bias() {
         return fields.string("bias", "none");
+    }
+
+    /** What {@link #bias} may be. */
+    public static List<String> biases() {
+        return Bias.words();
     }
 
     /** The base model's name or path, or null. */
@@ -469,7 +477,8 @@ public abstract class AdapterConfig {
 
         /**
          * Which of the base model's biases are trained beside the updates and saved: none, all, which includes those of
-         * norms, or those of adapted layers, for which lora_only and vblora_only both stand.
+         * norms, or those of adapted layers, for which {@linkplain AdapterMethod#biasOfAdapted the word of any method}
+         * stands.
          */
         public B bias(String value) {
             return set("bias", value);

@@ -23,6 +23,11 @@ public interface AdapterMethod {
         return peftType().toLowerCase(Locale.ROOT);
     }
 
+    /** PEFT's {@code bias} of this method for the biases of adapted layers: vblora_only. */
+    default String biasOfAdapted() {
+        return peftType().toLowerCase(Locale.ROOT) + "_only";
+    }
+
     /**
      * Reads and checks a configuration of this method.
      *

@@ -3,6 +3,7 @@ package io.vblora.adapter;
 import io.vblora.JsonFields;
 import java.util.List;
 import java.util.Set;
+import java.util.stream.Stream;
 
 /**
  * Which of the base model's biases are trained beside the updates: PEFT's {@code bias}. PEFT 0.21 stores them for LoRA
@@ -14,15 +15,25 @@ enum Bias {
     /** The biases of adapted layers. */
     ADAPTED;
 
-    /** PEFT accepts the name of any method before _only, always with the same meaning. */
-    private static final List<String> VALUES = List.of("none", "all", "lora_only", "vblora_only");
-
+    /** PEFT accepts the word of any method for the biases of adapted layers, always with the same meaning. */
     static Bias of(JsonFields fields) {
         String value = fields.string("bias", "none");
-        if (!VALUES.contains(value)) {
-            throw fields.wrong("bias", "one of " + String.join(", ", VALUES));
+        if (value.equals("none")) {
+            return NONE;
         }
-        return value.equals("none") ? NONE : value.equals("all") ? ALL : ADAPTED;
+        if (value.equals("all")) {
+            return ALL;
+        }
+        if (!words().contains(value)) {
+            throw fields.wrong("bias", "one of " + String.join(", ", words()));
+        }
+        return ADAPTED;
+    }
+
+    /** All words, those of methods in alphabetical order. */
+    static List<String> words() {
+        return Stream.concat(Stream.of("none", "all"),
+                AdapterMethods.all().stream().map(AdapterMethod::biasOfAdapted).sorted()).toList();
     }
 
     /** @param adapted paths of the adapted modules */

@@ -8,6 +8,7 @@ import io.vblora.adapter.MethodOption;
 import io.vblora.adapter.ModuleSelector;
 import io.vblora.adapter.ModuleShape;
 import io.vblora.train.TrainingArguments;
+import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -47,10 +48,10 @@ final class AdapterOptions {
                     + "(default: ${DEFAULT-VALUE}).")
     private String targetModules = "all-linear";
 
-    @Option(names = "--bias", paramLabel = "WHICH",
-            description = "Biases of the base model that are trained and saved beside the updates: none; all, "
-                    + "including those of norms; or lora_only, which like vblora_only means those of adapted layers "
-                    + "(default: ${DEFAULT-VALUE}).")
+    @Option(names = "--bias", paramLabel = "WHICH", completionCandidates = Biases.class,
+            description = "Biases of the base model that are trained and saved beside the updates: "
+                    + "${COMPLETION-CANDIDATES}; all includes those of norms, and each word that ends in _only stands "
+                    + "for those of adapted layers, with any method (default: ${DEFAULT-VALUE}).")
     private String bias = "none";
 
     @Option(names = "--modules-to-save", paramLabel = "MODULES", split = ",",
@@ -129,6 +130,14 @@ final class AdapterOptions {
     private Number value(MethodOption option) {
         Number given = ofMethods.get(option.key()).getValue();
         return given == null && !option.isAuto() ? option.defaultValue() : given;
+    }
+
+    /** Values of --bias, for help. */
+    private static final class Biases implements Iterable<String> {
+        @Override
+        public Iterator<String> iterator() {
+            return AdapterConfig.biases().iterator();
+        }
     }
 
     MethodChoice method() {

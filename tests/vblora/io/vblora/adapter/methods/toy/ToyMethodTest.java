@@ -18,6 +18,7 @@ import io.vblora.adapter.AdapterMethods;
 import io.vblora.adapter.Composition;
 import io.vblora.adapter.MethodSource;
 import io.vblora.adapter.methods.OwnMethods;
+import io.vblora.adapter.methods.lora.LoraConfig;
 import io.vblora.blas.Blas;
 import io.vblora.cli.CommandLineRun;
 import io.vblora.data.CausalLmExample;
@@ -193,15 +194,33 @@ class ToyMethodTest {
     /** LoRA has the same key, with a default of its own. */
     @Test
     void sharesAnOptionOfTheCommandLine() throws IOException {
-        String help = CommandLineRun.of("finetune", "--help").assertDone().out().replaceAll("\\s+", " ");
-        assertTrue(help.contains("LoRA: probability of dropout on the input of the updates while training (default: "
-                + "0.0). Toy: probability of dropout (default: 0.25)."), help);
+        assertTrue(help().contains("LoRA: probability of dropout on the input of the updates while training (default: "
+                + "0.0). Toy: probability of dropout (default: 0.25)."), help());
         assertEquals(0.25, dropoutOf("toy"));
         assertEquals(0.5, dropoutOf("toy", "--lora-dropout", "0.5"));
         assertEquals(0, dropoutOf("lora"));
         assertEquals(0.5, dropoutOf("lora", "--lora-dropout", "0.5"));
         CommandLineRun.of("finetune", "--model", "none", "--train", "none", "--output", folder.resolve("adapter"),
                 "--lora-dropout", "0.5").assertError(2, "--lora-dropout means nothing to --method vblora");
+    }
+
+    /** Which any method accepts, as PEFT does. */
+    @Test
+    void hasAWordForTheBiasesOfAdaptedLayers() throws IOException {
+        assertEquals("toy_only", configOf("toy", "--bias", "toy_only").get("bias").asText());
+        assertEquals("toy_only", configOf("lora", "--bias", "toy_only").get("bias").asText());
+        assertEquals("lora_only", configOf("toy", "--bias", "lora_only").get("bias").asText());
+        assertTrue(help().contains("trained and saved beside the updates: none, all, lora_only, toy_only, "
+                + "vblora_only;"), help());
+
+        Thread.currentThread().setContextClassLoader(before);
+        InputException e = assertThrows(InputException.class, LoraConfig.builder().bias("toy_only")::build);
+        assertEquals("bias", e.field());
+        assertEquals("one of none, all, lora_only, vblora_only", e.expected());
+    }
+
+    private static String help() {
+        return CommandLineRun.of("finetune", "--help").assertDone().out().replaceAll("\\s+", " ");
     }
 
     /** A key of all methods, with a default of the method's own. */
