@@ -165,9 +165,6 @@ class ToySgdTest {
 
     /** Says that it is AdamW. */
     public static final class Twin implements OptimizerFactory {
-        /** For the service loader. */
-        public Twin() {}
-
         @Override
         public String optim() {
             return "adamw";
