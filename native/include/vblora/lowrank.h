@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-/** Members of a group at most. */
+/** The most members that a group can have. */
 #define VBL_LOWRANK_MEMBERS 4
 
 /** The shape of one member of a group: a module with a y of its own. */

@@ -230,7 +230,7 @@ class AdapterConfigTest {
                 + "\"runtime_config\":{\"ephemeral_gpu_offload\":true},\"ensure_weight_tying\":true,"
                 + "\"target_modules\":[\"q_proj\"],\"megatron_core\":\"megatron.core\",\"qalora_group_size\":16}");
         assertEquals(List.of(file + ": \"num_vectors\": without effect, not among the keys of LORA",
-                file + ": eva_config: without effect, it is about how PEFT began to train",
+                file + ": eva_config: without effect, it says how PEFT began to train",
                 file + ": runtime_config: without effect, it is about PEFT's own memory",
                 file + ": ensure_weight_tying: without effect, as neither an embedding nor the output head is adapted"),
                 AdapterConfig.read(file).notes());

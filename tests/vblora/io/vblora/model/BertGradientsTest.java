@@ -288,7 +288,7 @@ class BertGradientsTest {
                 : "head's " + name.substring(name.lastIndexOf('.') + 1);
     }
 
-    /** A head on features computed once does what it does behind the encoder, bit for bit. */
+    /** A head on features computed once does what it does after the encoder, bit for bit. */
     private static void checkFeatures(String what, Run run, Execution execution, SequenceModel model) {
         Adapter adapter = model.adapter();
         adapter.trainables().forEach(trainable -> trainable.zeroGradient(execution.stream()));

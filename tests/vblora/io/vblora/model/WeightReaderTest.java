@@ -87,7 +87,7 @@ class WeightReaderTest {
         }
     }
 
-    /** Whatever the types are, each has its own values; and of one type they lie one behind the other. */
+    /** Whatever the types are, each has its own values; and of one type they lie one after the other. */
     @Test
     void matricesOfAGroupLieTogether() {
         Path file = folder.resolve("model.safetensors");

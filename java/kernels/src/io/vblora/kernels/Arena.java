@@ -67,7 +67,7 @@ public final class Arena implements AutoCloseable {
 
     /** Takes a tensor with undefined contents. It is valid until the arena returns to an earlier mark or is closed. */
     public Tensor take(DType dtype, long... shape) {
-        // At least one byte, so that no two tensors begin at the same offset and a mark lies before or behind each of
+        // At least one byte, so that no two tensors begin at the same offset and a mark lies before or after each of
         // them.
         long bytes = Math.max(1, Math.multiplyExact(Tensor.count(shape), dtype.bytes()));
         long offset = used;

@@ -92,7 +92,7 @@ final class InspectCommand implements Callable<Integer> {
         return report;
     }
 
-    /** Whether a file begins as a safetensors file does: a JSON object behind eight bytes. */
+    /** Whether a file begins as a safetensors file does: a JSON object after eight bytes. */
     private static boolean isSafetensors(Path file) {
         try (InputStream in = Files.newInputStream(file)) {
             byte[] head = in.readNBytes(Long.BYTES + 1);

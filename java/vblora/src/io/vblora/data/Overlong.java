@@ -7,7 +7,7 @@ public enum Overlong {
     /**
      * It is cut to the maximum. Of a text for a language model the first tokens stay; of a text or a pair for an
      * encoder, what {@link Tokenizer#encode(String, String, int)} leaves. An example in which nothing is left that
-     * counts in the loss, such as a response behind a long prompt, is skipped.
+     * counts in the loss, such as a response after a long prompt, is skipped.
      */
     CUT,
     /** It is skipped. */

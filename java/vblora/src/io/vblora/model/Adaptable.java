@@ -16,8 +16,8 @@ public interface Adaptable extends AutoCloseable {
     List<ModuleShape> linears();
 
     /**
-     * Linear layers that take no part in what the model is used for, but that PEFT's model may have, and an adapter
-     * updates of.
+     * Linear layers that take no part in what the model is used for, but which PEFT's model may have, and an adapter
+     * may update.
      */
     default List<ModuleShape> idleLinears() {
         return List.of();
@@ -26,7 +26,7 @@ public interface Adaptable extends AutoCloseable {
     /** All parameters, in the order of the model: what an adapter can hold whole. */
     List<ModelParameter> parameters();
 
-    /** Standard deviation that new weights begin with which are not the base model's; 0 if there are none. */
+    /** Standard deviation of the new weights that are not the base model's; 0 if there are none. */
     default double initializerRange() {
         return 0;
     }

@@ -22,7 +22,7 @@ record BertEmbeddings(Embedding word, Embedding position, Embedding tokenType, L
         pass.arena().release(mark);
     }
 
-    /** As {@link #forward}, of what {@link #backward} then reads. */
+    /** Does what {@link #forward} does, and keeps what {@link #backward} then reads. */
     Saved forwardToTrain(Pass pass, Tokens batch, Tensor x) {
         return normalise(pass, batch, pass.arena().floats(x.shape()), x);
     }

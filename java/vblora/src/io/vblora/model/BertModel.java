@@ -17,7 +17,7 @@ import java.util.Optional;
 import java.util.function.BiFunction;
 
 /**
- * A BERT-type encoder: embeddings, layers normalised behind their residual connections,
+ * A BERT-type encoder: embeddings, layers normalised after their residual connections,
  * bidirectional attention, and a pooler if the weights have one. It is read from a Hugging Face folder whose
  * config.json has model_type bert, roberta or xlm-roberta, or from an ONNX file. No dropout of its own is drawn.
  *
@@ -288,7 +288,7 @@ public final class BertModel implements AutoCloseable {
         return layers.forward(pass, batch, x);
     }
 
-    /** As {@link #hidden}, of what {@link #backward} then reads. */
+    /** Does what {@link #hidden} does, and keeps what {@link #backward} then reads. */
     Tape hiddenToTrain(Pass pass, Tokens batch) {
         Tensor x = pass.arena().floats(batch.count(), config.hiddenSize());
         boolean trained = pass.trains(embeddings);

@@ -16,7 +16,7 @@ import java.util.Optional;
  *
  * @param folder of the model, where further files may lie
  * @param prefix what the names of weights begin with: "bert." or "roberta.", or nothing
- * @param pooling what an ONNX graph does behind the encoder, if anything
+ * @param pooling what an ONNX graph does after the encoder, if anything
  */
 record BertSource(Path folder, BertConfig config, WeightSource weights, String prefix, Optional<Pooling> pooling)
         implements AutoCloseable {

@@ -59,7 +59,7 @@ final class GroupUpdate {
             return rows.first();
         }
         if (pass.isTraining() && drawsDropout()) {
-            throw new IllegalArgumentException("Dropout is drawn for the places of rows, which chosen rows have not");
+            throw new IllegalArgumentException("Dropout is drawn by the places of rows, and chosen rows have none");
         }
         return 0;
     }

@@ -46,7 +46,7 @@ public final class Inputs {
         return new Place(all.size() - 1);
     }
 
-    /** Takes the inputs' tensors from an arena, one behind the other. */
+    /** Takes the inputs' tensors from an arena, one after the other. */
     List<Tensor> take(Arena arena) {
         return all.stream().map(input -> arena.take(input.dtype, input.shape)).toList();
     }

@@ -58,7 +58,7 @@ public final class LayerStack<S> {
     }
 
     /**
-     * As {@link #forward(Pass, Tokens, Tensor)}, of what a backward pass then reads.
+     * Does what {@link #forward(Pass, Tokens, Tensor)} does, and keeps what a backward pass then reads.
      *
      * @param inputTrained whether what x was made of is trained
      */

@@ -19,7 +19,7 @@ import java.util.List;
 public final class LinearGroup {
     private final List<Linear> members;
     private final Parameter[] weights;
-    /** The base model's weights of all members, one behind the other, or null where they lie apart. */
+    /** The base model's weights of all members, one after the other, or null where they lie apart. */
     private final Tensor joint;
     private final long[] firstColumns;
     private final long width;
@@ -30,7 +30,7 @@ public final class LinearGroup {
     }
 
     /**
-     * @param joint the base model's weights of all members, one behind the other in memory, [those of all outputs, in]:
+     * @param joint the base model's weights of all members, one after the other in memory, [those of all outputs, in]:
      * one matrix product then does for all; null where they lie apart
      * @param members 1 to 4 layers with as many inputs; [out, in] if they have joint weights
      * @throws IllegalArgumentException if there are more or none, their inputs differ or the weights do not fit them

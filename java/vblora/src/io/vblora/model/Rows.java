@@ -49,7 +49,7 @@ public record Rows(long first, long count, List<Run> runs) {
         return of(slots, row -> row);
     }
 
-    /** @param start place of what belongs to a sequence, or behind the last one */
+    /** @param start place of what belongs to a sequence, or after the last one */
     private static Rows of(int[] slots, IntUnaryOperator start) {
         List<Run> runs = new ArrayList<>();
         int from = 0;
@@ -92,7 +92,7 @@ public record Rows(long first, long count, List<Run> runs) {
     }
 
     /**
-     * Chosen rows, one behind the other.
+     * Chosen rows, one after the other.
      *
      * @param indices among these, ascending
      */

@@ -10,7 +10,7 @@ import java.util.stream.IntStream;
  * The tokens of a batch that the head of a language model computes logits of: those whose next token counts in the
  * loss, or all of them where nearly all do.
  *
- * @param rows these tokens, one behind the other, and the adapters that they use
+ * @param rows these tokens, one after the other, and the adapters that they use
  * @param indices int32 [count], each one's place among all tokens
  * @param targets int32 [count], the tokens that follow them
  */

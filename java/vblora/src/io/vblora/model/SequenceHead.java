@@ -13,7 +13,7 @@ import java.util.stream.Stream;
  * it.
  */
 final class SequenceHead implements ModelPart {
-    /** Null where there is but one layer. */
+    /** Null where there is only one layer. */
     private final LinearGroup dense;
     private final LinearGroup out;
 

@@ -188,7 +188,7 @@ public final class SequenceModel extends AdaptableModel {
         });
     }
 
-    /** {@link #addGradients} of sequences whose {@link #features} are known, for an adapter that is but a head. */
+    /** {@link #addGradients} of sequences whose {@link #features} are known, for an adapter that is only a head. */
     public void addGradientsOf(Execution execution, float[] features, float[] targets, Training training) {
         int size = checkFeatures(features);
         checkTargets(size, targets);

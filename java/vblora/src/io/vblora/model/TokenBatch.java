@@ -8,9 +8,9 @@ import java.util.List;
 import java.util.stream.IntStream;
 
 /**
- * The sequences of tokens that a model computes at a time, one behind the other without padding. Sequences may be
- * empty. Dropout is drawn for each token's place among all of them, so neither empty sequences nor what comes behind
- * changes it. The arrays are not copied.
+ * The sequences of tokens that a model computes at a time, one after the other without padding. Sequences may be
+ * empty. Dropout is drawn for each token's place among all of them, so neither empty sequences nor what comes after
+ * them changes it. The arrays are not copied.
  *
  * @param starts the place of each sequence's first token among all tokens and, last, the number of tokens, [size + 1]
  * @param inputIds [tokens], at least one
@@ -80,7 +80,7 @@ public record TokenBatch(int[] starts, int[] inputIds, int[] tokenTypeIds, int l
         return starts;
     }
 
-    /** What is said of the tokens of each sequence as it is said of a batch's, one sequence behind the other. */
+    /** The values that each sequence has for its tokens as a batch has them, one sequence after the other. */
     public static int[] pack(List<int[]> sequences) {
         int[] packed = new int[starts(sequences)[sequences.size()]];
         int start = 0;
@@ -160,7 +160,7 @@ public record TokenBatch(int[] starts, int[] inputIds, int[] tokenTypeIds, int l
     }
 
     /**
-     * This batch with sequences behind its own that fill a bucket: some of zeros, as few as hold them, and empty ones.
+     * This batch followed by sequences that fill a bucket: some of zeros, as few as hold them, and empty ones.
      * The results of the others stay the same, except for rounding where a library of matrix products chooses the order
      * of its sums by the number of rows. Give them the label -100, and they count nowhere.
      *

@@ -52,7 +52,7 @@ public final class Updates {
         return slots.get(0).adapter();
     }
 
-    /** Equal for passes of one model, with whatever is attached, that take the same memory for equal batches. */
+    /** Equal for passes of one model that take the same memory for equal batches, whatever is attached. */
     public Layout layout() {
         return layout;
     }

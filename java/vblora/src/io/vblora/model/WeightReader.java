@@ -135,12 +135,12 @@ public final class WeightReader {
     /**
      * Matrices.
      *
-     * @param joint all of them, one behind the other; null where they lie apart
+     * @param joint all of them, one after the other; null where they lie apart
      */
     record Matrices(Tensor joint, List<Tensor> each) {}
 
     /**
-     * Matrices [rows, columns] in the type asked for. Where that makes them of one type, they lie one behind the other
+     * Matrices [rows, columns] in the type asked for. Where that makes them of one type, they lie one after the other
      * in memory.
      *
      * @param rows of each

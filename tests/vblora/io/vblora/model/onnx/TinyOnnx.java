@@ -114,7 +114,7 @@ final class TinyOnnx {
             return output == Output.MEAN_NORMALISED || output == Output.CLS_NORMALISED;
         }
 
-        /** RoBERTa's positions begin behind its pad token, 1. */
+        /** RoBERTa's positions begin after its pad token, 1. */
         int positionOffset() {
             return positions == Positions.CUMSUM ? 2 : 0;
         }

@@ -26,7 +26,7 @@ import org.bytedeco.javacpp.Pointer;
  * place of the first token in it. Immutable: threads may share it, each with its own stream.
  */
 public final class LowRank {
-    /** Members of a group at most. */
+    /** The most members that a group can have. */
     public static final int MAX_MEMBERS = VBL_LOWRANK_MEMBERS;
 
     /**

@@ -5,7 +5,7 @@ import io.vblora.kernels.Tensor;
 
 /**
  * How the rows of a tensor, one per token, make sequences: padded at their end to one length, or packed, which is one
- * behind the other without padding.
+ * after the other without padding.
  *
  * @param size sequences
  * @param length tokens of each if padded, else at most

@@ -51,7 +51,7 @@ public record BertConfig(String modelType, int hiddenSize, int numHiddenLayers, 
     /** {@link #initializerRange} where nothing else is said: Hugging Face's. */
     public static final double USUAL_INITIALIZER_RANGE = 0.02;
 
-    /** Rows of a table, and features, at most. */
+    /** The most rows of a table, and the most features. */
     public static final int MAX_SIZE = 1 << 24;
 
     /** What {@link #modelType} may be. */

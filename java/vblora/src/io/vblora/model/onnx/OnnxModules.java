@@ -19,7 +19,7 @@ import java.util.function.Predicate;
 
 /** Recognises linear layers and layer normalisations in a graph, whatever nodes an exporter made of them. */
 final class OnnxModules {
-    /** Nodes that do nothing, one behind the other, at most; more are not looked through. */
+    /** The longest row of nodes that do nothing; more are not looked through. */
     private static final int MAX_CHAIN = 32;
 
     private final OnnxFile file;

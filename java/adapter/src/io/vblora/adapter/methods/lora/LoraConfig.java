@@ -40,7 +40,7 @@ public final class LoraConfig extends AdapterConfig {
             Map.entry("use_dora", "DoRA is"), Map.entry("use_qalora", "QA-LoRA is"),
             Map.entry("velora_config", "VeLoRA is"));
 
-    /** Details of ways to initialise, of which only the tensors are left. */
+    /** Details of how PEFT initialised, of which only the resulting tensors are left. */
     private static final Set<String> OF_THE_BEGINNING =
             Set.of("corda_config", "eva_config", "loftq_config", "lora_ga_config");
 
@@ -72,7 +72,7 @@ public final class LoraConfig extends AdapterConfig {
                 Float.MAX_VALUE));
         requireUnset(fields, UNSUPPORTED);
         for (String key : new TreeSet<>(OF_THE_BEGINNING)) {
-            noteWithoutEffect(key, "it is about how PEFT began to train");
+            noteWithoutEffect(key, "it says how PEFT began to train");
         }
         noteWithoutEffect("runtime_config", "it is about PEFT's own memory");
         if (fields.bool("ensure_weight_tying", false)) {
