@@ -126,7 +126,7 @@ class PagesExampleTest {
                         Execution execution = new Execution(stream, Blas.on(stream.device()))) {
                 %s}
                 """.formatted(literal(Golden.own("models/tinyrand")), example(JAVA_PAGE, 2)
-                        .replace("\"polite\"", literal(adapter)).replace("\"terse\"", literal(adapter))));
+                .replace("\"polite\"", literal(adapter)).replace("\"terse\"", literal(adapter))));
     }
 
     private void run(String name, String body) throws Exception {

@@ -20,7 +20,7 @@ public final class Services {
         Services.class.getModule().addUses(type);
         Map<Class<?>, S> found = new LinkedHashMap<>();
         for (ClassLoader loader : new ClassLoader[] {type.getClassLoader(),
-                Thread.currentThread().getContextClassLoader()}) {
+            Thread.currentThread().getContextClassLoader()}) {
             if (!hasOtherCopy(loader, type)) {
                 ServiceLoader.load(type, loader).forEach(service -> found.putIfAbsent(service.getClass(), service));
             }

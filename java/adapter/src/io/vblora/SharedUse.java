@@ -9,7 +9,7 @@ import java.util.concurrent.atomic.AtomicInteger;
  */
 public final class SharedUse {
     private static final int CHANGING = -1;
-    private static final Use WITHIN_CHANGE = () -> { };
+    private static final Use WITHIN_CHANGE = () -> {};
 
     private final String refusal;
     /** The number of reading uses, or {@link #CHANGING}. */

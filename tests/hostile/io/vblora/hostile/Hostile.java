@@ -102,7 +102,7 @@ public final class Hostile {
     }
 
     private void work(Path folder) {
-        for (Case c; System.nanoTime() < end && (c = waiting.poll()) != null; ) {
+        for (Case c; System.nanoTime() < end && (c = waiting.poll()) != null;) {
             try {
                 if (Files.exists(folder)) {
                     World.delete(folder);

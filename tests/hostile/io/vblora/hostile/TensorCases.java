@@ -69,8 +69,8 @@ final class TensorCases {
                 }, command, Expect.REFUSED));
             }
             for (float value : new float[] {Float.NaN, Float.POSITIVE_INFINITY, 3e38f, -3e38f, 1e-45f}) {
-                cases.add(new Case("tensors: " + file + ": all numbers " + value, (folder, random) ->
-                        fill(folder.resolve(file), value), command, Expect.ANY));
+                cases.add(new Case("tensors: " + file + ": all numbers " + value,
+                        (folder, random) -> fill(folder.resolve(file), value), command, Expect.ANY));
             }
         });
         return cases;

@@ -23,7 +23,7 @@ final class TokenizerCases {
         for (String pattern : PATTERNS) {
             cases.add(of("pre-tokenizer " + pattern, "null",
                     "{\"type\": \"Split\", \"pattern\": {\"Regex\": \"" + pattern
-                    + "\"}, \"behavior\": \"Isolated\", \"invert\": false}"));
+                            + "\"}, \"behavior\": \"Isolated\", \"invert\": false}"));
             cases.add(of("normalizer " + pattern, "{\"type\": \"Sequence\", \"normalizers\": [{\"type\": \"Replace\", "
                     + "\"pattern\": {\"Regex\": \"" + pattern + "\"}, \"content\": \"w\"}]}",
                     "{\"type\": \"Whitespace\"}"));
@@ -53,7 +53,7 @@ final class TokenizerCases {
     private static Case of(String name, String normalizer, String preTokenizer) {
         return text("tokenizer: " + name, World.TOKENIZER.replaceFirst("%s",
                 java.util.regex.Matcher.quoteReplacement(normalizer)).replaceFirst("%s",
-                java.util.regex.Matcher.quoteReplacement(preTokenizer)));
+                        java.util.regex.Matcher.quoteReplacement(preTokenizer)));
     }
 
     private static Case text(String name, String tokenizer) {

@@ -85,7 +85,7 @@ class StreamTest {
         running.await();
         try (Tensor tensor = Tensor.of(new float[] {1}, 1)) {
             for (Executable call : new Executable[] {stream::close, stream::synchronize,
-                    () -> Memory.zero(stream, tensor),
+                () -> Memory.zero(stream, tensor),
                 () -> GradientNorm.sumSquaresScratchBytes(stream.planning(), 1)}) {
                 IllegalStateException e = assertThrows(IllegalStateException.class, call);
                 assertEquals("The stream is in use by another thread: one thread at a time runs ops on it",

@@ -156,7 +156,8 @@ class ModuleSelectorTest {
     private static void assertRefused(String regex, String what, int character) {
         assertEquals("target_modules: found \"" + regex + "\"; expected a regular expression (without " + what
                 + ", as character " + character + " begins)", assertThrows(InputException.class,
-                () -> VbLoraConfig.builder().targetModules(regex).build()).getMessage().replace("VbLoraConfig: ", ""));
+                        () -> VbLoraConfig.builder().targetModules(regex).build()).getMessage()
+                        .replace("VbLoraConfig: ", ""));
     }
 
     /** Python refuses them as well, but for the first. */

@@ -152,7 +152,7 @@ class WholeParametersTest extends WithStream {
             adapter.belongTo(LINEARS, List.of(), model);
             assertEquals(Set.of("learning_rate true", "learning_rate_head true", "learning_rate false",
                     "learning_rate_head false"), whole.groups().stream().map(group -> group.learningRate() + " "
-                    + group.decays()).collect(Collectors.toSet()));
+                            + group.decays()).collect(Collectors.toSet()));
             assertTrue(whole.groups().containsAll(List.of(ParameterGroup.MATRICES, ParameterGroup.VECTORS)));
             assertEquals(List.of("classifier", "m.embed", "m.layer.0.norm"), adapter.savedModules());
             assertEquals(List.of("m.layer.0.q.bias"), adapter.biases());
@@ -222,8 +222,8 @@ class WholeParametersTest extends WithStream {
             assertArrayEquals(new float[2], adapter.wholeParameters().value("classifier.bias").toFloats());
             assertEquals(2, adapter.biases().size());
         }
-        InputException e = refused(lora("lora_only", "classifier"), lora("lora_only", "classifier"), tensors ->
-                tensors.put(PREFIX + "classifier.original_module.bias", Tensor.of(new float[2], 2)));
+        InputException e = refused(lora("lora_only", "classifier"), lora("lora_only", "classifier"),
+                tensors -> tensors.put(PREFIX + "classifier.original_module.bias", Tensor.of(new float[2], 2)));
         assertEquals(PREFIX + "classifier.original_module.bias", e.field());
     }
 

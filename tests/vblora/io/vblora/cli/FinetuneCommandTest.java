@@ -277,7 +277,7 @@ class FinetuneCommandTest {
         Path second = folder.resolve("second");
         CommandLineRun.of("finetune", "--init-adapter", output, "--model", MODEL, "--train", train, "--output", second,
                 "--max-steps", 1, "--modules-to-save", "lm_head").assertError(2, "--modules-to-save: found [lm_head]; "
-                + "expected [embed_tokens, norm, lm_head]");
+                        + "expected [embed_tokens, norm, lm_head]");
         CommandLineRun.of("finetune", "--init-adapter", output, "--model", MODEL, "--train", train, "--output", second,
                 "--max-steps", 1, "--bias", "all").assertError(2, "--bias: found all; expected none");
         CommandLineRun.of("finetune", "--init-adapter", output, "--model", MODEL, "--train", train, "--output", second,
@@ -352,19 +352,19 @@ class FinetuneCommandTest {
         "--r 3000000000                       | --r: found 3000000000; expected a whole number up to 2147483647",
         "--max-steps 1e3                      | --max-steps: found 1e3; expected a whole number.",
         "--max-steps 10000000000000000000     | --max-steps: found 10000000000000000000; expected a whole number up "
-        + "to 9223372036854775807",
+                + "to 9223372036854775807",
         "--no-shuffle=maybe                   | --no-shuffle: found maybe; expected no value, or true or false",
         "--topk 33                            | --topk: found 33; expected at most num_vectors",
         "--vblora-dropout -0.1                | --vblora-dropout: found -0.1",
         "--vblora-dropout 1                   | --vblora-dropout: found 1",
         "--init-logits-std NaN                | --init-logits-std: found",
         "--vblora-dropout 0.999999999         | --vblora-dropout: found 0.999999999; expected a probability from 0, "
-        + "below 1 in float32",
+                + "below 1 in float32",
         "--init-logits-std 1e38               | --init-logits-std: found 1e38; expected a number from 0.0",
         "--init-vector-bank-bound 1e7         | --init-vector-bank-bound: found 1e7",
         "--optim sgd                          | --optim: found sgd; expected one of adamw",
         "--weight-decay -1                    | --weight-decay: found -1; expected a finite number that is not "
-        + "negative",
+                + "negative",
         "--max-grad-norm NaN                  | --max-grad-norm: found NaN",
         "--warmup-ratio 1.5                   | --warmup-ratio: found 1.5",
         "--warmup-steps -1                    | --warmup-steps: found -1; expected at least 0",
@@ -535,7 +535,7 @@ class FinetuneCommandTest {
         Files.writeString(heldOut, "{\"input_ids\": [1, 512]}");
         finetuneSmall("--eval", heldOut)
                 .assertError(1, heldOut + ", line 1: input_ids[1]: found 512; expected integers from 0 "
-                + "to 511");
+                        + "to 511");
         assertFalse(Files.exists(output));
         finetuneSmall("--model", folder.resolve("none")).assertError(2, "should be specified only once");
         Files.writeString(output, "in the way");

@@ -299,7 +299,7 @@ class SequenceCommandsTest {
             CommandLineRun run = finetune("--method", "head", "--pooling", pooling, "--max-steps", 3).assertDone();
             assertTrue(run.err().contains(pooling.equals("auto") ? "vblora: pooling: pooler; the model does not say "
                     + "how it is to be pooled, --pooling cls, mean or pooler does." : "vblora: pooling: " + pooling
-                    + ", as --pooling says."), run.err());
+                            + ", as --pooling says."), run.err());
             adapters.add(Files.readAllBytes(output.resolve("adapter_model.safetensors")));
             // TinyBert has a pooler, and that is what a Hugging Face folder without 1_Pooling uses.
             assertEquals(pooling.equals("auto") ? "pooler" : pooling,
@@ -365,7 +365,7 @@ class SequenceCommandsTest {
 
         CommandLineRun.of(join(goOn, "--task", "causal-lm"))
                 .assertError(2, "--task: found causal-lm; expected sequence-classification, as the adapter in "
-                + first);
+                        + first);
         CommandLineRun.of(join(goOn, "--pooling", "cls")).assertError(2, "--pooling: found cls; expected mean, as");
         CommandLineRun.of(join(goOn, "--max-seq-length", 13))
                 .assertError(2, "--max-seq-length: found 13; expected 12, as");
@@ -430,7 +430,8 @@ class SequenceCommandsTest {
         finetune().assertError(1, model.resolve("tokenizer.json") + ": found no such file");
         CommandLineRun.of("finetune", "--task", "sequence-classification", "--model", folder.resolve("none.onnx"),
                 "--train", train, "--output", output).assertError(1, "--model: found "
-                + folder.resolve("none.onnx") + ", which does not exist; expected an encoder: a Hugging Face folder");
+                        + folder.resolve("none.onnx")
+                        + ", which does not exist; expected an encoder: a Hugging Face folder");
         assertFalse(Files.exists(output));
     }
 
@@ -490,7 +491,7 @@ class SequenceCommandsTest {
         Path nowhere = folder.resolve("nowhere");
         CommandLineRun.of("evaluate", "--model", nowhere, "--adapter", output, "--data", heldOut).assertError(1,
                 "--model: found " + nowhere + ", which does not exist; expected an encoder: a Hugging Face folder, a "
-                + "folder with model.onnx and tokenizer.json, or an .onnx file with tokenizer.json beside it");
+                        + "folder with model.onnx and tokenizer.json, or an .onnx file with tokenizer.json beside it");
     }
 
     /** causal-lm is the default task: an encoder without --task is a likely mistake. */

@@ -85,7 +85,7 @@ class CausalLmConfigTest {
         "{\"task_type\": \"CAUSAL_LM\"}     | max_seq_length: found nothing",
         "{\"task_type\": \"CAUSAL_LM\", \"max_seq_length\": 1} | max_seq_length: found 1",
         "{\"task_type\": \"CAUSAL_LM\", \"max_seq_length\": 8, \"prompt_column\": \"a\"} | response_column: found "
-            + "nothing",
+                + "nothing",
         "{\"task_type\": \"CAUSAL_LM\", \"prompt_template\": \"{a} {b\"} | found a single {",
         "{\"task_type\": \"CAUSAL_LM\", \"prompt_template\": 1} | prompt_template: found 1; expected a string",
         "[] | found a JSON array; expected a JSON object",

@@ -196,9 +196,9 @@ class CausalLmFileTest {
         "{\"input_ids\": []}             | found an example of 0 tokens; expected at least 2",
         "{\"input_ids\": [1]}            | found an example of 1 tokens; expected at least 2",
         "{\"input_ids\": [1, 2, 3], \"labels\": [1, -100, -100]} | labels: found only -100 in positions 1 to 2; "
-        + "expected a label that counts, after the first position",
+                + "expected a label that counts, after the first position",
         "{\"input_ids\": [1,1,1,1,1,1,1,1,1], \"labels\": [1,-100,-100,-100,-100,-100,-100,-100,-100]} | labels: found "
-        + "only -100 in positions 1 to 8",
+                + "only -100 in positions 1 to 8",
     })
     void refusesABadRowByFileAndLine(String row, String expected) throws IOException {
         String message = assertThrows(InputException.class, () -> readJson("{\"input_ids\": [1, 2]}\n\n" + row + "\n"))

@@ -81,10 +81,10 @@ class SequenceFileTest {
         assertEquals(List.of(0f, 1f), file.examples().stream().map(SequenceExample::target).toList());
         assertEquals(folder.resolve("data.csv") + ", line 2: found more than 5 tokens in row 1; expected at most 5",
                 assertThrows(InputException.class, () -> classes(content, TEXT_LABEL, null, Overlong.ERROR))
-                .getMessage());
+                        .getMessage());
         assertEquals(folder.resolve("data.csv") + ": found no example that fits into 5 tokens; expected at least one",
                 assertThrows(InputException.class, () -> classes("text,label\nthe bank of vectors of the,b\n",
-                TEXT_LABEL, List.of("a", "b"), Overlong.SKIP)).getMessage());
+                        TEXT_LABEL, List.of("a", "b"), Overlong.SKIP)).getMessage());
     }
 
     /** 1,048,576 characters are the most that are tokenized whole. */
@@ -94,7 +94,7 @@ class SequenceFileTest {
         assertEquals(List.of(2), classes(content, TEXT_LABEL, null, Overlong.SKIP).skipped());
         assertEquals(folder.resolve("data.csv") + ", line 4: found more than 5 tokens in row 3; expected at most 5",
                 assertThrows(InputException.class, () -> classes(content, TEXT_LABEL, null, Overlong.ERROR))
-                .getMessage());
+                        .getMessage());
     }
 
     /** A field without text is one, as is a line of two quotes; a line that is blank is no row. */

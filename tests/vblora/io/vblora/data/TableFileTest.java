@@ -106,7 +106,7 @@ class TableFileTest {
     @CsvSource(delimiter = '|', quoteCharacter = '`', value = {
         "a\\tb    | 3   | , line 1: found 2 fields; expected at least 3, as the columns need",
         "a\\tb    | 0   | , line 1: found a column called \"0\", in a file without a header; expected the column's "
-            + "number",
+                + "number",
         "a\\tb    | text| , line 1: found a column called \"text\"",
         "a\\tb    | 9999999999 | , line 1: found a column called \"9999999999\"",
     })

@@ -133,7 +133,7 @@ class TableFuzzTest {
             ByteArrayOutputStream changed = new ByteArrayOutputStream();
             changed.writeBytes(Arrays.copyOf(bytes, from));
             switch (random.nextInt(4)) {
-                case 0 -> { } // only taken away
+                case 0 -> {} // only taken away
                 case 1 -> changed.writeBytes(Arrays.copyOfRange(bytes, to / 2, to));
                 default -> changed.writeBytes(piece.getBytes(piece.equals("\u00ff") ? StandardCharsets.ISO_8859_1
                         : StandardCharsets.UTF_8));

@@ -105,11 +105,11 @@ class TokenizerTest {
         // what is replaced | by what | what the message says
         "\"type\": \"WordLevel\"   | \"type\": \"NoSuchModel\"   | tokenizers library refuses",
         "\"special_tokens\": {\"<s>\" | \"special_tokens\": {\"<other>\" | post_processor.single: found the special "
-        + "token \"<s>\"",
+                + "token \"<s>\"",
         "\"normalizer\": null | \"normalizer\": {\"type\": \"Precompiled\", \"precompiled_charsmap\": \"AAAA\"} | "
-        + "precompiled_charsmap",
+                + "precompiled_charsmap",
         "\"normalizer\": null | \"normalizer\": {\"type\": \"Sequence\", \"normalizers\": [{\"type\": \"Precompiled\", "
-            + "\"precompiled_charsmap\": \"EAAAAAAAAAA=\"}]} | precompiled_charsmap",
+                + "\"precompiled_charsmap\": \"EAAAAAAAAAA=\"}]} | precompiled_charsmap",
         "\"normalizer\": null | \"normalizer\": {\"type\": \"Precompiled\"} | precompiled_charsmap",
         // not canonical; an empty trie; a root that leads out of the trie of one unit
         "\"normalizer\": null | \"normalizer\": {\"precompiled_charsmap\": \"BAAAAAAAAAB\"} | precompiled_charsmap",
@@ -117,36 +117,36 @@ class TokenizerTest {
         "\"normalizer\": null | \"normalizer\": {\"precompiled_charsmap\": \"BAAAAAAAAAA=\"} | precompiled_charsmap",
         "\"normalizer\": null | \"normalizer\": [true, true] | normalizer: found an array",
         "{\"Sequence\": {\"id\": \"A\", \"type_id\": 0}}], | {\"Sequence\": {\"id\": \"B\", \"type_id\": 0}}], | "
-        + "post_processor.single: found {\"Sequence\":{\"id\":\"B\",\"type_id\":0}}; expected the sequence A",
+                + "post_processor.single: found {\"Sequence\":{\"id\":\"B\",\"type_id\":0}}; expected the sequence A",
         "{\"type\": \"TemplateProcessing\", | {\"processors\": [{\"single\": []}, {\"pair\": []}], | "
-        + "post_processor.processors[1]: found a second template",
+                + "post_processor.processors[1]: found a second template",
         "\"decoder\": null | \"decoder\": {\"a\": 1e999} | decoder: found an infinite number",
         "\"decoder\": null | \"decoder\": {\"a\": \"\\ud800\"} | decoder: found half of a surrogate pair",
         "\"decoder\": null | \"decoder\": {\"a\": DEEP} | decoder: found more than 64 levels",
         "\"decoder\": null | \"decoder\": {\"type\": \"Strip\", \"content\": \" \", \"start\": 0, \"stop\": 1} | "
-        + "decoder.stop: found 1; expected 0",
+                + "decoder.stop: found 1; expected 0",
         "\"type\": \"WordLevel\" | \"merges\": [[\"a\", \"b\"]], \"continuing_subword_prefix\": \"##\" | "
-        + "model.merges[0]: found \"b\" as the second part; expected one that begins with the prefix \"##\"",
+                + "model.merges[0]: found \"b\" as the second part; expected one that begins with the prefix \"##\"",
         "\"version\": \"1.0\", | \"version\": | malformed JSON",
         // expressions over which the library ends the process, wherever it takes them
         "{\"type\": \"Whitespace\"} | {\"type\": \"Split\", \"pattern\": {\"Regex\": \"(.*)*x\"}, "
-        + "\"behavior\": \"Isolated\", \"invert\": false} | pre_tokenizer.pattern.Regex: found \"(.*)*x\", which has a "
-        + "loop around what may be empty; expected a regular expression whose time is linear",
+                + "\"behavior\": \"Isolated\", \"invert\": false} | pre_tokenizer.pattern.Regex: found \"(.*)*x\", "
+                + "which has a loop around what may be empty; expected a regular expression whose time is linear",
         "{\"type\": \"Whitespace\"} | {\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Sequence\", "
-        + "\"pretokenizers\": [{\"pattern\": {\"Regex\": \"(a+)+b\"}}]}]} | "
-        + "pre_tokenizer.pretokenizers[0].pretokenizers[0].pattern.Regex: found",
+                + "\"pretokenizers\": [{\"pattern\": {\"Regex\": \"(a+)+b\"}}]}]} | "
+                + "pre_tokenizer.pretokenizers[0].pretokenizers[0].pattern.Regex: found",
         "\"normalizer\": null | \"normalizer\": {\"type\": \"Replace\", \"pattern\": {\"Regex\": \"a*a*b\"}, "
-        + "\"content\": \"\"} | normalizer.pattern.Regex: found",
+                + "\"content\": \"\"} | normalizer.pattern.Regex: found",
         "\"decoder\": null | \"decoder\": {\"type\": \"Sequence\", \"decoders\": [{\"type\": \"Replace\", \"pattern\": "
-        + "{\"Regex\": \"(?=.*x)*y\"}, \"content\": \"\"}]} | decoder.decoders[0].pattern.Regex: found",
+                + "{\"Regex\": \"(?=.*x)*y\"}, \"content\": \"\"}]} | decoder.decoders[0].pattern.Regex: found",
         "\"normalizer\": null | \"normalizer\": {\"type\": \"Prepend\", \"prepend\": \"LONG\"} | normalizer.prepend: "
-        + "found 1000000 characters; expected at most 1000",
+                + "found 1000000 characters; expected at most 1000",
         "\"normalizer\": null | \"normalizer\": {\"normalizers\": [MANY{\"type\": \"NFC\"}]} | "
-        + "found more than 100 parts",
+                + "found more than 100 parts",
         "\"normalizer\": null | \"normalizer\": {\"normalizers\": [{\"type\": \"NFKC\"}, {\"type\": \"NFKC\"}, "
-        + "{\"type\": \"NFKC\"}]} | may make a text 5832 times longer",
+                + "{\"type\": \"NFKC\"}]} | may make a text 5832 times longer",
         "\"type\": \"WordLevel\" | \"max_input_chars_per_word\": 1000000 | "
-        + "model.max_input_chars_per_word: found 1000000",
+                + "model.max_input_chars_per_word: found 1000000",
     })
     void refusesABrokenFile(String target, String replacement, String expected) throws IOException {
         assertTrue(TokenizerFixture.WORD_LEVEL.contains(target));

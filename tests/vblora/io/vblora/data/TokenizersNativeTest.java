@@ -92,6 +92,6 @@ class TokenizersNativeTest {
         assertNotEquals(0, child.exitCode());
         assertTrue(child.errors().contains("The native library of the tokenizers could not be loaded. It is unpacked "
                 + "to JavaCPP's cache (the system property org.bytedeco.javacpp.cachedir") && child.errors().contains(
-                cache.toString()), child.errors());
+                        cache.toString()), child.errors());
     }
 }

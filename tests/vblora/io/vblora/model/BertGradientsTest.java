@@ -114,7 +114,7 @@ class BertGradientsTest {
         switch (random.nextInt(4)) {
             case 0 -> some.removeIf(module -> !module.path().contains("." + (layers - 1) + "."));
             case 1 -> some.retainAll(all.subList(all.size() - 1, all.size()));
-            default -> { }
+            default -> {}
         }
         ModuleShape kept = some.get(random.nextInt(some.size()));
         some.removeIf(module -> module != kept && random.nextInt(4) == 0);
@@ -303,7 +303,7 @@ class BertGradientsTest {
                     model.logitsOf(execution, features), what);
         }
         assertEquals(run.loss, sum, what);
-        gradients(adapter, execution.stream()).forEach((name, found) ->
-                assertArrayEquals(run.gradients.get(name), found, what));
+        gradients(adapter, execution.stream()).forEach(
+                (name, found) -> assertArrayEquals(run.gradients.get(name), found, what));
     }
 }

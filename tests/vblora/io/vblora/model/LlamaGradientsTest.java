@@ -87,7 +87,7 @@ class LlamaGradientsTest {
         switch (random.nextInt(4)) {
             case 0 -> some.removeIf(module -> !module.path().contains("." + (layers - 1) + "."));
             case 1 -> some.removeIf(module -> !module.path().equals("lm_head"));
-            default -> { }
+            default -> {}
         }
         ModuleShape kept = some.get(random.nextInt(some.size()));
         some.removeIf(module -> module != kept && random.nextInt(4) == 0);

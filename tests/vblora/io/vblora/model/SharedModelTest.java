@@ -195,9 +195,9 @@ class SharedModelTest {
                 int[] ids = random.ints(1 + random.nextInt(16), 0, vocabulary).toArray();
                 examples.add(new SequenceExample(ids, new int[ids.length], Float.NaN));
             }
-            float[] alone = new SequenceObjective(model).logits(execution, examples, 1, n -> { });
+            float[] alone = new SequenceObjective(model).logits(execution, examples, 1, n -> {});
             SequenceObjective shared = new SequenceObjective(model);
-            Call call = new Call(run -> shared.logits(run, examples, 1, n -> { }), alone);
+            Call call = new Call(run -> shared.logits(run, examples, 1, n -> {}), alone);
             assertSameBits(List.of(call, call));
         }
     }

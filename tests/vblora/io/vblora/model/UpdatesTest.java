@@ -218,8 +218,8 @@ class UpdatesTest {
             for (int i = 0; i < 3; i++) {
                 model.logitsAtOnce(new long[] {1 << 22, 4L * vocabulary, vocabulary}[i]);
                 adapters.get(0).trainables().forEach(trainable -> trainable.zeroGradient(stream));
-                losses[i] = OnePass.loss(stream, step.seed(3).upload(stream), 1, training ->
-                        model.addGradients(execution, batch, batch.inputIds(), training));
+                losses[i] = OnePass.loss(stream, step.seed(3).upload(stream), 1,
+                        training -> model.addGradients(execution, batch, batch.inputIds(), training));
                 gradients[i] = adapters.get(0).composition().packedGradient().toFloats();
                 assertEquals(losses[0], losses[i], 1e-9);
                 assertArrayEquals(gradients[0], gradients[i], 1e-5f);

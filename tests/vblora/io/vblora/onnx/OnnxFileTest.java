@@ -97,7 +97,7 @@ class OnnxFileTest {
         graph.initialiser(OnnxBuilder.tensor("scalar", FLOAT, new long[0], out -> {
             out.writeByteArray(9, littleEndian(7));
         }), "");
-        graph.initialiser(OnnxBuilder.tensor("none", FLOAT, new long[] {0, 4}, out -> { }), "");
+        graph.initialiser(OnnxBuilder.tensor("none", FLOAT, new long[] {0, 4}, out -> {}), "");
         graph.add("Constant", List.of(), List.of("value_float"), Map.of("value_float", 2.5f));
         graph.add("Constant", List.of(), List.of("value_ints"), Map.of("value_ints", new long[] {4, -5}));
         try (OnnxFile file = OnnxFile.open(file(graph.build()))) {
@@ -253,13 +253,13 @@ class OnnxFileTest {
                         "invalid UTF-8"),
                 tensor("too few bytes", FLOAT, new long[] {3}, eight, "8 bytes; expected 12"),
                 tensor("too many bytes", FLOAT, new long[] {1}, eight, "8 bytes; expected 4"),
-                tensor("no bytes", FLOAT, two, out -> { }, "0 bytes; expected 8"),
+                tensor("no bytes", FLOAT, two, out -> {}, "0 bytes; expected 8"),
                 tensor("a negative size", FLOAT, new long[] {-2}, eight, "a size of -2"),
                 tensor("a size that wraps", FLOAT, new long[] {1L << 62, 4, 2}, eight, "fewer than 2^63 bytes"),
-                tensor("sizes beside 0 that wrap", FLOAT, new long[] {0, 1L << 62, 1L << 62}, out -> { },
+                tensor("sizes beside 0 that wrap", FLOAT, new long[] {0, 1L << 62, 1L << 62}, out -> {},
                         "fewer than 2^63 bytes"),
                 tensor("many dimensions", FLOAT, new long[100], eight, "more than 16 dimensions"),
-                tensor("strings", 8, two, out -> { }, "data_type 8"),
+                tensor("strings", 8, two, out -> {}, "data_type 8"),
                 tensor("no type", 0, two, eight, "data_type 0"),
                 tensor("4-bit integers", 22, two, eight, "data_type 22"),
                 tensor("two kinds of data", FLOAT, two, out -> {

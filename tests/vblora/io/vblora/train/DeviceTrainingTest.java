@@ -147,8 +147,8 @@ class DeviceTrainingTest {
 
     private static void assertSame(NamedTensors dense, NamedTensors active, String what) {
         assertEquals(dense.asMap().keySet(), active.asMap().keySet());
-        dense.asMap().forEach((name, tensor) ->
-                assertArrayEquals(tensor.toFloats(), active.get(name).toFloats(), what + name));
+        dense.asMap().forEach(
+                (name, tensor) -> assertArrayEquals(tensor.toFloats(), active.get(name).toFloats(), what + name));
     }
 
     private static void assertNear(Side expected, Side found) {
@@ -157,10 +157,10 @@ class DeviceTrainingTest {
             e.asMap().forEach((name, tensor) -> assertNear(tensor, f.get(name), name));
         }
         try (AdamWRun.Copies e = expected.adamW.moments(); AdamWRun.Copies f = found.adamW.moments()) {
-            e.expAvg().asMap().forEach((name, tensor) ->
-                    assertNear(tensor, f.expAvg().get(name), "exp_avg of " + name));
-            e.expAvgSq().asMap().forEach((name, tensor) ->
-                    assertNear(tensor, f.expAvgSq().get(name), "exp_avg_sq of " + name));
+            e.expAvg().asMap().forEach(
+                    (name, tensor) -> assertNear(tensor, f.expAvg().get(name), "exp_avg of " + name));
+            e.expAvgSq().asMap().forEach(
+                    (name, tensor) -> assertNear(tensor, f.expAvgSq().get(name), "exp_avg_sq of " + name));
         }
     }
 

@@ -80,8 +80,8 @@ class GoldenWholeTest {
     @ParameterizedTest
     @ValueSource(strings = {"llama_lora_only", "llama_lora_saved"})
     void ofLlama(String name) {
-        List<CausalLmExample> examples = examples("llama", (file, step, row, length, rows) ->
-                CausalLmExample.of(row(file, "input_ids", step, row, length, rows)));
+        List<CausalLmExample> examples = examples("llama",
+                (file, step, row, length, rows) -> CausalLmExample.of(row(file, "input_ids", step, row, length, rows)));
         try (Stream stream = Stream.cpu(2);
                 Execution execution = new Execution(stream, Blas.on(stream.device()));
                 LlamaModel model = LlamaModel.load(FOLDER.resolve("llama"), null, stream);

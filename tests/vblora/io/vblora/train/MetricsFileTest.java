@@ -23,7 +23,7 @@ class MetricsFileTest {
     private static TrainingListener.Step step(long number, double loss) {
         return new TrainingListener.Step(number, 60, number / 20.0, loss,
                 new TreeMap<>(Map.of("learning_rate_vector_bank", 1e-3, "learning_rate_logits", 1e-2)), 2.0 / 3, 256,
-                        1234.5);
+                1234.5);
     }
 
     @Test

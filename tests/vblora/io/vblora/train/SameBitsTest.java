@@ -90,9 +90,9 @@ class SameBitsTest {
             };
             List<CausalLmExample> examples = examples();
             Optimizer adamW = arguments.optimizer().create();
-            Optimizer observed = (on, trainables) -> new ObservedState(adamW.attach(on, trainables), tensors ->
-                    tensors.quantities().forEach((quantity, named) -> named.asMap().forEach((name, tensor) ->
-                            bits.put(quantity + " of " + name, bits(tensor)))), on);
+            Optimizer observed = (on, trainables) -> new ObservedState(adamW.attach(on, trainables),
+                    tensors -> tensors.quantities().forEach((quantity, named) -> named.asMap().forEach(
+                            (name, tensor) -> bits.put(quantity + " of " + name, bits(tensor)))), on);
             new Trainer<>(new CausalLmObjective(model), execution, arguments, List.of(listener), observed)
                     .train(examples, examples.subList(0, 4));
             Composition composition = adapter.composition();

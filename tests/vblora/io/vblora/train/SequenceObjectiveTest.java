@@ -191,7 +191,7 @@ class SequenceObjectiveTest {
                 predictions[i] = logits[0] >= logits[1] && logits[0] >= logits[2] ? 0 : logits[1] >= logits[2] ? 1 : 2;
                 references[i] = (int) example.target();
             }
-            Map<String, Double> found = new LinkedHashMap<>(objective.evaluate(execution, examples, 6, n -> { }));
+            Map<String, Double> found = new LinkedHashMap<>(objective.evaluate(execution, examples, 6, n -> {}));
             assertEquals("eval_loss", found.keySet().iterator().next());
             assertEquals(loss, found.remove("eval_loss"), TOLERANCE);
             assertEquals(ClassificationMetrics.of(predictions, references, 3), found);
@@ -215,7 +215,7 @@ class SequenceObjectiveTest {
                 loss += Math.pow(predictions[i] - references[i], 2) / 20;
             }
             Map<String, Double> expected = RegressionMetrics.of(predictions, references);
-            Map<String, Double> found = objective.evaluate(execution, examples, 6, n -> { });
+            Map<String, Double> found = objective.evaluate(execution, examples, 6, n -> {});
             assertEquals(List.of("eval_loss", "pearson", "spearmanr"), List.copyOf(found.keySet()));
             assertEquals(loss, found.get("eval_loss"), TOLERANCE);
             assertEquals(expected.get("pearson"), found.get("pearson"), TOLERANCE);
@@ -294,11 +294,11 @@ class SequenceObjectiveTest {
             try (SequenceModel model = model(ProblemType.SINGLE_LABEL_CLASSIFICATION);
                     Adapter adapter = attached(model, method)) {
                 SequenceObjective objective = new SequenceObjective(model);
-                float[] before = objective.logits(execution, examples, 2, n -> { });
+                float[] before = objective.logits(execution, examples, 2, n -> {});
                 // The tokens are read again only if there is something to compute from them.
                 examples.forEach(example -> Arrays.fill(example.inputIds(), 1));
                 assertEquals(method == Method.HEAD,
-                        Arrays.equals(before, objective.logits(execution, examples, 2, n -> { })));
+                        Arrays.equals(before, objective.logits(execution, examples, 2, n -> {})));
             }
         }
     }
@@ -425,7 +425,7 @@ class SequenceObjectiveTest {
             double best = evaluations.stream().mapToDouble(e -> e.metrics().get("eval_loss")).min().orElseThrow();
             assertTrue(best < evaluations.get(12).metrics().get("eval_loss"));
             assertEquals(best, result.metricsAfter().get("eval_loss"));
-            assertEquals(result.metricsAfter(), objective.evaluate(execution, heldOut, 8, n -> { }));
+            assertEquals(result.metricsAfter(), objective.evaluate(execution, heldOut, 8, n -> {}));
         }
     }
 
@@ -436,11 +436,11 @@ class SequenceObjectiveTest {
             try (SequenceModel model = model(problem); Adapter adapter = attached(model, Method.LORA)) {
                 SequenceObjective objective = new SequenceObjective(model);
                 assertEquals("label", assertThrows(InputException.class,
-                        () -> objective.evaluate(execution, examples, 1, n -> { })).field());
+                        () -> objective.evaluate(execution, examples, 1, n -> {})).field());
                 assertEquals("label", assertThrows(InputException.class,
                         () -> train(objective, TrainingArguments.builder(), examples, List.of())).field());
                 assertEquals(problem == ProblemType.REGRESSION ? 1 : 3,
-                        objective.logits(execution, examples, 1, n -> { }).length);
+                        objective.logits(execution, examples, 1, n -> {}).length);
             }
         }
     }

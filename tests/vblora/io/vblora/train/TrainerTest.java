@@ -505,7 +505,7 @@ class TrainerTest {
                     assertEquals(steps.get(steps.size() - 1).loss(), result.lastLoss());
                     assertTrue(result.bestStep() > 0, result::toString);
                     assertSameNumbers(parametersAt.get(result.bestStep()), parameters(adapter));
-                    assertEquals(objective.evaluate(execution, examples, 8, n -> { }), result.metricsAfter());
+                    assertEquals(objective.evaluate(execution, examples, 8, n -> {}), result.metricsAfter());
                     // A run that follows begins with a fresh optimizer.
                     assertEquals(Ending.COMPLETE, trainer.train(examples, examples).ending());
                 }

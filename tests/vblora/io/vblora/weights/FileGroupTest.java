@@ -80,8 +80,8 @@ class FileGroupTest {
 
     private static Map<String, AtomicFile.Content> contents(int version) {
         Map<String, AtomicFile.Content> contents = new TreeMap<>();
-        version(version).forEach((name, text) ->
-                contents.put(name, AtomicFile.content(text.getBytes(StandardCharsets.UTF_8))));
+        version(version).forEach(
+                (name, text) -> contents.put(name, AtomicFile.content(text.getBytes(StandardCharsets.UTF_8))));
         return contents;
     }
 

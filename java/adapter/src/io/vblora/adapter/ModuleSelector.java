@@ -198,8 +198,9 @@ public final class ModuleSelector {
     List<String> notes(List<ModuleShape> linears) {
         return !excluded.isSet() || excluded.names != null && excluded.names.isEmpty()
                 || linears.stream().anyMatch(module -> excluded.matches(module.path())) ? List.of()
-                : List.of(PrintableText.of(source + ": exclude_modules: without effect, as no linear layer of the "
-                        + "model matches " + excluded.describe()));
+                        : List.of(PrintableText.of(source
+                                + ": exclude_modules: without effect, as no linear layer of the "
+                                + "model matches " + excluded.describe()));
     }
 
     /** Whether, by PEFT's rule, an embedding or the output head is named: these two may share their weights. */
@@ -313,7 +314,7 @@ public final class ModuleSelector {
         if (selected.isEmpty()) {
             throw new InputException(source, "target_modules", targets.describe() + ", which with exclude_modules and "
                     + "layers_to_transform leaves no module", "at least one module of the model, for example "
-                    + offered.stream().map(ModuleShape::path).findFirst().orElse("(it has none)"));
+                            + offered.stream().map(ModuleShape::path).findFirst().orElse("(it has none)"));
         }
         return selected;
     }

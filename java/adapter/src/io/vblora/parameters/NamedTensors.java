@@ -43,8 +43,8 @@ public final class NamedTensors implements AutoCloseable {
     /** Copies of all tensors on the CPU, which later changes of the adapter do not affect. */
     public NamedTensors copy() {
         NamedTensors copy = new NamedTensors(Device.CPU);
-        tensors.forEach((name, tensor) ->
-                copy.view(name, copy.allocate(tensor.dtype(), tensor.shape()).copyFrom(tensor)));
+        tensors.forEach(
+                (name, tensor) -> copy.view(name, copy.allocate(tensor.dtype(), tensor.shape()).copyFrom(tensor)));
         return copy;
     }
 

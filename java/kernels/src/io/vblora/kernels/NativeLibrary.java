@@ -55,7 +55,7 @@ public final class NativeLibrary {
         boolean present = NativeLibrary.class.getClassLoader().getResource(resource + "libjnivblora.so") != null;
         return "The native library jnivblora could not be loaded for platform " + platform + ". Looked for " + resource
                 + "libjnivblora.so on the class path (" + (present ? "found" : "not found: is the jar vblora-kernels:"
-                + platform + " on the class path? Supported: linux-x86_64") + "), then on java.library.path="
+                        + platform + " on the class path? Supported: linux-x86_64") + "), then on java.library.path="
                 + System.getProperty("java.library.path") + ". Cause: " + e.getMessage();
     }
 }

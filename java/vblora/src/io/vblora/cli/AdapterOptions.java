@@ -69,10 +69,11 @@ final class AdapterOptions {
     static void addOptionsOfMethods(CommandSpec command, String adapterMixin, String trainingMixin) {
         CommandSpec spec = command.mixins().get(adapterMixin);
         AdapterOptions options = (AdapterOptions) spec.userObject();
-        byKey(AdapterMethod::options).forEach((key, shared) ->
-                options.ofMethods.put(key, add(command, spec, shared)));
-        byKey(AdapterMethod::learningRates).forEach((key, shared) ->
-                options.learningRates.put(key, add(command, command.mixins().get(trainingMixin), shared)));
+        byKey(AdapterMethod::options).forEach(
+                (key, shared) -> options.ofMethods.put(key, add(command, spec, shared)));
+        byKey(AdapterMethod::learningRates).forEach(
+                (key, shared) -> options.learningRates.put(key,
+                        add(command, command.mixins().get(trainingMixin), shared)));
     }
 
     /** The options that methods offer under each key. */

@@ -18,8 +18,8 @@ import picocli.CommandLine.Spec;
 @Command(name = "delta", mixinStandardHelpOptions = true, versionProvider = Main.Version.class,
         description = {"Writes what an adapter adds to the weight of each module.",
             "The output is a safetensors file with a float32 tensor under each module's path, of the shape in which "
-                + "the base model stores the weight. The base model is not needed, so what the adapter holds whole is "
-                + "left out: modules to save, and biases."})
+                    + "the base model stores the weight. The base model is not needed, so what the adapter holds whole "
+                    + "is left out: modules to save, and biases."})
 final class DeltaCommand implements Callable<Integer> {
     @Option(names = "--adapter", required = true, paramLabel = "DIR", description = "The adapter's folder.")
     private Path adapter;

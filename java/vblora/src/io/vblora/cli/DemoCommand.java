@@ -48,9 +48,9 @@ import picocli.CommandLine.Spec;
 @Command(name = "demo", mixinStandardHelpOptions = true, versionProvider = Main.Version.class, sortOptions = false,
         description = {"Teaches a sentence encoder what customers of an online shop want, in three ways.",
             "It trains a classifier on the frozen encoder, then LoRA, then VB-LoRA, on messages of 12 intents that are "
-                + "shipped with vblora, and shows how well each does on messages that it has not seen, and how many "
-                + "bytes it stores. In a checkout './vblora demo' fetches the encoder, all-MiniLM-L6-v2, and writes "
-                + "into build/demo."})
+                    + "shipped with vblora, and shows how well each does on messages that it has not seen, and how "
+                    + "many bytes it stores. In a checkout './vblora demo' fetches the encoder, all-MiniLM-L6-v2, and "
+                    + "writes into build/demo."})
 final class DemoCommand implements Callable<Integer> {
     private static final String TRAIN = "train.csv";
     private static final String HELD_OUT = "held-out.csv";

@@ -65,7 +65,7 @@ record DemoRecipe(String title, String description, String folder, AdapterConfig
         return new DemoRecipe("VB-LoRA", "VB-LoRA: the same matrices, composed from one bank of vectors", "vblora",
                 config, arguments(EPOCHS).learningRate("learning_rate_vector_bank", 5e-3)
                         .learningRate("learning_rate_logits", 1e-2).learningRateHead(5e-3)
-                .build());
+                        .build());
     }
 
     /** Whether the adapter is stored in its method's compact form, if there is one: what training needs is large. */

@@ -30,13 +30,14 @@ import picocli.CommandLine.Spec;
         description = {"Shows the machine, the libraries and CUDA; says what is missing and how to get it.",
             "Fails only if something is missing without which vblora does not run.",
             "With --kernels it runs every kernel on random input instead, with outputs that are filled beforehand with "
-                + "values that cannot be results; compares what the kernel wrote with float64 arithmetic on the CPU, "
-                + "looks for writes outside of its arrays, and times it. Fails if a kernel is wrong."},
+                    + "values that cannot be results; compares what the kernel wrote with float64 arithmetic on the "
+                    + "CPU, looks for writes outside of its arrays, and times it. Fails if a kernel is wrong."},
         footer = {"", "A kernel's error is the greatest difference from float64, as a share of what the kernel has to "
                 + "round: the result if that is rounded once, or all intermediate results if the kernel computes in "
                 + "float32. Its bound is mostly half of the last place of the data type.",
             "GB/s are the bytes that a kernel must read and write, divided by the median of its times with cold "
-                + "caches. \"Of copy\" is their share of a copy within the device, which is measured in the same run."})
+                    + "caches. \"Of copy\" is their share of a copy within the device, which is measured in the same "
+                    + "run."})
 final class DoctorCommand implements Callable<Integer> {
     private static final List<String> KERNEL_OPTIONS = List.of("--device", "--seed", "--quick", "--json");
 

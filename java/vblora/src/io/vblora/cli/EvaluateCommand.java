@@ -33,10 +33,11 @@ import picocli.CommandLine.Spec;
         customSynopsis = "${COMMAND-FULL-NAME} --model=PATH [--adapter=DIR] --data=FILE [OPTION]...",
         description = {"Scores a model with an adapter, or a language model alone, on a file of examples.",
             "The scores are the mean loss; for classes accuracy, f1 (of the second of two labels, or the mean over "
-                + "more classes) and matthews_correlation; for values pearson and spearmanr; for causal-lm perplexity. "
-                + "The task, its labels, the pooling and the length to which texts are cut are the adapter's. For "
-                + "causal-lm so are the prompt, the column of the response and the length, unless options say "
-                + "otherwise. A loss that is not a finite number is printed (in JSON as a string) and is an error."})
+                    + "more classes) and matthews_correlation; for values pearson and spearmanr; for causal-lm "
+                    + "perplexity. The task, its labels, the pooling and the length to which texts are cut are the "
+                    + "adapter's. For causal-lm so are the prompt, the column of the response and the length, unless "
+                    + "options say otherwise. A loss that is not a finite number is printed (in JSON as a string) and "
+                    + "is an error."})
 final class EvaluateCommand implements Callable<Integer> {
     @Option(names = "--model", required = true, paramLabel = "PATH",
             description = "The model that the adapter was trained on, as for finetune.")

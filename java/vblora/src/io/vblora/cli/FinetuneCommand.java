@@ -42,8 +42,8 @@ import picocli.CommandLine.Spec;
         description = {"Fine-tunes a frozen model with a VB-LoRA or LoRA adapter and writes the adapter as a folder "
                 + "that Hugging Face PEFT reads.",
             "The model is a Llama-type one that predicts the next token (--task causal-lm), or a BERT-type encoder "
-                + "that gives a text, or a pair of texts, a class or a value (--task sequence-classification, "
-                + "sequence-regression). Adapter weights are float32."},
+                    + "that gives a text, or a pair of texts, a class or a value (--task sequence-classification, "
+                    + "sequence-regression). Adapter weights are float32."},
         footer = {"", "Progress goes to standard error, the summary to standard output. A run writes no adapter if it "
                 + "is interrupted before its end, or if its loss or parameters do not stay finite to the last step."})
 final class FinetuneCommand implements Callable<Integer> {
@@ -221,7 +221,7 @@ final class FinetuneCommand implements Callable<Integer> {
         invocation.say("loading %s", model);
         session.load(computeOptions.dtype(), stream);
         try (Adapter adapter = initial == null ? newAdapter(session, config, arguments.seed(), stream)
-                        : initial.folder().load(session.model().parameters(), stream);
+                : initial.folder().load(session.model().parameters(), stream);
                 Execution execution = new Execution(stream, Blas.on(stream.device()))) {
             if (initial != null) {
                 initial.checkTargets(invocation, config, adapter, session.model().linears());

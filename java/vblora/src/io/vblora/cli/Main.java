@@ -42,7 +42,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
         footer = {"", "Exit code: 0 done, 1 failed, 2 wrong use.",
             "'${COMMAND-FULL-NAME} COMMAND --help' explains a command and its options.",
             "In a checkout, './vblora test' runs the tests, and './vblora bundle' packs everything for machines "
-                + "without Java."})
+                    + "without Java."})
 public final class Main implements Runnable {
     /** System property in which a launcher says how it was called. */
     static final String COMMAND = "vblora.command";
@@ -143,7 +143,7 @@ public final class Main implements Runnable {
             throw new TypeConversionException("found " + PrintableText.of(text) + "; expected a path"
                     + (charset.equals(StandardCharsets.UTF_8.name()) ? ""
                             : " in the characters of this locale, " + charset
-                            + ": under the environment variable LC_ALL=C.UTF-8 a path may have all"));
+                                    + ": under the environment variable LC_ALL=C.UTF-8 a path may have all"));
         }
     }
 
@@ -168,7 +168,7 @@ public final class Main implements Runnable {
         List<String> similar = e.getSuggestions();
         String first = PrintableText.of(e.getUnmatched().get(0));
         return (!options.isEmpty() ? "Unknown option" + (options.size() == 1 ? " " : "s ")
-                        + PrintableText.of(String.join(", ", options))
+                + PrintableText.of(String.join(", ", options))
                 : command.subcommands().isEmpty() ? "Unexpected argument " + first
                 : "Unknown command " + first)
                 + (similar.isEmpty() ? "" : "; similar: " + String.join(", ", similar))

@@ -89,8 +89,8 @@ record MethodChoice(String name, AdapterMethod method, boolean isHeadAlone) {
     static final class Converter implements ITypeConverter<MethodChoice> {
         @Override
         public MethodChoice convert(String text) {
-            return all().stream().filter(choice -> choice.name.equals(text)).findFirst().orElseThrow(() ->
-                    new TypeConversionException("found " + text + "; expected " + all().stream()
+            return all().stream().filter(choice -> choice.name.equals(text)).findFirst().orElseThrow(
+                    () -> new TypeConversionException("found " + text + "; expected " + all().stream()
                             .map(MethodChoice::name).collect(Collectors.joining(", "))));
         }
     }

@@ -18,6 +18,6 @@ record NamedValues<E extends Enum<E>>(Class<E> type) implements ITypeConverter<E
         return Arrays.stream(type.getEnumConstants()).filter(value -> value.toString().equals(name)).findFirst()
                 .orElseThrow(() -> new TypeConversionException("found " + name + "; expected "
                         + Arrays.stream(type.getEnumConstants()).map(Object::toString)
-                        .collect(Collectors.joining(", "))));
+                                .collect(Collectors.joining(", "))));
     }
 }

@@ -40,8 +40,8 @@ enum Task {
             Path file = adapter.path().resolve(AdapterFolder.TASK_FILE);
             throw new InputException(file, "", "no such file, although " + AdapterConfig.FILE_NAME + " has task_type "
                     + config.taskType(), "the adapter's task as finetune writes it, for example {\"problem_type\": "
-                    + "\"" + ProblemType.SINGLE_LABEL_CLASSIFICATION + "\", \"pooling\": \"" + Pooling.POOLER
-                    + "\", \"id2label\": {\"0\": \"no\", \"1\": \"yes\"}, \"max_seq_length\": 128}");
+                            + "\"" + ProblemType.SINGLE_LABEL_CLASSIFICATION + "\", \"pooling\": \"" + Pooling.POOLER
+                            + "\", \"id2label\": {\"0\": \"no\", \"1\": \"yes\"}, \"max_seq_length\": 128}");
         }
         return isTold && CausalLmConfig.of(adapter).isEmpty() ? SequenceConfig.of(adapter) : null;
     }

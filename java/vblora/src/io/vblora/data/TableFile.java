@@ -152,7 +152,7 @@ public final class TableFile {
             if (position < 0 || position != names.lastIndexOf(column)) {
                 throw refuse(line, "", (position < 0 ? "no column " : "more than one column ")
                         + PrintableText.quoted(column), position < 0 ? "one of: " + PrintableText.list(names)
-                        : "one, to know which is meant", null);
+                                : "one, to know which is meant", null);
             }
             return position;
         }).toArray();

@@ -93,7 +93,7 @@ final class TokenizerCheck {
         if (tokens.size() > MAX_ADDED_TOKENS || characters > MAX_ADDED_CHARACTERS) {
             throw refuse("added_tokens", tokens.size() + " tokens of " + characters + " characters together",
                     "at most " + MAX_ADDED_TOKENS + " of " + MAX_ADDED_CHARACTERS
-                    + ": the tokenizers library takes minutes for more");
+                            + ": the tokenizers library takes minutes for more");
         }
     }
 
@@ -131,7 +131,7 @@ final class TokenizerCheck {
                 checkMerges(name, part);
                 checkWords(name, part);
             }
-            default -> { }
+            default -> {}
         }
     }
 

@@ -131,7 +131,7 @@ public final class BertModel implements AutoCloseable {
         return new LayerNorm(new Parameter(named(path) + ".weight",
                 reader.vector(stored + (old ? ".gamma" : ".weight"), config.hiddenSize())),
                 new Parameter(named(path) + ".bias",
-                reader.vector(stored + (old ? ".beta" : ".bias"), config.hiddenSize())), config.layerNormEps());
+                        reader.vector(stored + (old ? ".beta" : ".bias"), config.hiddenSize())), config.layerNormEps());
     }
 
     public BertConfig config() {

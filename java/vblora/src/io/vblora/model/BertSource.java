@@ -27,7 +27,7 @@ record BertSource(Path folder, BertConfig config, WeightSource weights, String p
         }
         boolean huggingFace = Files.exists(model.resolve("config.json"))
                 && (Files.exists(model.resolve("model.safetensors"))
-                || Files.exists(model.resolve("model.safetensors.index.json")));
+                        || Files.exists(model.resolve("model.safetensors.index.json")));
         for (Path onnx : List.of(model.resolve("model.onnx"), model.resolve("onnx").resolve("model.onnx"))) {
             if (!huggingFace && Files.exists(onnx)) {
                 return ofOnnx(model, onnx);
@@ -45,7 +45,7 @@ record BertSource(Path folder, BertConfig config, WeightSource weights, String p
         Path config = model.resolve("config.json");
         return Files.exists(config) ? BertConfig.MODEL_TYPES.contains(JsonFields.read(config).string("model_type", ""))
                 : Files.isRegularFile(model) || Files.exists(model.resolve("model.onnx"))
-                || Files.exists(model.resolve("onnx").resolve("model.onnx"));
+                        || Files.exists(model.resolve("onnx").resolve("model.onnx"));
     }
 
     private static BertSource ofOnnx(Path folder, Path file) {

@@ -66,8 +66,8 @@ public abstract class Decoder extends AdaptableModel implements CausalLm {
     @Override
     public float[] logits(Execution execution, TokenBatch batch) {
         check(batch);
-        return evaluate(execution, "logits", batch, new Inputs(), null, (pass, tokens) ->
-                head.forward(pass, tokens.rows(), hidden(pass, tokens)).all(), Tensor::toFloats);
+        return evaluate(execution, "logits", batch, new Inputs(), null,
+                (pass, tokens) -> head.forward(pass, tokens.rows(), hidden(pass, tokens)).all(), Tensor::toFloats);
     }
 
     @Override

@@ -112,7 +112,7 @@ public final class Execution implements AutoCloseable {
         if (!state.compareAndSet(State.FREE, State.BUSY)) {
             throw new IllegalStateException(state.get() == State.CLOSED ? "The execution is closed"
                     : "The execution is in use by another thread: one thread at a time runs a pass on it, so each "
-                    + "needs an execution and a stream of its own");
+                            + "needs an execution and a stream of its own");
         }
     }
 

@@ -53,7 +53,7 @@ public final class LinearGroup {
             throw new IllegalArgumentException("A group has 1 to " + LowRank.MAX_MEMBERS
                     + " layers with as many inputs, found " + this.members.stream().map(Linear::shape).toList()
                     + (joint == null ? "" : " and joint weights " + Arrays.toString(joint.shape())
-                    + ", which are [out, in] of all"));
+                            + ", which are [out, in] of all"));
         }
     }
 

@@ -109,7 +109,7 @@ public final class OnnxEvaluator {
                 sources.add(name);
             }
             return end;
-        }, (name, node) -> { });
+        }, (name, node) -> {});
         return sources;
     }
 

@@ -251,7 +251,7 @@ final class OnnxOps {
             long[] shape = in(0).shape();
             int axis = (int) place(node.integer("axis", 1L), shape.length);
             return reshaped(in(0), new long[] {OnnxValue.count(Arrays.copyOf(shape, axis)),
-                    OnnxValue.count(Arrays.copyOfRange(shape, axis, shape.length))});
+                OnnxValue.count(Arrays.copyOfRange(shape, axis, shape.length))});
         }
 
         private OnnxValue squeeze() {

@@ -281,7 +281,7 @@ final class OnnxReader {
                     list.forEach(item -> bytes.putLong(item instanceof Long i ? i : 0));
                     return OnnxTensorReader.inMemory(path, DType.INT64, shape, bytes.array());
                 }
-                default -> { }
+                default -> {}
             }
         }
         throw node.refused("attributes " + node.attributes().keySet(), "value, value_float(s) or value_int(s)");

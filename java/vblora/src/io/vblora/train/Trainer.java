@@ -340,7 +340,7 @@ public final class Trainer<E extends TokenSequence> {
 
         /** Runs one more forward pass over examples that the last step learned from. */
         private void tryOut() {
-            Map<String, Double> scores = objective.evaluate(execution, lastBatch, lastBatch.size(), scored -> { });
+            Map<String, Double> scores = objective.evaluate(execution, lastBatch, lastBatch.size(), scored -> {});
             requireFinite("loss on examples of the last step", scores.get(Objective.EVAL_LOSS), "after step " + steps);
         }
 
@@ -375,7 +375,7 @@ public final class Trainer<E extends TokenSequence> {
             String advice = !updated ? "nothing has been trained yet, so the weights of the model or the adapter hold "
                     + "numbers that are not finite or far too large"
                     : "lower the learning rates"
-                    + (arguments.optimizer().maxGradNorm() > 0 ? "" : ", or set max_grad_norm");
+                            + (arguments.optimizer().maxGradNorm() > 0 ? "" : ", or set max_grad_norm");
             divergence = new TrainingException(what + " and the run cannot go on: " + advice, cause);
             return divergence;
         }

@@ -96,7 +96,7 @@ final class AdmixtureCommand implements Callable<Integer> {
         return Arrays.stream(AdaptedModel.values()).filter(model -> model.toString().equals(name)).findFirst()
                 .orElseThrow(() -> new TypeConversionException("found " + name + "; expected "
                         + Arrays.stream(AdaptedModel.values()).map(Object::toString)
-                        .collect(Collectors.joining(" or "))));
+                                .collect(Collectors.joining(" or "))));
     }
 
     @Override

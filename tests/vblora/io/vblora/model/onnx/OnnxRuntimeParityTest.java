@@ -39,7 +39,8 @@ class OnnxRuntimeParityTest {
             "The quick brown fox jumps over the lazy dog.",
             "Wie lange dauert eine Überweisung nach Österreich?",
             "Transfers between accounts of one bank usually arrive within seconds, but those to other banks can take "
-            + "up to two working days, and longer where public holidays or checks of the receiving bank intervene.");
+                    + "up to two working days, and longer where public holidays or checks of the receiving bank "
+                    + "intervene.");
     private static final List<String> PAIR =
             List.of("How do I change my PIN?", "At any cash machine, under settings, once you know the old one.");
 

@@ -216,7 +216,7 @@ class ToyDecoderTest {
     private String run(Object... arguments) throws Exception {
         List<String> command = new ArrayList<>(List.of(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-cp", services + ":"
-                + System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
+                        + System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
                 Main.class.getName()));
         List.of(arguments).forEach(argument -> command.add(argument.toString()));
         Process process = new ProcessBuilder(command).redirectErrorStream(true).start();

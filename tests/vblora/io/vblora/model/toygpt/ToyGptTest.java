@@ -156,16 +156,16 @@ class ToyGptTest {
             adapter.trainables().forEach(trainable -> trainable.enableTraining(stream));
             adapter.trainables().forEach(trainable -> trainable.zeroGradient(stream));
             model.attach(adapter);
-            double loss = OnePass.loss(stream, 1, training ->
-                    model.addGradients(execution, batch, batch.inputIds(), training));
+            double loss = OnePass.loss(stream, 1,
+                    training -> model.addGradients(execution, batch, batch.inputIds(), training));
             assertEquals(lossSum(), loss, 1e-5);
             assertEquals(lossSum(), model.lossSum(execution, batch, batch.inputIds()), 1e-5);
 
             Map<String, float[]> gradients = new LinkedHashMap<>();
             gradients.put("h.1.c_proj.A", module.da().toFloats());
             gradients.put("h.1.c_proj.Bt", module.dbt().toFloats());
-            adapter.wholeParameters().names().forEach(name ->
-                    gradients.put(name, adapter.wholeParameters().gradient(name).toFloats()));
+            adapter.wholeParameters().names().forEach(
+                    name -> gradients.put(name, adapter.wholeParameters().gradient(name).toFloats()));
             assertEquals(values.size() - 2, gradients.size(), "all but the weight and bias of h.1.c_proj");
             gradients.forEach(this::checkGradient);
         }

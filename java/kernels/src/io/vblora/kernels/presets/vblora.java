@@ -8,13 +8,14 @@ import org.bytedeco.javacpp.tools.InfoMapper;
 
 /** Tells JavaCPP how to generate the bindings in {@code io.vblora.kernels.bindings} from the C headers. */
 @Properties(
-    value = @Platform(
-        value = "linux-x86_64",
-        include = {"vblora/common.h", "vblora/runtime.h", "vblora/step.h", "vblora/gemm.h", "vblora/admixture.h",
-            "vblora/optimizer.h", "vblora/active_set.h", "vblora/lowrank.h", "vblora/transformer.h"},
-        link = "vblora"),
-    target = "io.vblora.kernels.bindings",
-    global = "io.vblora.kernels.global.vblora")
+        value = @Platform(
+                value = "linux-x86_64",
+                include = {"vblora/common.h", "vblora/runtime.h", "vblora/step.h", "vblora/gemm.h",
+                    "vblora/admixture.h", "vblora/optimizer.h", "vblora/active_set.h", "vblora/lowrank.h",
+                    "vblora/transformer.h"},
+                link = "vblora"),
+        target = "io.vblora.kernels.bindings",
+        global = "io.vblora.kernels.global.vblora")
 public class vblora implements InfoMapper {
     @Override
     public void map(InfoMap infoMap) {

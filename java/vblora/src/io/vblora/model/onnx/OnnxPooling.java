@@ -56,7 +56,7 @@ final class OnnxPooling {
         if (!known) {
             throw new InputException(file.path(), "graph.output", file.outputs().toString(),
                     "the last hidden state of an encoder, its pooler's output or one vector per text: the mean over "
-                    + "its tokens, or the first of them");
+                            + "its tokens, or the first of them");
         }
     }
 

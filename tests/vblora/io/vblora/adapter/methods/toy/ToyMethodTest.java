@@ -127,7 +127,7 @@ class ToyMethodTest {
                     assertArrayEquals(delta.toFloats(), again.toFloats());
                 }
                 model.attach(loaded);
-                assertEquals(lossAfter, new CausalLmObjective(model).evaluate(execution, examples, 8, n -> { })
+                assertEquals(lossAfter, new CausalLmObjective(model).evaluate(execution, examples, 8, n -> {})
                         .get("eval_loss"));
             }
             Path onlyR = folder.resolve("only-r");

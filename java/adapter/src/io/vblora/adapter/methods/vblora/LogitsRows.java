@@ -65,7 +65,7 @@ record LogitsRows(List<Block> blocks) {
                     .mapToObj(BigInteger::valueOf).reduce(BigInteger.ZERO, BigInteger::gcd);
             throw new InputException(config.source(), "vector_length",
                     config.vectorLength() + ", which does not divide " + dimension + " " + size + " of "
-                    + module.path(), "a divisor of every adapted dimension, that is of " + common);
+                            + module.path(), "a divisor of every adapted dimension, that is of " + common);
         }
         return size / config.vectorLength();
     }

@@ -23,8 +23,8 @@ public final class VbLoraMethod implements AdapterMethod {
 
     static final StoredForm ONLY_TOPK_WEIGHTS = new StoredForm("with_only_topk_weights",
             "with only top-k weights", List.of(
-            VbLoraKeys.LOGITS_A + VbLoraKeys.TOPK_INDICES, VbLoraKeys.LOGITS_A + VbLoraKeys.TOPK_WEIGHTS,
-            VbLoraKeys.LOGITS_B + VbLoraKeys.TOPK_INDICES, VbLoraKeys.LOGITS_B + VbLoraKeys.TOPK_WEIGHTS),
+                    VbLoraKeys.LOGITS_A + VbLoraKeys.TOPK_INDICES, VbLoraKeys.LOGITS_A + VbLoraKeys.TOPK_WEIGHTS,
+                    VbLoraKeys.LOGITS_B + VbLoraKeys.TOPK_INDICES, VbLoraKeys.LOGITS_B + VbLoraKeys.TOPK_WEIGHTS),
             List.of(VbLoraKeys.VECTOR_BANK));
 
     private VbLoraMethod() {}
