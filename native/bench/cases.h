@@ -49,6 +49,7 @@ std::unique_ptr<Cases> logits_cases(vbl_stream *stream, const Shape &shape, Rand
 std::unique_ptr<Cases> adamw_cases(vbl_stream *stream, const Shape &shape, Random &random);
 std::unique_ptr<Cases> lowrank_cases(vbl_stream *stream, const Shape &shape, Random &random);
 std::unique_ptr<Cases> convert_cases(vbl_stream *stream, const Shape &shape, Random &random);
+std::unique_ptr<Cases> transformer_cases(vbl_stream *stream, const Shape &shape, Random &random);
 
 // "float32", "bfloat16" or "float16".
 const char *name_of(int32_t dtype);

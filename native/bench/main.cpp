@@ -53,6 +53,7 @@ Columns
   shape, op      as above; adamw_select and adamw_active_select have up to 128 active entries per row, anywhere in it,
                  the same before each repetition, the selected ones among them; adamw and sum_squares take the bank;
                  lowrank_*: one layer, 768 to 3072 features, 3072 to 3072, 4096 to 11008 or 5120 to 13824;
+                 silu_mul_*: the layer's out features, of gate and up each;
                  launch: what launching a kernel takes the host, on CUDA, timed by the host's clock
   dtype          of what the op writes
   selection      the vectors that rows use: uniform; zipf (vector i in proportion to 1 / ((i + 1)(i + 2))); all-same
@@ -219,8 +220,8 @@ bench::Setting setting_of(const Options &options, vbl_stream *stream, double cop
   return setting;
 }
 
-constexpr auto kFamilies = {bench::admixture_cases, bench::logits_cases, bench::adamw_cases, bench::lowrank_cases,
-                            bench::convert_cases};
+constexpr auto kFamilies = {bench::admixture_cases, bench::logits_cases,  bench::adamw_cases,
+                            bench::lowrank_cases,   bench::convert_cases, bench::transformer_cases};
 
 // Refuses a --shape or --op that the table does not have, before anything is measured.
 void check_names(const Options &options, vbl_stream *stream) {

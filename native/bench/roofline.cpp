@@ -166,7 +166,7 @@ std::string roofline(const Setting &setting, const std::vector<Row> &rows) {
                      static_cast<long long>(setting.flush_mib)));
   svg += text(kMargin, height - 14, "soft tick", "start",
               "Thin line: 10th to 90th percentile. Green: beyond the roof, as data stayed in a cache. "
-              "lowrank_*: one layer.");
+              "lowrank_*, silu_mul_*: one layer.");
   return svg + "</svg>\n";
 }
 

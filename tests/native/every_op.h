@@ -362,4 +362,44 @@ class LowRank {
   check::Array<char> scratch;
 };
 
+// The shape of activations: [rows, columns] of a dtype.
+struct ActivationShape {
+  int64_t rows, columns;
+  int32_t dtype;
+};
+
+// The ops around matrix products.
+class Transformer {
+ public:
+  Transformer(vbl_stream *stream, const ActivationShape &shape, uint64_t seed, int64_t shift)
+      : stream_(stream), s(shape), random(seed), arrays(stream, shift), joint(numbers(2 * s.rows * s.columns)),
+        djoint(numbers(2 * s.rows * s.columns)), dout(numbers(s.rows * s.columns)), out(numbers(s.rows * s.columns)) {}
+
+  // As before the first run.
+  void reset() const { arrays.reset(); }
+
+  // Enters the stream and waits for nothing.
+  void run(Outputs &outputs) const {
+    const int64_t width = s.columns * (s.dtype == VBL_FLOAT32 ? 4 : 2);  // gate and up are columns of one matrix
+    CHECK_STATUS(VBL_OK, vbl_silu_mul_forward(stream_, s.dtype, s.rows, s.columns, joint.data(), joint.data() + width,
+                                              2 * s.columns, out.data(), 0));
+    CHECK_STATUS(VBL_OK, vbl_silu_mul_backward(stream_, s.dtype, s.rows, s.columns, joint.data(), joint.data() + width,
+                                               2 * s.columns, dout.data(), 0, djoint.data(), djoint.data() + width,
+                                               2 * s.columns));
+    outputs.add("silu_mul", out);
+    outputs.add("silu_mul's gradients", djoint);
+  }
+
+ private:
+  check::Array<unsigned char> numbers(int64_t n) {
+    return arrays.of(check::Stored(check::normals(random, n, 1.0f), s.dtype));
+  }
+
+  vbl_stream *stream_;
+  ActivationShape s;
+  check::Random random;
+  Arrays arrays;
+  check::Array<unsigned char> joint, djoint, dout, out;
+};
+
 }  // namespace every_op

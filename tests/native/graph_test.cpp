@@ -176,6 +176,14 @@ TEST(low_rank_ops_are_the_same_in_a_graph) {
   });
 }
 
+TEST(ops_around_products_are_the_same_in_a_graph) {
+  check::on_cuda([](vbl_stream *stream) {
+    const every_op::ActivationShape s = {37, 264, VBL_BFLOAT16};
+    same_in_a_graph(stream, every_op::Transformer(stream, s, check::seed(), 0),
+                    every_op::Transformer(stream, s, check::seed(), 0));
+  });
+}
+
 // Learning rates, bias corrections, clip factor and dropout's keys change from step to step: a graph reads them when it is
 // launched.
 TEST(a_whole_step_is_replayed_as_one_graph) {

@@ -1,7 +1,7 @@
 // Offsets beyond 2^31 elements on the SIMT host, in arrays larger than memory of which the ops touch or write little. It
 // is the host's memory, which a GPU could not read. With VBLORA_TEST_SLOW=1 in the environment three more ops run, which
 // take half a minute to a minute each. Not here are ops that write or read all of such an array: adamw, sum_squares,
-// convert, active_load, and of the low-rank ops all but the forward pass.
+// convert, active_load, silu_mul, and of the low-rank ops all but the forward pass.
 #include <dlfcn.h>
 #include <sys/mman.h>
 #include <unistd.h>

@@ -81,3 +81,15 @@ TEST(low_rank_ops_are_the_same_in_every_order) {
     same({37, 60, 52, 9, 1, 0.3f, 2, 0, VBL_BFLOAT16, VBL_FLOAT32}, 1);  // three slices of ranks, tokens shared out
   });
 }
+
+TEST(ops_around_products_are_the_same_in_every_order) {
+  check::on_cuda([](vbl_stream *stream) {
+    const auto same = [&](const every_op::ActivationShape &s, int64_t shift) {
+      same_in_every_order(
+          stream, [&](Outputs &outputs, char) { every_op::Transformer(stream, s, check::seed(), shift).run(outputs); });
+    };
+    same({37, 264, VBL_FLOAT32}, 0);
+    same({5, 4104, VBL_BFLOAT16}, 0);  // rows of several blocks
+    same({70, 67, VBL_FLOAT16}, 1);    // single elements
+  });
+}

@@ -1,5 +1,5 @@
 // Elements of float32, bfloat16 and float16 in kernels: conversions, round to nearest even, NaN staying NaN; loads and
-// stores of one element or of four, which are 16 bytes of float32 and 8 bytes of the others.
+// stores of one element, of four, which are 16 bytes of float32 and 8 bytes of the others, and of eight of these.
 //
 // Here and in all kernels, stores of more than 4 bytes are __stwb's: nvcc makes one instruction of it. An assignment
 // through a float4 * it takes apart wherever the values come together from several branches, into stores of 4 bytes each
@@ -62,6 +62,24 @@ __device__ __forceinline__ void load(const T *from, float (&v)[4]) {
 template <typename T>
 __device__ __forceinline__ void store(T *to, const float (&v)[4]) {
   __stwb(reinterpret_cast<uint2 *>(to), make_uint2(pack_pair(v[0], v[1], to), pack_pair(v[2], v[3], to)));
+}
+
+// Eight elements of 2 bytes; the address is a multiple of 16.
+template <typename T>
+__device__ __forceinline__ void load(const T *from, float (&v)[8]) {
+  const uint4 all = *reinterpret_cast<const uint4 *>(from);
+  const uint32_t pairs[4] = {all.x, all.y, all.z, all.w};
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    const float2 pair = unpack_pair(pairs[i], from);
+    v[2 * i] = pair.x;
+    v[2 * i + 1] = pair.y;
+  }
+}
+template <typename T>
+__device__ __forceinline__ void store(T *to, const float (&v)[8]) {
+  __stwb(reinterpret_cast<uint4 *>(to), make_uint4(pack_pair(v[0], v[1], to), pack_pair(v[2], v[3], to),
+                                                   pack_pair(v[4], v[5], to), pack_pair(v[6], v[7], to)));
 }
 
 // The same where `inside` holds, else zeros.

@@ -6,11 +6,18 @@
 
 namespace vbl {
 
-// The type of an op's activations, on a CPU stream.
+// The type of an op's activations on the CPU, where there is but one.
 inline vbl_status check_cpu_dtype(const char *op, int32_t dtype) {
   VBL_REQUIRE(dtype >= VBL_FLOAT32 && dtype <= VBL_FLOAT16, "%s: unknown dtype %d", op, dtype);
   if (dtype != VBL_FLOAT32)
     return fail(VBL_UNSUPPORTED, "%s: on the CPU dtype must be float32 (%d), found %d", op, VBL_FLOAT32, dtype);
+  return VBL_OK;
+}
+
+// The same on any device.
+inline vbl_status check_dtype(const char *op, const vbl_stream *stream, int32_t dtype) {
+  if (stream->device == VBL_DEVICE_CPU) return check_cpu_dtype(op, dtype);
+  VBL_REQUIRE(dtype >= VBL_FLOAT32 && dtype <= VBL_FLOAT16, "%s: unknown dtype %d", op, dtype);
   return VBL_OK;
 }
 
@@ -51,11 +58,18 @@ inline vbl_status check_range(const char *op, const char *name, int64_t n, const
 
 }  // namespace vbl
 
-// What an op without a CUDA side begins with: a CPU stream, and activations of a type that the CPU has.
-#define VBL_REQUIRE_CPU_DTYPE(stream, dtype)          \
-  do {                                                \
-    VBL_REQUIRE_CPU(stream);                          \
-    VBL_TRY(::vbl::check_cpu_dtype(__func__, dtype)); \
+// What an op begins with: a stream, and activations of a type that its device has.
+#define VBL_REQUIRE_DTYPE(stream, dtype)                  \
+  do {                                                    \
+    VBL_REQUIRE_NOT_NULL(stream);                         \
+    VBL_TRY(::vbl::check_dtype(__func__, stream, dtype)); \
+  } while (0)
+
+// The same for an op without a CUDA side.
+#define VBL_REQUIRE_CPU_DTYPE(stream, dtype) \
+  do {                                       \
+    VBL_REQUIRE_CPU(stream);                 \
+    VBL_REQUIRE_DTYPE(stream, dtype);        \
   } while (0)
 
 #define VBL_REQUIRE_SIZE(n, least) \

@@ -1,17 +1,19 @@
-// The gated activation silu(gate) · up, forward and backward.
+#include "transformer/silu_mul.h"
+
 #include "transformer/shape.h"
 #include "transformer/silu_mul.simd.h"
 #include "vblora/transformer.h"
 
 extern "C" vbl_status vbl_silu_mul_forward(vbl_stream *stream, int32_t dtype, int64_t rows, int64_t columns,
                                            const void *gate, const void *up, int64_t ldg, void *out, int64_t ldout) {
-  VBL_REQUIRE_CPU_DTYPE(stream, dtype);
+  VBL_REQUIRE_DTYPE(stream, dtype);
   VBL_REQUIRE_SIZE(rows, 0);
   VBL_REQUIRE_SIZE(columns, 0);
   VBL_TRY(vbl::set_leading(__func__, "ldg", columns, ldg));
   VBL_TRY(vbl::set_leading(__func__, "ldout", columns, ldout));
   if (rows == 0 || columns == 0) return VBL_OK;
   VBL_REQUIRE_NOT_NULL(gate, up, out);
+  VBL_ON_CUDA(stream, vbl::cuda::silu_mul_forward(stream, dtype, rows, columns, gate, up, ldg, out, ldout));
   const bool dense = ldg == columns && ldout == columns;
   vbl::for_each_run(stream, rows, columns, dense, [&](int64_t row, int64_t column, int64_t n) {
     const int64_t at = row * ldg + column;
@@ -24,7 +26,7 @@ extern "C" vbl_status vbl_silu_mul_forward(vbl_stream *stream, int32_t dtype, in
 extern "C" vbl_status vbl_silu_mul_backward(vbl_stream *stream, int32_t dtype, int64_t rows, int64_t columns,
                                             const void *gate, const void *up, int64_t ldg, const void *dout,
                                             int64_t lddout, void *dgate, void *dup, int64_t lddg) {
-  VBL_REQUIRE_CPU_DTYPE(stream, dtype);
+  VBL_REQUIRE_DTYPE(stream, dtype);
   VBL_REQUIRE_SIZE(rows, 0);
   VBL_REQUIRE_SIZE(columns, 0);
   VBL_TRY(vbl::set_leading(__func__, "ldg", columns, ldg));
@@ -36,6 +38,8 @@ extern "C" vbl_status vbl_silu_mul_backward(vbl_stream *stream, int32_t dtype, i
   VBL_REQUIRE((dout != dgate && dout != dup) || lddout == lddg,
               "vbl_silu_mul_backward: lddout and lddg must be the same where dout is dgate or dup, found %lld and %lld",
               static_cast<long long>(lddout), static_cast<long long>(lddg));
+  VBL_ON_CUDA(stream, vbl::cuda::silu_mul_backward(stream, dtype, rows, columns, gate, up, ldg, dout, lddout, dgate,
+                                                   dup, lddg));
   const bool dense = ldg == columns && lddout == columns && lddg == columns;
   vbl::for_each_run(stream, rows, columns, dense, [&](int64_t row, int64_t column, int64_t n) {
     const int64_t at = row * ldg + column, to = row * lddg + column;

@@ -10,7 +10,8 @@ foreach(selection uniform zipf all-same)
 endforeach()
 set(every_step select,float32,- adamw_active_select,float32,- adamw_active_select,float32,joining
   adamw_select,float32,- adamw,float32,- sum_squares,float32,- clip,float32,- lowrank_forward,float32,-
-  lowrank_backward,float32,- lowrank_forward,float32,pair lowrank_backward,float32,pair ${compose_and_backward})
+  lowrank_backward,float32,- lowrank_forward,float32,pair lowrank_backward,float32,pair silu_mul_forward,float32,-
+  silu_mul_backward,float32,- ${compose_and_backward})
 set(all ${every_step} active_load,float32,- active_store,float32,- active_copy,float32,-
   convert_float32,bfloat16,- convert_float32,float16,- convert_bfloat16,float32,- convert_bfloat16,float16,-
   convert_float16,float32,- convert_float16,bfloat16,- lowrank_merge,float32,- lowrank_merge,bfloat16,-
@@ -19,9 +20,9 @@ set(all ${every_step} active_load,float32,- active_store,float32,- active_copy,f
 set(checked aligned unaligned large-topk few-rows few-rows-topk-8 few-rows-topk-1 few-rows-topk-4 topk-1
   topk-2-unaligned topk-17 topk-33)
 set(cuda_every_step lowrank_forward,bfloat16,- lowrank_backward,bfloat16,- lowrank_forward,bfloat16,pair
-  lowrank_backward,bfloat16,pair)
+  lowrank_backward,bfloat16,pair silu_mul_forward,bfloat16,- silu_mul_backward,bfloat16,-)
 set(cuda_all ${cuda_every_step} lowrank_forward,float16,- lowrank_backward,float16,-
-  lowrank_forward,float16,pair lowrank_backward,float16,pair)
+  lowrank_forward,float16,pair lowrank_backward,float16,pair silu_mul_forward,float16,- silu_mul_backward,float16,-)
 
 # A row for each shape, case and mode, and `others` more lines. rest: what follows the mode.
 function(check_table file device shapes cases modes rest others)
@@ -143,6 +144,8 @@ function(check_kernels name device)
   check_wrong(${name} lowrank_forward "the first p for the second" "p.1. is")
   check_wrong(${name} lowrank_backward "no part of dx" "dx.[0-9]+. is")
   check_wrong(${name} lowrank_backward "no da without dx" "da.0. is 0")
+  check_wrong(${name} silu_mul_forward "gate for up" "out.[0-9]+. is")
+  check_wrong(${name} silu_mul_backward "gradients the other way round" "dgate.[0-9]+. is")
   check_wrong(${name} lowrank_merge "merged twice" "weight.[0-9]+. is")
   # In all shapes, with and without joining entries; and in those whose rows are few and long.
   run_wrong(${name} adamw_select "no indices" "${shapes} of ${shapes} checks failed.*: indices.[0-9]+. is")

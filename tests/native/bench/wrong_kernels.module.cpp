@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "vblora/vblora.h"
 
@@ -123,6 +124,19 @@ vbl_status vbl_lowrank_merge(vbl_stream *stream, const vbl_lowrank_update *updat
   const auto merge = [&] { return REAL(vbl_lowrank_merge)(stream, update, sign, a, bt, weight, weight_dtype); };
   if (wanted("merged twice") && merge() != VBL_OK) std::abort();
   return merge();
+}
+
+vbl_status vbl_silu_mul_forward(vbl_stream *stream, int32_t dtype, int64_t rows, int64_t columns, const void *gate,
+                                const void *up, int64_t ldg, void *out, int64_t ldout) {
+  if (wanted("gate for up")) up = gate;
+  return REAL(vbl_silu_mul_forward)(stream, dtype, rows, columns, gate, up, ldg, out, ldout);
+}
+
+vbl_status vbl_silu_mul_backward(vbl_stream *stream, int32_t dtype, int64_t rows, int64_t columns, const void *gate,
+                                 const void *up, int64_t ldg, const void *dout, int64_t lddout, void *dgate, void *dup,
+                                 int64_t lddg) {
+  if (wanted("gradients the other way round")) std::swap(dgate, dup);
+  return REAL(vbl_silu_mul_backward)(stream, dtype, rows, columns, gate, up, ldg, dout, lddout, dgate, dup, lddg);
 }
 
 vbl_status vbl_adamw_select(vbl_stream *stream, const vbl_admixture *admixture, const vbl_step *step,

@@ -260,23 +260,6 @@ class TransformerTest {
         refused("x", () -> Transformer.rope(stream, 1, 2, ints(0, 1), floats(1, 0), floats(0, 1), false, wide));
     }
 
-    /** silu(0) is 0 with the slope 1/2, and silu(100) is 100 with the slope 1. */
-    @Test
-    void gatesAreColumns() {
-        Matrix gated = rows(2, 0, 3, 100, 2);
-        Matrix gate = gated.columns(0, 1);
-        Matrix up = gated.columns(1, 1);
-        Matrix out = rows(2, 9, 9);
-        Transformer.siluMulForward(stream, gate, up, out);
-        assertArrayEquals(new float[] {0, 200}, out.tensor().toFloats());
-        Matrix d = rows(2, 0, 0, 0, 0);
-        Transformer.siluMulBackward(stream, gate, up, rows(2, 4, 5), d.columns(0, 1), d.columns(1, 1));
-        assertArrayEquals(new float[] {6, 0, 10, 500}, d.tensor().toFloats());
-        refused("up", () -> Transformer.siluMulForward(stream, gate, out, out));
-        refused("out", () -> Transformer.siluMulForward(stream, gate, up, gated));
-        refused("dup", () -> Transformer.siluMulBackward(stream, gate, up, out, d.columns(0, 1), out));
-    }
-
     @Test
     void squaredErrorsAreSummed() {
         Arena arena = own(Arena.on(Device.CPU));
