@@ -84,9 +84,10 @@ final class DataCases {
                     (folder, random) -> write(folder.resolve("hostile.jsonl"), content),
                     World.with(World.FINETUNE_TEXT, "--train", "hostile.jsonl"), Expect.ANY));
         });
-        cases.add(new Case("data: a template of 100 MB", (folder, random) -> write(folder.resolve("template"),
-                out -> repeat(out, "{text} ", 15_000_000)), World.with(World.with(World.FINETUNE_TEXT, "--train",
-                        "train.csv"), "--prompt-template", "template"), Expect.REFUSED));
+        cases.add(new Case("data: a template of 100 MB",
+                (folder, random) -> write(folder.resolve("template"), out -> repeat(out, "{text} ", 15_000_000)),
+                World.with(World.with(World.FINETUNE_TEXT, "--train", "train.csv"), "--prompt-template", "template"),
+                Expect.REFUSED));
         return cases;
     }
 

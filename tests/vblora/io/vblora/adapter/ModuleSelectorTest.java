@@ -155,9 +155,9 @@ class ModuleSelectorTest {
 
     private static void assertRefused(String regex, String what, int character) {
         assertEquals("target_modules: found \"" + regex + "\"; expected a regular expression (without " + what
-                + ", as character " + character + " begins)", assertThrows(InputException.class,
-                        () -> VbLoraConfig.builder().targetModules(regex).build()).getMessage()
-                        .replace("VbLoraConfig: ", ""));
+                + ", as character " + character + " begins)",
+                assertThrows(InputException.class, () -> VbLoraConfig.builder().targetModules(regex).build())
+                        .getMessage().replace("VbLoraConfig: ", ""));
     }
 
     /** Python refuses them as well, but for the first. */

@@ -276,8 +276,8 @@ class FinetuneCommandTest {
 
         Path second = folder.resolve("second");
         CommandLineRun.of("finetune", "--init-adapter", output, "--model", MODEL, "--train", train, "--output", second,
-                "--max-steps", 1, "--modules-to-save", "lm_head").assertError(2, "--modules-to-save: found [lm_head]; "
-                        + "expected [embed_tokens, norm, lm_head]");
+                "--max-steps", 1, "--modules-to-save", "lm_head")
+                .assertError(2, "--modules-to-save: found [lm_head]; expected [embed_tokens, norm, lm_head]");
         CommandLineRun.of("finetune", "--init-adapter", output, "--model", MODEL, "--train", train, "--output", second,
                 "--max-steps", 1, "--bias", "all").assertError(2, "--bias: found all; expected none");
         CommandLineRun.of("finetune", "--init-adapter", output, "--model", MODEL, "--train", train, "--output", second,

@@ -429,9 +429,9 @@ class SequenceCommandsTest {
         Files.delete(model.resolve("tokenizer.json"));
         finetune().assertError(1, model.resolve("tokenizer.json") + ": found no such file");
         CommandLineRun.of("finetune", "--task", "sequence-classification", "--model", folder.resolve("none.onnx"),
-                "--train", train, "--output", output).assertError(1, "--model: found "
-                        + folder.resolve("none.onnx")
-                        + ", which does not exist; expected an encoder: a Hugging Face folder");
+                "--train", train, "--output", output)
+                .assertError(1, "--model: found " + folder.resolve("none.onnx") + ", which does not exist; "
+                        + "expected an encoder: a Hugging Face folder");
         assertFalse(Files.exists(output));
     }
 

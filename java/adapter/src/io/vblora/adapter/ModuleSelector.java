@@ -196,11 +196,12 @@ public final class ModuleSelector {
 
     /** A sentence if modules are excluded of which the model has none. */
     List<String> notes(List<ModuleShape> linears) {
-        return !excluded.isSet() || excluded.names != null && excluded.names.isEmpty()
-                || linears.stream().anyMatch(module -> excluded.matches(module.path())) ? List.of()
-                        : List.of(PrintableText.of(source
-                                + ": exclude_modules: without effect, as no linear layer of the "
-                                + "model matches " + excluded.describe()));
+        if (!excluded.isSet() || excluded.names != null && excluded.names.isEmpty()
+                || linears.stream().anyMatch(module -> excluded.matches(module.path()))) {
+            return List.of();
+        }
+        return List.of(PrintableText.of(source + ": exclude_modules: without effect, as no linear layer of the model "
+                + "matches " + excluded.describe()));
     }
 
     /** Whether, by PEFT's rule, an embedding or the output head is named: these two may share their weights. */

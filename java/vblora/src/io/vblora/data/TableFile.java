@@ -150,9 +150,9 @@ public final class TableFile {
         return columns.stream().mapToInt(column -> {
             int position = names.indexOf(column);
             if (position < 0 || position != names.lastIndexOf(column)) {
-                throw refuse(line, "", (position < 0 ? "no column " : "more than one column ")
-                        + PrintableText.quoted(column), position < 0 ? "one of: " + PrintableText.list(names)
-                                : "one, to know which is meant", null);
+                throw refuse(line, "",
+                        (position < 0 ? "no column " : "more than one column ") + PrintableText.quoted(column),
+                        position < 0 ? "one of: " + PrintableText.list(names) : "one, to know which is meant", null);
             }
             return position;
         }).toArray();
