@@ -16,7 +16,7 @@ public interface Adaptable extends AutoCloseable {
     List<ModuleShape> linears();
 
     /**
-     * Linear layers that take no part in what the model is used for, but which PEFT's model may have, and an adapter
+     * Linear layers that take no part in what the model is used for, but which PEFT's model may have and an adapter
      * may update.
      */
     default List<ModuleShape> idleLinears() {

@@ -119,7 +119,7 @@ public final class BertModel implements AutoCloseable {
                 reader.matrix(prefix + path + ".weight", rows, config.hiddenSize())), paddingRow);
     }
 
-    /** The linear layer of a pooler, which an encoder of this architecture may have, and adapters of it. */
+    /** The linear layer of a pooler, which an encoder of this architecture, and its adapters, may have. */
     ModuleShape poolerShape() {
         return new ModuleShape(named(POOLER_DENSE), config.hiddenSize(), config.hiddenSize());
     }

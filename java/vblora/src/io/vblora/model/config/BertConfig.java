@@ -10,7 +10,7 @@ import java.util.Map;
  * The architecture of a BERT-type encoder; names are Hugging Face's.
  *
  * @param modelType "bert", "roberta" or "xlm-roberta"
- * @param initializerRange standard deviation that weights begin with which are not the encoder's: of a head
+ * @param initializerRange standard deviation of new weights that are not the encoder's: of a head
  */
 public record BertConfig(String modelType, int hiddenSize, int numHiddenLayers, float layerNormEps,
         Embeddings embeddings, Layer layer, double initializerRange) {
