@@ -38,7 +38,7 @@ extern "C" {
 #endif
 
 /** Version of this ABI: a caller that was compiled with another number must not call anything else. */
-#define VBL_ABI_VERSION 4
+#define VBL_ABI_VERSION 5
 
 typedef enum vbl_status {
   VBL_OK = 0,

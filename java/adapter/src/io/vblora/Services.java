@@ -12,17 +12,19 @@ public final class Services {
     /**
      * A new object of each service of a type: those of the class loader that has the type, and those of the thread's,
      * unless the latter has a copy of the type of its own, whose services are of no use here. They come in the order in
-     * which they are found.
+     * which they are found. Of classes of one name, such as those of a copy in the thread's class loader, the first
+     * counts.
      *
      * @param type its package is exported, and its module declares to use it
      */
     public static <S> List<S> all(Class<S> type) {
         Services.class.getModule().addUses(type);
-        Map<Class<?>, S> found = new LinkedHashMap<>();
+        Map<String, S> found = new LinkedHashMap<>();
         for (ClassLoader loader : new ClassLoader[] {type.getClassLoader(),
             Thread.currentThread().getContextClassLoader()}) {
             if (!hasOtherCopy(loader, type)) {
-                ServiceLoader.load(type, loader).forEach(service -> found.putIfAbsent(service.getClass(), service));
+                ServiceLoader.load(type, loader).forEach(service -> found.putIfAbsent(service.getClass().getName(),
+                        service));
             }
         }
         return List.copyOf(found.values());

@@ -1,17 +1,20 @@
 package io.vblora.model;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.methods.lora.LoraConfig;
 import io.vblora.blas.Blas;
 import io.vblora.kernels.Stream;
+import io.vblora.kernels.Tensor;
 import io.vblora.kernels.ops.Activation;
 import io.vblora.model.config.Pooling;
 import java.io.IOException;
 import java.lang.ref.WeakReference;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.AfterEach;
@@ -48,6 +51,22 @@ class ExecutionTest {
                 assertArrayEquals(logits(llama, own), logits(llama, execution), "seed " + seed);
             }
         }
+    }
+
+    /** What a pass is for is said by the one who runs it: one without dropout may train without a step. */
+    @Test
+    void aPassIsToldWhetherItTrains() {
+        Updates none = new Updates(new Object(), List.of());
+        Inputs inputs = new Inputs();
+        inputs.scalar(1);
+        PassShape shape = new PassShape("test", new Bucket(1, 1, 1), List.of(), none.layout());
+        List<Boolean> training = new ArrayList<>();
+        execution.train(shape, none, inputs, null, pass -> training.add(pass.isTraining()));
+        execution.evaluate(shape, none, inputs, pass -> {
+            training.add(pass.isTraining());
+            return pass.inputs().get(0);
+        }, Tensor::toFloats);
+        assertEquals(List.of(true, true, false), training); // the first one is planned
     }
 
     private static Adapter adapter(SequenceModel model, Stream stream) {

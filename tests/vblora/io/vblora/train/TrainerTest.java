@@ -20,10 +20,13 @@ import io.vblora.model.Execution;
 import io.vblora.model.LlamaModel;
 import io.vblora.model.TokenBatch;
 import io.vblora.model.Training;
+import io.vblora.optimizer.Optimizer;
+import io.vblora.optimizer.OptimizerState;
 import io.vblora.parameters.NamedTensors;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
+import java.lang.reflect.Proxy;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -131,6 +134,46 @@ class TrainerTest {
             return new Trainer<>(new CausalLmObjective(model), execution, arguments.build(), List.of(recorder))
                     .train(examples, List.of());
         }
+    }
+
+    /** What an update leaves to the host: the optimizer's notes, and that the parameters are others now. */
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void theHostNotesEachUpdate(boolean selects) {
+        TrainingArguments arguments = TrainingArguments.builder().maxSteps(2).build();
+        List<String> calls = new ArrayList<>();
+        List<Long> versions = new ArrayList<>();
+        try (Adapter adapter = Adapter.create(selects ? vbLora() : lora(), model.linears(), stream, 5)) {
+            model.attach(adapter);
+            TrainingListener listener = new TrainingListener() {
+                @Override
+                public void onStep(Step step) {
+                    calls.add("step " + step.step());
+                    versions.add(adapter.composition().version());
+                }
+            };
+            versions.add(adapter.composition().version());
+            Optimizer optimizer = (on, trainables) -> recorded(arguments.optimizer().create().attach(on, trainables),
+                    calls);
+            new Trainer<>(new CausalLmObjective(model), execution, arguments, List.of(listener), optimizer)
+                    .train(examples(4), List.of());
+        }
+        List<String> ofAStep = List.of("prepare", "update", "updated");
+        List<String> expected = new ArrayList<>(ofAStep);
+        expected.add("step 1");
+        expected.addAll(ofAStep);
+        expected.addAll(List.of("step 2", "close"));
+        assertEquals(expected, calls);
+        assertTrue(versions.get(0) < versions.get(1) && versions.get(1) < versions.get(2), versions::toString);
+    }
+
+    /** The state, with the names of the methods that are called. */
+    private static OptimizerState recorded(OptimizerState state, List<String> calls) {
+        return (OptimizerState) Proxy.newProxyInstance(OptimizerState.class.getClassLoader(),
+                new Class<?>[] {OptimizerState.class}, (proxy, method, arguments) -> {
+                    calls.add(method.getName());
+                    return method.invoke(state, arguments);
+                });
     }
 
     private double meanLoss(List<CausalLmExample> examples) {

@@ -19,18 +19,15 @@ public final class AdaptedModule {
     private Tensor gradient;
     private Tensor da;
     private Tensor dbt;
-    private volatile boolean fanInFanOut;
 
-    /** @param fanInFanOut what the configuration says of the base model's weights */
     AdaptedModule(ModuleShape shape, int index, int r, long offset, float scaling, float dropout,
-            boolean fanInFanOut, Composition composition) {
-        this.shape = shape;
+            Composition composition) {
+        this.shape = new ModuleShape(shape.path(), shape.inFeatures(), shape.outFeatures());
         this.index = index;
         this.r = r;
         this.offset = offset;
         this.scaling = scaling;
         this.dropout = dropout;
-        this.fanInFanOut = fanInFanOut || shape.fanInFanOut();
         this.composition = composition;
         this.a = viewA(composition.packed());
         this.bt = viewBt(composition.packed());
@@ -40,6 +37,9 @@ public final class AdaptedModule {
         return shape.path();
     }
 
+    /**
+     * Its path and dimensions. How the model stores its weight is what {@link Adapter#fanInFanOut} says.
+     */
     public ModuleShape shape() {
         return shape;
     }
@@ -55,18 +55,6 @@ public final class AdaptedModule {
 
     public long outFeatures() {
         return shape.outFeatures();
-    }
-
-    /**
-     * Whether the base model stores its weight as [in, out]: as the model has it that the adapter last belonged to, as
-     * with PEFT, and before that as the configuration says.
-     */
-    public boolean fanInFanOut() {
-        return fanInFanOut;
-    }
-
-    void setFanInFanOut(boolean ofModel) {
-        fanInFanOut = ofModel;
     }
 
     /** Rank of the update. */

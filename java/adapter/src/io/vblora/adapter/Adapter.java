@@ -22,6 +22,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 import java.util.stream.Collectors;
 
@@ -51,7 +52,10 @@ public final class Adapter implements AutoCloseable {
     private final SharedUse use = new SharedUse("The adapter", "any number of threads may compute with it, each with "
             + "an execution and a stream of its own, but none while one trains or closes it");
     /** Null if it has none. */
-    private volatile byte[] taskConfig;
+    private final AtomicReference<byte[]> taskConfig = new AtomicReference<>();
+
+    /** Paths of the adapted modules whose weights the base model stores as [in, out]. */
+    private volatile Set<String> fanInFanOut;
 
     /** What there is to say about the model that it last belonged to. */
     private volatile List<String> notesOnModel = List.of();
@@ -67,12 +71,13 @@ public final class Adapter implements AutoCloseable {
         long offset = 0;
         for (ModuleShape shape : shapes) {
             AdaptedModule module = new AdaptedModule(shape, modules.size(), config.r(shape.path()), offset,
-                    (float) config.scaling(shape.path()), (float) config.dropout(), config.fanInFanOut(),
-                    composition);
+                    (float) config.scaling(shape.path()), (float) config.dropout(), composition);
             modules.add(module);
             byPath.put(shape.path(), module);
             offset += module.r() * (shape.inFeatures() + shape.outFeatures());
         }
+        this.fanInFanOut = shapes.stream().filter(shape -> shape.fanInFanOut() || config.fanInFanOut())
+                .map(ModuleShape::path).collect(Collectors.toUnmodifiableSet());
     }
 
     /** A new adapter without whole parameters: {@link #create(AdapterConfig, List, List, double, Stream, long)}. */
@@ -243,7 +248,7 @@ public final class Adapter implements AutoCloseable {
     /**
      * Notes which model it belongs to from now on, one that it was {@linkplain #checkFits(List, List, List) found to
      * fit}: whole parameters that the base model has as well learn at the rate of updates, others at that of heads;
-     * {@link AdaptedModule#fanInFanOut} is the model's; and {@link #notes} says what it holds that takes no part.
+     * {@link #fanInFanOut} is the model's; and {@link #notes} says what it holds that takes no part.
      *
      * @param linears the linear layers of the base model
      * @param idle linear layers of its architecture that take no part in what it is used for
@@ -261,13 +266,14 @@ public final class Adapter implements AutoCloseable {
         List<String> notes = new ArrayList<>(config.modules().notes(all));
         idleParts.forEach(part -> notes.add(PrintableText.of(config.source() + ": " + part
                 + ", but takes no part in this use of the model")));
-        Set<String> stored = all.stream().filter(ModuleShape::fanInFanOut).map(ModuleShape::path)
-                .collect(Collectors.toSet());
-        if (modules.stream().anyMatch(module -> stored.contains(module.path()) != config.fanInFanOut())) {
+        Set<String> stored = all.stream().filter(shape -> shape.fanInFanOut() && byPath.containsKey(shape.path()))
+                .map(ModuleShape::path).collect(Collectors.toUnmodifiableSet());
+        if (stored.size() != (config.fanInFanOut() ? modules.size() : 0)) {
             notes.add(PrintableText.of(config.source() + ": fan_in_fan_out is " + config.fanInFanOut()
-                    + ", but not for all adapted modules of this model, which decides"));
+                    + ", but that is not how the model stores the weights of all adapted modules: its own layout is "
+                    + "used"));
         }
-        modules.forEach(module -> module.setFanInFanOut(stored.contains(module.path())));
+        fanInFanOut = stored;
         wholeParameters.belongTo(parameters);
         notesOnModel = List.copyOf(notes);
     }
@@ -318,12 +324,17 @@ public final class Adapter implements AutoCloseable {
      * models and tasks define. It is read with an adapter, and set by a model with heads that it is attached to.
      */
     public Optional<byte[]> taskConfig() {
-        return Optional.ofNullable(taskConfig).map(byte[]::clone);
+        return Optional.ofNullable(taskConfig.get()).map(byte[]::clone);
     }
 
     /** Sets what {@link #taskConfig} returns and {@link #save} writes; null for none. */
     public void setTaskConfig(byte[] json) {
-        taskConfig = json == null ? null : json.clone();
+        taskConfig.set(json == null ? null : json.clone());
+    }
+
+    /** Sets what {@link #taskConfig} returns if there is none. */
+    public void setTaskConfigIfAbsent(byte[] json) {
+        taskConfig.compareAndSet(null, json.clone());
     }
 
     /**
@@ -346,7 +357,7 @@ public final class Adapter implements AutoCloseable {
             files.put(WEIGHTS_FILE, AdapterWriter.of(this, form, updates, stream)::writeTo);
             files.put(AdapterConfig.FILE_NAME, AtomicFile.content(
                     config.storedAs(form, fanInFanOut()).toString().getBytes(StandardCharsets.UTF_8)));
-            byte[] task = taskConfig;
+            byte[] task = taskConfig.get();
             if (task != null) {
                 files.put(AdapterFolder.TASK_FILE, AtomicFile.content(task));
             }
@@ -375,9 +386,17 @@ public final class Adapter implements AutoCloseable {
         return AdapterWriter.bytesOfLora(this);
     }
 
-    /** Whether base weights are stored as [in, out], which PEFT's configuration says of all modules at once. */
+    /**
+     * Whether the base model stores the weight of a module as [in, out]: as the model has it that the adapter last
+     * belonged to, as with PEFT, and before that as the configuration says.
+     */
+    public boolean fanInFanOut(AdaptedModule module) {
+        return fanInFanOut.contains(module.path());
+    }
+
+    /** The same as PEFT's configuration says it, which is of all modules at once. */
     private boolean fanInFanOut() {
-        return modules.isEmpty() ? config.fanInFanOut() : modules.stream().anyMatch(AdaptedModule::fanInFanOut);
+        return modules.isEmpty() ? config.fanInFanOut() : !fanInFanOut.isEmpty();
     }
 
     /** A number that grows with every change of a parameter. */
@@ -393,12 +412,16 @@ public final class Adapter implements AutoCloseable {
 
     /**
      * The change of a module's weight, scaling · B A: float32 [out, in], or [in, out] if {@link
-     * AdaptedModule#fanInFanOut}, on the CPU.
+     * #fanInFanOut(AdaptedModule)}, on the CPU.
      * The products are summed in float64. The caller closes it.
      */
     public Tensor delta(AdaptedModule module, Stream stream) {
+        return delta(module, fanInFanOut(module), stream);
+    }
+
+    private Tensor delta(AdaptedModule module, boolean transposed, Stream stream) {
         try (Use reading = use.read()) {
-            return Delta.of(module, module.fanInFanOut(), stream);
+            return Delta.of(module, transposed, stream);
         }
     }
 
@@ -407,8 +430,10 @@ public final class Adapter implements AutoCloseable {
      */
     public Map<String, Tensor> delta(Stream stream) {
         Map<String, Tensor> deltas = new LinkedHashMap<>();
+        Set<String> transposed = fanInFanOut; // another thread may attach the adapter to a model meanwhile
         try {
-            modules.forEach(module -> deltas.put(module.path(), delta(module, stream)));
+            modules.forEach(module -> deltas.put(module.path(),
+                    delta(module, transposed.contains(module.path()), stream)));
             return deltas;
         } catch (RuntimeException | Error e) {
             deltas.values().forEach(Tensor::close);
@@ -419,13 +444,10 @@ public final class Adapter implements AutoCloseable {
     /** Writes the deltas of all modules to a safetensors file, by path. Only one is in memory at a time. */
     public void writeDelta(Path file, Stream stream) {
         SafetensorsWriter writer = new SafetensorsWriter();
+        Set<String> transposed = fanInFanOut; // as in delta
         for (AdaptedModule module : modules) {
-            boolean fanInFanOut = module.fanInFanOut(); // another thread may attach the adapter to a model meanwhile
-            writer.add(module.path(), DType.FLOAT32, Delta.shape(module, fanInFanOut), () -> {
-                try (Use reading = use.read()) {
-                    return Delta.of(module, fanInFanOut, stream);
-                }
-            });
+            boolean inOut = transposed.contains(module.path());
+            writer.add(module.path(), DType.FLOAT32, Delta.shape(module, inOut), () -> delta(module, inOut, stream));
         }
         writer.write(file);
     }

@@ -21,7 +21,7 @@ public final class BaseWeights {
 
     /**
      * The weight of the module with this path, as the model has it: in any native type, on the model's device, [out,
-     * in], or [in, out] if {@link #isFanInFanOut}. The model owns it.
+     * in], or [in, out] if its {@link #shape} says fanInFanOut, as GPT-2's Conv1D does. The model owns it.
      *
      * @throws InputException if the model was not given, or does not offer it
      */
@@ -30,12 +30,16 @@ public final class BaseWeights {
     }
 
     /**
-     * Whether the weight of the module with this path is stored as [in, out], as GPT-2's Conv1D does.
+     * The dimensions of the module with this path, and how its weight is stored.
      *
      * @throws InputException as {@link #of}
      */
-    public boolean isFanInFanOut(String path) {
-        return parameter(path).fanInFanOut();
+    public ModuleShape shape(String path) {
+        ModelParameter weight = parameter(path);
+        long first = weight.shape().get(0);
+        long second = weight.shape().get(1);
+        return weight.fanInFanOut() ? new ModuleShape(path, first, second, true)
+                : new ModuleShape(path, second, first);
     }
 
     private ModelParameter parameter(String path) {

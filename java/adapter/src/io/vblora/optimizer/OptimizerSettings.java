@@ -1,8 +1,8 @@
 package io.vblora.optimizer;
 
 /**
- * What a run says to its optimizer, whichever that is, under the names of Hugging Face's {@code TrainingArguments}. All
- * are numbers that these allow.
+ * What a run says to its optimizer, whichever that is, under the names of Hugging Face's {@code TrainingArguments}. The
+ * values have been checked as those of training arguments are.
  *
  * @param weightDecay decoupled weight decay, for the groups that decay
  * @param adamBeta1 decay of the average of gradients

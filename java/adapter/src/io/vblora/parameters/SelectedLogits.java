@@ -112,7 +112,8 @@ public final class SelectedLogits implements TrainedParameters {
     }
 
     /**
-     * Brings {@link #values} up to date, and ends that an optimizer keeps present values, and that its updates select.
+     * Brings {@link #values} up to date. From then on no optimizer keeps present values, and no optimizer's updates
+     * select.
      */
     public void takeBack(Stream stream) {
         try {

@@ -11,6 +11,8 @@ import java.util.List;
  */
 public final class Arena implements AutoCloseable {
     private static final long ALIGNMENT = 64;
+    /** The most bytes that it grows by beyond what is needed. */
+    private static final long MOST_SPARE = 64L << 20;
 
     private final Device device;
     private final boolean planning;
@@ -38,8 +40,8 @@ public final class Arena implements AutoCloseable {
     }
 
     /**
-     * Makes sure that the arena, which must be empty, holds this many bytes. It grows by half at least, as far as there
-     * is memory, so that passes of slowly rising size do not each allocate.
+     * Makes sure that the arena, which must be empty, holds this many bytes. It grows by half, or 64 MiB if that is
+     * less, so that passes of slowly rising size do not each allocate.
      *
      * @throws KernelException if the memory is not available; the arena then has none
      */
@@ -48,7 +50,8 @@ public final class Arena implements AutoCloseable {
             throw new IllegalStateException(planning ? "A planning arena has no memory" : "The arena is in use");
         }
         if (memory == null || memory.bytes() < bytes) {
-            long larger = memory == null ? bytes : Math.max(bytes, memory.bytes() + memory.bytes() / 2);
+            long held = memory == null ? 0 : memory.bytes();
+            long larger = Math.max(bytes, Math.min(held + held / 2, bytes + MOST_SPARE));
             close();
             memory = allocate(larger, bytes);
         }

@@ -68,8 +68,9 @@ record InitialAdapter(AdapterFolder folder, SequenceConfig task) {
     void checkTargets(Invocation invocation, AdapterConfig options, Adapter adapter, List<ModuleShape> linears) {
         if (invocation.isGiven("--target-modules")) {
             List<String> wanted = options.modules().select(linears).stream().map(ModuleShape::path).toList();
-            List<String> found = adapter.modules().stream().map(AdaptedModule::shape).filter(linears::contains)
-                    .map(ModuleShape::path).toList();
+            List<String> offered = linears.stream().map(ModuleShape::path).toList();
+            List<String> found = adapter.modules().stream().map(AdaptedModule::path).filter(offered::contains)
+                    .toList();
             invocation.check(wanted.size() == found.size() && found.containsAll(wanted), "--target-modules: found "
                     + wanted.size() + " modules; expected the " + found.size() + " of the adapter in " + folder.path());
         }

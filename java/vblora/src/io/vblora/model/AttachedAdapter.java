@@ -15,8 +15,8 @@ final class AttachedAdapter {
     private final Adapter adapter;
     /** The adapter's own values of parameters. */
     private final Map<Parameter, Tensor> values = new HashMap<>();
-    /** The updates of linear layers. */
-    private final Map<Linear, AdaptedModule> modules = new HashMap<>();
+    /** The updates of linear layers, by path. */
+    private final Map<String, AdaptedModule> modules = new HashMap<>();
     /** Filled by the passes, which alone know how layers are grouped. */
     private final Map<LinearGroup, Optional<GroupUpdate>> updates = new ConcurrentHashMap<>();
 
@@ -27,7 +27,7 @@ final class AttachedAdapter {
             part.parameters().stream().filter(parameter -> adapter.wholeParameters().holds(parameter.name()))
                     .forEach(parameter -> values.put(parameter, adapter.wholeParameters().value(parameter.name())));
             part.linears().forEach(linear -> adapter.module(linear.path())
-                    .ifPresent(module -> modules.put(linear, module)));
+                    .ifPresent(module -> modules.put(linear.path(), module)));
         }
     }
 
@@ -58,11 +58,11 @@ final class AttachedAdapter {
 
     /** The update of a linear layer, or null. */
     AdaptedModule module(Linear linear) {
-        return modules.get(linear);
+        return modules.get(linear.path());
     }
 
     boolean holdsAnyOf(ModelPart part) {
         return part.parameters().stream().anyMatch(values::containsKey)
-                || part.linears().stream().anyMatch(modules::containsKey);
+                || part.linears().stream().map(Linear::path).anyMatch(modules::containsKey);
     }
 }

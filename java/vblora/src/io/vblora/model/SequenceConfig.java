@@ -110,7 +110,9 @@ public record SequenceConfig(ProblemType problemType, Pooling pooling, List<Stri
     private static void requireSame(Adapter adapter, String field, Object found, Object expected) {
         if (!found.equals(expected)) {
             throw new InputException(source(adapter), field, PrintableText.of(found.toString()),
-                    PrintableText.of(expected.toString()) + ", as in the model that it is attached to");
+                    PrintableText.of(expected.toString())
+                            + ", as in the model that it is attached to; without a task, setTaskConfig(null), "
+                            + "it would take the model's");
         }
     }
 

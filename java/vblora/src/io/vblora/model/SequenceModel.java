@@ -97,9 +97,7 @@ public final class SequenceModel extends AdaptableModel {
     /** An adapter without a task is one for this model's from now on, which {@link Adapter#save} writes beside it. */
     @Override
     protected void attached(Adapter newAdapter) {
-        if (newAdapter.taskConfig().isEmpty()) {
-            newAdapter.setTaskConfig(config.json());
-        }
+        newAdapter.setTaskConfigIfAbsent(config.json());
     }
 
     /**

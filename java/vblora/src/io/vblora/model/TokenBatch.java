@@ -121,12 +121,12 @@ public record TokenBatch(int[] starts, int[] inputIds, int[] tokenTypeIds, int l
      * @param vocabSize number of tokens that the model knows
      * @throws InputException if there is one that it does not know
      */
-    void checkIds(int vocabSize) {
+    public void checkIds(int vocabSize) {
         check("input_ids", inputIds, 0, vocabSize, "vocab_size");
     }
 
     /** The same of token types, if there are any. */
-    void checkTypes(int typeVocabSize) {
+    public void checkTypes(int typeVocabSize) {
         if (tokenTypeIds != null) {
             check("token_type_ids", tokenTypeIds, 0, typeVocabSize, "type_vocab_size");
         }
@@ -138,11 +138,15 @@ public record TokenBatch(int[] starts, int[] inputIds, int[] tokenTypeIds, int l
      * @throws IllegalArgumentException if these are not as many
      * @throws InputException if one is neither a token that the model knows nor -100
      */
-    void checkLabels(int[] labels, int vocabSize) {
+    public void checkLabels(int[] labels, int vocabSize) {
+        checkLength(labels);
+        check("labels", labels, VBL_IGNORE_INDEX, vocabSize, "vocab_size");
+    }
+
+    private void checkLength(int[] labels) {
         if (labels.length != tokens()) {
             throw new IllegalArgumentException(tokens() + " inputIds have as many labels, found " + labels.length);
         }
-        check("labels", labels, VBL_IGNORE_INDEX, vocabSize, "vocab_size");
     }
 
     /** @param other is allowed beside 0 to size - 1 */
@@ -197,6 +201,7 @@ public record TokenBatch(int[] starts, int[] inputIds, int[] tokenTypeIds, int l
 
     /** The value of the next token in the sequence for each of [tokens], and for the last token another one. */
     int[] next(int[] values, int ofLast) {
+        checkLength(values);
         int[] next = new int[tokens()];
         for (int row = 0; row < size(); row++) {
             if (length(row) > 0) {

@@ -13,12 +13,14 @@ import io.vblora.adapter.methods.vblora.VbLoraConfig;
 import io.vblora.blas.Blas;
 import io.vblora.cli.Main;
 import io.vblora.data.CausalLmExample;
+import io.vblora.kernels.DType;
 import io.vblora.kernels.Stream;
 import io.vblora.kernels.Tensor;
 import io.vblora.model.CausalLm;
 import io.vblora.model.CausalLmArchitecture;
 import io.vblora.model.Execution;
 import io.vblora.model.TokenBatch;
+import io.vblora.model.config.DecoderConfig;
 import io.vblora.train.CausalLmObjective;
 import io.vblora.train.Trainer;
 import io.vblora.train.TrainingArguments;
@@ -223,6 +225,32 @@ class ToyDecoderTest {
         String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
         assertEquals(0, process.waitFor(), output);
         return output;
+    }
+
+    /** Says that it is Llama's. */
+    public static final class Twin implements CausalLmArchitecture {
+        @Override
+        public String modelType() {
+            return "llama";
+        }
+
+        @Override
+        public DecoderConfig config(Path of) {
+            throw new AssertionError();
+        }
+
+        @Override
+        public CausalLm load(Path of, DType dtype, Stream stream) {
+            throw new AssertionError();
+        }
+    }
+
+    @Test
+    void twoOfOneModelTypeAreRefused() throws IOException {
+        Files.writeString(services.resolve("META-INF/services").resolve(CausalLmArchitecture.class.getName()),
+                Twin.class.getName() + "\n");
+        String message = assertThrows(IllegalStateException.class, () -> CausalLm.config(model)).getMessage();
+        assertTrue(message.startsWith("Two architectures have the model_type llama: "), message);
     }
 
     @Test

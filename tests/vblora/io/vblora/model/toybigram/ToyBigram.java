@@ -61,6 +61,7 @@ final class ToyBigram extends AdaptableModel implements CausalLm {
 
     @Override
     public float[] logits(Execution execution, TokenBatch batch) {
+        batch.checkIds(VOCABULARY);
         Inputs inputs = new Inputs();
         return use().reading(updates -> {
             Tokens.Given given = Tokens.give(inputs, batch, updates.slots(batch), 0, false);
@@ -73,6 +74,8 @@ final class ToyBigram extends AdaptableModel implements CausalLm {
 
     @Override
     public double lossSum(Execution execution, TokenBatch batch, int[] labels) {
+        batch.checkIds(VOCABULARY);
+        batch.checkLabels(labels, VOCABULARY);
         Inputs inputs = new Inputs();
         ScoredRows.Given scored = ScoredRows.give(inputs, batch, labels, true);
         return use().reading(updates -> {
@@ -91,6 +94,8 @@ final class ToyBigram extends AdaptableModel implements CausalLm {
 
     @Override
     public void addGradients(Execution execution, TokenBatch batch, int[] labels, Training training) {
+        batch.checkIds(VOCABULARY);
+        batch.checkLabels(labels, VOCABULARY);
         Inputs inputs = new Inputs();
         ScoredRows.Given scored = ScoredRows.give(inputs, batch, labels, true);
         Inputs.Place scale = inputs.scalar((float) training.gradientScale());

@@ -1,8 +1,10 @@
 package io.vblora.model.toybigram;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.vblora.InputException;
 import io.vblora.adapter.Adapter;
 import io.vblora.adapter.methods.vblora.VbLoraConfig;
 import io.vblora.blas.Blas;
@@ -61,6 +63,21 @@ class ToyBigramTest {
                     expected += (double) table[8 * HIDDEN + i] * head[v * HIDDEN + i];
                 }
                 assertEquals(expected, logits[VOCABULARY + v], 1e-5);
+            }
+        }
+    }
+
+    @Test
+    void tokensAndLabelsThatItDoesNotKnowAreRefused() {
+        try (Stream stream = Stream.cpu(1); ToyBigram model = new ToyBigram(
+                Tensor.of(random(new Random(1)), VOCABULARY, HIDDEN),
+                Tensor.of(random(new Random(2)), VOCABULARY, HIDDEN));
+                Execution execution = new Execution(stream, Blas.on(stream.device()))) {
+            TokenBatch batch = TokenBatch.of(new int[] {4, 8});
+            assertThrows(InputException.class, () -> model.logits(execution, TokenBatch.of(new int[] {VOCABULARY})));
+            assertThrows(InputException.class, () -> model.lossSum(execution, batch, new int[] {0, VOCABULARY}));
+            for (int labels : new int[] {1, 3}) {
+                assertThrows(IllegalArgumentException.class, () -> model.lossSum(execution, batch, new int[labels]));
             }
         }
     }

@@ -150,7 +150,7 @@ class ToyGptTest {
                 Execution execution = new Execution(stream, Blas.on(stream.device()));
                 Adapter adapter = Adapter.create(config, model.linears(), model.parameters(), 0, stream, 1)) {
             AdaptedModule module = adapter.modules().get(0);
-            assertTrue(module.fanInFanOut());
+            assertTrue(adapter.fanInFanOut(module));
             module.a().copyFrom(draw("h.1.c_proj.A", R * HIDDEN, 0, 0.5));
             module.bt().copyFrom(draw("h.1.c_proj.Bt", R * HIDDEN, 0, 0.5));
             adapter.trainables().forEach(trainable -> trainable.enableTraining(stream));

@@ -118,8 +118,8 @@ public final class LowRank {
     }
 
     /**
-     * Of each member dreduced = scaling · dy B, da += dreducedᵀ drop(x), dbt += scaling · reducedᵀ dy, and, unless dx
-     * is null, dx += mask ⊙ (dreduced A). reduced is what {@link #forward} wrote.
+     * The gradients of each member: dreduced = scaling · dy B, da += dreducedᵀ drop(x), dbt += scaling · reducedᵀ dy,
+     * and, unless dx is null, dx += mask ⊙ (dreduced A). reduced is what {@link #forward} wrote.
      *
      * @param gradients da and dbt
      */

@@ -46,14 +46,15 @@ final class ToyComposition extends FlatParameters implements Composition {
             int in = (int) modules.get(m).inFeatures();
             int out = (int) modules.get(m).outFeatures();
             float[] weight = base.of(modules.get(m).path()).toFloats();
+            boolean inOut = base.shape(modules.get(m).path()).fanInFanOut();
             Tensor ownA = layoutA.tensors().get(m).view(a);
             Tensor ownB = layoutB.tensors().get(m).view(b);
             for (int i = 0; i < r; i++) {
                 for (int j = 0; j < in; j++) {
-                    ownA.setFloat((long) i * in + j, weight[i * in + j]);
+                    ownA.setFloat((long) i * in + j, weight[inOut ? j * out + i : i * in + j]);
                 }
                 for (int j = 0; j < out; j++) {
-                    ownB.setFloat((long) j * r + i, weight[j * in + i]);
+                    ownB.setFloat((long) j * r + i, weight[inOut ? i * out + j : j * in + i]);
                 }
             }
         }

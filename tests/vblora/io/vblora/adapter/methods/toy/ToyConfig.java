@@ -67,7 +67,7 @@ final class ToyConfig extends AdapterConfig {
     protected ModuleShape shape(String path, PeftFile file, BaseWeights base) {
         file.expect(PeftKeys.of(path, ToyMethod.R), "r", r(), r());
         if (onlyR) {
-            return new ModuleShape(path, base.of(path).dimension(1), base.of(path).dimension(0));
+            return base.shape(path);
         }
         return new ModuleShape(path, file.expect(PeftKeys.of(path, ToyMethod.A), "r", r(), -1).get(1),
                 file.expect(PeftKeys.of(path, ToyMethod.B), "r", -1, r()).get(0));

@@ -17,6 +17,8 @@ import io.vblora.adapter.AdapterMethod;
 import io.vblora.adapter.AdapterMethods;
 import io.vblora.adapter.Composition;
 import io.vblora.adapter.MethodSource;
+import io.vblora.adapter.ModelParameter;
+import io.vblora.adapter.ModuleShape;
 import io.vblora.adapter.methods.OwnMethods;
 import io.vblora.adapter.methods.lora.LoraConfig;
 import io.vblora.blas.Blas;
@@ -77,10 +79,10 @@ class ToyMethodTest {
         registered.close();
     }
 
-    private AdapterConfig config() throws IOException {
+    private AdapterConfig config(String... targets) throws IOException {
         Path file = folder.resolve(AdapterConfig.FILE_NAME);
         Files.writeString(file, "{\"peft_type\": \"TOY\", \"r\": 3, \"toy_scale\": 2, "
-                + "\"target_modules\": [\"q_proj\", \"down_proj\"]}");
+                + "\"target_modules\": [\"" + String.join("\", \"", targets) + "\"]}");
         return AdapterConfig.read(file);
     }
 
@@ -98,7 +100,8 @@ class ToyMethodTest {
         Path saved = folder.resolve("adapter");
         try (Stream stream = Stream.cpu(1); Execution execution = new Execution(stream, Blas.on(stream.device()));
                 LlamaModel model = LlamaModel.load(Golden.own("models/tinyrand"), null, stream);
-                Adapter adapter = Adapter.create(config(), model.linears(), model.parameters(), 0, stream, 1)) {
+                Adapter adapter = Adapter.create(config("q_proj", "down_proj"), model.linears(), model.parameters(), 0,
+                        stream, 1)) {
             AdaptedModule first = adapter.modules().get(0);
             assertEquals(2, first.scaling());
             model.attach(adapter);
@@ -145,13 +148,50 @@ class ToyMethodTest {
         assertTrue(report.has("bytes_of_lora_of_equal_rank"));
     }
 
+    /** A weight that the model stores as [in, out] makes the same A and B, also of what was stored without them. */
+    @Test
+    void baseWeightsAreReadHoweverTheyAreStored() throws IOException {
+        int in = 5;
+        int out = 4;
+        float[] weight = new float[in * out];
+        float[] transposed = new float[in * out];
+        for (int o = 0; o < out; o++) {
+            for (int i = 0; i < in; i++) {
+                weight[o * in + i] = o * in + i;
+                transposed[i * out + o] = o * in + i;
+            }
+        }
+        Path onlyR = folder.resolve("only-r");
+        try (Stream stream = Stream.cpu(1); Tensor outIn = Tensor.of(weight, out, in);
+                Tensor inOut = Tensor.of(transposed, in, out)) {
+            List<ModelParameter> asConv1d =
+                    List.of(new ModelParameter("m.q_proj.weight", List.of((long) in, (long) out), inOut, true));
+            try (Adapter linear = Adapter.create(config("q_proj"), List.of(new ModuleShape("m.q_proj", in, out)),
+                    List.of(new ModelParameter("m.q_proj.weight", List.of((long) out, (long) in), outIn)), 0, stream,
+                    1);
+                    Adapter conv1d = Adapter.create(config("q_proj"), List.of(new ModuleShape("m.q_proj", in, out,
+                            true)),
+                            asConv1d, 0, stream, 1)) {
+                float[] packed = linear.composition().packed().toFloats();
+                assertArrayEquals(packed, conv1d.composition().packed().toFloats());
+                conv1d.save(onlyR, true, stream);
+                try (Adapter loaded = Adapter.load(onlyR, asConv1d, stream)) {
+                    assertArrayEquals(packed, loaded.composition().packed().toFloats());
+                    assertTrue(loaded.fanInFanOut(loaded.modules().get(0)));
+                }
+            }
+        }
+    }
+
     /** What passes add to is not the gradient of R, and what they read is not R. */
     @Test
     void packedMatricesAndTheirGradientFollow() throws IOException {
         try (Stream stream = Stream.cpu(1);
                 LlamaModel model = LlamaModel.load(Golden.own("models/tinyrand"), null, stream);
-                Adapter adapter = Adapter.create(config(), model.linears(), model.parameters(), 0, stream, 1);
-                Adapter other = Adapter.create(config(), model.linears(), model.parameters(), 0, stream, 1)) {
+                Adapter adapter = Adapter.create(config("q_proj", "down_proj"), model.linears(), model.parameters(), 0,
+                        stream, 1);
+                Adapter other = Adapter.create(config("q_proj", "down_proj"), model.linears(), model.parameters(), 0,
+                        stream, 1)) {
             Composition composition = adapter.composition();
             composition.enableTraining(stream);
             FloatTensors.fill(composition.packedGradient(), () -> 1);
@@ -277,14 +317,14 @@ class ToyMethodTest {
         try (Stream stream = Stream.cpu(1);
                 LlamaModel model = LlamaModel.load(Golden.own("models/tinyrand"), null, stream)) {
             InputException e = assertThrows(InputException.class,
-                    () -> Adapter.create(config(), model.linears(), stream, 1));
+                    () -> Adapter.create(config("q_proj", "down_proj"), model.linears(), stream, 1));
             assertTrue(e.field().endsWith("q_proj.weight") || e.field().endsWith("down_proj.weight"), e.getMessage());
         }
     }
 
     @Test
     void isUnknownWhereItIsNotRegistered() throws IOException {
-        config();
+        config("q_proj", "down_proj");
         Thread.currentThread().setContextClassLoader(before);
         InputException e = assertThrows(InputException.class, () -> AdapterConfig.read(folder));
         assertEquals("peft_type", e.field());
