@@ -411,8 +411,8 @@ class FinetuneCommandTest {
         finetuneSmall("--max-steps", 2, "--warmup-steps", 0).assertDone();
         byte[] without = Files.readAllBytes(output.resolve("adapter_model.safetensors"));
         CommandLineRun run = finetuneSmall("--max-steps", 2, "--warmup-steps", 0, "--learning-rate", 0.5).assertDone();
-        assertTrue(run.err().contains("--learning-rate has no effect with --method vblora, it is that of LoRA's A and "
-                + "B"), run.err());
+        assertTrue(run.err().contains("--learning-rate has no effect with --method vblora: it is that of --bias and "
+                + "--modules-to-save, and of updates without a rate of their own"), run.err());
         assertArrayEquals(without, Files.readAllBytes(output.resolve("adapter_model.safetensors")));
         run = finetune("--method", "lora", "--max-steps", 1, "--learning-rate", 0.5).assertDone();
         assertFalse(run.err().contains("no effect"), run.err());

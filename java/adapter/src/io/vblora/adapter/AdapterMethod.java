@@ -5,6 +5,7 @@ import io.vblora.adapter.peft.StoredForm;
 import io.vblora.parameters.ParameterGroup;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 
 /**
  * A method of adaptation, such as LoRA: what is known about it without an adapter. What depends on a configuration,
@@ -41,6 +42,11 @@ public interface AdapterMethod {
     /** The groups of the parameters that its updates are made of. */
     List<ParameterGroup> groups();
 
+    /** The rank of its updates where the command line names none. */
+    default int defaultRank() {
+        return builder().build().r();
+    }
+
     /** The settings that the command line offers in addition to those of all methods. */
     default List<MethodOption> options() {
         return List.of();
@@ -56,6 +62,19 @@ public interface AdapterMethod {
      * second one, if there is any, is compact and for inference alone.
      */
     List<StoredForm> forms();
+
+    /** How the command line asks for the compact form, if there is one. */
+    default Optional<MethodSwitch> compactForm() {
+        return Optional.empty();
+    }
+
+    /**
+     * Whether an adapter that has only modules to save, such as the head of a task, is written as one of this method,
+     * without updates.
+     */
+    default boolean isOfModulesToSaveAlone() {
+        return false;
+    }
 
     /** Whether the size of an adapter is compared with that of LoRA of the same rank: not for LoRA itself. */
     default boolean isComparedWithLora() {

@@ -11,7 +11,8 @@ import java.util.Locale;
  * @param defaultValue an Integer or a Double, which determines the option's type
  * @param isAuto whether the setting is left open by default, or by "auto", so that {@link AdapterConfig#fitting} sets
  * it
- * @param description a sentence for help, in which "${DEFAULT-VALUE}" stands for the default
+ * @param description a sentence for help, which says it after the method's title; "${DEFAULT-VALUE}" stands for the
+ * default
  */
 public record MethodOption(String key, String label, Number defaultValue, boolean isAuto, String description) {
     /** A setting with a default. */
@@ -21,6 +22,11 @@ public record MethodOption(String key, String label, Number defaultValue, boolea
 
     /** The option's name: --num-vectors. */
     public String name() {
+        return name(key);
+    }
+
+    /** What the command line calls a key of a configuration, or the name of a learning rate. */
+    public static String name(String key) {
         return "--" + key.toLowerCase(Locale.ROOT).replace('_', '-');
     }
 }

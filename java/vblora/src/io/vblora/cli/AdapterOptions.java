@@ -5,6 +5,7 @@ import io.vblora.adapter.AdapterConfig;
 import io.vblora.adapter.AdapterMethod;
 import io.vblora.adapter.AdapterMethods;
 import io.vblora.adapter.MethodOption;
+import io.vblora.adapter.MethodSwitch;
 import io.vblora.adapter.ModuleSelector;
 import io.vblora.adapter.ModuleShape;
 import io.vblora.train.TrainingArguments;
@@ -38,7 +39,7 @@ final class AdapterOptions {
     private MethodChoice method = MethodChoice.all().get(0);
 
     @Option(names = "--r", paramLabel = "N",
-            description = "Rank of the updates (default: PEFT's, 4 for vblora, 8 for lora).")
+            description = "Rank of the updates (default: ${bundle:methods.ranks}).")
     private Integer r;
 
     @Option(names = "--target-modules", paramLabel = "MODULES",
@@ -64,54 +65,66 @@ final class AdapterOptions {
     private final Map<String, OptionSpec> ofMethods = new LinkedHashMap<>();
     /** The options for the learning rates of all methods, by name. They have no value unless it is given. */
     private final Map<String, OptionSpec> learningRates = new LinkedHashMap<>();
+    /** The options for the compact forms of all methods, by key. */
+    private final Map<String, OptionSpec> compactForms = new LinkedHashMap<>();
 
     /** Adds the options of all methods to a command's mixins for adapters and training, before anything is parsed. */
     static void addOptionsOfMethods(CommandSpec command, String adapterMixin, String trainingMixin) {
         CommandSpec spec = command.mixins().get(adapterMixin);
         AdapterOptions options = (AdapterOptions) spec.userObject();
-        byKey(AdapterMethod::options).forEach(
-                (key, shared) -> options.ofMethods.put(key, add(command, spec, shared)));
-        byKey(AdapterMethod::learningRates).forEach(
-                (key, shared) -> options.learningRates.put(key,
-                        add(command, command.mixins().get(trainingMixin), shared)));
+        byKey(AdapterMethod::options, MethodOption::key).forEach((key, shared) -> options.ofMethods.put(key, add(
+                command, spec, valued(shared))));
+        byKey(method -> method.compactForm().stream().toList(), MethodSwitch::key).forEach((key,
+                shared) -> options.compactForms.put(key, add(command, spec, OptionSpec.builder(shared.get(0).offer()
+                        .name())
+                        .type(Boolean.class).arity("0").description(description(shared, MethodSwitch::description)))));
+        byKey(AdapterMethod::learningRates, MethodOption::key).forEach((key, shared) -> options.learningRates.put(key,
+                add(command, command.mixins().get(trainingMixin), valued(shared))));
     }
 
-    /** The options that methods offer under each key. */
-    private static Map<String, List<MethodOption>> byKey(Function<AdapterMethod, List<MethodOption>> offered) {
-        return AdapterMethods.all().stream().flatMap(method -> offered.apply(method).stream())
-                .collect(Collectors.groupingBy(MethodOption::key, LinkedHashMap::new, Collectors.toList()));
+    /** Something that a method offers. */
+    private record Offered<T>(AdapterMethod method, T offer) {}
+
+    /** What methods offer under each key. */
+    private static <T> Map<String, List<Offered<T>>> byKey(Function<AdapterMethod, List<T>> offers,
+            Function<T, String> key) {
+        return AdapterMethods.all().stream()
+                .flatMap(method -> offers.apply(method).stream().map(offer -> new Offered<>(method, offer)))
+                .collect(Collectors.groupingBy(offered -> key.apply(offered.offer()), LinkedHashMap::new,
+                        Collectors.toList()));
+    }
+
+    private static <T> String description(List<Offered<T>> shared, Function<T, String> description) {
+        return shared.stream().map(offered -> offered.method().title() + ": " + description.apply(offered.offer()))
+                .collect(Collectors.joining(" "));
     }
 
     /**
-     * Adds what methods offer under one key as one option. It has no default, since each method has its own. An option
-     * that the mixin has already, such as --r, is shared with these methods.
+     * One option for what methods offer under one key. It has no default, since each method has its own.
      *
-     * @throws IllegalStateException if their values are of different kinds, or the command has another option of this
-     *     name
+     * @throws IllegalStateException if their values are of different kinds
      */
-    private static OptionSpec add(CommandSpec command, CommandSpec mixin, List<MethodOption> shared) {
-        MethodOption first = shared.get(0);
-        for (MethodOption option : shared) {
-            if (option.defaultValue().getClass() != first.defaultValue().getClass()
-                    || option.isAuto() != first.isAuto()) {
-                throw new IllegalStateException("Methods share " + first.key() + " with values of different kinds: "
-                        + shared);
-            }
+    private static OptionSpec.Builder valued(List<Offered<MethodOption>> shared) {
+        MethodOption first = shared.get(0).offer();
+        Class<?> type = first.defaultValue().getClass();
+        if (shared.stream().map(Offered::offer).anyMatch(option -> option.defaultValue().getClass() != type || option
+                .isAuto() != first.isAuto())) {
+            throw new IllegalStateException("Methods share " + first.key() + " with values of different kinds: "
+                    + shared);
         }
-        OptionSpec existing = command.findOption(first.name());
-        if (existing != null) {
-            if (mixin.findOption(first.name()) == null || first.isAuto()
-                    || existing.type() != first.defaultValue().getClass()) {
-                throw new IllegalStateException(first + " has the name of another option of " + command.name());
-            }
-            return existing;
+        OptionSpec.Builder builder = OptionSpec.builder(first.name()).paramLabel(first.label()).type(type)
+                .description(description(shared, option -> option.description().replace("${DEFAULT-VALUE}", option
+                        .defaultValue().toString())));
+        return first.isAuto() ? builder.converters(new NumberOrAuto()) : builder;
+    }
+
+    /** @throws IllegalStateException if the command has another option of this name */
+    private static OptionSpec add(CommandSpec command, CommandSpec mixin, OptionSpec.Builder option) {
+        OptionSpec added = option.build();
+        if (command.findOption(added.longestName()) != null) {
+            throw new IllegalStateException("A method offers " + added.longestName() + ", which is an option of "
+                    + command.name() + " already");
         }
-        String description = shared.stream()
-                .map(option -> option.description().replace("${DEFAULT-VALUE}", option.defaultValue().toString()))
-                .distinct().collect(Collectors.joining(" "));
-        OptionSpec.Builder builder = OptionSpec.builder(first.name()).paramLabel(first.label())
-                .type(first.defaultValue().getClass()).description(description);
-        OptionSpec added = first.isAuto() ? builder.converters(new NumberOrAuto()).build() : builder.build();
         mixin.addOption(added);
         command.addOption(added);
         return added;
@@ -157,11 +170,17 @@ final class AdapterOptions {
         }
     }
 
+    /** Whether the compact form of a method is asked for. */
+    boolean isCompact(MethodChoice chosen) {
+        return chosen.compactForm().map(form -> compactForms.get(form.key()).<Boolean>getValue())
+                .orElse(false);
+    }
+
     /** The options that --init-adapter determines, so that their values may not contradict it. */
     List<String> ofConfig(MethodChoice chosen) {
         Stream<MethodOption> given = chosen.options().stream()
                 .filter(option -> value(option) != null);
-        return Stream.concat(Stream.of("--r"), given.map(MethodOption::name)).distinct().toList();
+        return Stream.concat(Stream.of("--r"), given.map(MethodOption::name)).toList();
     }
 
     /** Chooses the settings that are left open for a model, and says so. */
@@ -193,7 +212,7 @@ final class AdapterOptions {
                             : JsonNodeFactory.instance.numberNode(value.doubleValue()));
                 }
             });
-            setUpdates(builder);
+            setUpdates(builder, r == null ? chosen.method().defaultRank() : r);
         }
         Stream<String> head = task.isSequence() ? Stream.of(HEAD_MODULE) : Stream.of();
         List<String> saved = Stream.concat(head, modulesToSave.stream()).distinct().toList();
@@ -206,10 +225,8 @@ final class AdapterOptions {
         return builder.build();
     }
 
-    private void setUpdates(AdapterConfig.Builder<?> builder) {
-        if (r != null) {
-            builder.r(r);
-        }
+    private void setUpdates(AdapterConfig.Builder<?> builder, int rank) {
+        builder.r(rank);
         if (targetModules.equals("all-linear") || !targetModules.matches("[\\w.,-]+")) {
             builder.targetModules(targetModules);
         } else {

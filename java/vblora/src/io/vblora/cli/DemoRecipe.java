@@ -1,6 +1,7 @@
 package io.vblora.cli;
 
 import io.vblora.adapter.AdapterConfig;
+import io.vblora.adapter.MethodOption;
 import io.vblora.adapter.ModuleSelector;
 import io.vblora.adapter.methods.lora.LoraConfig;
 import io.vblora.adapter.methods.vblora.VbLoraConfig;
@@ -50,7 +51,7 @@ record DemoRecipe(String title, String description, String folder, AdapterConfig
     private static DemoRecipe lora() {
         AdapterConfig config = LoraConfig.builder().targetModules("all-linear").r(R).loraAlpha(2 * R)
                 .modulesToSave(HEAD).taskType("SEQ_CLS").build();
-        return new DemoRecipe("LoRA", "LoRA: matrices of rank " + R + " beside each linear layer", "lora", config,
+        return of(config, "matrices of rank " + R + " beside each linear layer",
                 arguments(EPOCHS).learningRate(2e-3).learningRateHead(5e-3).build());
     }
 
@@ -62,10 +63,15 @@ record DemoRecipe(String title, String description, String folder, AdapterConfig
     private static DemoRecipe vbLora() {
         AdapterConfig config = VbLoraConfig.builder().targetModules("all-linear").r(R).numVectors(90).vectorLength(128)
                 .topk(2).modulesToSave(HEAD).taskType("SEQ_CLS").build();
-        return new DemoRecipe("VB-LoRA", "VB-LoRA: the same matrices, composed from one bank of vectors", "vblora",
-                config, arguments(EPOCHS).learningRate("learning_rate_vector_bank", 5e-3)
-                        .learningRate("learning_rate_logits", 1e-2).learningRateHead(5e-3)
-                        .build());
+        return of(config, "the same matrices, composed from one bank of vectors",
+                arguments(EPOCHS).learningRate("learning_rate_vector_bank", 5e-3)
+                        .learningRate("learning_rate_logits", 1e-2).learningRateHead(5e-3).build());
+    }
+
+    /** Under the names of the configuration's method. */
+    private static DemoRecipe of(AdapterConfig config, String description, TrainingArguments arguments) {
+        String title = config.method().title();
+        return new DemoRecipe(title, title + ": " + description, config.method().optionName(), config, arguments);
     }
 
     /** Whether the adapter is stored in its method's compact form, if there is one: what training needs is large. */
@@ -82,7 +88,7 @@ record DemoRecipe(String title, String description, String folder, AdapterConfig
                 String.format(Locale.ROOT, "--num-train-epochs %.0f", arguments.schedule().numTrainEpochs()),
                 "--per-device-train-batch-size " + arguments.batches().perDeviceTrainBatchSize());
         Stream<String> rates = arguments.optimizer().learningRates().entrySet().stream()
-                .map(rate -> "--" + rate.getKey().replace('_', '-') + " " + rate.getValue());
+                .map(rate -> MethodOption.name(rate.getKey()) + " " + rate.getValue());
         return List.of(Stream.concat(ofMethod, ofTraining).collect(Collectors.joining(" ")),
                 rates.collect(Collectors.joining(" ")));
     }

@@ -39,8 +39,8 @@ import picocli.CommandLine.Spec;
 /** Trains an adapter on a file of examples and writes it as PEFT does. */
 @Command(name = "finetune", mixinStandardHelpOptions = true, versionProvider = Main.Version.class, sortOptions = false,
         customSynopsis = "${COMMAND-FULL-NAME} --model=PATH --train=FILE [--eval=FILE] --output=DIR [OPTION]...",
-        description = {"Fine-tunes a frozen model with a VB-LoRA or LoRA adapter and writes the adapter as a folder "
-                + "that Hugging Face PEFT reads.",
+        description = {"Fine-tunes a frozen model with a ${bundle:methods.titles} adapter and writes the adapter as a "
+                + "folder that Hugging Face PEFT reads.",
             "The model is a Llama-type one that predicts the next token (--task causal-lm), or a BERT-type encoder "
                     + "that gives a text, or a pair of texts, a class or a value (--task sequence-classification, "
                     + "sequence-regression). Adapter weights are float32."},
@@ -88,11 +88,6 @@ final class FinetuneCommand implements Callable<Integer> {
                     + "RoBERTa's family, otherwise pooler, or mean without a pooler (default: ${DEFAULT-VALUE}).")
     private PoolingOption pooling = PoolingOption.AUTO;
 
-    @Option(names = "--save-only-topk-weights",
-            description = "VB-LoRA: store the selected indices and weights instead of all logits, which is small, but "
-                    + "for inference alone.")
-    private boolean saveOnlyTopkWeights;
-
     @Mixin
     private ComputeOptions computeOptions = new ComputeOptions();
 
@@ -114,6 +109,8 @@ final class FinetuneCommand implements Callable<Integer> {
     private Invocation invocation;
     /** Null if the adapter is a new one. */
     private InitialAdapter initial;
+    /** Whether the adapter is stored in its method's compact form. */
+    private boolean compact;
 
     static void groupOptions(CommandLine commandLine) {
         LinkedHashMap<String, String> headings = new LinkedHashMap<>();
@@ -131,11 +128,12 @@ final class FinetuneCommand implements Callable<Integer> {
         initial = initAdapter == null ? null : InitialAdapter.read(initAdapter);
         Task chosen = chosenTask();
         MethodChoice method = chosenMethod(chosen);
+        compact = adapterOptions.isCompact(method);
         AdapterConfig config = invocation.checked(() -> adapterOptions.config(method, chosen, model.toString()));
-        if (invocation.isGiven("--learning-rate") && !learnsAtTheRateOfUpdates(method,
+        if (invocation.isGiven("--learning-rate") && !learnsAtTheCommonRate(method,
                 initial == null ? config : initial.config())) {
-            invocation.say("--learning-rate has no effect with --method %s, it is that of LoRA's A and B, and of "
-                    + "--bias and --modules-to-save", method);
+            invocation.say("--learning-rate has no effect with --method %s: it is that of --bias and "
+                    + "--modules-to-save, and of updates without a rate of their own", method);
         }
         if (initial != null) {
             initial.checkAgrees(invocation, adapterOptions.ofConfig(method), config, pooling, dataOptions);
@@ -181,13 +179,11 @@ final class FinetuneCommand implements Callable<Integer> {
         invocation.check(!method.isHeadAlone() || chosen.isSequence(), "--method head means nothing to --task "
                 + chosen);
         invocation.refuse(method.meaningless(), "to --method " + method);
-        invocation.check(method.hasCompactForm() || !saveOnlyTopkWeights, "--save-only-topk-weights means nothing to "
-                + "--method " + method);
         return method;
     }
 
-    /** Whether anything learns at this rate: LoRA's A and B, or biases or modules of the base model. */
-    private static boolean learnsAtTheRateOfUpdates(MethodChoice method, AdapterConfig config) {
+    /** Whether anything learns at --learning-rate: updates, or biases or modules of the base model. */
+    private static boolean learnsAtTheCommonRate(MethodChoice method, AdapterConfig config) {
         return method.learnsAt(ParameterGroup.MATRICES.learningRate()) || !config.bias().equals("none")
                 || !AdapterOptions.HEAD_MODULES.containsAll(config.modulesToSave());
     }
@@ -240,7 +236,7 @@ final class FinetuneCommand implements Callable<Integer> {
                 TrainingResult result = train(new Trainer<>(objective, execution, arguments, listeners), examples,
                         heldOut);
                 requireUninterrupted(result);
-                Main.write(() -> adapter.save(output, saveOnlyTopkWeights, stream));
+                Main.write(() -> adapter.save(output, compact, stream));
                 summarize(adapter, result, arguments);
             }
         }
@@ -289,7 +285,7 @@ final class FinetuneCommand implements Callable<Integer> {
             summary.line("best", "the parameters after step %,d, by %s", result.bestStep(),
                     arguments.evaluation().metricForBestModel());
         }
-        summary.line("adapter", "%s, %,d bytes%s", output, adapter.storedBytes(saveOnlyTopkWeights),
+        summary.line("adapter", "%s, %,d bytes%s", output, adapter.storedBytes(compact),
                 adapter.config().method().isComparedWithLora() ? beside(adapter) : "");
         String command = Invocation.command();
         summary.line("next", "%s evaluate --model %s --adapter %s --data FILE%s", command, model, output,
@@ -307,7 +303,7 @@ final class FinetuneCommand implements Callable<Integer> {
     /** What other ways of storing the same updates would take. */
     private String beside(Adapter adapter) {
         List<StoredForm> forms = adapter.config().method().forms();
-        StoredForm form = forms.get(saveOnlyTopkWeights ? 1 : 0);
+        StoredForm form = forms.get(compact ? 1 : 0);
         StringBuilder beside = new StringBuilder(" " + form.name());
         forms.stream().filter(other -> !other.equals(form)).forEach(other -> beside.append(
                 String.format(Locale.ROOT, "; %,d %s", adapter.storedBytes(other), other.name())));

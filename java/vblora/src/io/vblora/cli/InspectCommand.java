@@ -37,9 +37,9 @@ import picocli.CommandLine.Spec;
 /** Shows what an adapter, a safetensors file or a model folder holds. */
 @Command(name = "inspect", mixinStandardHelpOptions = true, versionProvider = Main.Version.class,
         description = {"Shows the tensors of an adapter folder, a safetensors file or a model folder.",
-            "Prints shapes, numbers of parameters and exact bytes; for a VB-LoRA adapter also the bytes of its other "
-                    + "form, and of LoRA with the same rank on the same modules. An adapter is loaded and checked as a "
-                    + "whole."})
+            "Prints shapes, numbers of parameters and exact bytes; for an adapter whose method has several forms also "
+                    + "the bytes of each, and for one that is not LoRA those of LoRA with the same rank on the same "
+                    + "modules. An adapter is loaded and checked as a whole."})
 final class InspectCommand implements Callable<Integer> {
     private static final ObjectMapper JSON = new ObjectMapper();
     private static final String EXPECTED = "an adapter's folder (adapter_config.json), a model's folder (config.json) "

@@ -101,6 +101,7 @@ public final class Main implements Runnable {
                 .setParameterExceptionHandler((e, arguments) -> main.reportWrongUse(e))
                 .setExecutionExceptionHandler((e, failed, parsed) -> main.report(e))
                 .registerConverter(Path.class, Main::path);
+        commandLine.setResourceBundle(new MethodWords());
         AdapterOptions.addOptionsOfMethods(commandLine.getSubcommands().get("finetune").getCommandSpec(),
                 "adapterOptions", "trainingOptions");
         Numbers.register(commandLine);

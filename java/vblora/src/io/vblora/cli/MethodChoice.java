@@ -4,36 +4,37 @@ import io.vblora.adapter.AdapterConfig;
 import io.vblora.adapter.AdapterMethod;
 import io.vblora.adapter.AdapterMethods;
 import io.vblora.adapter.MethodOption;
-import io.vblora.adapter.methods.lora.LoraMethod;
+import io.vblora.adapter.MethodSwitch;
 import io.vblora.parameters.ParameterGroup;
-import java.util.ArrayList;
-import java.util.HashSet;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.TypeConversionException;
 
 /**
- * A value of --method: a method of adaptation, or the head of a sequence task alone, which PEFT stores as a LoRA
- * adapter without adapted modules.
+ * A value of --method: a method of adaptation, or the head of a sequence task alone.
+ *
+ * @param method that of the adapter, also if it has no updates
  */
 record MethodChoice(String name, AdapterMethod method, boolean isHeadAlone) {
-    private static final MethodChoice HEAD = new MethodChoice("head", LoraMethod.INSTANCE, true);
-
     /** All choices; the first is the default. */
     static List<MethodChoice> all() {
-        List<MethodChoice> all = new ArrayList<>();
-        AdapterMethods.all().forEach(method -> all.add(new MethodChoice(method.optionName(), method, false)));
-        all.add(HEAD);
-        return all;
+        List<AdapterMethod> methods = AdapterMethods.all();
+        return Stream.concat(methods.stream().map(method -> of(method, false)), methods.stream()
+                .filter(AdapterMethod::isOfModulesToSaveAlone).limit(1).map(method -> of(method, true))).toList();
     }
 
     /** The choice that an adapter was made with. */
     static MethodChoice of(AdapterConfig config) {
-        return config.modules().adaptsNothing() ? HEAD
-                : new MethodChoice(config.method().optionName(), config.method(), false);
+        return of(config.method(), config.modules().adaptsNothing());
+    }
+
+    private static MethodChoice of(AdapterMethod method, boolean isHeadAlone) {
+        return new MethodChoice(isHeadAlone ? "head" : method.optionName(), method, isHeadAlone);
     }
 
     /** Settings of the method. */
@@ -47,29 +48,25 @@ record MethodChoice(String name, AdapterMethod method, boolean isHeadAlone) {
                 && method.groups().stream().map(ParameterGroup::learningRate).anyMatch(learningRate::equals);
     }
 
-    /** Whether the method has a compact form. */
-    boolean hasCompactForm() {
-        return !isHeadAlone && method.forms().size() > 1;
+    /** How its compact form is asked for, if it has one. */
+    Optional<MethodSwitch> compactForm() {
+        return isHeadAlone ? Optional.empty() : method.compactForm();
     }
 
     /** Options of other methods, and those of updates if there are none. --learning-rate only causes a message. */
     List<String> meaningless() {
-        List<String> meaningless = new ArrayList<>();
-        Set<String> own = new HashSet<>(AdapterOptions.UPDATES_ONLY);
-        options().stream().map(MethodOption::name).forEach(own::add);
-        for (AdapterMethod other : AdapterMethods.all()) {
-            if (isHeadAlone || !other.peftType().equals(method.peftType())) {
-                other.options().stream().map(MethodOption::name).filter(name -> !own.contains(name))
-                        .forEach(meaningless::add);
-                other.groups().stream().map(ParameterGroup::learningRate)
-                        .filter(rate -> !rate.equals(ParameterGroup.MATRICES.learningRate()) && !learnsAt(rate))
-                        .forEach(rate -> meaningless.add("--" + rate.replace('_', '-')));
-            }
-        }
-        if (isHeadAlone) {
-            meaningless.addAll(AdapterOptions.UPDATES_ONLY);
-        }
-        return meaningless;
+        Set<String> own = isHeadAlone ? Set.of() : optionsOf(method).collect(Collectors.toSet());
+        return Stream.concat(isHeadAlone ? AdapterOptions.UPDATES_ONLY.stream() : Stream.of(),
+                AdapterMethods.all().stream().flatMap(MethodChoice::optionsOf).filter(name -> !own.contains(name)))
+                .distinct().toList();
+    }
+
+    /** The options that a method has, but not all methods. */
+    private static Stream<String> optionsOf(AdapterMethod method) {
+        Stream<String> rates = method.groups().stream().map(ParameterGroup::learningRate)
+                .filter(rate -> !rate.equals(ParameterGroup.MATRICES.learningRate())).map(MethodOption::name);
+        return Stream.of(method.options().stream().map(MethodOption::name),
+                method.compactForm().stream().map(MethodSwitch::name), rates).flatMap(names -> names);
     }
 
     @Override

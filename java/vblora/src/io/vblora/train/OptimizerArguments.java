@@ -67,8 +67,9 @@ public record OptimizerArguments(String optim, Map<String, Double> learningRates
         }
 
         @Option(names = "--learning-rate", paramLabel = "RATE",
-                description = "Learning rate of LoRA's A and B, and of the base model's biases (--bias) and modules "
-                        + "(--modules-to-save) with any method (default: ${DEFAULT-VALUE}, usual for LoRA).")
+                description = "Learning rate of the updates, unless their method has rates of its own, and of the base "
+                        + "model's biases (--bias) and modules (--modules-to-save) with any method (default: "
+                        + "${DEFAULT-VALUE}).")
         double learningRate = ParameterGroup.MATRICES.defaultLearningRate();
 
         @Option(names = "--learning-rate-head", paramLabel = "RATE",

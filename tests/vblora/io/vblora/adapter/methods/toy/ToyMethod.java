@@ -4,9 +4,11 @@ import io.vblora.JsonFields;
 import io.vblora.adapter.AdapterMethod;
 import io.vblora.adapter.MethodOption;
 import io.vblora.adapter.MethodSource;
+import io.vblora.adapter.MethodSwitch;
 import io.vblora.adapter.peft.StoredForm;
 import io.vblora.parameters.ParameterGroup;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * The smallest method: A and B are the first r rows and columns of the base weight and stay so; a matrix R [r, r]
@@ -56,20 +58,29 @@ public final class ToyMethod implements AdapterMethod, MethodSource {
     }
 
     @Override
+    public int defaultRank() {
+        return 3;
+    }
+
+    @Override
     public List<MethodOption> options() {
-        return List.of(MethodOption.of("r", "N", 3, "Toy: size of R."),
-                MethodOption.of("toy_scale", "X", 1.0, "Toy: factor of the updates."),
-                MethodOption.of("lora_dropout", "P", 0.25, "Toy: probability of dropout (default: ${DEFAULT-VALUE})."));
+        return List.of(MethodOption.of("toy_scale", "X", 1.0, "factor of the updates."),
+                MethodOption.of("lora_dropout", "P", 0.25, "probability of dropout (default: ${DEFAULT-VALUE})."));
     }
 
     @Override
     public List<MethodOption> learningRates() {
         return List.of(MethodOption.of(GROUP.learningRate(), "RATE", GROUP.defaultLearningRate(),
-                "Toy: learning rate of R."));
+                "learning rate of R."));
     }
 
     @Override
     public List<StoredForm> forms() {
         return List.of(FORM, ONLY_R);
+    }
+
+    @Override
+    public Optional<MethodSwitch> compactForm() {
+        return Optional.of(new MethodSwitch("toy_only_r", "store R alone."));
     }
 }

@@ -44,6 +44,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Random;
 import java.util.stream.Collectors;
@@ -250,13 +251,43 @@ class ToyMethodTest {
         assertEquals("toy_only", configOf("toy", "--bias", "toy_only").get("bias").asText());
         assertEquals("toy_only", configOf("lora", "--bias", "toy_only").get("bias").asText());
         assertEquals("lora_only", configOf("toy", "--bias", "lora_only").get("bias").asText());
-        assertTrue(help().contains("trained and saved beside the updates: none, all, lora_only, toy_only, "
-                + "vblora_only;"), help());
 
         Thread.currentThread().setContextClassLoader(before);
         InputException e = assertThrows(InputException.class, LoraConfig.builder().bias("toy_only")::build);
         assertEquals("bias", e.field());
         assertEquals("one of none, all, lora_only, vblora_only", e.expected());
+    }
+
+    /** As the library's own methods are. */
+    @Test
+    void isPartOfHelp() {
+        String help = help();
+        for (String stated : List.of("a frozen model with a VB-LoRA, LoRA or Toy adapter",
+                "--method=METHOD vblora, lora, toy, head (default: vblora,",
+                "Rank of the updates (default: 4 for vblora, 8 for lora, 3 for toy).",
+                "beside the updates: none, all, lora_only, toy_only, vblora_only;",
+                "--toy-scale=X Toy: factor of the updates.", "--toy-only-r Toy: store R alone.",
+                "--learning-rate-toy=RATE Toy: learning rate of R.")) {
+            assertTrue(help.contains(stated), stated + " is not in " + help);
+        }
+        Thread.currentThread().setContextClassLoader(before);
+        assertFalse(help().toLowerCase(Locale.ROOT).contains("toy"), help());
+    }
+
+    /** Which it asks for by an option of its own. */
+    @Test
+    void isStoredInItsCompactForm() throws IOException {
+        assertTrue(configOf("toy", "--toy-only-r").get("toy_only_r").asBoolean());
+        assertFalse(configOf("toy").path("toy_only_r").asBoolean());
+        refused("--toy-only-r", "lora");
+        refused("--toy-only-r", "head");
+        refused("--save-only-topk-weights", "toy");
+    }
+
+    private void refused(String option, String method) {
+        CommandLineRun.of("finetune", "--model", "none", "--train", "none", "--output", folder.resolve("adapter"),
+                "--task", "sequence-classification", "--method", method, option)
+                .assertError(2, option + " means nothing to --method " + method);
     }
 
     private static String help() {

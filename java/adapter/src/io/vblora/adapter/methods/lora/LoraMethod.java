@@ -47,14 +47,19 @@ public final class LoraMethod implements AdapterMethod {
         LoraConfig defaults = builder().build();
         return List.of(
                 MethodOption.of("lora_alpha", "X", defaults.loraAlpha(),
-                        "LoRA: updates are scaled by X / r (default: ${DEFAULT-VALUE})."),
-                MethodOption.of("lora_dropout", "P", defaults.dropout(), "LoRA: probability of dropout on the input of "
+                        "updates are scaled by X / r (default: ${DEFAULT-VALUE})."),
+                MethodOption.of("lora_dropout", "P", defaults.dropout(), "probability of dropout on the input of "
                         + "the updates while training (default: ${DEFAULT-VALUE})."));
     }
 
     @Override
     public List<StoredForm> forms() {
         return List.of(FORM);
+    }
+
+    @Override
+    public boolean isOfModulesToSaveAlone() {
+        return true;
     }
 
     @Override

@@ -3,9 +3,11 @@ package io.vblora.adapter.methods.vblora;
 import io.vblora.JsonFields;
 import io.vblora.adapter.AdapterMethod;
 import io.vblora.adapter.MethodOption;
+import io.vblora.adapter.MethodSwitch;
 import io.vblora.adapter.peft.StoredForm;
 import io.vblora.parameters.ParameterGroup;
 import java.util.List;
+import java.util.Optional;
 
 /** VB-LoRA. */
 public final class VbLoraMethod implements AdapterMethod {
@@ -59,18 +61,18 @@ public final class VbLoraMethod implements AdapterMethod {
         VbLoraConfig defaults = builder().build();
         return List.of(
                 MethodOption.of("num_vectors", "N", defaults.numVectors(),
-                        "VB-LoRA: vectors in the bank, h (default: ${DEFAULT-VALUE})."),
+                        "vectors in the bank, h (default: ${DEFAULT-VALUE})."),
                 new MethodOption("vector_length", "N", defaults.vectorLength(), true,
-                        "VB-LoRA: elements of a bank vector, b; must divide every dimension of the adapted modules. "
+                        "elements of a bank vector, b; must divide every dimension of the adapted modules. "
                                 + "auto is the largest up to the paper's 256 that does (default: auto, or that of "
                                 + "--init-adapter)."),
                 MethodOption.of("topk", "N", defaults.topk(),
-                        "VB-LoRA: bank vectors mixed into each sub-vector, k (default: ${DEFAULT-VALUE})."),
-                MethodOption.of("vblora_dropout", "P", defaults.dropout(), "VB-LoRA: probability of dropout on the "
+                        "bank vectors mixed into each sub-vector, k (default: ${DEFAULT-VALUE})."),
+                MethodOption.of("vblora_dropout", "P", defaults.dropout(), "probability of dropout on the "
                         + "input of the updates while training (default: ${DEFAULT-VALUE})."),
                 MethodOption.of("init_vector_bank_bound", "X", defaults.initVectorBankBound(),
-                        "VB-LoRA: the bank is initialised uniformly in [-X, X] (default: ${DEFAULT-VALUE})."),
-                MethodOption.of("init_logits_std", "X", defaults.initLogitsStd(), "VB-LoRA: standard deviation of the "
+                        "the bank is initialised uniformly in [-X, X] (default: ${DEFAULT-VALUE})."),
+                MethodOption.of("init_logits_std", "X", defaults.initLogitsStd(), "standard deviation of the "
                         + "normal distribution of initial logits (default: ${DEFAULT-VALUE})."));
     }
 
@@ -78,13 +80,19 @@ public final class VbLoraMethod implements AdapterMethod {
     public List<MethodOption> learningRates() {
         return List.of(
                 MethodOption.of(VECTOR_BANK.learningRate(), "RATE", VECTOR_BANK.defaultLearningRate(),
-                        "VB-LoRA: learning rate of the vector bank (default: ${DEFAULT-VALUE}, the paper's)."),
+                        "learning rate of the vector bank (default: ${DEFAULT-VALUE}, the paper's)."),
                 MethodOption.of(LOGITS.learningRate(), "RATE", LOGITS.defaultLearningRate(),
-                        "VB-LoRA: learning rate of the logits (default: ${DEFAULT-VALUE}, the paper's)."));
+                        "learning rate of the logits (default: ${DEFAULT-VALUE}, the paper's)."));
     }
 
     @Override
     public List<StoredForm> forms() {
         return List.of(ALL_LOGITS, ONLY_TOPK_WEIGHTS);
+    }
+
+    @Override
+    public Optional<MethodSwitch> compactForm() {
+        return Optional.of(new MethodSwitch("save_only_topk_weights", "store the selected indices and weights instead "
+                + "of all logits, which is small, but for inference alone."));
     }
 }
