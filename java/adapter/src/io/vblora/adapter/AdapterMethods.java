@@ -4,9 +4,7 @@ import io.vblora.JsonFields;
 import io.vblora.Services;
 import java.util.ArrayList;
 import java.util.Comparator;
-import java.util.LinkedHashSet;
 import java.util.List;
-import java.util.Set;
 import java.util.stream.Collectors;
 
 /**
@@ -22,20 +20,14 @@ public final class AdapterMethods {
     /**
      * All methods, those that come with this library first.
      *
-     * @throws IllegalStateException if two have the same {@code peft_type}
+     * @throws io.vblora.ServicesException if two have the same {@code peft_type}, or one cannot be used
      */
     public static List<AdapterMethod> all() {
         List<MethodSource> sources = new ArrayList<>(Services.all(MethodSource.class));
         sources.sort(Comparator.comparing(source -> !source.getClass().getPackageName().equals(OWN_PACKAGE)));
         List<AdapterMethod> methods = sources.stream().flatMap(source -> source.methods().stream()).toList();
-        Set<String> types = new LinkedHashSet<>();
-        for (AdapterMethod method : methods) {
-            if (!types.add(method.peftType())) {
-                throw new IllegalStateException("Two methods have the peft_type " + method.peftType() + ", from "
-                        + sources.stream().map(MethodSource::getClass).toList());
-            }
-        }
-        return methods;
+        return List.copyOf(Services.byName(methods, AdapterMethod::peftType, "Two methods have the peft_type")
+                .values());
     }
 
     /** Reads the configuration of the method that it names. */

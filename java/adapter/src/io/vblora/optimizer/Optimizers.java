@@ -1,7 +1,6 @@
 package io.vblora.optimizer;
 
 import io.vblora.Services;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -23,16 +22,9 @@ public final class Optimizers {
         return Optional.ofNullable(all().get(optim));
     }
 
-    /** @throws IllegalStateException if two have the same name */
+    /** @throws io.vblora.ServicesException if two have the same name, or one cannot be used */
     private static Map<String, OptimizerFactory> all() {
-        Map<String, OptimizerFactory> all = new LinkedHashMap<>();
-        for (OptimizerFactory factory : Services.all(OptimizerFactory.class)) {
-            OptimizerFactory other = all.put(factory.optim(), factory);
-            if (other != null) {
-                throw new IllegalStateException("Two optimizers are named " + factory.optim() + ": "
-                        + other.getClass().getName() + " and " + factory.getClass().getName());
-            }
-        }
-        return all;
+        return Services.byName(Services.all(OptimizerFactory.class), OptimizerFactory::optim,
+                "Two optimizers are named");
     }
 }

@@ -105,6 +105,8 @@ final class InspectCommand implements Callable<Integer> {
     private void describeAdapter(ObjectNode report) {
         try (Stream stream = Stream.cpu(0); Adapter adapter = Adapter.load(path, stream)) {
             new Invocation(spec).sayNotes(adapter);
+            adapter.taskConfig().ifPresent(json -> JsonFields.parse(path.resolve(AdapterFolder.TASK_FILE).toString(),
+                    json));
             AdapterConfig config = adapter.config();
             report.put("kind", "adapter");
             report.put("peft_type", config.peftType());

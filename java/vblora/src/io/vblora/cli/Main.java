@@ -2,6 +2,7 @@ package io.vblora.cli;
 
 import io.vblora.InputException;
 import io.vblora.PrintableText;
+import io.vblora.ServicesException;
 import io.vblora.blas.BlasException;
 import io.vblora.data.Overlong;
 import io.vblora.kernels.KernelException;
@@ -93,13 +94,35 @@ public final class Main implements Runnable {
             System.setProperty("org.bytedeco.javacpp.logger", "slf4j");
         }
         Main main = new Main(err);
-        CommandLine commandLine = new CommandLine(main)
+        CommandLine commandLine;
+        try {
+            commandLine = main.commandLine(out);
+        } catch (RuntimeException e) { // some options and their help are those of services
+            Throwable cause = e;
+            while (cause != null && !(cause instanceof ServicesException)) {
+                cause = cause.getCause(); // picocli wraps what its commands throw
+            }
+            if (cause == null) {
+                throw e;
+            }
+            err.println(inOneLine(cause.getMessage()));
+            return ExitCode.SOFTWARE;
+        }
+        try {
+            return commandLine.execute(args);
+        } catch (OutOfMemoryError | LinkageError | StackOverflowError e) {
+            return main.report(e);
+        }
+    }
+
+    private CommandLine commandLine(PrintStream out) {
+        CommandLine commandLine = new CommandLine(this)
                 .setCommandName(Invocation.command())
                 .setOut(new PrintWriter(out, true))
                 .setErr(new PrintWriter(err, true))
                 .setHelpFactory(HelpWidth::helpFor)
-                .setParameterExceptionHandler((e, arguments) -> main.reportWrongUse(e))
-                .setExecutionExceptionHandler((e, failed, parsed) -> main.report(e))
+                .setParameterExceptionHandler((e, arguments) -> reportWrongUse(e))
+                .setExecutionExceptionHandler((e, failed, parsed) -> report(e))
                 .registerConverter(Path.class, Main::path);
         commandLine.setResourceBundle(new MethodWords());
         AdapterOptions.addOptionsOfMethods(commandLine.getSubcommands().get("finetune").getCommandSpec(),
@@ -115,11 +138,7 @@ public final class Main implements Runnable {
         NamedValues.register(commandLine, LrSchedulerType.class);
         FinetuneCommand.groupOptions(commandLine.getSubcommands().get("finetune"));
         EvaluateCommand.groupOptions(commandLine.getSubcommands().get("evaluate"));
-        try {
-            return commandLine.execute(args);
-        } catch (OutOfMemoryError | LinkageError | StackOverflowError e) {
-            return main.report(e);
-        }
+        return commandLine;
     }
 
     /** The text after the equals sign of an option that needs no value. */
@@ -198,15 +217,19 @@ public final class Main implements Runnable {
 
     private void print(String message) {
         PrintWriter err = spec.commandLine().getErr();
-        err.println("vblora: error: "
-                + PrintableText.message(message.strip().replaceAll("\\s*\\R\\s*", " ").replaceAll("\\.+$", "")) + ".");
+        err.println(inOneLine(message));
         err.flush();
+    }
+
+    private static String inOneLine(String message) {
+        return "vblora: error: "
+                + PrintableText.message(message.strip().replaceAll("\\s*\\R\\s*", " ").replaceAll("\\.+$", "")) + ".";
     }
 
     private static String explain(Throwable e) {
         if (e instanceof InputException || e instanceof NativeLibraryException || e instanceof KernelException
                 || e instanceof BlasException || e instanceof TrainingException
-                || e instanceof UncheckedIOException) {
+                || e instanceof UncheckedIOException || e instanceof ServicesException) {
             return e.getMessage();
         }
         if (e instanceof OutOfMemoryError) {

@@ -5,7 +5,7 @@ import io.vblora.JsonFields;
 import io.vblora.Services;
 import io.vblora.model.config.LlamaConfig;
 import java.nio.file.Path;
-import java.util.LinkedHashMap;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
@@ -21,7 +21,7 @@ final class CausalLmArchitectures {
      * The architecture that config.json names.
      *
      * @throws InputException if config.json is not there, or names none
-     * @throws IllegalStateException if two have the same model_type
+     * @throws io.vblora.ServicesException if two have the same model_type, or one cannot be used
      */
     static CausalLmArchitecture of(Path folder) {
         JsonFields config = JsonFields.read(folder.resolve("config.json"));
@@ -36,17 +36,8 @@ final class CausalLmArchitectures {
     }
 
     private static Map<String, CausalLmArchitecture> all() {
-        Map<String, CausalLmArchitecture> all = new LinkedHashMap<>();
-        for (List<CausalLmArchitecture> some : List.of(OWN, Services.all(CausalLmArchitecture.class))) {
-            for (CausalLmArchitecture architecture : some) {
-                CausalLmArchitecture other = all.put(architecture.modelType(), architecture);
-                if (other != null) {
-                    throw new IllegalStateException("Two architectures have the model_type "
-                            + architecture.modelType() + ": " + other.getClass().getName() + " and "
-                            + architecture.getClass().getName());
-                }
-            }
-        }
-        return all;
+        List<CausalLmArchitecture> all = new ArrayList<>(OWN);
+        all.addAll(Services.all(CausalLmArchitecture.class));
+        return Services.byName(all, CausalLmArchitecture::modelType, "Two architectures have the model_type");
     }
 }

@@ -1,6 +1,7 @@
 package io.vblora.train;
 
 import io.vblora.InputException;
+import io.vblora.ServicesException;
 import io.vblora.adapter.WholeParameters;
 import io.vblora.optimizer.Optimizer;
 import io.vblora.optimizer.OptimizerFactory;
@@ -37,7 +38,7 @@ public record OptimizerArguments(String optim, Map<String, Double> learningRates
         TrainingArguments.require(adamEpsilon > 0 && Double.isFinite(adamEpsilon), "adam_epsilon", adamEpsilon,
                 "a number above 0");
         TrainingArguments.requireNotNegative("max_grad_norm", maxGradNorm);
-        create(optim, new OptimizerSettings(weightDecay, adamBeta1, adamBeta2, adamEpsilon));
+        create(optim, new OptimizerSettings(weightDecay, adamBeta1, adamBeta2, adamEpsilon, maxGradNorm));
     }
 
     /** The base learning rate of a group, which is the group's own default if none is set. */
@@ -47,13 +48,18 @@ public record OptimizerArguments(String optim, Map<String, Double> learningRates
 
     /** The optimizer with these arguments. */
     public Optimizer create() {
-        return create(optim, new OptimizerSettings(weightDecay, adamBeta1, adamBeta2, adamEpsilon));
+        return create(optim, new OptimizerSettings(weightDecay, adamBeta1, adamBeta2, adamEpsilon, maxGradNorm));
     }
 
     private static Optimizer create(String optim, OptimizerSettings settings) {
         OptimizerFactory factory = Optimizers.named(optim).orElseThrow(() -> new InputException("training arguments",
                 "optim", optim, "one of " + String.join(", ", Optimizers.names())));
-        return factory.create(settings);
+        Optimizer optimizer = factory.create(settings);
+        if (optimizer == null) {
+            throw new ServicesException("A service cannot be used: " + factory.getClass().getName()
+                    + " makes no optimizer");
+        }
+        return optimizer;
     }
 
     /** The options and their defaults. The default of a learning rate is that of its group. */
@@ -77,7 +83,8 @@ public record OptimizerArguments(String optim, Map<String, Double> learningRates
         double learningRateHead = WholeParameters.HEAD_MATRICES.defaultLearningRate();
 
         @Option(names = "--optim", paramLabel = "NAME", completionCandidates = Names.class,
-                description = "Optimizer: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
+                description = "Optimizer, of those that are installed: ${COMPLETION-CANDIDATES} "
+                        + "(default: ${DEFAULT-VALUE}).")
         String optim = Optimizers.DEFAULT;
 
         @Option(names = "--weight-decay", paramLabel = "X",

@@ -97,17 +97,11 @@ public final class Trainer<E extends TokenSequence> {
         long totalSteps = arguments.totalSteps(examples.size());
         trainables.forEach(t -> t.enableTraining(execution.stream()));
         long parameters = trainables.stream().mapToLong(Trainable::parameterCount).sum();
-        listeners.forEach(l -> l.onTrainingBegin(new TrainingListener.Run(totalSteps, examples.size(), parameters)));
         boolean interrupted = false;
-        try (OptimizerState optimizerState = optimizer.attach(execution.stream(), trainables);
-                StepState state = new StepState(execution.stream().device(),
-                        arguments.batches().gradientAccumulationSteps());
-                Readings readings = new Readings(execution.stream().device(),
-                        arguments.batches().gradientAccumulationSteps());
-                BestParameters best = new BestParameters(evaluation.metricForBestModel(),
-                        evaluation.loadBestModelAtEnd(), trainables, execution.stream())) {
-            TrainingResult result = new Run(examples, heldOut, totalSteps, optimizerState, state, readings, best)
-                    .result();
+        try {
+            listeners.forEach(l -> l.onTrainingBegin(new TrainingListener.Run(totalSteps, examples.size(),
+                    parameters)));
+            TrainingResult result = trainAlone(examples, heldOut, totalSteps);
             interrupted = result.ending() == Ending.INTERRUPTED;
             return result;
         } finally {
@@ -115,6 +109,18 @@ public final class Trainer<E extends TokenSequence> {
             if (interrupted) { // again, since a listener that waits for something may have cleared it
                 Thread.currentThread().interrupt();
             }
+        }
+    }
+
+    private TrainingResult trainAlone(List<E> examples, List<E> heldOut, long totalSteps) {
+        try (OptimizerState optimizerState = optimizer.attach(execution.stream(), trainables);
+                StepState state = new StepState(execution.stream().device(),
+                        arguments.batches().gradientAccumulationSteps());
+                Readings readings = new Readings(execution.stream().device(),
+                        arguments.batches().gradientAccumulationSteps());
+                BestParameters best = new BestParameters(evaluation.metricForBestModel(),
+                        evaluation.loadBestModelAtEnd(), trainables, execution.stream())) {
+            return new Run(examples, heldOut, totalSteps, optimizerState, state, readings, best).result();
         }
     }
 

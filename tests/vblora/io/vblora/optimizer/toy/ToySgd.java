@@ -34,6 +34,10 @@ public final class ToySgd implements Optimizer, OptimizerFactory {
             throw new InputException("training arguments", "weight_decay", String.valueOf(settings.weightDecay()),
                     "0, since the toy has no weight decay");
         }
+        if (settings.maxGradNorm() != 0) {
+            throw new InputException("training arguments", "max_grad_norm", String.valueOf(settings.maxGradNorm()),
+                    "0, since the toy does not clip");
+        }
         return this;
     }
 

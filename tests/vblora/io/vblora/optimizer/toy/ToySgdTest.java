@@ -54,14 +54,14 @@ class ToySgdTest {
     /** The line that registers it is the one of the services' file. */
     @BeforeEach
     void register() throws IOException {
-        register(ToySgd.class);
+        register(ToySgd.class.getName());
     }
 
-    private void register(Class<? extends OptimizerFactory> factory) throws IOException {
+    private void register(String factory) throws IOException {
         Path services = Files.createTempDirectory(folder, "services");
         Path file = services.resolve("META-INF/services").resolve(OptimizerFactory.class.getName());
         Files.createDirectories(file.getParent());
-        Files.writeString(file, factory.getName() + "\n");
+        Files.writeString(file, factory + "\n");
         registered = new URLClassLoader(new URL[] {services.toUri().toURL()}, before);
         Thread.currentThread().setContextClassLoader(registered);
     }
@@ -132,9 +132,11 @@ class ToySgdTest {
 
         finetune(data, saved, "--optim", "toy", "--weight-decay", "0.5").assertError(2,
                 "--weight-decay: found 0.5; expected 0, since the toy has no weight decay");
+        InputException clipped = assertThrows(InputException.class, arguments.maxGradNorm(1)::build);
+        assertEquals("max_grad_norm", clipped.field());
         finetune(data, saved, "--optim", "sgd").assertError(2, "--optim: found sgd; expected one of adamw, toy");
         assertTrue(CommandLineRun.of("finetune", "--help").assertDone().out().replaceAll("\\s+", " ")
-                .contains("Optimizer: adamw, toy (default: adamw)."));
+                .contains("Optimizer, of those that are installed: adamw, toy (default: adamw)."));
     }
 
     private CommandLineRun finetune(Path data, Path saved, Object... options) {
@@ -176,10 +178,35 @@ class ToySgdTest {
         }
     }
 
+    /** Makes no optimizer, and has no name. */
+    public static final class Nothing implements OptimizerFactory {
+        @Override
+        public String optim() {
+            return null;
+        }
+
+        @Override
+        public Optimizer create(OptimizerSettings settings) {
+            return null;
+        }
+    }
+
+    /** One sentence, also from commands that need no optimizer but list them in their help. */
+    @Test
+    void oneThatCannotBeUsedIsAnError() throws IOException {
+        for (String name : List.of("no.such.Factory", "not a name", Nothing.class.getName())) {
+            unregister();
+            register(name);
+            CommandLineRun run = CommandLineRun.of("finetune", "--help");
+            assertEquals(1, run.exitCode(), name);
+            assertTrue(run.err().matches("vblora: error: A service cannot be used: [^\n]*\n"), run.err());
+        }
+    }
+
     @Test
     void twoOfOneNameAreAnError() throws IOException {
         unregister();
-        register(Twin.class);
+        register(Twin.class.getName());
         IllegalStateException e = assertThrows(IllegalStateException.class, Optimizers::names);
         assertTrue(e.getMessage().startsWith("Two optimizers are named adamw: "), e.getMessage());
         assertTrue(e.getMessage().contains(Twin.class.getName()), e.getMessage());
